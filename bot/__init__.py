@@ -1,0 +1,1 @@
+"""Tidemark: a headless paper-trading engine."""

@@ -1,0 +1,1 @@
+"""The outside world: HTTP, SQL, files, time. No decision is taken here."""

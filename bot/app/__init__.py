@@ -1,0 +1,1 @@
+"""The shell: wires adapters to the engine and runs cycles."""

@@ -1,0 +1,101 @@
+"""One cycle of one run: the shell around settle and decide. Live and replay both go through `run_cycle`.
+
+It reads the source, never the clock, to know what happened; the clock only stamps when the work was done.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from bot.app.gather import gather
+from bot.domain.decisions import Candidate, Fact, Outcome
+from bot.domain.ids import RunName, TokenId
+from bot.domain.orders import Order, Role
+from bot.domain.portfolio import Portfolio
+from bot.domain.positions import Closing
+from bot.domain.record import Cycle, CycleRecord, CycleState
+from bot.domain.snapshot import Snapshot
+from bot.domain.tape import Datum
+from bot.engine.cycle import apply, decide, fill_quotes, settle
+from bot.engine.journal import opening
+from bot.engine.rules import Rules
+from bot.ports import Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSetup:
+    """What stays the same over a run's cycles; interval is None where slots cannot be late."""
+
+    name: RunName
+    rules: Rules
+    universe: tuple[TokenId, ...]
+    cash: Decimal
+    interval: timedelta | None
+    config_hash: str
+    code_version: str
+
+
+def run_cycle(
+    setup: RunSetup, source: Source, portfolio: Portfolio, slot: datetime, now: Callable[[], datetime]
+) -> tuple[CycleRecord, Portfolio]:
+    """Fetch, settle, decide and fill at one slot; return the record to commit and the portfolio it leads to."""
+    started_at = now()
+    first = portfolio.settled_slot is None
+    facts: list[Fact] = [opening(setup.name, setup.cash, slot)] if first else []
+    portfolio = apply(portfolio, facts)
+    cut_off = source.refresh(slot)
+    snapshot = gather(source.archive, setup.universe, portfolio, setup.rules, slot, cut_off, setup.interval)
+    for stage in (settle, decide):
+        made = stage(snapshot, portfolio, setup.rules)
+        portfolio = apply(portfolio, made)
+        facts.extend(made)
+    settled_until = cut_off
+    asked = _tokens_awaiting_a_price(portfolio)
+    if asked and (quotes := source.quotes(asked)):
+        made = fill_quotes(snapshot, portfolio, quotes, setup.rules)
+        portfolio = apply(portfolio, made)
+        facts.extend(made)
+        settled_until = max(cut_off, *(quote.known_at for quote in quotes))
+    portfolio = replace(portfolio, settled_slot=slot, settled_until=settled_until)
+    cycle = _cycle(setup, slot, (cut_off, settled_until), (started_at, now()), facts)
+    return CycleRecord(cycle=cycle, facts=tuple(facts), used=tuple(_used(snapshot, facts))), portfolio
+
+
+def _tokens_awaiting_a_price(portfolio: Portfolio) -> Sequence[TokenId]:
+    waiting = [*portfolio.waiting(Role.ENTRY), *portfolio.waiting(Role.EXIT)]
+    return sorted({order.token_id for order in waiting})
+
+
+def _cycle(
+    setup: RunSetup,
+    slot: datetime,
+    seen: tuple[datetime, datetime],
+    worked: tuple[datetime, datetime],
+    facts: Sequence[Fact],
+) -> Cycle:
+    return Cycle(
+        run=setup.name,
+        slot=slot,
+        state=CycleState.COMMITTED,
+        cut_off=seen[0],
+        settled_until=seen[1],
+        started_at=worked[0],
+        finished_at=worked[1],
+        entries=sum(isinstance(fact, Order) and fact.role is Role.ENTRY for fact in facts),
+        exits=sum(isinstance(fact, Closing) for fact in facts),
+        rejections=sum(isinstance(fact, Candidate) and fact.outcome is Outcome.REJECTED for fact in facts),
+        config_hash=setup.config_hash,
+        code_version=setup.code_version,
+    )
+
+
+def _used(snapshot: Snapshot, facts: Sequence[Fact]) -> list[Datum]:
+    """Return the data that the judged candidates were judged by."""
+    found: list[Datum] = []
+    for fact in facts:
+        if isinstance(fact, Candidate):
+            view = snapshot.tokens[fact.token_id]
+            turn = view.episode.turn if view.episode else None
+            found.extend(datum for datum in (turn, view.levels, view.quantmetrics, view.grades, view.market) if datum)
+    return found

@@ -1,0 +1,108 @@
+"""What a cycle decided and what it found: candidates, gate verdicts, equity, and the cycle itself.
+
+Every candidate ends in exactly one outcome, and every configured gate has exactly one verdict on it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from bot.domain.books import JournalEntry
+from bot.domain.ids import CandidateId, RunName, SignalId, TokenId
+from bot.domain.numbers import Price, Quantity
+from bot.domain.orders import Fill, Order, OrderEvent
+from bot.domain.positions import Closing, Mark, Position
+
+
+class Outcome(StrEnum):
+    """How a candidate ended at this slot."""
+
+    ENTERED = "entered"
+    REJECTED = "rejected"
+
+
+class Comparator(StrEnum):
+    """How a gate compares its value with its threshold."""
+
+    AT_LEAST = ">="
+    AT_MOST = "<="
+    ABOVE = ">"
+    IS = "="
+
+
+class Reason(StrEnum):
+    """Why something did not happen, where the gate's own name does not already say it."""
+
+    MISSING_PRICE = "missing_price"
+    MISSING_SIGNAL = "missing_signal"
+    MISSING_LEVELS = "missing_levels"
+    MISSING_GRADE = "missing_grade"
+    MISSING_QUANTMETRICS = "missing_quantmetrics"
+    MISSING_VOLATILITY = "missing_volatility"
+    MISSING_MARKET = "missing_market"
+    NO_STOP = "no_stop"
+    NO_TARGET = "no_target"
+    TURNED_BEARISH = "turned_bearish"
+    EXPIRED = "expired"
+    BRACKET_INVALID_AT_FILL = "bracket_invalid_at_fill"
+    CASH_AT_FILL = "cash_at_fill"
+    POSITION_CLOSED = "position_closed"
+    ENTRY_NOT_FILLED = "entry_not_filled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A signal judged at a slot; complete means that no needed input was missing or stale."""
+
+    candidate_id: CandidateId
+    run: RunName
+    slot: datetime
+    token_id: TokenId
+    signal_id: SignalId
+    outcome: Outcome
+    first_reason: str | None
+    complete: bool
+    rank: int
+    reference_price: Price | None
+    stop: Price | None
+    target: Price | None
+    stop_source: str | None
+    target_source: str | None
+    reward_risk: Decimal | None
+    quantity: Quantity | None
+    size_bound: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """One gate's answer on one candidate; value None: the input was missing, and reason says which."""
+
+    candidate_id: CandidateId
+    run: RunName
+    slot: datetime
+    number: int
+    gate: str
+    value: Decimal | None
+    comparator: Comparator
+    threshold: Decimal | None
+    passed: bool
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EquityMark:
+    """The account at a slot, after settlement and before that slot's entries fill; exposure and drawdown fractions."""
+
+    run: RunName
+    slot: datetime
+    cash: Decimal
+    positions_value: Decimal
+    equity: Decimal
+    high_water_mark: Decimal
+    drawdown: Decimal
+    exposure: Decimal
+    open_positions: int
+
+
+Fact = Candidate | Verdict | Order | OrderEvent | Fill | Position | Mark | Closing | JournalEntry | EquityMark

@@ -1,0 +1,70 @@
+"""The family of expected failures; each carries the exit code it ends a command with.
+
+BotError
+├── UsageError          2   the command line is wrong
+├── BadInputError      65   rows out of order, duplicated, unparsable; verify failed
+├── UpstreamError      69   the provider did not answer as documented
+├── InvariantError     70   the ledger contradicts itself
+├── StorageError       74   reading or writing failed
+├── LeaseError         75   another writer holds the ledger
+├── AccessError        77   wrong key, missing permission
+└── ConfigError        78   configuration, universe, missing file, schema
+
+A message is one line that names the file, key or row and the mend, and never holds a secret.
+"""
+
+from typing import ClassVar
+
+
+class BotError(Exception):
+    """A failure the user can mend."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(BotError):
+    """The command line is wrong."""
+
+    exit_code = 2
+
+
+class BadInputError(BotError):
+    """Input rows are out of order, duplicated or unparsable, or the ledger failed its verification."""
+
+    exit_code = 65
+
+
+class UpstreamError(BotError):
+    """The provider is unreachable or does not answer as documented."""
+
+    exit_code = 69
+
+
+class InvariantError(BotError):
+    """The ledger holds another fact under the same id: nothing may go on."""
+
+    exit_code = 70
+
+
+class StorageError(BotError):
+    """Reading or writing failed."""
+
+    exit_code = 74
+
+
+class LeaseError(BotError):
+    """Another writer holds the ledger."""
+
+    exit_code = 75
+
+
+class AccessError(BotError):
+    """The key or a permission is wrong."""
+
+    exit_code = 77
+
+
+class ConfigError(BotError):
+    """Configuration, universe, a missing file or the schema is wrong."""
+
+    exit_code = 78

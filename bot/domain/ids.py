@@ -1,0 +1,65 @@
+"""Identities, derived from the facts they name.
+
+Price, quantity, host, attempt and configuration are never part of an id: a repeat of the same intent has the same id.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NewType
+
+TokenId = NewType("TokenId", int)
+Symbol = NewType("Symbol", str)
+RunName = NewType("RunName", str)
+SignalId = NewType("SignalId", str)
+CandidateId = NewType("CandidateId", str)
+OrderId = NewType("OrderId", str)
+PositionId = NewType("PositionId", str)
+FillId = NewType("FillId", str)
+EntryId = NewType("EntryId", str)
+
+
+def canonical(parts: object) -> str:
+    """Write a value as canonical JSON: ASCII, no spaces, sorted keys, no NaN."""
+    return json.dumps(parts, ensure_ascii=True, separators=(",", ":"), sort_keys=True, allow_nan=False)
+
+
+def derive(prefix: str, parts: Sequence[object]) -> str:
+    """Derive an id from its naming facts: a JSON array, so that no two lists of parts can collide by joining."""
+    return f"{prefix}-{hashlib.sha256(canonical([prefix, *parts]).encode()).hexdigest()[:32]}"
+
+
+def instant_text(at: datetime) -> str:
+    """Write an aware UTC instant in its one canonical form, microseconds and Z."""
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def signal_id(provider: str, feed: str, token_id: TokenId, stance: str, turned_at: datetime) -> SignalId:
+    """Name an episode by the row that turned."""
+    return SignalId(derive("sig", [provider, feed, token_id, stance, instant_text(turned_at)]))
+
+
+def candidate_id(run: RunName, slot: datetime, signal: SignalId) -> CandidateId:
+    """Name a candidate by the run, the slot that judged it and its signal."""
+    return CandidateId(derive("cand", [run, instant_text(slot), signal]))
+
+
+def order_id(run: RunName, signal: SignalId, role: str, ordinal: int) -> OrderId:
+    """Name an order; ordinal counts this run's earlier entry orders for that signal."""
+    return OrderId(derive("ord", [run, signal, role, ordinal]))
+
+
+def position_id(run: RunName, token_id: TokenId, ordinal: int) -> PositionId:
+    """Name a position; ordinal counts this run's positions in that token closed before."""
+    return PositionId(derive("pos", [run, token_id, ordinal]))
+
+
+def fill_id(order: OrderId, number: int) -> FillId:
+    """Name the number-th fill of an order."""
+    return FillId(derive("fill", [order, number]))
+
+
+def entry_id(run: RunName, cause: str) -> EntryId:
+    """Name a journal entry by the fact that caused it: a fill, or the opening of the account."""
+    return EntryId(derive("je", [run, cause]))

@@ -1,0 +1,67 @@
+"""Exact numbers and their rounding; floats enter and leave through one door each way.
+
+Whatever is owed, owned or compared with a stop is a Decimal computed under `EXACT`.
+"""
+
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
+from typing import NewType
+
+Price = NewType("Price", Decimal)
+Quantity = NewType("Quantity", Decimal)
+Money = NewType("Money", Decimal)
+
+ZERO = Decimal(0)
+ONE = Decimal(1)
+MICRO = Decimal("0.000001")
+PRICE_STEP = Decimal(1).scaleb(-18)
+
+# Sixty digits hold price x quantity x cost factors without rounding; only divisions round.
+EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[DivisionByZero, InvalidOperation, Overflow])
+
+
+def from_float(value: float) -> Decimal:
+    """Return the decimal with the shortest digits that name this float: what a CSV or JSON text said."""
+    return Decimal(repr(value))
+
+
+def to_float(value: Decimal) -> float:
+    """Return the nearest float, for statistics and columns only."""
+    return float(value)
+
+
+def micro_half_even(amount: Decimal) -> Decimal:
+    """Round an amount to micro-dollars, half to even."""
+    return amount.quantize(MICRO, ROUND_HALF_EVEN, EXACT)
+
+
+def price_half_even(price: Decimal) -> Price:
+    """Keep a price as it is up to 18 decimals; round half to even beyond."""
+    exponent = price.as_tuple().exponent
+    if isinstance(exponent, int) and exponent >= -18:  # noqa: PLR2004 - the ledger's scale
+        return Price(price)
+    return Price(price.quantize(PRICE_STEP, ROUND_HALF_EVEN, EXACT))
+
+
+def fraction_half_even(value: Decimal) -> Decimal:
+    """Round a ratio to the 18 decimals that the ledger keeps."""
+    return value.quantize(PRICE_STEP, ROUND_HALF_EVEN, EXACT)
+
+
+def floor_to_step(value: Decimal, step: Decimal) -> Decimal:
+    """Round down to a multiple of step."""
+    return EXACT.multiply(EXACT.divide(value, step).to_integral_value(ROUND_FLOOR), step)
+
+
+def ceil_to_step(value: Decimal, step: Decimal | None) -> Decimal:
+    """Round up to a multiple of step; without a step the value stays as it is."""
+    if step is None:
+        return value
+    return EXACT.multiply(EXACT.divide(value, step).to_integral_value(ROUND_CEILING), step)
+
+
+def plain(value: Decimal) -> str:
+    """Write a decimal in its one canonical form: no exponent, no trailing zeros, no minus zero."""
+    if not value:
+        return "0"
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text

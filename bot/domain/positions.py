@@ -1,0 +1,67 @@
+"""Positions, from opening to closing, and the marks between."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from bot.domain.ids import PositionId, RunName, SignalId, TokenId
+from bot.domain.numbers import Price, Quantity
+from bot.domain.orders import Side
+
+
+class ExitReason(StrEnum):
+    """Why a position was closed."""
+
+    STOP_HIT = "stop_hit"
+    TARGET_HIT = "target_hit"
+    SIGNAL_FLIPPED = "signal_flipped"
+    TIME_STOP = "time_stop"
+    DELISTED = "delisted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """A position as it was opened; entry_price includes costs, fees do not. UNIQUE(run, token_id, ordinal)."""
+
+    position_id: PositionId
+    run: RunName
+    slot: datetime
+    token_id: TokenId
+    ordinal: int
+    order_ordinal: int
+    signal_id: SignalId
+    side: Side
+    quantity: Quantity
+    entry_price: Price
+    opened_at: datetime
+    stop_initial: Price | None
+    target: Price | None
+    stop_source: str
+    target_source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """An open position valued at a slot; low and high are the extreme prices since the fill."""
+
+    position_id: PositionId
+    run: RunName
+    slot: datetime
+    price: Price
+    low: Price
+    high: Price
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """The end of a position; mae (at most 0) and mfe (at least 0) are fractions of the entry notional."""
+
+    position_id: PositionId
+    run: RunName
+    slot: datetime
+    closed_at: datetime
+    reason: ExitReason
+    profit: Decimal
+    mae: Decimal
+    mfe: Decimal

@@ -1,0 +1,92 @@
+"""Exits that are decided at a slot and filled at the next price: a bearish turn, and time."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from types import MappingProxyType
+
+from bot.domain.decisions import Reason
+from bot.domain.ids import TokenId, order_id
+from bot.domain.numbers import Price
+from bot.domain.orders import Order, OrderState, Role
+from bot.domain.portfolio import Holding
+from bot.domain.positions import ExitReason
+from bot.domain.signals import Stance
+from bot.domain.snapshot import TokenView
+from bot.engine.ages import hours_between
+from bot.engine.fills import drop_entry, event
+from bot.engine.journal import Journal
+from bot.engine.rules import ExitRule, Rules
+
+
+def waiting_exit(journal: Journal, holding: Holding) -> Order | None:
+    """Return the market exit that a position waits for."""
+    position = holding.position
+    key = order_id(position.run, position.signal_id, Role.EXIT.value, position.order_ordinal)
+    live = journal.portfolio.orders.get(key)
+    return live.order if live else None
+
+
+def accept_exit(journal: Journal, holding: Holding, reference: Price, reason: ExitReason) -> Order:
+    """Accept a market exit of a whole position."""
+    position = holding.position
+    order = Order(
+        order_id=order_id(position.run, position.signal_id, Role.EXIT.value, position.order_ordinal),
+        run=position.run,
+        slot=journal.slot,
+        position_id=position.position_id,
+        signal_id=position.signal_id,
+        token_id=position.token_id,
+        side=position.side,
+        role=Role.EXIT,
+        ordinal=position.order_ordinal,
+        rank=0,
+        quantity=holding.quantity,
+        price=reference,
+        reason=reason,
+    )
+    journal.write(order, event(order, journal.slot, OrderState.ACCEPTED, reason))
+    return order
+
+
+def _signal_flipped(view: TokenView, _holding: Holding, _slot: datetime, rules: Rules) -> bool:
+    stands = view.episode
+    return rules.bearish_exits and stands is not None and stands.turn.stance is Stance.BEARISH
+
+
+def _time_stop(_view: TokenView, holding: Holding, slot: datetime, rules: Rules) -> bool:
+    most = rules.exits.time_stop_hours
+    return most is not None and hours_between(holding.position.opened_at, slot) >= most
+
+
+# In order of precedence: the first that applies gives the reason.
+SLOT_EXITS: Mapping[ExitRule, tuple[ExitReason, Callable[[TokenView, Holding, datetime, Rules], bool]]] = (
+    MappingProxyType(
+        {
+            ExitRule.SIGNAL_FLIPPED: (ExitReason.SIGNAL_FLIPPED, _signal_flipped),
+            ExitRule.TIME_STOP: (ExitReason.TIME_STOP, _time_stop),
+        }
+    )
+)
+
+
+def decide_exits(journal: Journal, views: Mapping[TokenId, TokenView], rules: Rules) -> None:
+    """Accept the exits that are due at this slot, and cancel waiting entries whose token turned bearish."""
+    for order in journal.portfolio.waiting(Role.ENTRY):
+        view = views.get(order.token_id)
+        if view and view.episode and view.episode.turn.stance is Stance.BEARISH:
+            drop_entry(journal, order, OrderState.CANCELLED, Reason.TURNED_BEARISH)
+    for token_id, holding in sorted(journal.portfolio.holdings.items()):
+        view = views.get(token_id)
+        if view is None or waiting_exit(journal, holding) is not None:
+            continue
+        reason = next(
+            (
+                reason
+                for rule, (reason, due) in SLOT_EXITS.items()
+                if rule in rules.exits.rules and due(view, holding, journal.slot, rules)
+            ),
+            None,
+        )
+        if reason is not None:
+            reference = view.price.price if view.price else holding.position.entry_price
+            accept_exit(journal, holding, reference, reason)

@@ -1,0 +1,270 @@
+"""Small languages for tests: instants, bars, histories and journals as a person would write them.
+
+`play` runs a history through the product's own run_cycle and returns its journal as text.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TypeVar
+
+from bot.app.cycle import RunSetup, run_cycle
+from bot.domain.decisions import Candidate, Fact, Outcome
+from bot.domain.ids import RunName, Symbol, TokenId
+from bot.domain.instruments import Instrument
+from bot.domain.market import Bar, Grades, Level, LevelSet, MarketSize, QuantMetrics, Quote
+from bot.domain.numbers import Price, plain
+from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role
+from bot.domain.portfolio import Portfolio
+from bot.domain.positions import Closing, Position
+from bot.domain.record import CycleRecord
+from bot.domain.signals import Episode, Signal, Stance, latest_episode
+from bot.engine.rules import Rules
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+def at(text: str) -> datetime:
+    """Read an instant, UTC: `2024-01-31 12:00` or `2024-01-31`."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def price(text: str | float) -> Price:
+    """Read a price."""
+    return Price(Decimal(str(text)))
+
+
+def bars(start: str, text: str, step: timedelta = HOUR) -> tuple[Bar, ...]:
+    """Read bars `O H L C` separated by `|`; a single number is a flat bar, `-` a missing one."""
+    made = []
+    for number, words in enumerate(part.split() for part in text.split("|")):
+        opened = at(start) + number * step
+        if words == ["-"]:
+            continue
+        numbers = [price(word) for word in (words if len(words) > 1 else words * 4)]
+        made.append(Bar(opened, opened + step, *numbers))
+    return tuple(made)
+
+
+def signal(when: str, stance: str, token: int = 1, grade: str | None = None) -> Signal:
+    """Make a published stance."""
+    return Signal(
+        provider="test",
+        feed="daily",
+        token_id=TokenId(token),
+        stance=Stance(stance),
+        published_at=at(when),
+        known_at=at(when),
+        grade=None if grade is None else Decimal(grade),
+    )
+
+
+def levels(when: str, *prices: float | str, token: int = 1) -> LevelSet:
+    """Make a set of levels."""
+    made = tuple(Level(price(value)) for value in sorted(prices, key=lambda value: Decimal(str(value))))
+    return LevelSet(token_id=TokenId(token), published_at=at(when), known_at=at(when), levels=made)
+
+
+def metrics(when: str, volatility: str | None = None, token: int = 1, **others: str) -> QuantMetrics:
+    """Make a token's measures."""
+    given = {name: Decimal(value) for name, value in others.items()}
+    return QuantMetrics(
+        token_id=TokenId(token),
+        published_at=at(when),
+        known_at=at(when),
+        volatility=None if volatility is None else Decimal(volatility),
+        sharpe=given.get("sharpe"),
+        sortino=given.get("sortino"),
+        max_drawdown=given.get("max_drawdown"),
+        cagr=given.get("cagr"),
+    )
+
+
+def grades(when: str, trader: str, token: int = 1) -> Grades:
+    """Make a token's grades."""
+    return Grades(
+        token_id=TokenId(token),
+        published_at=at(when),
+        known_at=at(when),
+        trader_grade=Decimal(trader),
+        investor_grade=None,
+    )
+
+
+@dataclass(frozen=True)
+class Token:
+    """All that a test knows of one token."""
+
+    bars: Sequence[Bar] = ()
+    signals: Sequence[Signal] = ()
+    levels: Sequence[LevelSet] = ()
+    metrics: Sequence[QuantMetrics] = ()
+    grades: Sequence[Grades] = ()
+    instrument: Instrument | None = None
+
+
+@dataclass
+class Tape:
+    """A history in memory, and the archive and source over it: plain scans, nothing clever."""
+
+    tokens: Mapping[int, Token]
+    quoted: Callable[[datetime, TokenId], Price | None] = lambda _slot, _token: None
+    slot: datetime = field(default=datetime.min.replace(tzinfo=UTC))
+
+    @property
+    def archive(self) -> "Tape":
+        """Be the archive too."""
+        return self
+
+    @property
+    def instruments(self) -> Mapping[TokenId, Instrument]:
+        """Name the tokens T1, T2, ... where the test does not."""
+        return {
+            TokenId(token_id): token.instrument
+            or Instrument(token_id=TokenId(token_id), symbol=Symbol(f"T{token_id}"), name=f"Token {token_id}")
+            for token_id, token in self.tokens.items()
+        }
+
+    def refresh(self, slot: datetime) -> datetime:
+        """Move to a slot."""
+        self.slot = slot
+        return slot
+
+    def quotes(self, tokens: Sequence[TokenId]) -> tuple[Quote, ...]:
+        """Answer the second asking, where the test has prices for it."""
+        found = [(token_id, self.quoted(self.slot, token_id)) for token_id in tokens]
+        return tuple(
+            Quote(token_id=token_id, price=value, known_at=self.slot + timedelta(seconds=1))
+            for token_id, value in found
+            if value is not None
+        )
+
+    def episode(self, token_id: TokenId, as_of: datetime, _cut_off: datetime) -> Episode | None:
+        """Fold the signals published by as_of."""
+        rows = sorted(self.tokens[token_id].signals, key=lambda row: row.published_at)
+        return latest_episode([row for row in rows if row.published_at <= as_of])
+
+    def _closed(self, token_id: TokenId, as_of: datetime) -> list[Bar]:
+        return sorted(bar for bar in self.tokens[token_id].bars if bar.closed_at <= as_of)
+
+    def price(self, token_id: TokenId, as_of: datetime, _cut_off: datetime) -> Quote | None:
+        """Return the last close."""
+        closed = self._closed(token_id, as_of)
+        return Quote(token_id=token_id, price=closed[-1].close, known_at=closed[-1].closed_at) if closed else None
+
+    def levels(self, token_id: TokenId, as_of: datetime, _cut_off: datetime) -> LevelSet | None:
+        """Return the newest levels."""
+        return _newest(self.tokens[token_id].levels, as_of)
+
+    def quantmetrics(self, token_id: TokenId, as_of: datetime, _cut_off: datetime) -> QuantMetrics | None:
+        """Return the newest measures."""
+        return _newest(self.tokens[token_id].metrics, as_of)
+
+    def grades(self, token_id: TokenId, as_of: datetime, _cut_off: datetime) -> Grades | None:
+        """Return the newest grades."""
+        return _newest(self.tokens[token_id].grades, as_of)
+
+    def market(self, _token_id: TokenId, _as_of: datetime, _cut_off: datetime) -> MarketSize | None:
+        """Know no market sizes."""
+        return None
+
+    def days(self, token_id: TokenId, as_of: datetime, _cut_off: datetime) -> tuple[Bar, ...]:
+        """Aggregate whole UTC days."""
+        found: dict[datetime, list[Bar]] = {}
+        for bar in self._closed(token_id, as_of):
+            found.setdefault(bar.opened_at.replace(hour=0, minute=0), []).append(bar)
+        return tuple(
+            Bar(
+                day,
+                day + DAY,
+                inside[0].open,
+                max(bar.high for bar in inside),
+                min(bar.low for bar in inside),
+                inside[-1].close,
+            )
+            for day, inside in found.items()
+            if day + DAY <= as_of
+        )
+
+    def prints(
+        self, token_id: TokenId, seen: tuple[datetime, datetime] | None, as_of: datetime, _cut_off: datetime
+    ) -> tuple[Bar, ...]:
+        """Return the bars closed since."""
+        return tuple(bar for bar in self._closed(token_id, as_of) if seen is None or bar.closed_at > seen[0])
+
+
+Dated = TypeVar("Dated", LevelSet, QuantMetrics, Grades)
+
+
+def _newest(rows: Sequence[Dated], as_of: datetime) -> Dated | None:
+    return max((row for row in rows if row.known_at <= as_of), key=lambda row: row.known_at, default=None)
+
+
+def setup_of(rules: Rules, tape: Tape, cash: str = "10000") -> RunSetup:
+    """Make a run over every token of a tape."""
+    return RunSetup(
+        name=RunName("test"),
+        rules=rules,
+        universe=tuple(sorted(tape.instruments)),
+        cash=Decimal(cash),
+        interval=None,
+        config_hash="none",
+        code_version="test",
+    )
+
+
+def slots_of(tape: Tape) -> list[datetime]:
+    """Return every close of a bar."""
+    return sorted({bar.closed_at for token in tape.tokens.values() for bar in token.bars})
+
+
+def cycles(
+    rules: Rules, tape: Tape, slots: Sequence[datetime] | None = None, cash: str = "10000"
+) -> tuple[list[CycleRecord], Portfolio]:
+    """Run every slot and return the records and the portfolio they lead to."""
+    setup = setup_of(rules, tape, cash)
+    portfolio = Portfolio(run=setup.name)
+    records = []
+    for slot in slots or slots_of(tape):
+        record, portfolio = run_cycle(setup, tape, portfolio, slot, lambda: at("2030-01-01"))
+        records.append(record)
+    return records, portfolio
+
+
+def play(rules: Rules, tape: Tape, slots: Sequence[datetime] | None = None, cash: str = "10000") -> str:
+    """Run a history and tell its journal, a line for each entry, refusal and exit."""
+    records, _ = cycles(rules, tape, slots, cash)
+    return "\n".join(line for record in records for line in tell(record.facts))
+
+
+def tell(facts: Sequence[Fact]) -> list[str]:
+    """Tell the facts of a cycle in order."""
+    fills = {fill.position_id: fill for fill in facts if isinstance(fill, Fill) and fill.role is not Role.ENTRY}
+    orders = {order.order_id: order for order in facts if isinstance(order, Order)}
+    return [line for fact in facts if (line := _line(fact, fills, orders)) is not None]
+
+
+def _line(fact: Fact, fills: Mapping[str, Fill], orders: Mapping[str, Order]) -> str | None:
+    if isinstance(fact, Candidate) and fact.outcome is Outcome.REJECTED:
+        return f"{fact.slot:%m-%d %H:%M} SKIP T{fact.token_id} {fact.first_reason}"
+    if isinstance(fact, Position):
+        stop = plain(fact.stop_initial) if fact.stop_initial is not None else "-"
+        target = plain(fact.target) if fact.target is not None else "-"
+        return (
+            f"{fact.opened_at:%m-%d %H:%M} ENTER T{fact.token_id} {plain(fact.quantity)} @ {plain(fact.entry_price)}"
+            f" stop {stop} target {target}"
+        )
+    if isinstance(fact, Closing):
+        fill = fills[fact.position_id]
+        return (
+            f"{fact.closed_at:%m-%d %H:%M} EXIT T{fill.token_id} {plain(fill.quantity)} @ {plain(fill.price)}"
+            f" {fact.reason} {fact.profit:+f}"
+        )
+    if isinstance(fact, OrderEvent) and fact.state in {OrderState.CANCELLED, OrderState.EXPIRED}:
+        if fact.reason in {"position_closed", "entry_not_filled"}:
+            return None
+        order = orders.get(fact.order_id)
+        return f"{fact.slot:%m-%d %H:%M} {fact.state.upper()} {order.role if order else 'order'} {fact.reason}"
+    return None
