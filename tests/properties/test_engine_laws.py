@@ -1,0 +1,194 @@
+"""The laws of the engine, over random histories and strategies."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.app.cycle import run_cycle
+from bot.domain.books import JournalEntry
+from bot.domain.decisions import Candidate, EquityMark, Outcome, Verdict
+from bot.domain.market import Bar
+from bot.domain.numbers import Price
+from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role
+from bot.domain.portfolio import Portfolio
+from bot.domain.positions import Closing, ExitReason, Position
+from bot.domain.record import CycleRecord
+from bot.engine.cycle import apply
+from bot.engine.rules import LimitRules, PriceRule, Rules, SizeRule, SizingRules, StopRules, TargetRules, VolatilitySource
+from tests.notation import Tape, Token, at, bars, cycles, metrics, setup_of, signal, slots_of
+from tests.properties.random_tapes import FREE, HOURS, cut, later, rules, tapes
+
+
+def all_of(records: list[CycleRecord], kind: type) -> list:
+    """Return the facts of a kind in order."""
+    return [fact for record in records for fact in record.facts if isinstance(fact, kind)]
+
+
+@given(tape=tapes(), drawn=rules())
+def test_money_is_conserved(tape: Tape, drawn: Rules) -> None:
+    """Every entry sums to zero, and the cash is the capital plus what closed trades made and open ones cost."""
+    records, portfolio = cycles(drawn, tape)
+    assert all(sum(leg.amount for leg in entry.postings) == 0 for entry in all_of(records, JournalEntry))
+    closed = sum((closing.profit for closing in all_of(records, Closing)), Decimal(0))
+    open_cash = sum((holding.cash for holding in portfolio.holdings.values()), Decimal(0))
+    assert portfolio.cash == Decimal(10000 if records else 0) + closed + open_cash
+
+
+@given(tape=tapes(), drawn=rules())
+def test_a_restart_lands_on_the_same_portfolio(tape: Tape, drawn: Rules) -> None:
+    """Folding the stored facts gives the account that the cycles ended with."""
+    records, portfolio = cycles(drawn, tape)
+    facts = [fact for record in records for fact in record.facts]
+    refolded = apply(Portfolio(run=portfolio.run), facts)
+    assert replace(portfolio, settled_slot=None, settled_until=None) == refolded
+
+
+@given(tape=tapes(), drawn=rules(), hours=st.integers(1, HOURS))
+def test_a_truncated_history_gives_the_truncated_journal(tape: Tape, drawn: Rules, hours: int) -> None:
+    """What comes later changes nothing that was decided before."""
+    whole, _ = cycles(drawn, tape)
+    part, _ = cycles(drawn, cut(tape, later(hours)))
+    assert [record for record in whole if record.cycle.slot <= later(hours)] == part
+
+
+@given(tape=tapes(), drawn=rules(), order=st.randoms(use_true_random=False))
+def test_shuffled_rows_give_the_same_journal(tape: Tape, drawn: Rules, order: object) -> None:
+    """The order of rows and tokens in a payload means nothing."""
+    mixed = {}
+    numbers = list(tape.tokens)
+    order.shuffle(numbers)  # type: ignore[attr-defined]
+    for number in numbers:
+        token = tape.tokens[number]
+        rows, candles = list(token.signals), list(token.bars)
+        order.shuffle(rows)  # type: ignore[attr-defined]
+        order.shuffle(candles)  # type: ignore[attr-defined]
+        mixed[number] = replace(token, signals=rows, bars=candles)
+    assert cycles(drawn, Tape(mixed))[0] == cycles(drawn, tape)[0]
+
+
+@given(tape=tapes(), drawn=rules(fills=FREE))
+def test_r_is_minus_one_at_the_stop_when_nothing_costs(tape: Tape, drawn: Rules) -> None:
+    """A stop that filled at its own price loses exactly one R, and a gap loses more."""
+    records, _ = cycles(drawn, tape)
+    positions = {position.position_id: position for position in all_of(records, Position)}
+    fills = {fill.position_id: fill for fill in all_of(records, Fill) if fill.role is Role.STOP}
+    for closing in all_of(records, Closing):
+        if closing.reason is not ExitReason.STOP_HIT:
+            continue
+        position, fill = positions[closing.position_id], fills[closing.position_id]
+        risk = position.quantity * (position.entry_price - position.stop_initial)
+        if fill.price == position.stop_initial:
+            assert abs(closing.profit + risk) <= Decimal("0.000002")
+        else:
+            assert fill.price < position.stop_initial
+
+
+@given(tape=tapes(), drawn=rules())
+def test_no_fill_is_at_a_price_that_the_bar_did_not_have(tape: Tape, drawn: Rules) -> None:
+    """Before costs every fill lies within the bar it is dated by, and never above the market for a stop."""
+    records, _ = cycles(drawn, tape)
+    for fill in all_of(records, Fill):
+        bar = next((b for b in tape.tokens[fill.token_id].bars if b.opened_at == fill.filled_at), None)
+        if bar is None:
+            continue
+        factor = {Role.ENTRY: drawn.fills.buy, Role.TARGET: Decimal(1)}.get(fill.role, drawn.fills.sell)
+        raw = fill.price / factor
+        assert bar.low - Decimal("1e-9") <= raw <= bar.high + Decimal("1e-9")
+
+
+@given(tape=tapes(), drawn=rules())
+def test_limits_hold_at_every_acceptance(tape: Tape, drawn: Rules) -> None:
+    """Cash is never negative, and places held and granted never exceed positions_max."""
+    records, _ = cycles(drawn, tape)
+    most = drawn.limits.positions_max
+    for mark in all_of(records, EquityMark):
+        assert mark.cash >= 0
+        assert most is None or mark.open_positions <= most
+
+
+@given(tape=tapes(), drawn=rules())
+def test_every_candidate_ends_in_one_outcome(tape: Tape, drawn: Rules) -> None:
+    """Entered means that no gate failed and an order exists; rejected names the first failed gate's reason."""
+    records, _ = cycles(drawn, tape)
+    verdicts = all_of(records, Verdict)
+    ordered = {(order.slot, order.token_id) for order in all_of(records, Order) if order.role is Role.ENTRY}
+    for candidate in all_of(records, Candidate):
+        failed = [v for v in verdicts if v.candidate_id == candidate.candidate_id and not v.passed]
+        entered = candidate.outcome is Outcome.ENTERED
+        assert entered == (not failed) == ((candidate.slot, candidate.token_id) in ordered)
+        assert candidate.first_reason == (failed[0].reason if failed else None)
+
+
+@given(tape=tapes(), drawn=rules())
+def test_an_episode_is_acted_on_once(tape: Tape, drawn: Rules) -> None:
+    """No order id is born twice, and no episode has two entries."""
+    records, _ = cycles(drawn, tape)
+    orders = all_of(records, Order)
+    assert len({order.order_id for order in orders}) == len(orders)
+    entries = [order.signal_id for order in orders if order.role is Role.ENTRY]
+    assert len(set(entries)) == len(entries)
+
+
+@given(tape=tapes(), drawn=rules(), hours=st.integers(1, HOURS))
+def test_a_slot_run_again_makes_the_same_facts(tape: Tape, drawn: Rules, hours: int) -> None:
+    """A cycle that died is run again from the same portfolio and lands on the same rows."""
+    slots = [slot for slot in slots_of(tape) if slot <= later(hours)]
+    if not slots:
+        return
+    _, before = cycles(drawn, tape, slots[:-1] or slots[:1])
+    setup = setup_of(drawn, tape)
+    first, _ = run_cycle(setup, tape, before, slots[-1], lambda: at("2030-01-01"))
+    again, _ = run_cycle(setup, tape, before, slots[-1], lambda: at("2030-01-01"))
+    assert first == again
+
+
+@given(tape=tapes(), drawn=rules())
+def test_final_orders_stay_final(tape: Tape, drawn: Rules) -> None:
+    """Of every order at most one event is final, and none follows it."""
+    records, _ = cycles(drawn, tape)
+    final = {OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED}
+    ended = set()
+    for event in all_of(records, OrderEvent):
+        assert event.order_id not in ended
+        if event.state in final:
+            ended.add(event.order_id)
+
+
+@given(calm=st.integers(5, 200), wild=st.integers(5, 200))
+def test_calmer_never_gets_less(calm: int, wild: int) -> None:
+    """Of two volatilities the lower one is never given the smaller quantity."""
+    calm, wild = sorted((calm, wild))
+    assert _quantity(calm) >= _quantity(wild)
+
+
+def _quantity(percent: int) -> Decimal:
+    drawn = Rules(
+        name="calm",
+        stop=StopRules(rule=PriceRule.NONE),
+        target=TargetRules(rule=PriceRule.NONE),
+        sizing=SizingRules(
+            rule=SizeRule.INVERSE_VOLATILITY,
+            target_volatility=Decimal("0.2"),
+            volatility=VolatilitySource.QUANTMETRICS,
+            weight_max=Decimal("0.5"),
+        ),
+        limits=LimitRules(positions_max=4),
+    )
+    tape = Tape(
+        {
+            1: Token(
+                bars=bars("2024-01-01", "100 | 100"),
+                signals=[signal("2024-01-01 01:00", "bullish")],
+                metrics=[metrics("2024-01-01 00:00", str(Decimal(percent) / 100))],
+            )
+        }
+    )
+    records, _ = cycles(drawn, tape)
+    return next(fact.quantity for fact in all_of(records, Order) if fact.role is Role.ENTRY)
+
+
+def test_bars_are_exact_decimals() -> None:
+    """The notation makes prices, not floats: the laws above compare exact numbers."""
+    assert bars("2024-01-01", "0.1")[0] == Bar(at("2024-01-01"), at("2024-01-01 01:00"), *[Price(Decimal("0.1"))] * 4)
