@@ -10,10 +10,11 @@ from decimal import Decimal, localcontext
 from bot.domain.decisions import Candidate, EquityMark, Fact, Outcome, Verdict
 from bot.domain.ids import TokenId, candidate_id, order_id, position_id
 from bot.domain.market import Quote, one_price
-from bot.domain.numbers import EXACT, ONE, ZERO, Price, fraction_half_even, micro_half_even
+from bot.domain.numbers import EXACT, ONE, ZERO, Price, Quantity, fraction_half_even, micro_half_even
 from bot.domain.orders import Order, OrderState, Role
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Mark
+from bot.domain.signals import Episode
 from bot.domain.snapshot import Snapshot, TokenView
 from bot.engine.ages import hours_between
 from bot.engine.brackets import Bracket, place_bracket
@@ -64,16 +65,16 @@ def decide(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> tuple[Fact
         journal.write(marked)
         decide_exits(journal, snapshot.tokens, rules)
         due = {
-            token_id: view
+            token_id: (view, episode)
             for token_id, view in snapshot.tokens.items()
-            if is_due(journal.portfolio, view.episode, rules)
+            if (episode := view.episode) is not None and is_due(journal.portfolio, episode, rules)
         }
         brackets = {
             token_id: place_bracket(view, view.price.price, rules) if view.price else Bracket()
-            for token_id, view in due.items()
+            for token_id, (view, _) in due.items()
         }
-        for rank, token_id in enumerate(in_rank(brackets, due, rules.entry.rank)):
-            _judge(journal, snapshot, due[token_id], brackets[token_id], rank, marked.equity, prices, rules)
+        for rank, token_id in enumerate(in_rank(brackets, snapshot.tokens, rules.entry.rank)):
+            _judge(journal, snapshot, *due[token_id], brackets[token_id], rank, marked.equity, prices, rules)
         return tuple(journal.facts)
 
 
@@ -130,6 +131,7 @@ def _judge(  # noqa: PLR0913 - a judgement looks at all of this
     journal: Journal,
     snapshot: Snapshot,
     view: TokenView,
+    episode: Episode,
     bracket: Bracket,
     rank: int,
     equity: Decimal,
@@ -137,8 +139,6 @@ def _judge(  # noqa: PLR0913 - a judgement looks at all of this
     rules: Rules,
 ) -> None:
     """Ask every gate about one candidate, write what they said, and accept the entry if all passed."""
-    if view.episode is None:
-        return
     reference = view.price.price if view.price else None
     size = None
     if reference is not None:
@@ -149,7 +149,7 @@ def _judge(  # noqa: PLR0913 - a judgement looks at all of this
         lateness_hours=hours_between(snapshot.as_of, snapshot.cut_off),
         interval_hours=hours_between(snapshot.as_of, snapshot.as_of + snapshot.interval) if snapshot.interval else None,
         view=view,
-        episode=view.episode,
+        episode=episode,
         portfolio=journal.portfolio,
         prices=prices,
         equity=equity,
@@ -161,8 +161,8 @@ def _judge(  # noqa: PLR0913 - a judgement looks at all of this
     findings = list(ask_all(proposal))
     candidate = _candidate(journal, proposal, findings, rank)
     journal.write(candidate, *_verdicts(candidate, findings))
-    if candidate.outcome is Outcome.ENTERED:
-        _accept_entry(journal, candidate, rules)
+    if candidate.outcome is Outcome.ENTERED and size is not None and reference is not None:
+        _accept_entry(journal, candidate, size.quantity, reference, rules)
 
 
 def _candidate(
@@ -210,10 +210,8 @@ def _verdicts(candidate: Candidate, findings: list[tuple[str, Finding]]) -> list
     ]
 
 
-def _accept_entry(journal: Journal, candidate: Candidate, rules: Rules) -> None:
+def _accept_entry(journal: Journal, candidate: Candidate, quantity: Quantity, reference: Price, rules: Rules) -> None:
     """Accept the entry of a candidate; its stop and target are born with it, planned."""
-    if candidate.quantity is None or candidate.reference_price is None:
-        return
     memory = journal.portfolio.remembered(candidate.token_id)
     ordinal = memory.entries(candidate.signal_id)
     born = Order(
@@ -227,8 +225,8 @@ def _accept_entry(journal: Journal, candidate: Candidate, rules: Rules) -> None:
         role=Role.ENTRY,
         ordinal=ordinal,
         rank=candidate.rank,
-        quantity=candidate.quantity,
-        price=candidate.reference_price,
+        quantity=quantity,
+        price=reference,
         stop=candidate.stop,
         target=candidate.target,
         stop_source=candidate.stop_source,

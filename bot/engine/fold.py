@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from bot.domain.books import Account, JournalEntry
-from bot.domain.decisions import Candidate, EquityMark, Fact, Verdict
-from bot.domain.ids import OrderId, TokenId
+from bot.domain.decisions import Candidate, EquityMark, Fact
+from bot.domain.ids import OrderId, PositionId, TokenId
 from bot.domain.numbers import ZERO, Quantity, micro_half_even
 from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role, check_transition
 from bot.domain.portfolio import Holding, LiveOrder, Portfolio, TokenMemory
@@ -46,7 +46,7 @@ def apply_fact(portfolio: Portfolio, fact: Fact) -> Portfolio:
             return _closed(portfolio, fact)
         case EquityMark():
             return replace(portfolio, high_water_mark=fact.high_water_mark)
-        case Verdict():
+        case _:
             return portfolio
 
 
@@ -110,27 +110,26 @@ def _filled(portfolio: Portfolio, fill: Fill) -> Portfolio:
 def _posted(portfolio: Portfolio, entry: JournalEntry) -> Portfolio:
     change = sum((leg.amount for leg in entry.postings if leg.account is Account.CASH), ZERO)
     portfolio = replace(portfolio, cash=portfolio.cash + change)
-    for token_id, holding in portfolio.holdings.items():
-        if holding.position.position_id == entry.position_id:
-            paid = replace(holding, cash=holding.cash + change)
-            return replace(portfolio, holdings=_with(portfolio.holdings, token_id, paid))
-    return portfolio
+    if entry.position_id is None:
+        return portfolio
+    token_id, holding = _held(portfolio, entry.position_id)
+    paid = replace(holding, cash=holding.cash + change)
+    return replace(portfolio, holdings=_with(portfolio.holdings, token_id, paid))
+
+
+def _held(portfolio: Portfolio, position_id: PositionId) -> tuple[TokenId, Holding]:
+    """Find an open position; a fact about one that is not open is a contradiction, and crashes."""
+    return next(pair for pair in portfolio.holdings.items() if pair[1].position.position_id == position_id)
 
 
 def _marked(portfolio: Portfolio, mark: Mark) -> Portfolio:
-    for token_id, holding in portfolio.holdings.items():
-        if holding.position.position_id == mark.position_id:
-            seen = replace(holding, low=mark.low, high=mark.high)
-            return replace(portfolio, holdings=_with(portfolio.holdings, token_id, seen))
-    return portfolio
+    token_id, holding = _held(portfolio, mark.position_id)
+    seen = replace(holding, low=mark.low, high=mark.high)
+    return replace(portfolio, holdings=_with(portfolio.holdings, token_id, seen))
 
 
 def _closed(portfolio: Portfolio, closing: Closing) -> Portfolio:
-    token_id, holding = next(
-        (token_id, holding)
-        for token_id, holding in portfolio.holdings.items()
-        if holding.position.position_id == closing.position_id
-    )
+    token_id, holding = _held(portfolio, closing.position_id)
     memory = portfolio.remembered(token_id)
     memory = replace(
         memory,

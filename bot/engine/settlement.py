@@ -97,16 +97,14 @@ def _exit_inside(journal: Journal, token_id: TokenId, bar: Bar, rules: Rules) ->
     reached = target is not None and (
         bar.high > target.price if rules.fills.target_fill is TargetFill.THROUGH else bar.high >= target.price
     )
-    if not stopped and not reached:
+    stop_first = stopped and (not reached or rules.fills.same_bar is SameBar.STOP_FIRST)
+    first, other = (stop, target) if stop_first else (target, stop)
+    if first is None or not (stopped or reached):
         _live_on(journal, token_id, stretch(holding, bar.low, bar.high))
         return
-    holding = stretch(holding, bar.open)
-    first = stop if stopped and not (reached and rules.fills.same_bar is SameBar.TARGET_FIRST) else target
-    other = (target if first is stop else stop) if stopped and reached else None
-    if first is not None:
-        reason = ExitReason.STOP_HIT if first.role is Role.STOP else ExitReason.TARGET_HIT
-        open_to = (other.role, other.price) if other is not None else None
-        fill_exit(journal, holding, first, first.price, bar.opened_at, reason, rules, open_to)
+    reason = ExitReason.STOP_HIT if first.role is Role.STOP else ExitReason.TARGET_HIT
+    open_to = (other.role, other.price) if other is not None and stopped and reached else None
+    fill_exit(journal, stretch(holding, bar.open), first, first.price, bar.opened_at, reason, rules, open_to)
 
 
 def _live_on(journal: Journal, token_id: TokenId, holding: Holding) -> None:

@@ -80,7 +80,7 @@ def _ruled_notional(
             return sizing.notional
         case SizeRule.FIXED_FRACTION:
             return None if sizing.fraction is None else equity * sizing.fraction
-        case SizeRule.FIXED_QUANTITY:
+        case _:
             return None if sizing.quantity is None else sizing.quantity * reference
 
 

@@ -344,6 +344,13 @@ def test_reentry_after_stop_ignores_other_exits() -> None:
         assert play(rules, tape).count("ENTER") == entries
 
 
+def test_an_entry_that_never_filled_is_acted_on_all_the_same() -> None:
+    """Cancelled at its fill: even reentry = always waits for an exit, and there was none."""
+    tape = Tape({1: token(bars=bars("2024-01-01", "100 | 90 | 100 | 100"))})
+    rules = replace(BASE, stop=FIXED_STOP, entry=EntryRules(reentry=Reentry.ALWAYS))
+    assert play(rules, tape) == "01-01 02:00 CANCELLED order bracket_invalid_at_fill"
+
+
 def test_cooldown_counts_hours_since_the_losing_exit() -> None:
     """After a loss at 01:00 a cool-down of 3 hours refuses the slot at 02:00; a token without a loss passes."""
     rules = replace(BASE, stop=FIXED_STOP, entry=EntryRules(reentry=Reentry.ALWAYS, cooldown_hours=Decimal(3)))
