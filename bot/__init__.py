@@ -1,1 +1,3 @@
 """Tidemark: a headless paper-trading engine."""
+
+__version__ = "0.1.0"

@@ -80,8 +80,6 @@ class Portfolio:
     def waiting(self, role: Role) -> list[Order]:
         """Return the accepted orders of a role in the order granted."""
         found = [
-            live.order
-            for live in self.orders.values()
-            if live.state is OrderState.ACCEPTED and live.order.role is role
+            live.order for live in self.orders.values() if live.state is OrderState.ACCEPTED and live.order.role is role
         ]
         return sorted(found, key=lambda order: (order.slot, order.rank))

@@ -6,7 +6,6 @@ from decimal import Decimal
 from bot.domain.numbers import EXACT
 
 
-
 def hours_between(earlier: datetime, later: datetime) -> Decimal:
     """Return later - earlier in hours, negative where later is earlier."""
     return EXACT.divide(Decimal((later - earlier) // timedelta(microseconds=1)), Decimal(3_600_000_000))

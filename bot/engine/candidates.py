@@ -75,9 +75,7 @@ SCORES = MappingProxyType(
 )
 
 
-def in_rank(
-    brackets: Mapping[TokenId, Bracket], views: Mapping[TokenId, TokenView], rank: Rank
-) -> list[TokenId]:
+def in_rank(brackets: Mapping[TokenId, Bracket], views: Mapping[TokenId, TokenView], rank: Rank) -> list[TokenId]:
     """Order candidates by their score, highest first, unknown ones last, ties by token_id."""
 
     def key(token_id: TokenId) -> tuple[bool, Decimal, TokenId]:
@@ -85,4 +83,3 @@ def in_rank(
         return (score is None, Decimal(0) if score is None else -score, token_id)
 
     return sorted(brackets, key=key)
-

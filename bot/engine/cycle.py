@@ -40,16 +40,12 @@ def settle(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> tuple[Fact
         return (*journal.facts, *_marks(journal, snapshot.tokens))
 
 
-def fill_quotes(
-    snapshot: Snapshot, portfolio: Portfolio, quotes: tuple[Quote, ...], rules: Rules
-) -> tuple[Fact, ...]:
+def fill_quotes(snapshot: Snapshot, portfolio: Portfolio, quotes: tuple[Quote, ...], rules: Rules) -> tuple[Fact, ...]:
     """Fill the orders accepted at this slot at prices asked after the decision."""
     with localcontext(EXACT):
         journal = Journal(portfolio, snapshot.as_of)
         views = {
-            quote.token_id: replace(
-                snapshot.tokens[quote.token_id], prints=(one_price(quote.known_at, quote.price),)
-            )
+            quote.token_id: replace(snapshot.tokens[quote.token_id], prints=(one_price(quote.known_at, quote.price),))
             for quote in quotes
         }
         settle_prints(journal, views, rules)
@@ -165,9 +161,7 @@ def _judge(  # noqa: PLR0913 - a judgement looks at all of this
         _accept_entry(journal, candidate, size.quantity, reference, rules)
 
 
-def _candidate(
-    journal: Journal, proposal: Proposal, findings: list[tuple[str, Finding]], rank: int
-) -> Candidate:
+def _candidate(journal: Journal, proposal: Proposal, findings: list[tuple[str, Finding]], rank: int) -> Candidate:
     failed = [(name, finding) for name, finding in findings if not finding.passed]
     too_old = any(name == "signal_age" for name, _ in failed)
     run, signal, bracket, size = journal.portfolio.run, proposal.episode.signal_id, proposal.bracket, proposal.size

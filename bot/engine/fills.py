@@ -62,9 +62,7 @@ def fill_entry(journal: Journal, order: Order, raw: Price, at: datetime, rules: 
     fee = quantity * price * rules.fills.fee_fraction
     position = _position_of(journal, order, quantity, price, at)
     fill = _fill_of(journal, order, position.position_id, quantity, price, fee, at)
-    entry = entry_of(
-        order.run, journal.slot, fill.fill_id, position.position_id, at, bought(quantity * price, fee)
-    )
+    entry = entry_of(order.run, journal.slot, fill.fill_id, position.position_id, at, bought(quantity * price, fee))
     journal.write(event(order, journal.slot, OrderState.FILLED), position, fill, entry)
     for child in bracket_orders(journal, order):
         journal.write(event(child, journal.slot, OrderState.ACCEPTED))

@@ -81,7 +81,9 @@ def _moved(portfolio: Portfolio, event: OrderEvent) -> Portfolio:
     live = portfolio.orders.get(event.order_id)
     check_transition(event.order_id, live.state if live else None, event.state)
     if live is None or event.state in FINAL:
-        orders: Mapping[OrderId, LiveOrder] = {key: other for key, other in portfolio.orders.items() if key != event.order_id}
+        orders: Mapping[OrderId, LiveOrder] = {
+            key: other for key, other in portfolio.orders.items() if key != event.order_id
+        }
     else:
         orders = _with(portfolio.orders, event.order_id, replace(live, state=event.state))
     return replace(portfolio, orders=orders)

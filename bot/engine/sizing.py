@@ -75,7 +75,11 @@ def _ruled_notional(
             return equity * sizing.target_volatility / floored / rules.limits.positions_max
         case SizeRule.RISK_FRACTION:
             risk = risk_per_unit(reference, bracket, rules.fills)
-            return None if risk is None or sizing.risk_fraction is None else equity * sizing.risk_fraction / risk * reference
+            return (
+                None
+                if risk is None or sizing.risk_fraction is None
+                else equity * sizing.risk_fraction / risk * reference
+            )
         case SizeRule.FIXED_NOTIONAL:
             return sizing.notional
         case SizeRule.FIXED_FRACTION:

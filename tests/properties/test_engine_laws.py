@@ -16,7 +16,16 @@ from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Closing, ExitReason, Position
 from bot.domain.record import CycleRecord
 from bot.engine.cycle import apply
-from bot.engine.rules import LimitRules, PriceRule, Rules, SizeRule, SizingRules, StopRules, TargetRules, VolatilitySource
+from bot.engine.rules import (
+    LimitRules,
+    PriceRule,
+    Rules,
+    SizeRule,
+    SizingRules,
+    StopRules,
+    TargetRules,
+    VolatilitySource,
+)
 from tests.notation import Tape, Token, at, bars, cycles, metrics, setup_of, signal, slots_of
 from tests.properties.random_tapes import FREE, HOURS, cut, later, rules, tapes
 

@@ -44,9 +44,7 @@ def stop_of(rules: StopRules, token: TokenView) -> tuple[str | None, str | None]
 
 def target_of(rules: TargetRules, token: TokenView, **more: object) -> tuple[str | None, str | None]:
     """Return the target and its source, with a stop 5 % below."""
-    whole = Rules(
-        name="target", stop=StopRules(rule=PriceRule.FRACTION, fraction=Decimal("0.05")), target=rules
-    )
+    whole = Rules(name="target", stop=StopRules(rule=PriceRule.FRACTION, fraction=Decimal("0.05")), target=rules)
     found = place_bracket(token, REFERENCE, replace(whole, **more))  # type: ignore[arg-type]
     return None if found.target is None else plain(found.target), found.target_source
 
@@ -173,9 +171,7 @@ def test_fraction_and_multiple_targets() -> None:
 
 def test_reward_risk_counts_every_cost() -> None:
     """Half spread 0.1 %, fee 1 %: (110 x 0.99 - 101.101) / (101.101 - 95 x 0.999 x 0.99)."""
-    fills = FillRules(
-        fee_fraction=Decimal("0.01"), half_spread_fraction=Decimal("0.001"), slippage_fraction=Decimal(0)
-    )
+    fills = FillRules(fee_fraction=Decimal("0.01"), half_spread_fraction=Decimal("0.001"), slippage_fraction=Decimal(0))
     expected = (Decimal("108.9") - Decimal("101.101")) / (Decimal("101.101") - Decimal("93.95595"))
     assert abs(reward_risk(REFERENCE, price(95), price(110), fills) - expected) < Decimal("1e-24")
 

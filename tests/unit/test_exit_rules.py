@@ -118,9 +118,7 @@ def test_target_cost_market_sells_the_target_at_market() -> None:
     """With target_cost = market a target pays half spread and slippage too."""
     rules = fixed(FillRules(**_costs("0.01"), target_cost=TargetCost.MARKET))
     # 10 x 105 x 0.99 x 0.99 - 1020.1
-    assert exits(rules, after_entry("100 105 96 100")) == [
-        "01-01 02:00 EXIT T1 10 @ 103.95 target_hit +9.005000"
-    ]
+    assert exits(rules, after_entry("100 105 96 100")) == ["01-01 02:00 EXIT T1 10 @ 103.95 target_hit +9.005000"]
 
 
 def test_bearish_turn_exits_at_the_next_open() -> None:
@@ -136,9 +134,7 @@ def test_neutral_closes_nothing() -> None:
 
 def test_time_stop_is_accepted_when_due_and_fills_at_the_next_open() -> None:
     """Opened at 01:00 with two hours: accepted at 03:00, filled at the open of that bar."""
-    rules = fixed(
-        exits=ExitRules(rules=frozenset({ExitRule.TIME_STOP, ExitRule.STOP_HIT}), time_stop_hours=Decimal(2))
-    )
+    rules = fixed(exits=ExitRules(rules=frozenset({ExitRule.TIME_STOP, ExitRule.STOP_HIT}), time_stop_hours=Decimal(2)))
     assert exits(rules, after_entry("101 | 102 | 103")) == ["01-01 03:00 EXIT T1 10 @ 102 time_stop +20.000000"]
 
 

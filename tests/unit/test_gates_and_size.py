@@ -324,9 +324,7 @@ STOPPED = bars("2024-01-01", "100 | 100 100 94 96 | 96 | 96 96 96 96 | 96")
 FIXED_STOP = StopRules(rule=PriceRule.FRACTION, fraction=Decimal("0.05"))
 
 
-@pytest.mark.parametrize(
-    ("policy", "entries"), [(Reentry.NEVER, 1), (Reentry.AFTER_STOP, 2), (Reentry.ALWAYS, 2)]
-)
+@pytest.mark.parametrize(("policy", "entries"), [(Reentry.NEVER, 1), (Reentry.AFTER_STOP, 2), (Reentry.ALWAYS, 2)])
 def test_reentry_policies_after_a_stop(policy: Reentry, entries: int) -> None:
     """Stopped out inside the episode: never means never, the others enter again with the next ordinal."""
     rules = replace(BASE, stop=FIXED_STOP, entry=EntryRules(reentry=policy))

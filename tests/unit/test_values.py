@@ -61,9 +61,10 @@ def test_ids_tell_lists_of_parts_apart(first: list[str], second: list[str]) -> N
 def test_an_id_is_the_same_on_any_machine() -> None:
     """The digest is pinned: a change of the recipe would orphan every ledger."""
     named = order_id(RunName("levels_long"), SignalId("sig-1"), "entry", 0)
-    assert named == "ord-" + hashlib.sha256(
-        canonical(["ord", "levels_long", "sig-1", "entry", 0]).encode()
-    ).hexdigest()[:32]
+    assert (
+        named
+        == "ord-" + hashlib.sha256(canonical(["ord", "levels_long", "sig-1", "entry", 0]).encode()).hexdigest()[:32]
+    )
 
 
 def test_the_transition_table_is_the_only_way() -> None:

@@ -1,0 +1,46 @@
+# Set-up, the tests and the one gate. Needs make and Python 3.11 or newer; everything else is installed into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check
+
+help:
+	@echo 'make setup    installs everything into .venv, by hash; does nothing when nothing changed'
+	@echo 'make demo     the simulated API, a real daemon and a week of paper trades, in a minute'
+	@echo 'make test     the everyday tests'
+	@echo 'make check    the gate: linters, types, floors, every test with coverage'
+
+setup: $(READY)
+
+# The stamp comes last: a set-up that was interrupted is begun again.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'tidemark needs Python 3.11 or newer: make setup PYTHON=python3.12, say' >&2; exit 1; }
+	test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
+	  --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup
+	@$(BIN)/bot demo
+
+# One process a core; few on a large machine, for each may start a PostgreSQL of its own.
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --quiet
+
+test: setup
+	$(PYTEST)
+
+check: setup
+	$(BIN)/ruff check
+	$(BIN)/mypy bot migrations
+	$(BIN)/lint-imports
+	$(BIN)/vulture
+	$(BIN)/codespell
+	$(BIN)/deptry .
+	$(PYTEST) --cov --cov-report=
+	$(BIN)/coverage report --fail-under=95
+	$(BIN)/coverage report --include='bot/domain/*,bot/engine/*' --fail-under=100

@@ -1,0 +1,227 @@
+"""Bars at rest: numpy columns of one token, parsed in bulk and kept in a cache that is memory-mapped from then on.
+
+Columns hold the floats that the file's digits name; a `Bar` of exact decimals is made when someone looks at it.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bot.adapters.history.reader import (
+    EPOCH,
+    CEILING,
+    MICROSECOND,
+    SourceFile,
+    bad_row,
+    instant,
+    micros,
+    not_negative,
+    positive,
+    rows,
+)
+from bot.domain.market import Bar
+from bot.domain.numbers import Price, from_float
+
+SPANS = {"1m": timedelta(minutes=1), "1h": timedelta(hours=1), "1d": timedelta(days=1)}  # the finest first
+HEADER = ("time", "open", "high", "low", "close")
+STAMP = b"dddd-dd-ddTdd:dd:ddZ"
+DAY = timedelta(days=1) // MICROSECOND
+# A smaller file is parsed faster than its cache is found.
+CACHED_FROM_BYTES = 200_000
+FORMAT = "1"
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Bars of one token and timeframe, ascending.
+
+    span: microseconds from open to close; opened_at: microseconds since 1970; prices: rows open, high, low, close;
+    refused: the lines that were dropped, and why.
+    """
+
+    span: int
+    opened_at: Integers
+    prices: Floats
+    refused: tuple[str, ...]
+
+    def closed_by(self, at: int) -> int:
+        """Count the bars that closed at or before an instant in microseconds."""
+        return int(self.opened_at.searchsorted(at - self.span, side="right"))
+
+    def bars(self, start: int, end: int) -> tuple[Bar, ...]:
+        """Make the bars of a range of rows."""
+        opened = self.opened_at[start:end].tolist()
+        return tuple(
+            _bar(at, self.span, prices) for at, prices in zip(opened, self.prices[:, start:end].T.tolist(), strict=True)
+        )
+
+    def days(self) -> "Columns":
+        """Aggregate to UTC days; a day is there as soon as one of its bars is, so ask only for days that ended."""
+        if not len(self.opened_at):
+            return Columns(DAY, self.opened_at, self.prices, ())
+        day = self.opened_at // DAY
+        first = np.flatnonzero(np.diff(day, prepend=day[0] - 1))
+        last = np.append(first[1:], len(day)) - 1
+        opens, highs, lows, closes = self.prices
+        prices = (opens[first], np.maximum.reduceat(highs, first), np.minimum.reduceat(lows, first), closes[last])
+        return Columns(DAY, day[first] * DAY, np.stack(prices), ())
+
+
+def _bar(opened_at: int, span: int, prices: Sequence[float]) -> Bar:
+    opened = EPOCH + opened_at * MICROSECOND
+    return Bar(opened, opened + span * MICROSECOND, *(Price(from_float(price)) for price in prices))
+
+
+def read_columns(file: SourceFile, timeframe: str) -> Columns:
+    """Read a token's bars from the cache, or parse them and fill the cache."""
+    if len(file.content) < CACHED_FROM_BYTES:
+        return parse(file, timeframe)
+    place = _cache_place(f"{file.digest}-{timeframe}-{FORMAT}")
+    cached = _cached(place, timeframe) if place else None
+    if cached is None:
+        cached = parse(file, timeframe)
+        if place:
+            _keep(place, cached)
+    return cached
+
+
+def parse(file: SourceFile, timeframe: str) -> Columns:
+    """Parse a bars file; raises BadInputError for a row out of order, duplicated, unparsable or off the grid."""
+    span = SPANS[timeframe] // MICROSECOND
+    text = file.text()
+    lines: Sequence[int]
+    try:
+        opened_at, prices = _in_bulk(text)
+        lines = range(2, len(opened_at) + 2)
+    except ValueError:
+        lines, opened_at, prices = _row_by_row(file.path, text)
+    _check_grid(file.path, lines, opened_at, span, timeframe)
+    opens, highs, lows, closes = prices
+    kept = (highs >= np.maximum(opens, closes)) & (lows <= np.minimum(opens, closes))
+    if kept.all():
+        return Columns(span, opened_at, prices, ())
+    refused = tuple(f"line {lines[at]}: {_contradiction(prices[:, at])}" for at in np.flatnonzero(~kept).tolist())
+    return Columns(span, opened_at[kept], np.ascontiguousarray(prices[:, kept]), refused)
+
+
+def _contradiction(prices: Floats) -> str:
+    """Say how a candle contradicts itself."""
+    opened, high, low, close = prices.tolist()
+    if high < max(opened, close):
+        return f"high {high} below {'open' if high < opened else 'close'} {max(opened, close)}"
+    return f"low {low} above {'open' if low > opened else 'close'} {min(opened, close)}"
+
+
+def _in_bulk(text: str) -> tuple[Integers, Floats]:
+    """Parse a plainly written file at once; ValueError where anything needs a closer look."""
+    if '"' in text or "_" in text or not text.isascii():
+        raise ValueError
+    head, _, body = text.replace("\r\n", "\n").rstrip().partition("\n")
+    header = tuple(head.split(","))
+    width = len(header)
+    if header not in {HEADER, (*HEADER, "volume")} or not body:
+        raise ValueError
+    count = body.count("\n") + 1
+    cells = body.replace("\n", ",").split(",")
+    if len(cells) != count * width or body.count(",") != count * (width - 1):
+        raise ValueError
+    opened_at = _stamps(cells[::width])
+    numbers = np.empty((width - 1, count))
+    for column in range(1, width):
+        numbers[column - 1] = np.fromiter(map(float, cells[column::width]), np.float64, count)
+    prices = np.ascontiguousarray(numbers[:4])
+    sane = (prices > 1 / CEILING) & (prices < CEILING)
+    if not sane.all() or not np.isfinite(numbers).all() or (numbers[4:] < 0).any():
+        raise ValueError
+    return opened_at, prices
+
+
+def _stamps(cells: list[str]) -> Integers:
+    """Parse instants that are all written as 2024-01-31T12:00:00Z."""
+    if set(map(len, cells)) != {len(STAMP)}:
+        raise ValueError
+    letters = np.array(cells, dtype=f"S{len(STAMP)}").view(np.uint8).reshape(len(cells), len(STAMP))
+    for place, letter in enumerate(STAMP):
+        if letter != ord("d") and (letters[:, place] != letter).any():
+            raise ValueError
+    stamps = np.ascontiguousarray(letters[:, :-1]).view(f"S{len(STAMP) - 1}").ravel()
+    return stamps.astype("datetime64[us]").astype(np.int64)
+
+
+def _row_by_row(path: Path, text: str) -> tuple[list[int], Integers, Floats]:
+    """Parse any file that can be read, and name the line of the first row that cannot."""
+    lines: list[int] = []
+    opened_at: list[int] = []
+    prices: list[tuple[float, ...]] = []
+    for line, (time, *cells, volume) in rows(path, text, HEADER, ("volume",)):
+        try:
+            opened_at.append(micros(instant(time.strip())))
+            prices.append(tuple(float(positive(cell.strip())) for cell in cells))
+            if volume.strip():
+                not_negative(volume.strip())
+        except ValueError as error:
+            raise bad_row(path, line, str(error)) from error
+        lines.append(line)
+    return lines, np.array(opened_at, dtype=np.int64), np.array(prices, dtype=np.float64).reshape(-1, 4).T.copy()
+
+
+def _check_grid(path: Path, lines: Sequence[int], opened_at: Integers, span: int, timeframe: str) -> None:
+    """Refuse rows out of order, twice, or between the timeframe's instants."""
+    steps = np.diff(opened_at)
+    if (steps <= 0).any():
+        at = int(np.flatnonzero(steps <= 0)[0])
+        reason = "duplicated time" if not steps[at] else "out of order: its time is before the row above"
+        raise bad_row(path, lines[at + 1], reason)
+    off = np.flatnonzero(opened_at % span)
+    if len(off):
+        raise bad_row(path, lines[int(off[0])], f"time is not the open of a {timeframe} bar")
+
+
+def _cache_place(name: str) -> Path | None:
+    """Return where columns are cached; None where this user has no home."""
+    root = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(root) if root else Path.home() / ".cache") / "tidemark" / name
+    except RuntimeError:
+        return None
+
+
+def _cached(place: Path, timeframe: str) -> Columns | None:
+    """Map cached columns; None where there are none, or they are damaged."""
+    try:
+        opened_at = np.load(place / "opened_at.npy", mmap_mode="r")
+        prices = np.load(place / "prices.npy", mmap_mode="r")
+        refused = json.loads((place / "refused.json").read_text())
+    except (OSError, ValueError):
+        return None
+    if opened_at.dtype != np.int64 or prices.dtype != np.float64 or prices.shape != (4, *opened_at.shape):
+        return None
+    # asarray drops the subclass of mapped arrays, whose indexing is slow, and keeps the mapping.
+    return Columns(SPANS[timeframe] // MICROSECOND, np.asarray(opened_at), np.asarray(prices), tuple(refused))
+
+
+def _keep(place: Path, columns: Columns) -> None:
+    """Fill the cache in one move; a cache that cannot be written is no error."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        made = Path(tempfile.mkdtemp(dir=place.parent))
+    except OSError:
+        return
+    try:
+        np.save(made / "opened_at.npy", columns.opened_at)
+        np.save(made / "prices.npy", columns.prices)
+        (made / "refused.json").write_text(json.dumps(columns.refused))
+        made.replace(place)
+    except OSError:
+        shutil.rmtree(made, ignore_errors=True)

@@ -1,0 +1,164 @@
+"""The files of a history folder as rows of text, and the instants and numbers in their cells.
+
+A cell that cannot be read exactly ends in one line that names file and line.
+"""
+
+import csv
+import gzip
+import hashlib
+import io
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from operator import itemgetter
+from pathlib import Path
+
+from bot.domain.errors import AccessError, BadInputError, BotError, ConfigError, StorageError
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+DAY = timedelta(days=1)
+DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
+# Numbers beyond this many digits before the point would not survive as floats or in a ledger.
+MAGNITUDE_MAX = 30
+CEILING = 10.0**MAGNITUDE_MAX
+
+Rows = Iterator[tuple[int, tuple[str, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file of the folder: its path, its bytes as stored, and their digest."""
+
+    path: Path
+    content: bytes
+    digest: str
+
+    def text(self) -> str:
+        """Return the text, unpacked where the name says so."""
+        try:
+            plain = gzip.decompress(self.content) if self.path.suffix == ".gz" else self.content
+        except (OSError, EOFError, zlib.error) as error:
+            message = f"{self.path}: not a whole gzip file: write it again"
+            raise BadInputError(message) from error
+        try:
+            return plain.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise bad_row(self.path, plain.count(b"\n", 0, error.start) + 1, "not UTF-8") from error
+
+
+def bad_row(path: Path, line: int, reason: str) -> BotError:
+    """Return the error of a row that cannot be used."""
+    return BadInputError(f"{path} line {line}: {reason}")
+
+
+def find_file(folder: Path, name: str) -> Path | None:
+    """Find NAME.csv or NAME.csv.gz in a folder; None where there is neither."""
+    found = [path for path in (folder / f"{name}.csv", folder / f"{name}.csv.gz") if path.is_file()]
+    if len(found) > 1:
+        message = f"{found[1]}: {found[0].name} is there too: keep one of them"
+        raise ConfigError(message)
+    parquet = folder / f"{name}.parquet"
+    if not found and parquet.is_file():
+        message = f"{parquet}: Parquet needs the extra `parquet`, not available in this version: write it as CSV"
+        raise ConfigError(message)
+    return found[0] if found else None
+
+
+def load(path: Path) -> SourceFile:
+    """Read a file whole."""
+    try:
+        content = path.read_bytes()
+    except PermissionError as error:
+        message = f"{path}: may not be read; grant this user read permission"
+        raise AccessError(message) from error
+    except OSError as error:
+        message = f"{path}: cannot be read: {error.strerror}"
+        raise StorageError(message) from error
+    return SourceFile(path, content, hashlib.sha256(content).hexdigest())
+
+
+def rows(path: Path, text: str, required: Sequence[str], optional: Sequence[str] = ()) -> Rows:
+    """Yield line number and cells of each row, in the order of required and optional; an absent column is empty."""
+    lines = csv.reader(io.StringIO(text.rstrip(), newline=""), strict=True)
+    try:
+        header = [name.strip() for name in next(lines, [])]
+        pick = itemgetter(*_positions(path, header, required, optional))
+        for cells in lines:
+            if len(cells) != len(header):
+                raise bad_row(path, lines.line_num, f"{len(cells)} cells where the header has {len(header)}")
+            cells.append("")
+            yield lines.line_num, pick(cells)
+    except csv.Error as error:
+        raise bad_row(path, lines.line_num, f"not CSV: {error}") from error
+
+
+def _positions(path: Path, header: list[str], required: Sequence[str], optional: Sequence[str]) -> list[int]:
+    """Find the columns by their names; the place behind the last cell stands for one that is absent."""
+    missing = [name for name in required if name not in header]
+    if missing:
+        raise bad_row(path, 1, f"the header lacks {', '.join(missing)}")
+    twice = [name for name in header if header.count(name) > 1]
+    if twice:
+        raise bad_row(path, 1, f"the header has {twice[0]} twice")
+    return [header.index(name) if name in header else len(header) for name in (*required, *optional)]
+
+
+@lru_cache(maxsize=1 << 16)
+def instant(text: str) -> datetime:
+    """Read an ISO 8601 instant; without an offset it is UTC, a date alone is its 00:00. Raises ValueError."""
+    if not DATE.match(text):
+        message = f"{text[:40]!r} is no ISO 8601 time such as 2024-01-31T12:00:00Z"
+        raise ValueError(message)
+    try:
+        read = datetime.fromisoformat(text)
+        return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        message = f"{text[:40]!r} is no ISO 8601 time such as 2024-01-31T12:00:00Z"
+        raise ValueError(message) from error
+
+
+def publication(text: str) -> datetime:
+    """Read when a row was published: one dated by its day alone at the end of that day, as it used the day's close."""
+    return instant(text) + DAY if DATE.fullmatch(text) else instant(text)
+
+
+def micros(at: datetime) -> int:
+    """Return an instant as whole microseconds since 1970."""
+    return (at - EPOCH) // MICROSECOND
+
+
+def number(cell: str) -> Decimal:
+    """Read a number exactly as written. Raises ValueError."""
+    if not NUMBER.fullmatch(cell) or abs((value := Decimal(cell)).adjusted()) > MAGNITUDE_MAX:
+        message = f"{cell[:40]!r} is no number"
+        raise ValueError(message)
+    return value
+
+
+def number_or_none(cell: str) -> Decimal | None:
+    """Read a number exactly as written; an empty cell is not given. Raises ValueError."""
+    return number(cell) if cell else None
+
+
+def positive(cell: str) -> Decimal:
+    """Read a number above zero. Raises ValueError."""
+    value = number(cell)
+    if value <= 0:
+        message = f"{cell[:40]!r} is not above zero"
+        raise ValueError(message)
+    return value
+
+
+def not_negative(cell: str) -> Decimal:
+    """Read a number not below zero. Raises ValueError."""
+    value = number(cell)
+    if value < 0:
+        message = f"{cell[:40]!r} is below zero"
+        raise ValueError(message)
+    return value

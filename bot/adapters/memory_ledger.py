@@ -1,0 +1,105 @@
+"""A ledger in memory, for what is to leave no trace; it keeps the same promises as the one in SQL.
+
+A slot is committed once and in order, and no fact is ever another one under the same id.
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from types import MappingProxyType
+
+from bot.domain.books import JournalEntry
+from bot.domain.decisions import Candidate, EquityMark, Fact, Verdict
+from bot.domain.errors import InvariantError
+from bot.domain.ids import PositionId, RunName, instant_text
+from bot.domain.orders import Fill, Order, OrderEvent
+from bot.domain.positions import Closing, Mark, Position
+from bot.domain.record import CycleRecord, CycleState
+
+_NAMED_BY: Mapping[type[Fact], tuple[str, ...]] = MappingProxyType(
+    {
+        Candidate: ("candidate_id",),
+        Verdict: ("candidate_id", "gate"),
+        Order: ("order_id",),
+        OrderEvent: ("order_id", "state"),
+        Position: ("position_id",),
+        Fill: ("fill_id",),
+        Mark: ("position_id", "slot"),
+        Closing: ("position_id",),
+        JournalEntry: ("entry_id",),
+        EquityMark: ("run", "slot"),
+    }
+)
+
+_Identity = tuple[object, ...]
+
+
+class MemoryLedger:
+    """The ledger port over lists."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.records: dict[RunName, list[CycleRecord]] = {}
+        self._held: dict[_Identity, Fact] = {}
+
+    def facts(self, run: RunName) -> Iterable[Fact]:
+        """Return the facts that make up a run's portfolio, in the order they happened."""
+        facts = list(chain.from_iterable(record.facts for record in self.records.get(run, ())))
+        closed = {fact.position_id for fact in facts if isinstance(fact, Closing)}
+        marked: dict[PositionId, Fact] = {fact.position_id: fact for fact in facts if isinstance(fact, Mark)}
+        equity = [fact for fact in facts if isinstance(fact, EquityMark)][-1:]
+        return [
+            fact
+            for fact in facts
+            if not isinstance(fact, Verdict | Mark | EquityMark)
+            or (isinstance(fact, Mark) and marked[fact.position_id] is fact and fact.position_id not in closed)
+            or (isinstance(fact, EquityMark) and fact in equity)
+        ]
+
+    def last_cycle(self, run: RunName) -> CycleRecord | None:
+        """Return the run's newest cycle that settled something, without its facts."""
+        settled = (CycleState.COMMITTED, CycleState.CAUGHT_UP)
+        newest = (record for record in reversed(self.records.get(run, ())) if record.cycle.state in settled)
+        found = next(newest, None)
+        return None if found is None else CycleRecord(cycle=found.cycle, facts=())
+
+    def commit(self, record: CycleRecord) -> bool:
+        """Store a cycle and its facts; False: the slot was committed before, nothing is written."""
+        return self.commit_all((record,)) == 1
+
+    def commit_all(self, records: Iterable[CycleRecord]) -> int:
+        """Store many cycles, all or none, and return how many were new."""
+        held, kept = dict(self._held), {run: list(cycles) for run, cycles in self.records.items()}
+        written = 0
+        for record in records:
+            cycles = kept.setdefault(record.cycle.run, [])
+            if not _is_new(record, cycles):
+                continue
+            for fact in record.facts:
+                _hold(held, fact)
+            cycles.append(record)
+            written += 1
+        self._held, self.records = held, kept
+        return written
+
+
+def _is_new(record: CycleRecord, cycles: list[CycleRecord]) -> bool:
+    slot = record.cycle.slot
+    if not cycles or slot > cycles[-1].cycle.slot:
+        return True
+    if any(slot == before.cycle.slot for before in cycles):
+        return False
+    message = (
+        f"run {record.cycle.run}: slot {instant_text(slot)} comes after {instant_text(cycles[-1].cycle.slot)} was"
+        " committed; slots are committed in order"
+    )
+    raise InvariantError(message)
+
+
+def _hold(held: dict[_Identity, Fact], fact: Fact) -> None:
+    names = _NAMED_BY[type(fact)]
+    identity = (type(fact), *(getattr(fact, name) for name in names))
+    if identity in held:
+        field = next((name for name in fact.__slots__ if getattr(held[identity], name) != getattr(fact, name)), "seq")
+        message = f"{type(fact).__name__} {' '.join(map(str, identity[1:]))} is in the ledger with another {field}"
+        raise InvariantError(message)
+    held[identity] = fact

@@ -1,0 +1,190 @@
+"""Opening a ledger: SQLite and PostgreSQL set up so that an acknowledged commit survives a power cut.
+
+No message holds a password; every database error leaves here as one line of the error family.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+
+from bot.adapters.sql.columns import POSTGRESQL
+from bot.adapters.sql.revisions import HEAD, REVISIONS, stored_revision
+from bot.domain.errors import AccessError, BotError, ConfigError, InvariantError, StorageError
+
+_BUSY_SECONDS = 10
+_PRIVATE = 0o600
+
+
+def parse_url(url: str) -> URL:
+    """Read a ledger's URL: sqlite:///PATH or postgresql://...; a path alone is a SQLite file."""
+    try:
+        parsed = make_url(ledger_url(url))
+    except ArgumentError:
+        message = "the ledger's url cannot be read: use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+        raise ConfigError(message) from None
+    backend = parsed.drivername.partition("+")[0]
+    if backend == "sqlite" and parsed.database and parsed.database != ":memory:":
+        return parsed.set(drivername="sqlite")
+    if backend in {POSTGRESQL, "postgres"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    message = f"{parsed.drivername} keeps no ledger: use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+    raise ConfigError(message)
+
+
+def ledger_url(text: str) -> str:
+    """Return the URL of a ledger given as a URL or as a file's path."""
+    return text if "://" in text else f"sqlite:///{text}"
+
+
+def ledger_name(url: URL) -> str:
+    """Name a ledger without its password: the file, or host and database."""
+    if url.drivername == "sqlite":
+        return str(url.database)
+    return f"{url.host or url.query.get('host', 'localhost')}/{url.database}"
+
+
+def is_there(url: str) -> bool:
+    """Say whether there is something to read: of a SQLite ledger, its file."""
+    parsed = parse_url(url)
+    return parsed.drivername != "sqlite" or Path(str(parsed.database)).is_file()
+
+
+def open_engine(url: str, *, read_only: bool = False, create: bool = False) -> Engine:
+    """Open a ledger; create: a missing SQLite file is made. The schema is not looked at: see `check_schema`.
+
+    Raises ConfigError for a missing file, StorageError for a missing directory, AccessError for one without permission.
+    """
+    parsed = parse_url(url)
+    if parsed.drivername != "sqlite":
+        return _open_postgresql(parsed, read_only=read_only)
+    path = Path(str(parsed.database))
+    _check_file(path, read_only=read_only, create=create)
+    return _open_sqlite(parsed, path, read_only=read_only)
+
+
+def _allowed(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _check_file(path: Path, *, read_only: bool, create: bool) -> None:
+    """Refuse a path that cannot hold a ledger before SQLite does so less clearly."""
+    if not path.parent.is_dir():
+        message = f"the ledger's directory {path.parent} does not exist: create it"
+        raise StorageError(message)
+    if path.is_dir():
+        message = f"the ledger {path} is a directory: name a file in it"
+        raise StorageError(message)
+    if not read_only and not _allowed(path.parent, os.W_OK | os.X_OK):
+        message = f"the ledger's directory {path.parent} is not writable: allow this user to write there"
+        raise AccessError(message)
+    if not path.exists():
+        if not create:
+            message = f"there is no ledger at {path}: `bot db upgrade` creates it"
+            raise ConfigError(message)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, _PRIVATE))
+    if not _allowed(path, os.R_OK if read_only else os.R_OK | os.W_OK):
+        message = f"the ledger {path} is not {'readable' if read_only else 'writable'}: allow this user"
+        raise AccessError(message)
+
+
+def _open_sqlite(url: URL, path: Path, *, read_only: bool) -> Engine:
+    mode = "ro" if read_only else "rw"
+    location = f"{path.resolve().as_uri()}?mode={mode}"
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            location, uri=True, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False
+        )
+        connection.execute("PRAGMA foreign_keys = ON")
+        if read_only:
+            connection.execute("PRAGMA query_only = ON")
+        else:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    pool: dict[str, Any] = {"poolclass": NullPool}
+    if not read_only:
+        pool = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0, "pool_timeout": _BUSY_SECONDS}
+    engine = create_engine(url, creator=connect, hide_parameters=True, **pool)
+    start = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(start)
+
+    return engine
+
+
+def _open_postgresql(url: URL, *, read_only: bool) -> Engine:
+    engine = create_engine(
+        url, hide_parameters=True, pool_pre_ping=True, pool_size=2, connect_args={"connect_timeout": _BUSY_SECONDS}
+    )
+
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _record: object) -> None:
+        connection.autocommit = True
+        connection.execute("SET TIME ZONE 'UTC'")
+        if read_only:
+            connection.execute("SET default_transaction_read_only = on")
+        connection.autocommit = False
+
+    return engine
+
+
+@contextmanager
+def connected(engine: Engine) -> Iterator[Connection]:
+    """Open a connection without a transaction of ours; a failure to connect leaves as one clear line."""
+    try:
+        connection = engine.connect()
+    except SQLAlchemyError as error:
+        raise translated(error, ledger_name(engine.url)) from error
+    with connection:
+        yield connection
+
+
+@contextmanager
+def begin(engine: Engine) -> Iterator[Connection]:
+    """Open one transaction: committed at the end, rolled back on an error, which leaves as one clear line."""
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        raise translated(error, ledger_name(engine.url)) from error
+
+
+def translated(error: SQLAlchemyError, name: str) -> BotError:
+    """Return the error of the family that a database error stands for."""
+    origin = error.orig if isinstance(error, DBAPIError) else error
+    lines = str(origin).strip().splitlines() or [type(origin).__name__]
+    state = getattr(origin, "sqlstate", None) or ""
+    if isinstance(error, IntegrityError):
+        return InvariantError(f"the ledger {name} refused a row: {lines[0]}")
+    if state.startswith("28") or state == "42501" or "authentication failed" in lines[0] or "readonly" in lines[0]:
+        return AccessError(f"the ledger {name} does not let this user in: {lines[0]}")
+    return StorageError(f"the ledger {name} failed: {lines[0]}")
+
+
+def check_schema(engine: Engine) -> None:
+    """Refuse a ledger whose schema is not the one this program was written for; the message names the mend."""
+    name = ledger_name(engine.url)
+    with begin(engine) as connection:
+        revision = stored_revision(connection)
+    if revision == HEAD:
+        return
+    if revision is None:
+        message = f"the ledger {name} has no schema yet: run `bot db upgrade`"
+    elif revision in REVISIONS:
+        message = f"the ledger {name} has the older schema {revision}, this program needs {HEAD}: run `bot db upgrade`"
+    else:
+        message = (
+            f"the ledger {name} has the unknown schema {revision}, this program knows {HEAD}: install the program"
+            " that wrote it (`bot db upgrade` only goes forward)"
+        )
+    raise ConfigError(message)

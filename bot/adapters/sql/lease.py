@@ -1,0 +1,85 @@
+"""One writer: a lock that dies with its holder says who should write, an epoch in the ledger says who may.
+
+A writer that was overtaken finds a newer epoch inside its own transaction and is refused there.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, NullPool, create_engine, select, text, update
+
+from bot.adapters.sql.columns import POSTGRESQL
+from bot.adapters.sql.engine import begin, connected, ledger_name
+from bot.adapters.sql.tables import writer_lease
+from bot.domain.errors import LeaseError, StorageError
+
+# One number for all ledgers: advisory locks are per database, and a database holds one ledger.
+_ADVISORY_LOCK = 7_306_084_425_661_035_109
+
+
+@contextmanager
+def exclusive(engine: Engine) -> Iterator[None]:
+    """Hold the ledger's lock, or raise LeaseError where another writer holds it."""
+    holder = _advisory_lock(engine) if engine.dialect.name == POSTGRESQL else _file_lock(engine)
+    with holder:
+        yield
+
+
+@contextmanager
+def _file_lock(engine: Engine) -> Iterator[None]:
+    path = f"{engine.url.database}.lock"
+    try:
+        held = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        message = f"the lock {path} cannot be opened: {error.strerror}"
+        raise StorageError(message) from error
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(held, 20, 0).decode("ascii", "replace") or "unknown"
+            message = f"another writer holds the ledger {ledger_name(engine.url)} (process {holder}): stop it first"
+            raise LeaseError(message) from None
+        os.ftruncate(held, 0)
+        os.pwrite(held, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(held)
+
+
+@contextmanager
+def _advisory_lock(engine: Engine) -> Iterator[None]:
+    # A connection of its own, outside any pool and any transaction: the lock lives as long as this connection.
+    dedicated = create_engine(engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True)
+    with connected(dedicated) as connection:
+        asked = connection.execute(text("SELECT pg_try_advisory_lock(:number)"), {"number": _ADVISORY_LOCK})
+        if not asked.scalar():
+            message = f"another writer holds the ledger {ledger_name(engine.url)}: stop it first"
+            raise LeaseError(message)
+        yield
+
+
+@contextmanager
+def writer(engine: Engine) -> Iterator[int]:
+    """Hold the ledger as its one writer, and return the epoch to write under."""
+    with exclusive(engine):
+        with begin(engine) as connection:
+            raised = update(writer_lease).values(epoch=writer_lease.c.epoch + 1).returning(writer_lease.c.epoch)
+            epoch = int(connection.execute(raised).scalar_one())
+        yield epoch
+
+
+def check_epoch(connection: Connection, epoch: int) -> None:
+    """Refuse a transaction of a writer that was overtaken; until it ends, no other can become the writer."""
+    asked = select(writer_lease.c.epoch)
+    if connection.dialect.name == POSTGRESQL:
+        asked = asked.with_for_update()
+    newest = connection.execute(asked).scalar_one()
+    if newest != epoch:
+        message = (
+            f"another writer holds the ledger {ledger_name(connection.engine.url)}:"
+            f" its epoch is {newest}, ours {epoch}; nothing was written"
+        )
+        raise LeaseError(message)

@@ -1,0 +1,224 @@
+"""The ledger in SQL: each cycle and its facts in one transaction, under the writer's epoch, linked to the one before.
+
+A slot is committed once and in order; what was committed is never changed.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Engine, select
+from sqlalchemy.exc import IntegrityError
+
+from bot.adapters.sql.chain import GENESIS, contents, link
+from bot.adapters.sql.columns import utc_text
+from bot.adapters.sql.engine import begin, check_schema, is_there, ledger_name, open_engine
+from bot.adapters.sql.facts import portfolio_facts
+from bot.adapters.sql.lease import check_epoch, writer
+from bot.adapters.sql.migrate import create_if_empty
+from bot.adapters.sql.rows import Rows, add_fact, cycle_row, datum_rows, fact_from, portable_row
+from bot.adapters.sql.tables import config_versions, cycles, instruments, runs
+from bot.adapters.sql.writes import explain_conflict, insert_rows
+from bot.domain.decisions import Fact
+from bot.domain.errors import ConfigError, InvariantError
+from bot.domain.ids import RunName, TokenId
+from bot.domain.instruments import Instrument
+from bot.domain.numbers import plain
+from bot.domain.record import Cycle, CycleRecord, CycleState, Run
+
+# Rows held in memory before they are sent to the database.
+_BATCH = 20_000
+_SETTLED = (CycleState.COMMITTED, CycleState.CAUGHT_UP)
+
+
+class _Tip(NamedTuple):
+    """The newest cycle of a run, and its link."""
+
+    slot: datetime | None
+    link: str
+
+
+class _Batch:
+    """Rows waiting to be written, and where each run's chain stands."""
+
+    def __init__(self) -> None:
+        self.rows: Rows = {}
+        self.used: Rows = {}
+        self.tips: dict[RunName, _Tip] = {}
+        self.size = 0
+
+    def add(self, record: CycleRecord, tip: _Tip) -> None:
+        """Add a cycle's rows, and link it to its run's chain."""
+        made: Rows = {}
+        for seq, fact in enumerate(record.facts):
+            add_fact(made, fact, seq)
+        described = contents(made)
+        unlinked = cycle_row(record.cycle, described, tip.link, "")
+        linked = link(tip.link, unlinked, described)
+        made[cycles] = [(*unlinked[:-1], linked)]
+        for table, rows in made.items():
+            self.rows.setdefault(table, []).extend(rows)
+            self.size += len(rows)
+        for datum in record.used:
+            for table, row in datum_rows(datum):
+                self.used.setdefault(table, []).append(row)
+        self.tips[record.cycle.run] = _Tip(record.cycle.slot, linked)
+
+    def write(self, connection: Connection) -> None:
+        """Send the rows to the database, within the transaction."""
+        insert_rows(connection, self.used, repeatable=True)
+        insert_rows(connection, self.rows)
+        self.rows, self.used, self.size = {}, {}, 0
+
+
+class SqlLedger:
+    """The ledger port over an engine; epoch: what `lease.writer` gave, None for a ledger that is only read."""
+
+    def __init__(self, engine: Engine, epoch: int | None) -> None:
+        """Read and write through an engine."""
+        self.engine = engine
+        self._epoch = epoch
+
+    def open_run(self, run: Run, universe: Mapping[TokenId, Instrument]) -> None:
+        """Enter a run and its instruments; the same again adds only new instruments, another run is refused."""
+        row = portable_row(runs, [getattr(run, field.name) for field in fields(Run)])
+        listed = [
+            portable_row(instruments, [run.name, *(getattr(one, field.name) for field in fields(Instrument))])
+            for _, one in sorted(universe.items())
+        ]
+        with self._writing() as connection:
+            stored = connection.execute(select(runs).where(runs.c.name == run.name)).first()
+            if stored is not None:
+                _same_run(fact_from(Run, stored), run)
+            held = connection.execute(select(instruments).where(instruments.c.run == run.name))
+            for one in held:
+                _same_instrument(run, fact_from(Instrument, one), universe.get(one.token_id))
+            insert_rows(connection, {runs: [row], instruments: listed}, repeatable=True)
+
+    def keep_config(self, config_hash: str, text: str) -> None:
+        """Keep the effective configuration that cycles name by its hash; it holds no secret."""
+        with self._writing() as connection:
+            insert_rows(connection, {config_versions: [(config_hash, text)]}, repeatable=True)
+
+    def commit(self, record: CycleRecord) -> bool:
+        """Store a cycle and its facts in one transaction; False: the slot was committed before, nothing is written."""
+        return self.commit_all((record,)) == 1
+
+    def commit_all(self, records: Iterable[CycleRecord]) -> int:
+        """Store many cycles in one transaction, and return how many were new; records must not read this ledger."""
+        batch, written = _Batch(), 0
+        try:
+            with self._writing() as connection:
+                for record in records:
+                    tip = batch.tips.get(record.cycle.run) or _tip(connection, record.cycle.run)
+                    if tip.slot is not None and record.cycle.slot <= tip.slot:
+                        batch.write(connection)
+                        _refuse_gap(connection, record.cycle, tip.slot)
+                        continue
+                    batch.add(record, tip)
+                    written += 1
+                    if batch.size >= _BATCH:
+                        batch.write(connection)
+                batch.write(connection)
+        except InvariantError as error:
+            if isinstance(error.__cause__, IntegrityError):
+                raise (explain_conflict(self.engine, batch.rows) or error) from None
+            raise
+        return written
+
+    def facts(self, run: RunName) -> Iterable[Fact]:
+        """Return the facts that make up a run's portfolio, in the order they happened."""
+        with begin(self.engine) as connection:
+            return portfolio_facts(connection, run)
+
+    def last_cycle(self, run: RunName) -> CycleRecord | None:
+        """Return the run's newest cycle that settled something, without its facts."""
+        asked = (
+            select(cycles)
+            .where(cycles.c.run == run, cycles.c.state.in_(_SETTLED))
+            .order_by(cycles.c.slot.desc())
+            .limit(1)
+        )
+        with begin(self.engine) as connection:
+            found = connection.execute(asked).first()
+        return None if found is None else CycleRecord(cycle=fact_from(Cycle, found), facts=())
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        if self._epoch is None:
+            message = f"the ledger {ledger_name(self.engine.url)} was opened for reading"
+            raise InvariantError(message)
+        with begin(self.engine) as connection:
+            check_epoch(connection, self._epoch)
+            yield connection
+
+
+def _tip(connection: Connection, run: RunName) -> _Tip:
+    asked = select(cycles.c.slot, cycles.c.hash).where(cycles.c.run == run).order_by(cycles.c.slot.desc()).limit(1)
+    found = connection.execute(asked).first()
+    return _Tip(None, GENESIS) if found is None else _Tip(found.slot, found.hash)
+
+
+def _refuse_gap(connection: Connection, cycle: Cycle, newest: datetime) -> None:
+    """Let a slot pass that was committed before; a slot before the newest that was not, is an error."""
+    asked = select(cycles.c.slot).where(cycles.c.run == cycle.run, cycles.c.slot == cycle.slot)
+    if connection.execute(asked).first() is None:
+        message = (
+            f"run {cycle.run}: slot {utc_text(cycle.slot)} comes after {utc_text(newest)} was committed;"
+            " slots are committed in order"
+        )
+        raise InvariantError(message)
+
+
+def _same_run(stored: Run, given: Run) -> None:
+    for name in ("strategy", "cash", "identity"):
+        was, now = getattr(stored, name), getattr(given, name)
+        if was != now:
+            what = "what it is made of" if name == "identity" else f"{name} {_shown(was)}, now {_shown(now)}"
+            message = f"run {given.name} is in the ledger with another {what}: name the new run differently"
+            raise ConfigError(message)
+
+
+def _same_instrument(run: Run, stored: Instrument, given: Instrument | None) -> None:
+    for name in ("symbol", "quantity_step", "price_tick"):
+        if given is not None and getattr(stored, name) != getattr(given, name):
+            message = (
+                f"run {run.name} knows token {stored.token_id} with another {name}: {_shown(getattr(stored, name))},"
+                f" now {_shown(getattr(given, name))}; name the new run differently"
+            )
+            raise ConfigError(message)
+
+
+def _shown(value: object) -> str:
+    return plain(value) if isinstance(value, Decimal) else str(value)
+
+
+@contextmanager
+def writing(url: str, *, create: bool = False) -> Iterator[SqlLedger]:
+    """Open a ledger as its one writer; create: one that is absent or empty is made first."""
+    if create:
+        create_if_empty(url)
+    engine = open_engine(url)
+    try:
+        check_schema(engine)
+        with writer(engine) as epoch:
+            yield SqlLedger(engine, epoch)
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def reading(url: str) -> Iterator[SqlLedger | None]:
+    """Open a ledger for reading; None: there is none yet."""
+    if not is_there(url):
+        yield None
+        return
+    engine = open_engine(url, read_only=True)
+    try:
+        check_schema(engine)
+        yield SqlLedger(engine, None)
+    finally:
+        engine.dispose()

@@ -1,0 +1,138 @@
+"""Facts to rows and back, one literal mapping from a value's type to its table.
+
+A row is the tuple of portable forms in the order of its table's columns: what is bound is what the chain is made of.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from functools import cache
+from operator import attrgetter
+from typing import Any, cast
+
+from sqlalchemy import Row as ResultRow
+from sqlalchemy import Table
+
+from bot.adapters.sql import tables
+from bot.adapters.sql.columns import Portable
+from bot.domain.books import Account, JournalEntry, Posting
+from bot.domain.decisions import Candidate, EquityMark, Fact, Verdict
+from bot.domain.market import Grades, LevelSet, MarketSize, QuantMetrics
+from bot.domain.orders import Fill, Order, OrderEvent
+from bot.domain.positions import Closing, Mark, Position
+from bot.domain.record import Cycle
+from bot.domain.signals import Signal
+from bot.domain.tape import Datum, TokenPrint
+
+PortableRow = tuple[Portable, ...]
+Rows = dict[Table, list[PortableRow]]
+
+FACT_TABLES: Mapping[type[Fact], Table] = {
+    Candidate: tables.candidates,
+    Verdict: tables.verdicts,
+    Order: tables.orders,
+    OrderEvent: tables.order_events,
+    Position: tables.positions,
+    Fill: tables.fills,
+    Mark: tables.marks,
+    Closing: tables.closings,
+    JournalEntry: tables.journal_entries,
+    EquityMark: tables.equity,
+}
+
+DATUM_TABLES: Mapping[type[Datum], Table] = {
+    Signal: tables.signals,
+    LevelSet: tables.level_sets,
+    QuantMetrics: tables.quantmetrics,
+    Grades: tables.grades,
+    MarketSize: tables.markets,
+    TokenPrint: tables.prints,
+}
+
+# Parents before children: the order of insertion, and of the chain.
+FACT_ORDER: tuple[Table, ...] = (*FACT_TABLES.values(), tables.postings)
+
+_OUTSIDE_THE_CHAIN = frozenset({"started_at", "finished_at", "contents", "previous_hash", "hash"})
+
+
+@cache
+def _converters(table: Table) -> tuple[Callable[[Any], Portable] | None, ...]:
+    return tuple(getattr(column.type, "portable", None) for column in table.columns)
+
+
+def portable_row(table: Table, values: Iterable[object]) -> PortableRow:
+    """Return the portable forms of a row's values, given in the order of the table's columns."""
+    return tuple(
+        cast("Portable", value) if convert is None or value is None else convert(value)
+        for convert, value in zip(_converters(table), values, strict=True)
+    )
+
+
+@cache
+def _reader(table: Table) -> Callable[[object], tuple[object, ...]]:
+    return attrgetter(*(column.name for column in table.columns if column.name != "seq"))
+
+
+@cache
+def key_columns(table: Table) -> tuple[int, ...]:
+    """Return where the primary key stands in a row."""
+    names = table.columns.keys()
+    return tuple(names.index(column.name) for column in table.primary_key.columns)
+
+
+def key_of(table: Table, row: Sequence[Portable]) -> tuple[Portable, ...]:
+    """Return a row's primary key."""
+    return tuple(row[index] for index in key_columns(table))
+
+
+def add_fact(rows: Rows, fact: Fact, seq: int) -> None:
+    """Add the rows of a fact; a journal entry brings its postings."""
+    table = FACT_TABLES[type(fact)]
+    rows.setdefault(table, []).append(portable_row(table, (seq, *_reader(table)(fact))))
+    if isinstance(fact, JournalEntry):
+        legs = rows.setdefault(tables.postings, [])
+        legs.extend(
+            portable_row(tables.postings, (number, fact.entry_id, posting.account, posting.amount))
+            for number, posting in enumerate(fact.postings)
+        )
+
+
+def cycle_row(cycle: Cycle, contents: str, previous_hash: str, link: str) -> PortableRow:
+    """Return the row of a cycle and its link in the chain."""
+    values = [getattr(cycle, field.name) for field in fields(Cycle)]
+    return portable_row(tables.cycles, (*values, contents, previous_hash, link))
+
+
+def chained_part(row: Sequence[Portable]) -> list[Portable]:
+    """Return what the chain holds of a cycle's row: not its wall-clock times."""
+    return [
+        value
+        for column, value in zip(tables.cycles.columns.keys(), row, strict=True)
+        if column not in _OUTSIDE_THE_CHAIN
+    ]
+
+
+def datum_rows(datum: Datum) -> Iterator[tuple[Table, PortableRow]]:
+    """Yield the rows of a recorded datum; a set of levels brings its levels."""
+    table = DATUM_TABLES[type(datum)]
+    if isinstance(datum, TokenPrint):
+        bar = datum.bar
+        values = (datum.token_id, datum.timeframe, datum.known_at, *bar)
+        yield table, portable_row(table, values)
+        return
+    yield table, portable_row(table, _reader(table)(datum))
+    if isinstance(datum, LevelSet):
+        naming = (datum.token_id, datum.published_at, datum.known_at)
+        for number, level in enumerate(datum.levels):
+            yield tables.levels, portable_row(tables.levels, (*naming, number, level.price, level.strength))
+
+
+def fact_from(kind: type[Any], row: ResultRow[Any], **more: object) -> Any:
+    """Return the fact that a row holds; more: the fields that other tables hold."""
+    mapping = row._mapping  # noqa: SLF001 - SQLAlchemy's public name
+    held = {field.name: mapping[field.name] for field in fields(kind) if field.name not in more}
+    return kind(**held, **more)
+
+
+def posting_from(row: ResultRow[Any]) -> Posting:
+    """Return the posting that a row holds."""
+    return Posting(Account(row.account), row.amount)

@@ -1,0 +1,86 @@
+"""The tape: raw answers kept before anyone interprets them, and the data read from them.
+
+Recording the same again changes nothing; of a datum recorded twice the first stays.
+"""
+
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Engine, Row, Select, select
+
+from bot.adapters.sql.engine import begin
+from bot.adapters.sql.rows import DATUM_TABLES, Rows, datum_rows, fact_from, portable_row
+from bot.adapters.sql.tables import answers, api_calls, level_sets, levels, prints
+from bot.adapters.sql.writes import insert_rows
+from bot.domain.market import Bar, Level, LevelSet
+from bot.domain.tape import ApiCall, Datum, TokenPrint
+
+_LEVEL_KEY = ("token_id", "published_at", "known_at")
+
+
+class SqlTape:
+    """A tape in the ledger's database; each recording is a short transaction of its own."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Record and play through an engine."""
+        self._engine = engine
+
+    def answer(self, call: ApiCall, body: bytes | None) -> None:
+        """Record a request and its answer's body; a body that came before is kept once."""
+        recorded: Rows = {
+            api_calls: [portable_row(api_calls, [getattr(call, field.name) for field in fields(ApiCall)])]
+        }
+        if body is not None:
+            recorded[answers] = [(call.answer_hash, zlib.compress(body), len(body))]
+        with begin(self._engine) as connection:
+            insert_rows(connection, recorded, repeatable=True)
+
+    def rows(self, data: Iterable[Datum]) -> None:
+        """Record data in one transaction."""
+        recorded: Rows = {}
+        for datum in data:
+            for table, row in datum_rows(datum):
+                recorded.setdefault(table, []).append(row)
+        with begin(self._engine) as connection:
+            insert_rows(connection, recorded, repeatable=True)
+
+    def body(self, answer_hash: str) -> bytes | None:
+        """Return the body of an answer."""
+        with begin(self._engine) as connection:
+            found = connection.execute(select(answers.c.body).where(answers.c.answer_hash == answer_hash)).scalar()
+        return None if found is None else zlib.decompress(found)
+
+    def load(self, since: datetime | None) -> Iterator[Datum]:
+        """Yield the data known from an instant on (None: all), each kind in the order it became known."""
+        for kind, table in DATUM_TABLES.items():
+            asked = select(table).order_by(table.c.known_at, *table.primary_key.columns)
+            if since is not None:
+                asked = asked.where(table.c.known_at >= since)
+            with begin(self._engine) as connection:
+                found = connection.execute(asked).all()
+                legs = _levels(connection.execute(_levels_since(since)).all()) if table is level_sets else {}
+            for row in found:
+                if table is level_sets:
+                    yield fact_from(LevelSet, row, levels=legs.get(_level_key(row), ()))
+                elif table is prints:
+                    bar = Bar(row.opened_at, row.closed_at, row.open, row.high, row.low, row.close)
+                    yield fact_from(TokenPrint, row, bar=bar)
+                else:
+                    yield fact_from(kind, row)
+
+
+def _levels_since(since: datetime | None) -> Select[Any]:
+    asked = select(levels).order_by(*(levels.c[name] for name in _LEVEL_KEY), levels.c.number)
+    return asked if since is None else asked.where(levels.c.known_at >= since)
+
+
+def _level_key(row: Row[Any]) -> tuple[object, ...]:
+    return (row.token_id, row.published_at, row.known_at)
+
+
+def _levels(found: Iterable[Row[Any]]) -> dict[tuple[object, ...], tuple[Level, ...]]:
+    return {key: tuple(Level(row.price, row.strength) for row in rows) for key, rows in groupby(found, key=_level_key)}

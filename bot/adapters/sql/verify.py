@@ -1,0 +1,196 @@
+"""Verifying a ledger: what the database should refuse, what the books should say, and every hash, computed again.
+
+Each finding is one line that names what is wrong; no line means that nothing is.
+"""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from itertools import groupby
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, Table, inspect, select
+
+from bot.adapters.sql.chain import GENESIS, digest, link
+from bot.adapters.sql.checks import LEDGER_CHECK
+from bot.adapters.sql.columns import POSTGRESQL, metadata, utc_text
+from bot.adapters.sql.engine import begin, check_schema, open_engine
+from bot.adapters.sql.rows import FACT_ORDER, PortableRow, portable_row
+from bot.adapters.sql.schema import trigger_texts
+from bot.adapters.sql.tables import (
+    answers,
+    candidates,
+    cycles,
+    fills,
+    journal_entries,
+    order_events,
+    orders,
+    positions,
+    postings,
+    runs,
+)
+from bot.adapters.sql.views import VIEWS, spelled, view_text
+from bot.domain import ids
+from bot.domain.errors import InvariantError
+from bot.domain.ids import OrderId
+from bot.domain.orders import OrderState, check_transition
+
+_NAMED: Mapping[Table, Callable[[Row[Any]], str]] = MappingProxyType(
+    {
+        candidates: lambda row: ids.candidate_id(row.run, row.slot, row.signal_id),
+        orders: lambda row: ids.order_id(row.run, row.signal_id, row.role.value, row.ordinal),
+        positions: lambda row: ids.position_id(row.run, row.token_id, row.ordinal),
+        journal_entries: lambda row: ids.entry_id(row.run, row.cause),
+    }
+)
+
+
+def violations(url: str) -> list[str]:
+    """Return what is wrong with a ledger, one line each; ConfigError where it is missing or of another schema."""
+    engine = open_engine(url, read_only=True)
+    try:
+        check_schema(engine)
+        with begin(engine) as connection:
+            missing = [*_missing_tables(connection)]
+            if missing:
+                return missing
+            return [
+                *_guards(connection),
+                *_books(connection),
+                *_ids(connection),
+                *_life_cycles(connection),
+                *_chains(connection),
+                *_answers(connection),
+            ]
+    finally:
+        engine.dispose()
+
+
+def _missing_tables(connection: Connection) -> Iterator[str]:
+    there = set(inspect(connection).get_table_names())
+    return (f"table {name} is missing" for name in metadata.tables if name not in there)
+
+
+def _guards(connection: Connection) -> Iterator[str]:
+    """Find triggers and views that are missing, switched off or changed."""
+    dialect = connection.dialect.name
+    there = _guards_there(connection)
+    views = {name: view_text(name, dialect) for name in VIEWS}
+    for kind, wanted in (("trigger", trigger_texts(dialect)), ("view", views)):
+        for name, text in wanted.items():
+            if name not in there:
+                yield f"{kind} {name} is missing"
+            elif there[name] not in {None, text}:
+                yield f"{kind} {name} is not the one this program made"
+
+
+def _guards_there(connection: Connection) -> dict[str, str | None]:
+    """Return the triggers and views there are, on SQLite with their texts."""
+    if connection.dialect.name == POSTGRESQL:
+        names = connection.exec_driver_sql(
+            "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled = 'O'"
+            " UNION ALL SELECT viewname FROM pg_views WHERE schemaname = current_schema()"
+        )
+        return {str(name): None for (name,) in names}
+    found = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type IN ('trigger', 'view')")
+    return {str(name): str(text) for name, text in found}
+
+
+def _books(connection: Connection) -> Iterator[str]:
+    for name, subject, detail in connection.exec_driver_sql(spelled(LEDGER_CHECK, connection.dialect.name)):
+        yield f"{name}: {subject}: {detail}"
+
+
+def _ids(connection: Connection) -> Iterator[str]:
+    """Derive every id again from the facts it names."""
+    for table, derive in _NAMED.items():
+        (key,) = table.primary_key.columns.keys()
+        for row in connection.execute(select(table).order_by(key)):
+            stored = row._mapping[key]  # noqa: SLF001 - SQLAlchemy's public name
+            if stored != derive(row):
+                yield f"{table.name}: {stored} is not the id of what it names"
+    asked = select(fills.c.order_id, fills.c.fill_id).order_by(fills.c.order_id)
+    for order, rows in groupby(connection.execute(asked), key=lambda row: OrderId(row.order_id)):
+        stored_ids = {row.fill_id for row in rows}
+        for fill in sorted(stored_ids - {ids.fill_id(order, number) for number in range(len(stored_ids))}):
+            yield f"fills: {fill} is not the id of a fill of {order}"
+
+
+def _life_cycles(connection: Connection) -> Iterator[str]:
+    """Walk the changes of state of every order through the table of transitions."""
+    asked = select(order_events).order_by(order_events.c.order_id, order_events.c.slot, order_events.c.seq)
+    for order, rows in groupby(connection.execute(asked), key=lambda row: OrderId(row.order_id)):
+        state: OrderState | None = None
+        for row in rows:
+            try:
+                check_transition(order, state, row.state)
+            except InvariantError as error:
+                yield f"order_events: {error}"
+            state = row.state
+
+
+def _chains(connection: Connection) -> Iterator[str]:
+    for run in connection.execute(select(runs.c.name).order_by(runs.c.name)).scalars().all():
+        yield from _chain(connection, run)
+
+
+def _chain(connection: Connection, run: str) -> Iterator[str]:
+    """Follow a run's chain: what each cycle holds, its link, and the link before."""
+    committed = connection.execute(select(cycles).where(cycles.c.run == run).order_by(cycles.c.slot)).all()
+    found = {table.name: _digests(connection, table, run) for table in FACT_ORDER}
+    previous = GENESIS
+    for cycle in committed:
+        slot = utc_text(cycle.slot)
+        where = f"run {run} slot {slot}"
+        described = json.loads(cycle.contents)
+        for name, by_slot in found.items():
+            count, text = described.get(name, [0, None])
+            count_now, text_now = by_slot.pop(slot, [0, None])
+            if count != count_now:
+                yield f"{where}: {name} has {count_now} rows, {count} were committed"
+            elif text != text_now:
+                yield f"{where}: a row of {name} was changed"
+        if cycle.previous_hash != previous:
+            yield f"{where}: its link is not to the cycle before: one was removed or put in"
+        if cycle.hash != link(cycle.previous_hash, portable_row(cycles, cycle), cycle.contents):
+            yield f"{where}: the row of cycles was changed"
+        previous = cycle.hash
+
+
+def _digests(connection: Connection, table: Table, run: str) -> dict[str, list[Any]]:
+    """Return the digest of a table's rows per slot of a run."""
+    asked = _of_run(table, run)
+    found: dict[str, list[Any]] = {}
+    for slot, rows in groupby(connection.execute(asked), key=lambda row: row.slot_of_cycle):
+        found[utc_text(slot)] = digest(table, (_row_of(table, row) for row in rows))
+    return found
+
+
+def _of_run(table: Table, run: str) -> Select[Any]:
+    if table is postings:
+        slot = journal_entries.c.slot
+        return (
+            select(postings, slot.label("slot_of_cycle"))
+            .join(journal_entries)
+            .where(journal_entries.c.run == run)
+            .order_by(slot)
+        )
+    return select(table, table.c.slot.label("slot_of_cycle")).where(table.c.run == run).order_by(table.c.slot)
+
+
+def _row_of(table: Table, row: Row[Any]) -> PortableRow:
+    return portable_row(table, tuple(row)[: len(table.columns)])
+
+
+def _answers(connection: Connection) -> Iterator[str]:
+    """Compute the hash of every recorded answer again."""
+    for row in connection.execute(select(answers.c.answer_hash, answers.c.body).order_by(answers.c.answer_hash)):
+        try:
+            body = zlib.decompress(row.body)
+        except zlib.error:
+            yield f"answers: the body of {row.answer_hash} cannot be read"
+            continue
+        if hashlib.sha256(body).hexdigest() != row.answer_hash:
+            yield f"answers: the body of {row.answer_hash} was changed"

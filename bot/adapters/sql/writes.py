@@ -1,0 +1,72 @@
+"""Putting rows into tables in bulk: statements written once, rows in sorted key order, parents before children.
+
+A row that is in the ledger already with other content stops everything; nothing is ever overwritten.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Column, Connection, Dialect, Engine, Table, and_, select
+
+from bot.adapters.sql.columns import POSTGRESQL, Portable, PortableType, metadata
+from bot.adapters.sql.engine import begin
+from bot.adapters.sql.rows import PortableRow, key_of, portable_row
+from bot.domain.errors import InvariantError
+
+_ORDER = tuple(metadata.sorted_tables)
+
+
+@cache
+def _statement(table: Table, dialect: str, quote: Callable[[str], str], *, repeatable: bool) -> str:
+    names = ", ".join(quote(column.name) for column in table.columns)
+    places = ", ".join(["%s" if dialect == POSTGRESQL else "?"] * len(table.columns))
+    target = ", ".join(quote(column.name) for column in table.primary_key.columns)
+    repeat = f" ON CONFLICT ({target}) DO NOTHING" if repeatable else ""
+    return f"INSERT INTO {quote(table.name)} ({names}) VALUES ({places}){repeat}"  # noqa: S608 - names of our own tables
+
+
+def _insert(dialect: Dialect, table: Table, *, repeatable: bool) -> str:
+    return _statement(table, dialect.name, dialect.identifier_preparer.quote, repeatable=repeatable)
+
+
+def insert_rows(
+    connection: Connection, rows: Mapping[Table, Iterable[PortableRow]], *, repeatable: bool = False
+) -> None:
+    """Insert rows table by table; repeatable: a row whose key is there already is left alone."""
+    for table in _ORDER:
+        held = rows.get(table)
+        if held:
+            ordered = sorted(held, key=lambda row, table=table: key_of(table, row))  # type: ignore[misc]
+            connection.exec_driver_sql(_insert(connection.dialect, table, repeatable=repeatable), ordered)
+
+
+def explain_conflict(engine: Engine, rows: Mapping[Table, Iterable[PortableRow]]) -> InvariantError | None:
+    """Find a row that the ledger holds with other content, and name its table, its id and the field."""
+    with begin(engine) as connection:
+        for table, row, stored in _stored(connection, rows):
+            for column, ours, theirs in zip(table.columns.keys(), row, stored, strict=True):
+                if ours != theirs:
+                    identity = " ".join(str(part) for part in key_of(table, row))
+                    return InvariantError(
+                        f"{table.name} {identity} is in the ledger with another {column}: {theirs!r}, now {ours!r}"
+                    )
+    return None
+
+
+def _stored(
+    connection: Connection, rows: Mapping[Table, Iterable[PortableRow]]
+) -> Iterator[tuple[Table, PortableRow, PortableRow]]:
+    for table in _ORDER:
+        for row in rows.get(table, ()):
+            keys = zip(table.primary_key.columns, key_of(table, row), strict=True)
+            same = and_(*(column == _restored(column, key, connection.dialect) for column, key in keys))
+            found = connection.execute(select(table).where(same)).first()
+            if found is not None:
+                yield table, row, portable_row(table, found)
+
+
+def _restored(column: Column[Any], value: Portable, dialect: Dialect) -> object:
+    """Return the value that a portable form stands for."""
+    kind = column.type
+    return kind.process_result_value(value, dialect) if isinstance(kind, PortableType) else value

@@ -1,0 +1,187 @@
+"""The loop of the daemon and of a single cycle: when to fire, and what to do with a failure.
+
+This is the only place that catches every exception: a cycle that fails is logged and the next slot comes; a broken
+invariant or a lost lease stops the daemon.
+"""
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.memory import MemoryJobStore
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from bot.adapters.clock import SystemClock
+from bot.app.config import Config, load_config, resolve_key
+from bot.app.daemon.schedule import interval_of, newest_slot, slots_between, trigger_of
+from bot.app.logs import set_up_logs
+from bot.app.wiring import Live, LiveRun, live, rehearsal
+from bot.domain.errors import BotError, ConfigError, InvariantError, LeaseError, UsageError
+from bot.domain.numbers import plain
+from bot.domain.orders import Order
+from bot.domain.record import CycleRecord
+
+log = structlog.get_logger()
+
+
+def fire(run: LiveRun, slot: datetime) -> CycleRecord | None:
+    """Run the slot of one run, with the slots missed since the last one."""
+    done = run.runner.portfolio.settled_slot
+    missed = slots_between(run.schedule, done, slot)[1:-1] if done is not None and done < slot else []
+    return run.runner.fire(slot, interval_of(run.schedule, slot), missed)
+
+
+class Daemon:
+    """The scheduler around the runs: it fires the newest slot of each, and keeps what went wrong."""
+
+    def __init__(self, opened: Live, now: Callable[[], datetime]) -> None:
+        """Watch over opened runs."""
+        self.opened = opened
+        self.now = now
+        self.stopping = threading.Event()
+        self.fatal: BotError | None = None
+
+    def serve(self) -> int:
+        """Fire until told to stop; let a running cycle end first."""
+        scheduler = BackgroundScheduler(
+            jobstores={"default": MemoryJobStore()},
+            executors={"default": ThreadPoolExecutor(max_workers=1)},
+            # We decide lateness ourselves: a late wake-up runs the newest slot, once, and misses become rows.
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+            timezone=UTC,
+        )
+        for run in self.opened.runs:
+            name = run.runner.setup.name
+            scheduler.add_job(self.turn, trigger_of(run.schedule), args=[run], id=name)
+            scheduler.add_job(self.turn, args=[run], id=f"{name} at start")
+        scheduler.start()
+        log.info("daemon_started", runs=[run.runner.setup.name for run in self.opened.runs])
+        self.stopping.wait()
+        log.info("daemon_stopping")
+        scheduler.shutdown(wait=True)
+        if self.fatal is not None:
+            raise self.fatal
+        return 0
+
+    def turn(self, run: LiveRun) -> None:
+        """Run the newest slot of a run, if there is one that was not run yet."""
+        name = run.runner.setup.name
+        try:
+            slot = newest_slot(run.schedule, self.now())
+            record = fire(run, slot) if slot is not None else None
+        except (InvariantError, LeaseError) as error:
+            self.fatal = error
+            self.stopping.set()
+        except BotError as error:
+            log.warning("cycle_failed", run=name, error=str(error))
+        except Exception as error:
+            log.exception("cycle_failed", run=name, error=type(error).__name__)
+        else:
+            if record is not None:
+                report(record, self.opened)
+
+
+def report(record: CycleRecord, opened: Live) -> None:
+    """Log what a committed cycle did."""
+    cycle = record.cycle
+    log.info(
+        "cycle",
+        run=cycle.run,
+        slot=cycle.slot.isoformat(),
+        state=cycle.state.value,
+        entries=cycle.entries,
+        exits=cycle.exits,
+        rejections=cycle.rejections,
+        seconds=round((cycle.finished_at - cycle.started_at).total_seconds(), 3),
+    )
+    if opened.source.failures:
+        log.warning("feeds_failed", failures=list(opened.source.failures))
+
+
+def serve(config_path: Path) -> int:
+    """Run the daemon of a configuration until SIGTERM or SIGINT."""
+    config = load_config(config_path)
+    key = resolve_key(config)
+    set_up_logs([key.reveal()])
+    for run in config.runs:
+        trigger_of(run.schedule)
+    clock = SystemClock()
+    with live(config, key, clock) as opened:
+        daemon = Daemon(opened, clock.now)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: _stop(daemon))
+        return daemon.serve()
+
+
+def _stop(daemon: Daemon) -> None:
+    """Ask the daemon to stop; a second signal ends it at once."""
+    daemon.stopping.set()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def chosen(config: Config, name: str | None) -> str:
+    """Return the run that was named, or the only one."""
+    names = [run.name for run in config.runs]
+    if name is None and len(names) > 1:
+        message = f"this configuration has the runs {', '.join(names)}; choose one with --run"
+        raise UsageError(message)
+    if name is not None and name not in names:
+        message = f"no run {name} in {config.path}; it has {', '.join(names)}"
+        raise ConfigError(message)
+    return name or names[0]
+
+
+def slot_of(schedule: str, at: datetime | None, now: datetime) -> datetime:
+    """Return the slot to run: the one asked for, or the newest of the schedule."""
+    if at is not None and at > now:
+        message = f"--at {at:%Y-%m-%dT%H:%MZ} has not come yet"
+        raise UsageError(message)
+    slot = at or newest_slot(schedule, now)
+    if slot is None:
+        message = f"schedule {schedule!r} has had no slot yet"
+        raise ConfigError(message)
+    return slot
+
+
+def once(config_path: Path, name: str | None, at: datetime | None, *, keep: bool) -> int:
+    """Run one cycle of one run; without keep it is only told, and nothing is written."""
+    config = load_config(config_path)
+    key = resolve_key(config)
+    set_up_logs([key.reveal()], level=logging.WARNING)
+    clock = SystemClock()
+    wanted = chosen(config, name)
+    with (live if keep else rehearsal)(config, key, clock) as opened:
+        run = next(run for run in opened.runs if run.runner.setup.name == wanted)
+        slot = slot_of(run.schedule, at, clock.now())
+        record = fire(run, slot)
+    if record is None:
+        print(f"{wanted} {slot:%Y-%m-%d %H:%M}Z: this slot, or a later one, was committed before; nothing to do")
+        return 0
+    for line in told(record):
+        print(line)
+    if not keep:
+        print("dry run: nothing was written")
+    return 0
+
+
+def told(record: CycleRecord) -> list[str]:
+    """Tell a cycle, and the orders it accepted."""
+    cycle = record.cycle
+    head = (
+        f"{cycle.run} {cycle.slot:%Y-%m-%d %H:%M}Z {cycle.state}: {cycle.entries} entries, {cycle.exits} exits,"
+        f" {cycle.rejections} rejections"
+    )
+    orders = [fact for fact in record.facts if isinstance(fact, Order)]
+    return [
+        head,
+        *(
+            f"  {order.role} token {order.token_id}: quantity {plain(order.quantity)} at {plain(order.price)}"
+            for order in orders
+        ),
+    ]

@@ -1,0 +1,167 @@
+"""`bot demo`: thirty simulated days in half a minute, through everything that runs live.
+
+A real HTTP server on loopback, the daemon's own cycle for every hourly slot, and a fresh ledger; only the clock is
+stepped. The same demo gives the same trades, ids and equity.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from bot.adapters.clock import SteppedClock
+from bot.adapters.sql.reads import Reader
+from bot.app import reports
+from bot.app.config import Config, Secret, parse_config
+from bot.app.daemon.loop import fire
+from bot.app.daemon.schedule import slots_between
+from bot.app.starting import starter_strategy
+from bot.app.wiring import live
+from bot.domain.numbers import from_float
+from bot.simulator.market import SEED, Market
+from bot.simulator.server import serve
+
+START = datetime(2025, 3, 1, tzinfo=UTC)
+SCHEDULE = "0 * * * *"
+KEY = "tm-demo"
+RUN = "levels_long"
+CONFIG = """
+[ledger]
+url = "{ledger}"
+
+[source]
+base_url = "{base_url}"
+
+[[run]]
+name = "levels_long"
+strategy = "levels_long"
+cash = 10000
+schedule = "{schedule}"
+"""
+QUESTIONS = (
+    (
+        "How did trades end, and what did each kind make?",
+        "select exit_reason, count(*) as trades, round(sum(profit), 2) as profit, round(avg(r_multiple), 2) as mean_r\n"
+        "from v_trades where not is_open group by exit_reason order by trades desc, exit_reason",
+    ),
+    (
+        "Which gate refused most, and how often was it the only one?",
+        "select gate, candidates, failed, only_failure from v_gate_funnel\n"
+        "where failed > 0 order by failed desc, gate limit 6",
+    ),
+    (
+        "Do the books balance?",
+        "select account, round(sum(amount), 6) as balance from v_postings group by account order by account",
+    ),
+)
+
+
+def demo(ledger: Path, days: int) -> int:
+    """Run the demo and print what came of it."""
+    began = time.perf_counter()
+    for stale in ledger.parent.glob(f"{ledger.name}*"):
+        stale.unlink()
+    market = Market(seed=SEED, start=START)
+    clock = SteppedClock(START)
+    server = serve(market, clock.now, api_key=KEY)
+    server.start()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            config = _config(Path(folder), ledger, server.base_url)
+            _run(config, clock, days)
+    finally:
+        server.stop()
+    reader = Reader(str(ledger))
+    _tell(reader, market, days)
+    print(f"\n{days} days in {time.perf_counter() - began:.1f} s")
+    print(f"ledger: {ledger}")
+    return 0
+
+
+def _config(folder: Path, ledger: Path, base_url: str) -> Config:
+    (folder / "strategies").mkdir()
+    (folder / "strategies" / "levels_long.toml").write_text(starter_strategy())
+    path = folder / "config.toml"
+    path.write_text(CONFIG.format(ledger=f"sqlite:///{ledger.resolve()}", base_url=base_url, schedule=SCHEDULE))
+    return parse_config(path, {})
+
+
+def _run(config: Config, clock: SteppedClock, days: int) -> None:
+    slots = slots_between(SCHEDULE, START, START + timedelta(days=days))
+    with live(config, Secret(KEY), clock) as opened:
+        for number, slot in enumerate(slots):
+            clock.set(slot + timedelta(seconds=2))
+            for run in opened.runs:
+                fire(run, slot)
+            _progress(number + 1, len(slots))
+
+
+def _progress(done: int, total: int) -> None:
+    if sys.stderr.isatty() and (done % 24 == 0 or done == total):
+        sys.stderr.write(f"\r{done} of {total} hourly cycles" + ("\n" if done == total else ""))
+        sys.stderr.flush()
+
+
+def _tell(reader: Reader, market: Market, days: int) -> None:
+    trades = reports.rows_of(reader, reports.TRADES, None)
+    print(f"Trades of {days} simulated days\n")
+    print(reports.table([{name: value for name, value in row.items() if name != "run"} for row in trades]))
+    print("\nEquity against buy-and-hold of the same tokens\n")
+    print(reports.table(_equity(reader, market, days)))
+    for outcome in ("entered", "rejected"):
+        symbol, slot = _example(reader, outcome)
+        print(f"\n$ bot why {symbol} --at {slot}\n")
+        answer = reports.why(reader, symbol, _instant(slot), RUN)
+        print(reports.tell_why(answer) if answer else "no answer")
+    for question, statement in QUESTIONS:
+        print(f"\n-- {question}\n{statement};\n")
+        print(reports.table(reader.rows(statement, {})))
+
+
+def _example(reader: Reader, outcome: str) -> tuple[str, str]:
+    """Return a decision worth showing: of refusals one that a single gate decided."""
+    found = reader.rows(
+        "select d.symbol, d.slot, sum(case when g.passed then 0 else 1 end) as failed from v_decisions d"
+        " join v_gates g on g.run = d.run and g.slot = d.slot and g.symbol = d.symbol"
+        " where d.outcome = :outcome group by d.symbol, d.slot order by failed, d.slot limit 1",
+        {"outcome": outcome},
+    )
+    return str(found[0]["symbol"]), str(found[0]["slot"])
+
+
+def _equity(reader: Reader, market: Market, days: int) -> list[dict[str, object]]:
+    """Sample the equity each five days, beside equal parts of every token bought at the start."""
+    equity = {str(row["slot"])[:16]: row for row in reports.rows_of(reader, reports.EQUITY, RUN)}
+    found = []
+    for day in range(0, days + 1, 5):
+        at = START + timedelta(days=day)
+        row = equity.get(f"{at:%Y-%m-%dT%H:%M}")
+        if row is not None:
+            held = _held(market, reader, at)
+            found.append(
+                {
+                    "slot": row["slot"],
+                    "equity": row["equity"],
+                    "drawdown": row["drawdown"],
+                    "open_positions": row["open_positions"],
+                    "buy_and_hold": held,
+                }
+            )
+    return found
+
+
+def _held(market: Market, reader: Reader, at: datetime) -> Decimal:
+    tokens = _tokens(reader)
+    growth = [market.price_at(token, at) / market.price_at(token, START) for token in tokens]
+    return from_float(round(10000 * sum(growth) / len(growth), 2))
+
+
+def _tokens(reader: Reader) -> Sequence[int]:
+    return [int(str(row["token_id"])) for row in reader.rows("select token_id from instruments order by token_id", {})]
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,70 @@
+"""Logging to stderr: JSON lines unless a person watches; a secret never passes the redactor.
+
+Event names are the closed list of EVENTS; lines of libraries go through the same redactor.
+"""
+
+import logging
+import sys
+from collections.abc import Callable, Iterable, MutableMapping
+from typing import Any
+
+import structlog
+
+EVENTS = frozenset(
+    {"daemon_started", "daemon_stopping", "cycle", "cycle_failed", "feeds_failed", "slots_missed", "slot_repeated"}
+)
+MASK = "***"
+SECRET_KEYS = frozenset({"x-api-key", "api_key", "api-key", "authorization", "key", "password", "secret", "token"})
+
+Processor = Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]
+
+
+def redactor(secrets: Iterable[str]) -> Processor:
+    """Make the processor that masks values under secret names and every occurrence of a secret value."""
+    values = tuple(secret for secret in secrets if secret)
+
+    def redact(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {name: MASK if name.lower() in SECRET_KEYS else _masked(value, values) for name, value in entry.items()}
+
+    return redact
+
+
+def _masked(value: object, secrets: tuple[str, ...]) -> object:
+    if isinstance(value, dict):
+        return {name: MASK if str(name).lower() in SECRET_KEYS else _masked(v, secrets) for name, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(item, secrets) for item in value]
+    if isinstance(value, int | float | bool) or value is None:
+        return value
+    text = str(value)
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+    return text
+
+
+def set_up_logs(secrets: Iterable[str] = (), *, level: int = logging.INFO) -> None:
+    """Configure structlog and the standard library's logging to one redacted stream on stderr."""
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
+        redactor(secrets),
+    ]
+    person = sys.stderr.isatty()
+    last: Any = structlog.dev.ConsoleRenderer() if person else structlog.processors.JSONRenderer(sort_keys=True)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last]
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for noisy in ("httpx", "httpcore", "apscheduler", "alembic", "sqlalchemy"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )

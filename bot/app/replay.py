@@ -1,0 +1,213 @@
+"""A strategy over a history folder: the same run_cycle as the daemon's, with another source and all slots at once.
+
+Everything is written in one transaction; a replay that was already written adds nothing.
+"""
+
+import hashlib
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from bot import __version__
+from bot.adapters.clock import SystemClock
+from bot.adapters.history.archive import History, HistorySource, open_history
+from bot.adapters.sql.engine import ledger_url
+from bot.adapters.sql.ledger import SqlLedger, writing
+from bot.adapters.sql.reads import Reader
+from bot.app.cycle import RunSetup, run_cycle
+from bot.app.reports import as_json as to_json
+from bot.app.strategies import Strategy, load_strategy
+from bot.domain.decisions import EquityMark
+from bot.domain.errors import ConfigError, UsageError
+from bot.domain.ids import RunName, canonical
+from bot.domain.numbers import ZERO, plain
+from bot.domain.portfolio import Portfolio
+from bot.domain.positions import Mark
+from bot.domain.record import CycleRecord, Run
+from bot.engine.rules import PriceRule, Rules, SizeRule, VolatilitySource
+
+Window = tuple[datetime | None, datetime | None]
+
+SUMMARY = """
+select count(*) as trades, coalesce(sum(fees), 0) as fees, coalesce(sum(profit), 0) as profit,
+       coalesce(sum(case when is_open then 1 else 0 end), 0) as open_positions
+from v_trades where run = :run
+"""
+LAST_EQUITY = "select slot, equity, cash from v_equity where run = :run order by slot desc limit 1"
+WORST = "select max(drawdown) as max_drawdown from v_equity where run = :run"
+
+
+def replay(
+    strategy_name: str,
+    folder: Path,
+    ledger: str | None,
+    *,
+    cash: str,
+    window: Window,
+    schedule: str | None,
+    as_json: bool,
+) -> int:
+    """Replay, write the ledger, print the result; the exit code."""
+    began = time.perf_counter()
+    strategy = load_strategy(strategy_name, Path("strategies"))
+    history = open_history(folder, timeframe=strategy.bars, universe=strategy.universe)
+    _require_files(strategy.rules, history)
+    capital = _capital(cash)
+    slots = slots_in(history, window, schedule)
+    parts = [strategy.text, history.digest, plain(capital), [str(edge) for edge in window], schedule]
+    identity = hashlib.sha256(canonical(parts).encode()).hexdigest()
+    url = ledger_url(ledger or "replay.db")
+    setup = RunSetup(
+        name=RunName(strategy.name),
+        rules=strategy.rules,
+        universe=tuple(sorted(history.universe)),
+        cash=capital,
+        interval=None,
+        config_hash=hashlib.sha256(strategy.text.encode()).hexdigest(),
+        code_version=__version__,
+    )
+    with writing(url, create=True) as book:
+        added = _write(book, setup, strategy, history, slots, identity)
+    for refusal in history.refused:
+        sys.stderr.write(f"refused: {refusal}\n")
+    result = {
+        **summary(url, strategy.name),
+        "run": strategy.name,
+        "bars": history.bars,
+        "rows_refused": history.rows_refused,
+        "slots": len(slots),
+        "cycles_added": added,
+        "ledger": url,
+        "seconds": round(time.perf_counter() - began, 3),
+    }
+    print(to_json(result) if as_json else _told(result))
+    return 0
+
+
+def slots_in(history: History, window: Window, schedule: str | None) -> list[datetime]:
+    """Return the slots of a replay: every close of the strategy's bars, or the instants of a schedule."""
+    closes = history.closes
+    if not closes:
+        message = f"{history.folder}: no bars to replay"
+        raise ConfigError(message)
+    start, end = max(window[0] or closes[0], closes[0]), min(window[1] or closes[-1], closes[-1])
+    if schedule is not None:
+        from bot.app.daemon.schedule import slots_between  # noqa: PLC0415 - the scheduler's import is slow
+
+        found = slots_between(schedule, start, end)
+    else:
+        found = [close for close in closes if start <= close <= end]
+    if not found:
+        message = f"no slot between {start:%Y-%m-%dT%H:%MZ} and {end:%Y-%m-%dT%H:%MZ}; widen --from and --to"
+        raise ConfigError(message)
+    return found
+
+
+def _write(
+    book: SqlLedger, setup: RunSetup, strategy: Strategy, history: History, slots: Sequence[datetime], identity: str
+) -> int:
+    clock = SystemClock()
+    run = Run(name=setup.name, strategy=strategy.name, cash=setup.cash, identity=identity, started_at=clock.now())
+    book.open_run(run, history.instruments)
+    if book.last_cycle(setup.name) is not None:
+        sys.stderr.write(f"run {setup.name} is in this ledger already, the same replay: nothing added\n")
+        return 0
+    book.keep_config(setup.config_hash, strategy.text)
+    return book.commit_all(records(setup, HistorySource(history), slots, clock))
+
+
+def records(
+    setup: RunSetup, source: HistorySource, slots: Sequence[datetime], clock: SystemClock
+) -> Iterator[CycleRecord]:
+    """Run every slot, and yield the cycles in which something happened, the first of each UTC day, and the last."""
+    portfolio = Portfolio(run=setup.name)
+    day = None
+    for number, slot in enumerate(slots):
+        before = portfolio
+        record, portfolio = run_cycle(setup, source, portfolio, slot, clock.now)
+        if day != slot.date() or number == len(slots) - 1 or _happened(record):
+            yield record
+        else:
+            # A mark that is not written leaves no trace: the ledger's high-water mark is the account's.
+            portfolio = replace(portfolio, high_water_mark=before.high_water_mark)
+        day = slot.date()
+        if number % 500 == 0:
+            _progress(number, len(slots))
+    _progress(len(slots), len(slots))
+
+
+def _happened(record: CycleRecord) -> bool:
+    return any(not isinstance(fact, Mark | EquityMark) for fact in record.facts)
+
+
+def _progress(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{done:,} of {total:,} slots" + ("\n" if done == total else ""))
+        sys.stderr.flush()
+
+
+def summary(url: str, run: str) -> dict[str, object]:
+    """Read a run's figures from its ledger."""
+    reader = Reader(url)
+    totals = reader.rows(SUMMARY, {"run": run})[0]
+    last = reader.rows(LAST_EQUITY, {"run": run})
+    worst = reader.rows(WORST, {"run": run})[0]
+    return {**totals, **(last[0] if last else {}), **worst}
+
+
+def _told(result: dict[str, object]) -> str:
+    names = ("trades", "open_positions", "fees", "profit", "equity", "max_drawdown", "bars", "slots", "seconds")
+    width = max(len(name) for name in names)
+    lines = [f"{name.replace('_', ' '):<{width}}  {_figure(result[name])}" for name in names]
+    return "\n".join([*lines, f"ledger: {result['ledger']}"])
+
+
+def _figure(value: object) -> str:
+    return f"{float(value):,.2f}" if isinstance(value, float | Decimal) else str(value)
+
+
+def _capital(text: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = ZERO
+    if not value.is_finite() or value <= ZERO:
+        message = f"--cash {text}: write a positive number"
+        raise UsageError(message)
+    return value
+
+
+def _require_files(rules: Rules, history: History) -> None:
+    """Refuse a strategy that needs a file the folder does not have, before anything starts."""
+    for name, why in needed_files(rules).items():
+        if not history.has(name):
+            message = f"{history.folder}/{name}.csv is missing: {why} needs it"
+            raise ConfigError(message)
+
+
+def needed_files(rules: Rules) -> dict[str, str]:
+    """Return the optional files that rules need, and the key that needs each."""
+    gates, needs = rules.gates, {}
+    if PriceRule.LEVEL in {rules.stop.rule, rules.target.rule}:
+        needs["levels"] = "stop or target by level"
+    if gates.resistance_distance_min is not None:
+        needs["levels"] = "gates.resistance_distance_min"
+    metric_keys = ("sharpe_min", "sortino_min", "cagr_min", "max_drawdown_limit", "volatility_max")
+    for key in metric_keys:
+        if getattr(gates, key) is not None:
+            needs["quantmetrics"] = f"gates.{key}"
+    sized = rules.sizing.rule is SizeRule.INVERSE_VOLATILITY
+    if sized and rules.sizing.volatility is not VolatilitySource.BARS:
+        needs["quantmetrics"] = f"sizing.volatility = {rules.sizing.volatility}"
+    if gates.investor_grade_min is not None:
+        needs["grades"] = "gates.investor_grade_min"
+    for key in ("volume_min", "market_cap_min"):
+        if getattr(gates, key) is not None:
+            needs["market"] = f"gates.{key}"
+    if rules.sizing.volume_share_max is not None:
+        needs["market"] = "sizing.volume_share_max"
+    return needs

@@ -1,0 +1,57 @@
+"""One run, cycle after cycle: each slot once, missed slots as rows, the portfolio as the ledger has it.
+
+Nothing it holds is authoritative; a new runner on the same ledger goes on where the last commit ended.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from bot.app.cycle import RunSetup, run_cycle
+from bot.domain.portfolio import Portfolio
+from bot.domain.record import Cycle, CycleRecord, CycleState
+from bot.engine.cycle import apply
+from bot.ports import Ledger, Source
+
+
+def restore(ledger: Ledger, setup: RunSetup) -> Portfolio:
+    """Fold the stored facts of a run to its portfolio."""
+    portfolio = apply(Portfolio(run=setup.name), ledger.facts(setup.name))
+    last = ledger.last_cycle(setup.name)
+    if last is None:
+        return portfolio
+    return replace(portfolio, settled_slot=last.cycle.slot, settled_until=last.cycle.settled_until)
+
+
+class Runner:
+    """A run being driven: it is told the slot, and how long a slot lasts."""
+
+    def __init__(self, setup: RunSetup, source: Source, ledger: Ledger, now: Callable[[], datetime]) -> None:
+        """Go on from what the ledger holds."""
+        self.setup = setup
+        self.source = source
+        self.ledger = ledger
+        self.now = now
+        self.portfolio = restore(ledger, setup)
+
+    def fire(self, slot: datetime, interval: timedelta, missed: Sequence[datetime] = ()) -> CycleRecord | None:
+        """Run one slot and commit it; None where it was committed before. Missed slots become rows first."""
+        done = self.portfolio.settled_slot
+        if done is not None and slot <= done:
+            return None
+        setup = replace(self.setup, interval=interval)
+        record, portfolio = run_cycle(setup, self.source, self.portfolio, slot, self.now)
+        gone = [at for at in missed if done is not None and done < at < slot]
+        if gone:
+            record = replace(record, cycle=replace(record.cycle, state=CycleState.CAUGHT_UP))
+        for at in gone:
+            self.ledger.commit(CycleRecord(cycle=_missed(record.cycle, at), facts=()))
+        if not self.ledger.commit(record):
+            self.portfolio = restore(self.ledger, self.setup)
+            return None
+        self.portfolio = portfolio
+        return record
+
+
+def _missed(cycle: Cycle, slot: datetime) -> Cycle:
+    return replace(cycle, slot=slot, state=CycleState.MISSED, entries=0, exits=0, rejections=0)

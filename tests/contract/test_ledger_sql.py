@@ -1,0 +1,204 @@
+"""What the ledger in SQL promises beyond the port, on SQLite and PostgreSQL alike."""
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Table, select
+
+from bot.adapters.sql.engine import begin
+from bot.adapters.sql.ledger import SqlLedger, reading, writing
+from bot.adapters.sql.lease import exclusive
+from bot.adapters.sql.rows import DATUM_TABLES, FACT_TABLES
+from bot.adapters.sql.schema import APPEND_ONLY
+from bot.adapters.sql.tables import cycles, runs, signals
+from bot.domain.books import JournalEntry
+from bot.domain.decisions import Fact
+from bot.domain.errors import ConfigError, InvariantError, LeaseError, StorageError
+from bot.domain.ids import Symbol
+from bot.domain.record import Cycle, Run
+from bot.domain.signals import Signal
+from tests.contract.ledger_samples import ETH, RUN, SOL, TEN, UNIVERSE, d, opened, run, story
+
+
+@pytest.mark.parametrize(("kind", "table"), [*FACT_TABLES.items(), (Run, runs), (Cycle, cycles)])
+def test_columns_are_named_as_the_fields(kind: type[Fact], table: Table) -> None:
+    """Every fact has a column for each of its fields, and its table no other but its place and its chain."""
+    named = {field.name for field in fields(kind)} - ({"postings"} if kind is JournalEntry else set())
+    assert named == set(table.columns.keys()) - {"seq", "contents", "previous_hash", "hash"}
+
+
+def test_every_kind_of_fact_and_datum_has_a_table() -> None:
+    """No fact and no datum can be committed without a place to go to."""
+    from typing import get_args  # noqa: PLC0415
+
+    from bot.domain.tape import Datum  # noqa: PLC0415
+
+    assert set(FACT_TABLES) == set(get_args(Fact))
+    assert set(DATUM_TABLES) == set(get_args(Datum))
+
+
+def test_both_databases_give_the_same_links(tmp_path: Path, postgres_database: str) -> None:
+    """The hash chain is computed from the facts alone: equal on both databases, single or in bulk."""
+    with writing(f"{tmp_path}/ledger.db", create=True) as book:
+        opened(book).commit_all(story())
+        sqlite = _links(book)
+    with writing(postgres_database, create=True) as book:
+        for record in story():
+            opened(book).commit(record)
+        assert _links(book) == sqlite
+    assert len(set(sqlite)) == 3
+
+
+def _links(book: SqlLedger) -> list[str]:
+    with begin(book.engine) as connection:
+        return list(connection.execute(select(cycles.c.hash).order_by(cycles.c.slot)).scalars())
+
+
+def test_wall_clock_times_are_no_part_of_the_chain(tmp_path: Path) -> None:
+    """The same cycles computed on a slower machine have the same links."""
+    found = []
+    for name in ("fast", "slow"):
+        records = story()
+        if name == "slow":
+            records = [
+                replace(one, cycle=replace(one.cycle, finished_at=one.cycle.finished_at.replace(year=2030)))
+                for one in records
+            ]
+        with writing(f"{tmp_path}/{name}.db", create=True) as book:
+            opened(book).commit_all(records)
+            found.append(_links(book))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("change", ["UPDATE {table} SET {column} = {column}", "DELETE FROM {table}"])
+def test_nothing_can_be_changed_or_deleted(book: SqlLedger, change: str) -> None:
+    """Every table but the writer's lease refuses UPDATE and DELETE in the database itself."""
+    book.commit_all(story())
+    filled = [table for table in APPEND_ONLY if _count(book, table)]
+    assert len(filled) >= 18
+    for name in filled:
+        table = runs.metadata.tables[name]
+        statement = change.format(table=name, column=table.columns.keys()[0])
+        with pytest.raises((StorageError, InvariantError), match="append-only"), begin(book.engine) as connection:
+            connection.exec_driver_sql(statement)
+
+
+def _count(book: SqlLedger, table: str) -> int:
+    with begin(book.engine) as connection:
+        return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())
+
+
+def test_a_second_writer_is_refused(ledger_url: str) -> None:
+    """While a writer holds the ledger another is turned away at once, and let in when the first is gone."""
+    with writing(ledger_url, create=True):
+        with pytest.raises(LeaseError, match="another writer holds the ledger") as refused, writing(ledger_url):
+            pass
+        assert refused.value.exit_code == 75
+    with writing(ledger_url) as book:
+        opened(book)
+
+
+def test_an_overtaken_writer_is_fenced(book: SqlLedger) -> None:
+    """A paused writer that wakes after a newer one took over is refused inside its own transaction."""
+    first, second, _ = story()
+    book.commit(first)
+    with begin(book.engine) as connection:
+        connection.exec_driver_sql("UPDATE writer_lease SET epoch = epoch + 1")
+    with pytest.raises(LeaseError, match="nothing was written"):
+        book.commit(second)
+    with pytest.raises(LeaseError):
+        book.open_run(run(), UNIVERSE)
+    last = book.last_cycle(RUN)
+    assert last is not None
+    assert last.cycle.slot == TEN
+
+
+def test_the_lock_is_free_after_a_failure(ledger_url: str) -> None:
+    """A writer that fails lets go of the ledger."""
+    with pytest.raises(RuntimeError), writing(ledger_url, create=True):
+        raise RuntimeError
+    with writing(ledger_url) as book, pytest.raises(LeaseError), exclusive(book.engine):
+        pass
+
+
+def test_a_ledger_that_is_read_cannot_be_written(book: SqlLedger, ledger_url: str) -> None:
+    """A reader sees what a writer has committed, beside it, and can change nothing."""
+    book.commit(story()[0])
+    with reading(ledger_url) as read:
+        assert read is not None
+        assert read.last_cycle(RUN) == book.last_cycle(RUN)
+        with pytest.raises(InvariantError, match="opened for reading"):
+            read.commit(story()[1])
+        with pytest.raises((StorageError, ConfigError, Exception), match="read"), begin(read.engine) as connection:
+            connection.exec_driver_sql("UPDATE writer_lease SET epoch = 9")
+
+
+def test_reading_a_ledger_that_is_not_there_gives_nothing(tmp_path: Path) -> None:
+    """A rehearsal before the first cycle has nothing to read, and creates nothing."""
+    with reading(f"{tmp_path}/none.db") as read:
+        assert read is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_opening_a_run_again_changes_nothing(book: SqlLedger) -> None:
+    """The same run started later is the same run; a new token of its universe is added."""
+    later = replace(run(), started_at=TEN.replace(year=2025))
+    book.open_run(later, {SOL: UNIVERSE[SOL]})
+    more = replace(UNIVERSE[ETH], token_id=9, symbol=Symbol("BTC"))
+    book.open_run(later, {**UNIVERSE, more.token_id: more})
+    assert _count(book, "runs") == 1
+    assert _count(book, "instruments") == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"cash": d("9999")}, "another cash 10000, now 9999: name the new run differently"),
+        ({"strategy": "other"}, "another strategy levels_long, now other"),
+        ({"identity": "replay-2"}, "another what it is made of"),
+    ],
+)
+def test_another_run_under_the_same_name_is_refused(book: SqlLedger, change: dict[str, object], named: str) -> None:
+    """A run of another strategy, capital or replay needs another name, and the message says so."""
+    with pytest.raises(ConfigError, match=named):
+        book.open_run(replace(run(), **change), UNIVERSE)
+
+
+def test_another_token_under_the_same_id_is_refused(book: SqlLedger) -> None:
+    """A token that changed its symbol or its grid is not the token this run traded."""
+    renamed = replace(UNIVERSE[SOL], symbol=Symbol("SOL2"))
+    with pytest.raises(ConfigError, match="token 3 with another symbol: SOL, now SOL2"):
+        book.open_run(run(), {SOL: renamed})
+
+
+def test_a_conflict_names_table_id_and_field(book: SqlLedger) -> None:
+    """An order that comes again with another content is named, with what is stored and what came."""
+    first, second, _ = story()
+    book.commit(first)
+    again = tuple(fact for fact in first.facts if isinstance(fact, JournalEntry))
+    entry = again[0].entry_id
+    with pytest.raises(InvariantError, match=f"journal_entries {entry} is in the ledger with another slot"):
+        book.commit(replace(second, facts=tuple(replace(one, slot=second.cycle.slot) for one in again)))
+
+
+def test_a_row_that_breaks_a_rule_of_the_tables_is_refused(book: SqlLedger) -> None:
+    """A cycle that names a configuration nobody kept does not enter the ledger."""
+    first = story()[0]
+    unknown = replace(first, cycle=replace(first.cycle, config_hash="unknown"))
+    with pytest.raises(InvariantError, match="refused a row"):
+        book.commit(unknown)
+
+
+def test_data_used_again_is_kept_once(book: SqlLedger) -> None:
+    """The rows that decisions used are recorded with them, the first time they are used."""
+    book.commit_all(story())
+    with begin(book.engine) as connection:
+        kept = connection.execute(select(signals)).all()
+    assert [(row.token_id, row.signal_id) for row in kept] == [(SOL, _signal_id(story()[0].used))]
+
+
+def _signal_id(used: tuple[object, ...]) -> str:
+    found: Iterator[str] = (datum.signal_id for datum in used if isinstance(datum, Signal))
+    return next(found)

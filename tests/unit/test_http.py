@@ -1,0 +1,350 @@
+"""The one way out, against made answers and against real sockets that misbehave."""
+
+import gzip
+import logging
+import random
+import socket
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from bot.adapters.clock import SteppedClock, SystemClock
+from bot.adapters.http import Answer, HttpClient, Limits, Request, Waiting
+from bot.domain.errors import AccessError, ConfigError, UpstreamError
+
+KEY = "tm-canary-8c1f"
+START = datetime(2025, 4, 10, 12, tzinfo=UTC)
+BODY = b'{"success": true, "data": []}'
+
+
+def reply(status: int, body: bytes = b"", **headers: str) -> httpx.Response:
+    """Make an answer whose body is still on the wire."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.Response(status, headers=named, stream=httpx.ByteStream(body))
+
+
+class Hourglass:
+    """A clock that only sleeping moves, and the sleeps that moved it."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+        self.sleeps: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.sleeps.append(seconds)
+        self.at += seconds
+
+    def waiting(self) -> Waiting:
+        """Hand the glass to a client."""
+        return Waiting(sleep=self.sleep, monotonic=lambda: self.at, chance=random.Random(1))
+
+
+def client(
+    answer: Callable[[httpx.Request], httpx.Response], glass: Hourglass | None = None, limits: Limits | None = None
+) -> HttpClient:
+    """Make a client whose other side is a function."""
+    return HttpClient(
+        "http://api.test/v2",
+        {"x-api-key": KEY},
+        clock=SteppedClock(START),
+        limits=limits,
+        waiting=(glass or Hourglass()).waiting(),
+        transport=httpx.MockTransport(answer),
+    )
+
+
+def scripted(*responses: httpx.Response | Exception) -> Callable[[httpx.Request], httpx.Response]:
+    """Answer one after the other; running out of answers fails the test."""
+    left = list(responses)
+
+    def answer(_request: httpx.Request) -> httpx.Response:
+        response = left.pop(0)
+        if isinstance(response, Exception):
+            raise response
+        return response
+
+    return answer
+
+
+def outcome(*responses: httpx.Response | Exception) -> tuple[Answer, Hourglass]:
+    """Return what a scripted conversation comes to."""
+    glass = Hourglass()
+    (answer,) = client(scripted(*responses), glass).get_all([Request("/price", (("token_id", "1"),))])
+    return answer, glass
+
+
+def test_an_answer_carries_body_status_and_instants() -> None:
+    """A good answer has its bytes, its status and the instants before and after it."""
+    answer = client(scripted(reply(200, BODY))).get("/price")
+    assert (answer.status, answer.body, answer.attempts, answer.error) == (200, BODY, 1, None)
+    assert START <= answer.started_at < answer.known_at
+
+
+def test_the_key_and_the_accepted_encoding_are_sent() -> None:
+    """The request carries the key header, asks for gzip only, and keeps the version in the path."""
+    seen = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append((request.url.path, request.headers["x-api-key"], request.headers["accept-encoding"]))
+        return reply(200, BODY)
+
+    client(answer).get("/price")
+    assert seen == [("/v2/price", KEY, "gzip")]
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_troubles_that_pass_are_tried_again(status: int) -> None:
+    """Too many requests and server errors are retried, and the good answer wins."""
+    answer, glass = outcome(reply(status), reply(status), reply(200, BODY))
+    assert (answer.status, answer.attempts, answer.error) == (200, 3, None)
+    assert 0.5 <= glass.sleeps[0] <= 1.0 <= glass.sleeps[1] <= 2.0
+
+
+@pytest.mark.parametrize("trouble", [httpx.ReadTimeout("t"), httpx.ConnectError("c"), httpx.RemoteProtocolError("p")])
+def test_time_outs_and_broken_connections_are_tried_again(trouble: Exception) -> None:
+    """A time-out or a broken connection is retried."""
+    answer, _ = outcome(trouble, reply(200, BODY))
+    assert (answer.attempts, answer.error) == (2, None)
+
+
+def test_html_where_json_belongs_is_tried_again() -> None:
+    """A page of a proxy in the place of JSON is retried and then reported as such."""
+    page = b"<html>busy</html>"
+    assert outcome(reply(200, page), reply(200, BODY))[0].error is None
+    answer, _ = outcome(*[reply(200, page) for _ in range(3)])
+    assert isinstance(answer.error, UpstreamError)
+    assert "without JSON" in str(answer.error)
+    assert answer.body == b"<html>busy</html>"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, UpstreamError), (401, AccessError), (403, AccessError), (404, UpstreamError), (302, UpstreamError)],
+)
+def test_answers_that_are_final_are_not_tried_again(status: int, kind: type[Exception]) -> None:
+    """Refusals and redirects end the call at once, with the body kept and the path named."""
+    answer, glass = outcome(reply(status, BODY, location="http://elsewhere.test/"))
+    assert type(answer.error) is kind
+    assert f"/v2/price: {status}" in str(answer.error)
+    assert (answer.attempts, answer.body, glass.sleeps) == (1, BODY, [])
+
+
+def test_get_raises_what_get_all_returns() -> None:
+    """The single form raises the failure."""
+    with pytest.raises(AccessError, match="check the key"):
+        client(scripted(reply(401))).get("/price")
+
+
+def test_three_attempts_are_the_limit() -> None:
+    """A provider that stays down is asked three times."""
+    answer, glass = outcome(*[reply(503) for _ in range(3)])
+    assert (answer.attempts, answer.status, len(glass.sleeps)) == (3, 503, 2)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("7", 7.0),
+        ("Thu, 10 Apr 2025 12:00:09 GMT", pytest.approx(9.0, abs=0.1)),
+        ("soon", pytest.approx(0.75, abs=0.25)),
+    ],
+)
+def test_retry_after_is_honoured(header: str, expected: float) -> None:
+    """Seconds and dates in Retry-After set the pause; nonsense leaves the back-off."""
+    response = reply(429, retry_after=header)
+    answer, glass = outcome(response, reply(200, BODY))
+    assert answer.error is None
+    assert glass.sleeps == [expected]
+
+
+def test_a_retry_after_beyond_the_deadline_ends_the_call() -> None:
+    """Nobody sleeps past the deadline of the call."""
+    answer, glass = outcome(reply(429, retry_after="3600"))
+    assert (answer.status, answer.attempts, glass.sleeps) == (429, 1, [])
+
+
+def test_the_rate_limit_spreads_requests_over_minutes() -> None:
+    """With two requests a minute the third waits for the first one's minute to end."""
+    glass = Hourglass()
+    asked = client(lambda _: reply(200, BODY), glass, Limits(requests_per_minute=2))
+    for _ in range(5):
+        asked.get("/price")
+    assert glass.sleeps == [60.0, 60.0]
+
+
+def test_answers_keep_the_order_of_their_requests() -> None:
+    """Requests go side by side, answers come back in order, instants do not depend on the threads."""
+    barrier = threading.Barrier(4, timeout=5)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        barrier.wait()
+        return reply(200, b'{"path": "' + request.url.path.encode() + b'"}')
+
+    answers = client(answer).get_all([Request(f"/{n}") for n in range(8)])
+    assert [a.body for a in answers] == [b'{"path": "/v2/%d"}' % n for n in range(8)]
+    instants = [a.started_at for a in answers] + [a.known_at for a in answers]
+    assert instants == [START + timedelta(milliseconds=n) for n in range(16)]
+
+
+def test_a_body_over_the_cap_is_refused() -> None:
+    """A plain body that is too long is not kept and not asked for again."""
+    asked = client(lambda _: reply(200, b"[" + b" " * 2000), limits=Limits(body_bytes=1000))
+    with pytest.raises(UpstreamError, match="longer than 1000 bytes"):
+        asked.get("/tokens")
+
+
+def test_a_compressed_bomb_stops_at_the_cap() -> None:
+    """A small body that inflates without end is given up near the cap, not after it was inflated whole."""
+    bomb = gzip.compress(b"[" + b" " * (64 << 20))
+    asked = client(lambda _: reply(200, bomb, content_encoding="gzip"))
+    with pytest.raises(UpstreamError, match="longer than"):
+        asked.get("/tokens")
+
+
+def test_gzip_is_read_and_other_encodings_are_not() -> None:
+    """What was asked for is inflated exactly; an encoding that was not is refused."""
+    long = b'{"data": [' + b"1," * 100_000 + b"1]}"
+    packed, deflated = gzip.compress(long), zlib.compress(long)
+    assert client(lambda _: reply(200, packed, content_encoding="gzip")).get("/a").body == long
+    asked = client(lambda _: reply(200, deflated, content_encoding="deflate"))
+    with pytest.raises(UpstreamError, match="encoded"):
+        asked.get("/a")
+
+
+def test_a_cut_gzip_body_is_tried_again() -> None:
+    """A compressed body that ends early is a broken one."""
+    cut = reply(200, gzip.compress(BODY)[:-9], content_encoding="gzip")
+    answer, _ = outcome(cut, reply(200, BODY))
+    assert (answer.attempts, answer.body) == (2, BODY)
+
+
+@pytest.mark.parametrize("url", ["api.test/v2", "ftp://api.test", "https://"])
+def test_a_base_url_that_is_none_is_refused_at_once(url: str) -> None:
+    """A wrong base URL is a configuration error, before any request."""
+    with pytest.raises(ConfigError, match="base_url"):
+        HttpClient(url, {}, clock=SystemClock())
+
+
+@pytest.mark.parametrize("key", ["tm-canary\n", " tm-canary", "tm-canäry", ""])
+def test_a_key_no_header_can_carry_is_refused_without_being_shown(key: str) -> None:
+    """A key with a line end, a blank or a foreign letter is a configuration error that does not print it."""
+    with pytest.raises(ConfigError) as caught:
+        HttpClient("http://api.test", {"x-api-key": key}, clock=SystemClock())
+    assert "can" not in str(caught.value).replace("cannot", "")
+
+
+def test_the_key_is_in_no_error_repr_or_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever goes wrong, and even where the other side echoes it, the key is never told."""
+    caplog.set_level(logging.DEBUG)
+    echo = reply(400, f'{{"message": "bad key {KEY}"}}'.encode())
+    answers = [
+        outcome(echo)[0],
+        outcome(*[httpx.ConnectError(KEY)] * 3)[0],
+        outcome(*[reply(500) for _ in range(3)])[0],
+    ]
+    asked = client(scripted(reply(401)))
+    with pytest.raises(AccessError) as caught:
+        asked.get("/price")
+    told = [str(answer.error) + repr(answer.error) for answer in answers]
+    assert KEY not in "".join([*told, repr(caught.value), repr(asked), repr(asked.__dict__), caplog.text])
+
+
+@contextmanager
+def talking(talk: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Serve a raw conversation on loopback, in a thread per connection."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def one(connection: socket.socket) -> None:
+        with connection:
+            try:
+                connection.recv(65536)
+                talk(connection)
+            except OSError:
+                pass  # the client hung up, as it should
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=one, args=(connection,), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v2"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+def dripping(head: bytes) -> Callable[[socket.socket], None]:
+    """Send something at once and then a byte every 20 ms, for ever."""
+    gap = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(head)
+        while not gap.wait(0.02):
+            connection.sendall(b"x")
+
+    return talk
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{"],
+    ids=["headers", "body"],
+)
+def test_a_drip_ends_at_the_deadline(head: bytes) -> None:
+    """Headers or a body that drip in, each byte in time, end with the call's deadline all the same."""
+    limits = Limits(read_seconds=5, call_seconds=0.3, attempts=1)
+    with talking(dripping(head)) as url, closing(HttpClient(url, {}, clock=SystemClock(), limits=limits)) as asked:
+        begun = time.monotonic()
+        with pytest.raises(UpstreamError, match="no answer in time"):
+            asked.get("/price")
+        assert time.monotonic() - begun < 2
+
+
+def test_real_sockets_carry_answers_and_are_kept() -> None:
+    """Two requests over loopback are answered on one connection."""
+    connections = []
+
+    def talk(connection: socket.socket) -> None:
+        connections.append(connection)
+        while True:
+            head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+            connection.sendall(head + BODY)
+            if not connection.recv(65536):
+                return
+
+    with talking(talk) as url, closing(HttpClient(url, {"x-api-key": KEY}, clock=SystemClock())) as asked:
+        assert asked.get("/price").body == BODY
+        assert asked.get("/price", (("token_id", "1,2"),)).body == BODY
+    assert len(connections) == 1
+
+
+def test_nobody_listening_is_named_with_the_mend() -> None:
+    """A port where nobody listens is an upstream failure that says what to check."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    asked = HttpClient(f"http://127.0.0.1:{port}", {}, clock=SystemClock(), limits=Limits(attempts=1))
+    with closing(asked), pytest.raises(UpstreamError, match="ConnectError; check base_url"):
+        asked.get("/price")
+
+
+def test_a_stepped_clock_never_goes_back() -> None:
+    """Reading steps on by a millisecond, setting to the past changes nothing."""
+    clock = SteppedClock(START)
+    assert [clock.now(), clock.now()] == [START, START + timedelta(milliseconds=1)]
+    clock.set(START)
+    assert clock.now() == START + timedelta(milliseconds=2)
+    clock.set(START + timedelta(hours=1))
+    assert clock.now() == START + timedelta(hours=1)
+    assert SystemClock().now().tzinfo is UTC

@@ -1,0 +1,69 @@
+"""Slots of a cron: cron's own weekdays, UTC, both ends inclusive, and one clear line for a bad schedule."""
+
+from datetime import timedelta
+
+import pytest
+
+from bot.app.daemon.schedule import interval_of, newest_slot, slots_between
+from bot.domain.errors import ConfigError
+from tests.notation import at
+
+
+def test_both_ends_are_slots() -> None:
+    """Hourly from 00:00 to 03:00 has four slots."""
+    found = slots_between("0 * * * *", at("2024-01-01"), at("2024-01-01 03:00"))
+    assert [slot.hour for slot in found] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("weekday", "day"), [("0", 7), ("7", 7), ("1", 1), ("sun", 7), ("5", 5)])
+def test_weekdays_are_crons(weekday: str, day: int) -> None:
+    """0 and 7 are Sunday, 1 is Monday: 2024-01-01 was a Monday."""
+    found = slots_between(f"0 0 * * {weekday}", at("2024-01-01"), at("2024-01-07 12:00"))
+    assert [slot.day for slot in found] == [day]
+
+
+def test_ranges_and_steps_of_weekdays() -> None:
+    """1-5 are the working days; */2 counts from Sunday."""
+    week = at("2024-01-01"), at("2024-01-07 12:00")
+    assert [slot.day for slot in slots_between("0 0 * * 1-5", *week)] == [1, 2, 3, 4, 5]
+    assert [slot.day for slot in slots_between("0 0 * * */2", *week)] == [2, 4, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("cron", "slot"),
+    [
+        ("* * * * *", "2024-03-10 10:17"),
+        ("*/5 * * * *", "2024-03-10 10:15"),
+        ("2 * * * *", "2024-03-10 10:02"),
+        ("30 12 * * *", "2024-03-09 12:30"),
+        ("0 0 1 * *", "2024-03-01 00:00"),
+        ("0 0 29 2 *", "2024-02-29 00:00"),
+    ],
+)
+def test_newest_slot(cron: str, slot: str) -> None:
+    """The last slot at or before 10:17:30, however far back."""
+    assert newest_slot(cron, at("2024-03-10 10:17") + timedelta(seconds=30)) == at(slot)
+
+
+def test_a_schedule_that_never_fires_has_no_newest_slot() -> None:
+    """The thirtieth of February has not come in five years."""
+    assert newest_slot("0 0 30 2 *", at("2024-03-10")) is None
+
+
+def test_interval_reaches_to_the_next_slot() -> None:
+    """Twice a day: eight hours, then sixteen."""
+    assert interval_of("0 8,16 * * *", at("2024-01-01 08:00")) == timedelta(hours=8)
+    assert interval_of("0 8,16 * * *", at("2024-01-01 16:00")) == timedelta(hours=16)
+
+
+@pytest.mark.parametrize("cron", ["", "* * * *", "61 * * * *", "a * * * *", "0 0 1 * 1", "0 0 * * 8"])
+def test_a_bad_schedule_is_one_clear_line(cron: str) -> None:
+    """Wrong field counts, values, and day of month with day of week are refused by name."""
+    with pytest.raises(ConfigError, match="schedule"):
+        slots_between(cron, at("2024-01-01"), at("2024-01-02"))
+
+
+def test_a_schedule_without_a_next_slot_is_refused() -> None:
+    """A date that never comes again has no interval."""
+    with pytest.raises(ConfigError, match="no slot after"):
+        interval_of("0 0 30 2 *", at("2024-01-01"))
