@@ -15,10 +15,9 @@ from pathlib import Path
 from bot.adapters.clock import SteppedClock
 from bot.adapters.sql.reads import Reader
 from bot.app import reports
-from bot.app.config import Config, Secret, parse_config
+from bot.app.config import Config, Secret, parse_config, starter_strategy
 from bot.app.daemon.loop import fire
 from bot.app.daemon.schedule import slots_between
-from bot.app.starting import starter_strategy
 from bot.app.wiring import live
 from bot.domain.numbers import from_float
 from bot.simulator.market import SEED, Market
@@ -44,13 +43,13 @@ schedule = "{schedule}"
 QUESTIONS = (
     (
         "How did trades end, and what did each kind make?",
-        "select exit_reason, count(*) as trades, round(sum(profit), 2) as profit, round(avg(r_multiple), 2) as mean_r\n"
-        "from v_trades where not is_open group by exit_reason order by trades desc, exit_reason",
+        """select exit_reason, count(*) as trades, round(sum(profit), 2) as profit, round(avg(r_multiple), 2) as mean_r
+from v_trades where not is_open group by exit_reason order by trades desc, exit_reason""",
     ),
     (
         "Which gate refused most, and how often was it the only one?",
-        "select gate, candidates, failed, only_failure from v_gate_funnel\n"
-        "where failed > 0 order by failed desc, gate limit 6",
+        """select gate, candidates, failed, only_failure from v_gate_funnel
+where failed > 0 order by failed desc, gate limit 6""",
     ),
     (
         "Do the books balance?",

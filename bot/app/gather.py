@@ -12,7 +12,7 @@ from bot.engine.rules import Reentry, Rules
 from bot.ports import Archive
 
 
-def gather(  # noqa: PLR0913 - a snapshot has this many origins
+def gather(
     archive: Archive,
     universe: Iterable[TokenId],
     portfolio: Portfolio,
@@ -34,7 +34,7 @@ def gather(  # noqa: PLR0913 - a snapshot has this many origins
     return Snapshot(as_of=as_of, cut_off=cut_off, interval=interval, tokens=views)
 
 
-def _view(  # noqa: PLR0913
+def _view(
     archive: Archive,
     token_id: TokenId,
     episode: Episode | None,

@@ -31,7 +31,7 @@ def show(name: str, config_path: Path, ledger: str | None, run: str | None, *, a
     return 0
 
 
-def show_why(  # noqa: PLR0913 - the command's own arguments
+def show_why(
     symbol: str, at: datetime | None, config_path: Path, ledger: str | None, run: str | None, *, as_json: bool
 ) -> int:
     """Print why a token was or was not traded."""

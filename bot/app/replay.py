@@ -33,7 +33,7 @@ from bot.engine.rules import PriceRule, Rules, SizeRule, VolatilitySource
 Window = tuple[datetime | None, datetime | None]
 
 SUMMARY = """
-select count(*) as trades, coalesce(sum(fees), 0) as fees, coalesce(sum(profit), 0) as profit,
+select count(*) as trades, round(coalesce(sum(fees), 0), 6) as fees, round(coalesce(sum(profit), 0), 6) as profit,
        coalesce(sum(case when is_open then 1 else 0 end), 0) as open_positions
 from v_trades where run = :run
 """

@@ -124,7 +124,8 @@ def shown(value: object) -> str:
         case datetime():
             return value.strftime("%Y-%m-%d %H:%M:%SZ")
         case float() | Decimal():
-            return f"{value:.8g}" if abs(value) < 1e8 else f"{value:.0f}"  # noqa: PLR2004 - exponents are hard to read
+            number = float(value)
+            return f"{number:.8g}" if abs(number) < 1e8 else f"{number:.0f}"  # noqa: PLR2004 - exponents are hard to read
         case str() if _is_instant(value):
             return value[:19].replace("T", " ") + "Z"
         case _:

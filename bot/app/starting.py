@@ -1,6 +1,7 @@
 """`bot init` and `bot check`: a first configuration, and a look at everything before the daemon starts."""
 
 import sys
+from collections.abc import Iterable
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +9,9 @@ from pathlib import Path
 from bot.adapters.clock import SystemClock
 from bot.adapters.memory import MemoryArchive
 from bot.adapters.sql.ledger import reading
-from bot.adapters.tokenmetrics.source import TokenMetricsSource, requests_per_day
+from bot.adapters.tokenmetrics.calls import PAGE_ROWS
+from bot.adapters.tokenmetrics.feeds import EACH_SLOT, HOURS, PRICE, PRICE_TOKENS
+from bot.adapters.tokenmetrics.source import TokenMetricsSource
 from bot.app.config import load_config, resolve_key, starter_config, starter_strategy
 from bot.app.daemon.schedule import interval_of, slots_between
 from bot.app.reports import as_json as to_json
@@ -16,6 +19,7 @@ from bot.app.wiring import Untaped, client_of, feeds_of, resolve, strategies_of
 from bot.domain.errors import ConfigError, StorageError
 
 DAY = timedelta(days=1)
+HOURS_A_DAY = 24
 
 
 def write_starter(folder: Path) -> list[str]:
@@ -67,8 +71,8 @@ def check(config_path: Path, *, as_json: bool) -> int:
         )
     slots = {slot for run in config.runs for slot in slots_between(run.schedule, now, now + DAY)}
     tokens = {token_id for universe in universes.values() for token_id in universe}
-    daily = requests_per_day(feeds, len(tokens), len(slots))
-    answer = {
+    daily = credits_per_day(feeds, len(tokens), len(slots))
+    answer: dict[str, object] = {
         "config": str(config.path),
         "ledger": "present" if book else "will be created by `bot run`",
         "runs": runs,
@@ -80,6 +84,20 @@ def check(config_path: Path, *, as_json: bool) -> int:
     if daily * 31 > (config.source.credits_per_month or daily * 31):
         sys.stderr.write("bot: this schedule costs more credits than the plan has\n")
     return 0
+
+
+def credits_per_day(feeds: Iterable[str], tokens: int, slots: int) -> int:
+    """Estimate a day's requests, one credit each: prices at each slot, hourly bars each hour, the rest once."""
+    total = 0
+    for feed in feeds:
+        pages = -(-tokens // (PRICE_TOKENS if feed == PRICE else PAGE_ROWS))
+        if feed in EACH_SLOT:
+            total += slots * pages
+        elif feed == HOURS:
+            total += min(slots, HOURS_A_DAY) * -(-2 * tokens // PAGE_ROWS)
+        else:
+            total += pages
+    return total
 
 
 def _told(answer: dict[str, object], runs: list[dict[str, object]]) -> str:

@@ -134,7 +134,7 @@ def assemble(
     return Live(source, runs)
 
 
-def _live_run(  # noqa: PLR0913
+def _live_run(
     run: RunConfig,
     strategy: Strategy,
     universe: Mapping[TokenId, Instrument],

@@ -57,7 +57,7 @@ def newest_slot(cron: str, now: datetime) -> datetime | None:
 
 def interval_of(cron: str, slot: datetime) -> timedelta:
     """Return the time from a slot to the next one."""
-    following = trigger_of(cron).get_next_fire_time(slot, slot + _INSTANT)
+    following: datetime | None = trigger_of(cron).get_next_fire_time(slot, slot + _INSTANT)
     if following is None:
         message = f"schedule {cron!r} has no slot after {slot:%Y-%m-%d %H:%M}Z"
         raise ConfigError(message)

@@ -1,0 +1,288 @@
+"""config.toml, overridden by the environment, as typed values; and the API key, which never becomes part of them.
+
+Nothing is ignored: an unknown key, table or BOT_ variable is refused with the nearest known name.
+"""
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from bot.app.strategies import Strategy
+from bot.app.strategy_keys import COUNT, NAME, POSITIVE
+from bot.app.tables import Key, Text, Word, load_toml, members, near, read_tables, refuse
+from bot.domain.errors import AccessError, ConfigError
+from bot.domain.ids import canonical
+from bot.domain.numbers import MICRO, plain
+
+MASK = "***"
+CREDENTIAL = "tidemark-api-key"
+KEY_VARIABLE, KEY_FILE_VARIABLE = "BOT_API_KEY", "BOT_API_KEY_FILE"
+PREFIX = "BOT_"
+KEY_BYTES_MAX = 4096
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+FIELD = r"[0-9A-Za-z*/,-]+"
+CRON = Text(rf" *{FIELD}(?: +{FIELD}){{4}} *", "cron of five fields: minute hour day month weekday, UTC")
+LINE = Text(r"[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*", "text on one line")
+ADDRESS = Text(r"https?://[^\s/?#]+[^\s?#]*", "address that begins with https:// or http://")
+
+KEYS: tuple[Key, ...] = (
+    Key(
+        "ledger.url",
+        LINE,
+        "where cycles are kept: sqlite:///PATH or postgresql://USER@HOST/DB",
+        "sqlite:///tidemark.db",
+    ),
+    Key("source.provider", Word(("tokenmetrics",)), "who is asked", "tokenmetrics"),
+    Key("source.base_url", ADDRESS, "where its API answers", "https://api.tokenmetrics.com/v2"),
+    Key("source.api_version", Word(("v2", "v3")), "which version of its API that is", "v2"),
+    Key("source.key_file", LINE, "file that holds the API key and nothing else, readable by its owner only"),
+    Key("source.requests_per_minute", COUNT, "the plan's requests per minute", 20),
+    Key("source.credits_per_month", COUNT, "the plan's API credits per month; absent: not compared"),
+)
+RUN_KEYS: tuple[Key, ...] = (
+    Key("run.name", NAME, "the run's name in the ledger; it has an account of its own", needed=True),
+    Key("run.strategy", LINE, "strategies/NAME.toml beside this file, or the path of a file", needed=True),
+    Key("run.cash", POSITIVE, "opening cash, quote currency", needed=True),
+    Key("run.schedule", CRON, "its slots: minute hour day month weekday, UTC", needed=True),
+)
+LATER = ("source.refresh", "notify", "health")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Secret:
+    """A value that shows itself only on request."""
+
+    _value: str
+
+    def reveal(self) -> str:
+        """Return the value."""
+        return self._value
+
+    def __repr__(self) -> str:
+        """Show that there is something, and nothing of it."""
+        return MASK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceConfig:
+    """The provider and the plan; key_file is as written, credits_per_month None where it is not compared."""
+
+    provider: str
+    base_url: str
+    api_version: str
+    key_file: str | None
+    requests_per_minute: int
+    credits_per_month: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """One run: strategy a name or a resolved path, cash in quote currency, schedule a five-field cron in UTC."""
+
+    name: str
+    strategy: str
+    cash: Decimal
+    schedule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A configuration as it was read; ledger is as written, relative paths count from the file's folder."""
+
+    path: Path
+    ledger: str
+    source: SourceConfig
+    runs: tuple[RunConfig, ...]
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder that relative paths count from."""
+        return self.path.parent
+
+    @property
+    def ledger_url(self) -> str:
+        """Return the ledger's URL, a relative SQLite path resolved."""
+        url = self.ledger if "://" in self.ledger else f"sqlite:///{self.ledger}"
+        relative = re.fullmatch(r"(sqlite(?:\+\w+)?:///)([^/:].*)", url)
+        return f"{relative[1]}{self.folder / relative[2]}" if relative else url
+
+
+def load_config(path: Path) -> Config:
+    """Read a configuration with this process's environment."""
+    return parse_config(path, os.environ)
+
+
+def parse_config(path: Path, environ: Mapping[str, str]) -> Config:
+    """Read a configuration; BOT_SECTION__KEY of the environment overrides its keys."""
+    document, _ = load_toml(path, "`bot init` writes one, --config names another")
+    tables = dict(document)
+    runs = tables.pop("run", None)
+    _check_tables(path, tables)
+    _override(tables, environ)
+    values = read_tables(str(path), tables, KEYS, LATER)
+    source: dict[str, Any] = members(values, "source")
+    config = Config(path=path, ledger=str(values["ledger.url"]), source=SourceConfig(**source), runs=_runs(path, runs))
+    _check_version(str(path), config.source)
+    return config
+
+
+def resolve_key(config: Config, environ: Mapping[str, str] | None = None) -> Secret:
+    """Find the API key: BOT_API_KEY, the file BOT_API_KEY_FILE names, source.key_file, or systemd's credentials.
+
+    Raises AccessError for a key that others may read or that is none, ConfigError where there is none at all.
+    """
+    environ = os.environ if environ is None else environ
+    if KEY_VARIABLE in environ:
+        return _key(KEY_VARIABLE, environ[KEY_VARIABLE])
+    if KEY_FILE_VARIABLE in environ:
+        return _key_in(KEY_FILE_VARIABLE, Path(environ[KEY_FILE_VARIABLE]), shared=False)
+    named = config.source.key_file
+    place = f"{config.path}: source.key_file"
+    if named is not None and (config.folder / named).exists():
+        return _key_in(place, config.folder / named, shared=False)
+    credentials = environ.get("CREDENTIALS_DIRECTORY")
+    if credentials and (Path(credentials) / CREDENTIAL).exists():
+        return _key_in(CREDENTIAL, Path(credentials) / CREDENTIAL, shared=True)
+    missing = "is not set" if named is None else "names no file"
+    message = f"{place} {missing}: put the API key into that file (chmod 600), or set {KEY_VARIABLE}"
+    raise ConfigError(message)
+
+
+def effective(config: Config, strategies: Mapping[str, Strategy]) -> str:
+    """Write what is in force as canonical JSON, without secrets; strategies by the name of their run."""
+    runs = []
+    for run in config.runs:
+        strategy = strategies[run.name]
+        in_force = {"universe": strategy.universe, "bars": strategy.bars, "rules": strategy.rules}
+        runs.append({**_plain(run), "strategy": strategy.name, **_plain(in_force)})
+    source = {**_plain(config.source), "base_url": masked(config.source.base_url)}
+    return canonical({"ledger": masked(config.ledger), "source": source, "runs": runs})
+
+
+def config_hash(text: str) -> str:
+    """Return the digest that cycles carry of their effective configuration."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def masked(url: str) -> str:
+    """Return a URL without its password."""
+    hidden = re.sub(r"://([^/@:]*):[^/]*@", rf"://\1:{MASK}@", url)
+    return re.sub(r"(?i)([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*", rf"\1{MASK}", hidden)
+
+
+def starter_config() -> str:
+    """Return the configuration that `bot init` writes: config.example.toml."""
+    return _shipped("config.example.toml", "config.example.toml")
+
+
+def starter_strategy() -> str:
+    """Return the strategy that `bot init` writes: strategies/levels_long.toml."""
+    return _shipped("strategies/levels_long.toml", "_strategies/levels_long.toml")
+
+
+def _shipped(beside: str, inside: str) -> str:
+    """Read a file that lies beside the package in a checkout, and inside it in a wheel."""
+    package = Path(__file__).resolve().parent.parent
+    checkout = package.parent / beside
+    return (checkout if checkout.is_file() else package / inside).read_text(encoding="utf-8")
+
+
+def _check_tables(path: Path, tables: Mapping[str, object]) -> None:
+    """Refuse an unknown table before its keys, so that [[runs]] is told from [ledger]."""
+    known = {key.section for key in KEYS} | {"run"}
+    for name in tables:
+        if name not in known and name not in LATER:
+            raise refuse(str(path), name, f"unknown table{near(name, known)}")
+
+
+def _override(tables: dict[str, object], environ: Mapping[str, str]) -> None:
+    """Put the values of BOT_SECTION__KEY in the place of the file's."""
+    variables = {f"{PREFIX}{key.section}__{key.name}".upper(): key for key in KEYS}
+    for name in sorted(environ):
+        if not name.startswith(PREFIX) or name in {KEY_VARIABLE, KEY_FILE_VARIABLE}:
+            continue
+        key = variables.get(name)
+        if key is None:
+            hint = near(name, (*variables, KEY_VARIABLE, KEY_FILE_VARIABLE))
+            raise refuse("environment", name, f"matches no key{hint or ': unset it'}")
+        try:
+            key.kind.read(environ[name])
+        except ValueError as error:
+            raise refuse("environment", name, str(error)) from error
+        table = tables.setdefault(key.section, {})
+        if isinstance(table, dict):
+            tables[key.section] = {**table, key.name: environ[name]}
+
+
+def _runs(path: Path, raw: object) -> tuple[RunConfig, ...]:
+    where = str(path)
+    if not isinstance(raw, list) or not raw or not all(isinstance(table, dict) for table in raw):
+        raise refuse(where, "run", "write at least one [[run]] with name, strategy, cash and schedule")
+    found: list[RunConfig] = []
+    for number, table in enumerate(raw, start=1):
+        place = f"{where} [[run]] {number}"
+        run: dict[str, Any] = members(read_tables(place, {"run": table}, RUN_KEYS), "run")
+        if run["cash"] != run["cash"].quantize(MICRO):
+            raise refuse(place, "run.cash", "has more than 6 digits after the point")
+        if run["name"] in {earlier.name for earlier in found}:
+            raise refuse(place, "run.name", f'"{run["name"]}" is there twice: every run needs a name of its own')
+        if "/" in run["strategy"] or run["strategy"].endswith(".toml"):
+            run["strategy"] = str(path.parent / run["strategy"])
+        found.append(RunConfig(**run))
+    return tuple(found)
+
+
+def _check_version(where: str, source: SourceConfig) -> None:
+    """Refuse an address of another version than the one that is to be read."""
+    version = re.search(r"/(v\d+)/?$", source.base_url)
+    if version and version[1] != source.api_version:
+        reason = f'"{source.api_version}" is not the version that source.base_url ends with: make them the same'
+        raise refuse(where, "source.api_version", reason)
+
+
+def _key_in(place: str, path: Path, *, shared: bool) -> Secret:
+    """Read the key of a file; shared: its permissions are the system's own business."""
+    try:
+        with path.open(encoding="ascii") as file:
+            if not shared and os.fstat(file.fileno()).st_mode & OTHERS:
+                message = f"{place}: others may read the key file: chmod 600 it"
+                raise AccessError(message)
+            return _key(place, file.read(KEY_BYTES_MAX))
+    except FileNotFoundError as error:
+        message = f"{place}: no such key file: create it, readable by its owner only"
+        raise ConfigError(message) from error
+    except (OSError, UnicodeDecodeError):
+        # The cause is not chained: it holds bytes of the file.
+        message = f"{place}: the key file cannot be read: it must be a text file of this user"
+        raise AccessError(message) from None
+
+
+def _key(place: str, text: str) -> Secret:
+    """Accept what can be sent in a header, and never repeat it."""
+    key = text.strip()
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        message = f"{place} holds no API key: it must be one word of printable characters"
+        raise AccessError(message)
+    return Secret(key)
+
+
+def _plain(value: object) -> Any:
+    """Return a value as JSON can hold it: decimals as text, sets in order."""
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Decimal):
+        return plain(value)
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(_plain(item) for item in value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,178 @@
+"""`bot replay` from the outside: its answer, its repetition, and one clear line for bad input."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bot.cli import main
+
+STRATEGY = """
+[strategy]
+name = "small"
+universe = ["AAA"]
+
+[stop]
+rule = "fraction"
+fraction = 0.05
+
+[target]
+rule = "fraction"
+fraction = 0.05
+
+[sizing]
+rule = "fixed_notional"
+notional = 1000
+"""
+BARS = """time,open,high,low,close,volume
+2024-01-01T00:00:00Z,100,100,100,100,1
+2024-01-01T01:00:00Z,100,101,99,100,1
+2024-01-01T02:00:00Z,100,106,99,104,1
+2024-01-01T03:00:00Z,104,104,104,104,1
+"""
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Write a history of one token that turns bullish and reaches its target."""
+    history = tmp_path / "history"
+    (history / "bars" / "1h").mkdir(parents=True)
+    (history / "instruments.csv").write_text("token_id,symbol,name\n1,AAA,Token A\n")
+    (history / "bars" / "1h" / "AAA.csv").write_text(BARS)
+    (history / "signals.csv").write_text("token_id,published_at,stance\n1,2024-01-01T01:00:00Z,bullish\n")
+    (tmp_path / "small.toml").write_text(STRATEGY)
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Call the command line in process; returns exit code, stdout and stderr."""
+
+    def call(*more: str, strategy: str = "small.toml", history: str = "history") -> tuple[int, str, str]:
+        given = [*("--ledger", str(folder / "r.db"))] if "--ledger" not in more else []
+        code = main(["replay", "--strategy", str(folder / strategy), "--history", str(folder / history), *given, *more])
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return call
+
+
+def test_the_answer_has_the_figures_of_the_ledger(run: Run, folder: Path) -> None:
+    """One JSON object whose figures are those of the views."""
+    code, out, _ = run("--json", "--cash", "5000")
+    answer = json.loads(out)
+    with sqlite3.connect(folder / "r.db") as connection:
+        trades, profit, fees = connection.execute("select count(*), sum(profit), sum(fees) from v_trades").fetchone()
+    assert code == 0
+    assert (answer["trades"], answer["bars"], answer["slots"]) == (trades, 4, 4) == (1, 4, 4)
+    assert (answer["profit"], answer["fees"]) == (pytest.approx(profit), pytest.approx(fees))
+    assert answer["equity"] == pytest.approx(5000 + profit)
+    assert {"max_drawdown", "seconds"} <= set(answer)
+
+
+def test_the_same_replay_again_adds_nothing_and_says_so(run: Run, folder: Path) -> None:
+    """The second time no cycle is added, the figures are the same, and stderr says why."""
+    first = json.loads(run("--json")[1])
+    code, out, err = run("--json")
+    again = json.loads(out)
+    assert (code, again["cycles_added"]) == (0, 0)
+    assert "nothing added" in err
+    assert {key: again[key] for key in ("trades", "profit", "equity")} == {
+        key: first[key] for key in ("trades", "profit", "equity")
+    }
+
+
+def test_another_replay_under_the_same_name_is_refused(run: Run, folder: Path) -> None:
+    """Other cash, other rules or another window under a name that is taken: 78."""
+    assert run()[0] == 0
+    assert run("--cash", "1")[0] == 78
+    assert run("--to", "2024-01-01T03:00Z")[0] == 78
+    (folder / "small.toml").write_text(STRATEGY.replace("0.05", "0.06"))
+    code, _, err = run()
+    assert code == 78
+    assert err.count("\n") == 1
+
+
+def test_a_schedule_sets_the_slots(run: Run) -> None:
+    """Every second hour: two slots of four."""
+    assert json.loads(run("--json", "--schedule", "0 */2 * * *")[1])["slots"] == 2
+
+
+def replaced(name: str, old: str, new: str) -> Callable[[Path], object]:
+    """Change a file of the folder."""
+    return lambda folder: (folder / name).write_text((folder / name).read_text().replace(old, new))
+
+
+BAR_FILE = "history/bars/1h/AAA.csv"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "said"),
+    [
+        (lambda folder: (folder / "small.toml").unlink(), 78, "small.toml"),
+        (lambda folder: (folder / "history/signals.csv").unlink(), 78, "signals.csv"),
+        (lambda folder: (folder / BAR_FILE).unlink(), 78, "AAA"),
+        (replaced("small.toml", "[stop]\nrule", "[stop]\nrul"), 78, "did you mean"),
+        (replaced("small.toml", "notional = 1000", "notional = nan"), 78, "notional"),
+        (replaced("small.toml", "notional = 1000", "notional = -5"), 78, "notional"),
+        (replaced("small.toml", "notional = 1000", 'notional = "many"'), 78, "notional"),
+        (replaced("small.toml", '["AAA"]', "[]"), 78, "universe"),
+        (replaced("small.toml", '["AAA"]', '["AAB"]'), 78, "AAA"),
+        (replaced("small.toml", '"fraction"\nfraction = 0.05\n\n[target]', '"level"\n\n[target]'), 78, "levels.csv"),
+        (replaced(BAR_FILE, "T01:00", "T02:00"), 65, "AAA.csv"),
+        (replaced(BAR_FILE, "T03:00", "T00:00"), 65, "AAA.csv"),
+        (replaced(BAR_FILE, "106", "abc"), 65, "AAA.csv"),
+        (replaced(BAR_FILE, "106", "nan"), 65, "AAA.csv"),
+        (replaced("history/signals.csv", "bullish", "hopeful"), 65, "signals.csv"),
+        (replaced("history/instruments.csv", "1,AAA,Token A\n", "1,AAA,A\n2,AAA,B\n"), 65, "AAA"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(
+    run: Run, folder: Path, spoil: Callable[[Path], object], code: int, said: str
+) -> None:
+    """The documented exit code, one line that names the thing, and no ledger."""
+    spoil(folder)
+    ended, out, err = run()
+    assert ended == code, err
+    assert said in err
+    assert err.count("\n") == 1
+    assert out == ""
+    assert not (folder / "r.db").exists()
+
+
+def test_an_inconsistent_candle_is_dropped_counted_and_named(run: Run, folder: Path) -> None:
+    """High below open: the replay goes on without that bar."""
+    replaced(BAR_FILE, "104,104,104,104", "104,103,103,103")(folder)
+    code, out, err = run("--json")
+    assert (code, json.loads(out)["rows_refused"], json.loads(out)["bars"]) == (0, 1, 3)
+    assert "AAA.csv" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--cash", "-1"], 2),
+        (["--cash", "lots"], 2),
+        (["--from", "yesterday"], 2),
+        (["--schedule", "every hour"], 78),
+        (["--from", "2030-01-01"], 78),
+        (["--ledger", "/nonexistent/r.db"], 74),
+        (["--ledger", "mysql://somewhere/db"], 78),
+    ],
+)
+def test_bad_arguments_have_their_exit_code(run: Run, arguments: list[str], code: int) -> None:
+    """Usage is 2, what cannot be is 78, what cannot be written 74."""
+    assert run(*arguments)[0] == code
+
+
+def test_a_ledger_of_another_schema_is_refused(run: Run, folder: Path) -> None:
+    """A ledger that a newer version wrote is left alone: 78."""
+    assert run()[0] == 0
+    with sqlite3.connect(folder / "r.db") as connection:
+        connection.execute("update alembic_version set version_num = '9999'")
+    code, _, err = run()
+    assert code == 78
+    assert err.count("\n") == 1
