@@ -25,6 +25,11 @@ class SteppedClock:
         self._at = start
         self._lock = threading.Lock()
 
+    @property
+    def at(self) -> datetime:
+        """The instant, without stepping: for a simulated outside, which must not move our time by being asked."""
+        return self._at
+
     def now(self) -> datetime:
         """Return the instant and step on, so that no two readings are the same."""
         with self._lock:

@@ -24,6 +24,7 @@ MASK = "***"
 CREDENTIAL = "tidemark-api-key"
 KEY_VARIABLE, KEY_FILE_VARIABLE = "BOT_API_KEY", "BOT_API_KEY_FILE"
 PREFIX = "BOT_"
+ENVIRONMENT = "environment"
 KEY_BYTES_MAX = 4096
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -211,11 +212,11 @@ def _override(tables: dict[str, object], environ: Mapping[str, str]) -> None:
         key = variables.get(name)
         if key is None:
             hint = near(name, (*variables, KEY_VARIABLE, KEY_FILE_VARIABLE))
-            raise refuse("environment", name, f"matches no key{hint or ': unset it'}")
+            raise refuse(ENVIRONMENT, name, f"matches no key{hint or ': unset it'}")
         try:
             key.kind.read(environ[name])
         except ValueError as error:
-            raise refuse("environment", name, str(error)) from error
+            raise refuse(ENVIRONMENT, name, str(error)) from error
         table = tables.setdefault(key.section, {})
         if isinstance(table, dict):
             tables[key.section] = {**table, key.name: environ[name]}

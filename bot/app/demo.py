@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from bot.adapters.clock import SteppedClock
+from bot.adapters.http import Limits
 from bot.adapters.sql.reads import Reader
 from bot.app import reports
 from bot.app.config import Config, Secret, parse_config, starter_strategy
@@ -65,7 +66,7 @@ def demo(ledger: Path, days: int) -> int:
         stale.unlink()
     market = Market(seed=SEED, start=START)
     clock = SteppedClock(START)
-    server = serve(market, clock.now, api_key=KEY)
+    server = serve(market, lambda: clock.at, api_key=KEY)
     server.start()
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -90,7 +91,8 @@ def _config(folder: Path, ledger: Path, base_url: str) -> Config:
 
 def _run(config: Config, clock: SteppedClock, days: int) -> None:
     slots = slots_between(SCHEDULE, START, START + timedelta(days=days))
-    with live(config, Secret(KEY), clock) as opened:
+    # One request at a time: the stepped clock then gives every answer the same instant in every run.
+    with live(config, Secret(KEY), clock, Limits(side_by_side=1)) as opened:
         for number, slot in enumerate(slots):
             clock.set(slot + timedelta(seconds=2))
             for run in opened.runs:

@@ -50,16 +50,16 @@ def strategies_of(config: Config) -> dict[str, Strategy]:
     return {run.name: load_strategy(run.strategy, config.folder / "strategies") for run in config.runs}
 
 
-def client_of(config: Config, key: Secret, clock: Clock) -> HttpClient:
-    """Open the one HTTP client of the process."""
-    limits = Limits(requests_per_minute=config.source.requests_per_minute)
-    return HttpClient(config.source.base_url, {"x-api-key": key.reveal()}, clock=clock, limits=limits)
+def client_of(config: Config, key: Secret, clock: Clock, limits: Limits | None = None) -> HttpClient:
+    """Open the one HTTP client of the process, within the plan's limits unless others are given."""
+    within = limits or Limits(requests_per_minute=config.source.requests_per_minute)
+    return HttpClient(config.source.base_url, {"x-api-key": key.reveal()}, clock=clock, limits=within)
 
 
 @contextmanager
-def live(config: Config, key: Secret, clock: Clock) -> Iterator[Live]:
+def live(config: Config, key: Secret, clock: Clock, limits: Limits | None = None) -> Iterator[Live]:
     """Open ledger, source and runners, holding the writer's lease until the end."""
-    with writing(config.ledger_url, create=True) as book, closing(client_of(config, key, clock)) as http:
+    with writing(config.ledger_url, create=True) as book, closing(client_of(config, key, clock, limits)) as http:
         yield assemble(config, http, clock, book, SqlTape(book.engine))
 
 
@@ -184,8 +184,8 @@ def feeds_of(all_rules: list[Rules]) -> frozenset[str]:
             price_rules & {PriceRule.ATR, PriceRule.SIGMA}
         ):
             feeds.add("daily-ohlcv")
-        if gates.trader_grade_min is not None or gates.investor_grade_min is not None:
-            feeds.add("tm-grade")
+        if rules.feed == "hourly" and (gates.trader_grade_min is not None or gates.investor_grade_min is not None):
+            feeds.add("tm-grade")  # the daily signals bring the grades themselves
         if gates.volume_min is not None or gates.market_cap_min is not None or sizing.volume_share_max is not None:
             feeds.add("tokens")
     return frozenset(feeds)

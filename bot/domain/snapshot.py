@@ -30,7 +30,7 @@ class TokenView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The tokens a cycle looks at, as of its slot; interval: the time to the next slot, None where slots cannot be late."""
+    """The tokens a cycle looks at, as of its slot; interval: how long until the next slot, None: never late."""
 
     as_of: datetime
     cut_off: datetime

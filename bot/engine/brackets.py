@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from bot.domain.market import Bar, LevelSet
-from bot.domain.numbers import ONE, ZERO, Price, ceil_to_step
+from bot.domain.numbers import ONE, ZERO, Price, ceil_to_step, price_half_even
 from bot.domain.snapshot import TokenView
 from bot.engine.indicators import atr, sigma
 from bot.engine.rules import Fallback, FillRules, PriceRule, Rules, StopRules, TargetRules, TooFar
@@ -55,7 +55,7 @@ def place_bracket(view: TokenView, reference: Price, rules: Rules) -> Bracket:
     """Find stop and target of a long entry at the reference price."""
     stop, stop_source = _stop(view, reference, rules.stop)
     if stop is not None:
-        stop = Price(ceil_to_step(stop, view.instrument.price_tick))
+        stop = price_half_even(ceil_to_step(stop, view.instrument.price_tick))
     target, target_source = _target(view, reference, stop, rules)
     ratio = None
     if stop is not None and target is not None and stop < reference:
@@ -126,7 +126,7 @@ def _target(view: TokenView, reference: Price, stop: Price | None, rules: Rules)
         return price, None if price is None else target.rule.value
     last: Price | None = None
     for level in resistances(view.levels, reference)[: target.rank_max]:
-        price = Price(ceil_to_step(level * (ONE - target.buffer_fraction), tick))
+        price = price_half_even(ceil_to_step(level * (ONE - target.buffer_fraction), tick))
         if price <= reference:
             continue
         last = price
@@ -150,7 +150,7 @@ def _target_price(
     rules: TargetRules | Fallback, reference: Price, stop: Price | None, tick: Decimal | None
 ) -> Price | None:
     if rules.rule is PriceRule.FRACTION and rules.fraction is not None:
-        return Price(ceil_to_step(reference * (ONE + rules.fraction), tick))
+        return price_half_even(ceil_to_step(reference * (ONE + rules.fraction), tick))
     if rules.rule is PriceRule.R_MULTIPLE and rules.multiple is not None and stop is not None:
-        return Price(ceil_to_step(reference + rules.multiple * (reference - stop), tick))
+        return price_half_even(ceil_to_step(reference + rules.multiple * (reference - stop), tick))
     return None

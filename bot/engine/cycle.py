@@ -123,7 +123,7 @@ def _free_cash(portfolio: Portfolio, rules: Rules) -> Decimal:
     return portfolio.cash - reserved
 
 
-def _judge(  # noqa: PLR0913 - a judgement looks at all of this
+def _judge(
     journal: Journal,
     snapshot: Snapshot,
     view: TokenView,

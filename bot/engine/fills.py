@@ -98,7 +98,7 @@ def _position_of(journal: Journal, order: Order, quantity: Quantity, price: Pric
     )
 
 
-def _fill_of(  # noqa: PLR0913 - a fill has this many facts
+def _fill_of(
     journal: Journal,
     order: Order,
     position: PositionId,
@@ -138,7 +138,7 @@ def net_profit(holding: Holding, price: Price, rules: Rules) -> Decimal:
     return holding.cash + micro_half_even(holding.quantity * price * (ONE - rules.fills.fee_fraction))
 
 
-def fill_exit(  # noqa: PLR0913 - an exit is told in full
+def fill_exit(
     journal: Journal,
     holding: Holding,
     order: Order,

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from decimal import localcontext
 from typing import TypeVar
 
 from bot.domain.books import Account, JournalEntry
 from bot.domain.decisions import Candidate, EquityMark, Fact
 from bot.domain.ids import OrderId, PositionId, TokenId
-from bot.domain.numbers import ZERO, Quantity, micro_half_even
+from bot.domain.numbers import EXACT, ZERO, Quantity, micro_half_even
 from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role, check_transition
 from bot.domain.portfolio import Holding, LiveOrder, Portfolio, TokenMemory
 from bot.domain.positions import Closing, Mark, Position
@@ -20,13 +21,14 @@ FINAL = frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED})
 
 def fold(portfolio: Portfolio, facts: Iterable[Fact]) -> Portfolio:
     """Apply facts in the order they happened."""
-    for fact in facts:
-        portfolio = apply_fact(portfolio, fact)
+    with localcontext(EXACT):
+        for fact in facts:
+            portfolio = apply_fact(portfolio, fact)
     return portfolio
 
 
 def apply_fact(portfolio: Portfolio, fact: Fact) -> Portfolio:
-    """Return the portfolio after one fact; facts that only explain leave it as it is."""
+    """Return the portfolio after one fact, under EXACT; facts that only explain leave it as it is."""
     match fact:
         case Candidate():
             return _judged(portfolio, fact)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from decimal import Decimal, localcontext
+from itertools import pairwise
 
 from bot.domain.market import Bar
 from bot.domain.numbers import EXACT, ZERO, from_float, to_float
@@ -16,8 +17,8 @@ DAYS_A_YEAR = 365
 def atr(days: Sequence[Bar]) -> Decimal | None:
     """Return the mean true range of the last 14 days in quote currency; None with fewer days.
 
-    True range: max(high, previous close) - min(low, previous close); of the first day on record high - low (Wilder 1978,
-    with a plain mean).
+    True range: max(high, previous close) - min(low, previous close); of the first day on record high - low
+    (Wilder 1978, with a plain mean).
     """
     if len(days) < ATR_DAYS:
         return None
@@ -36,7 +37,7 @@ def daily_sigma(days: Sequence[Bar]) -> float | None:
     Weights (1 - 2/36)^age, mean-centred and bias-corrected, as pandas ewm(span=35).std().
     """
     closes = [to_float(day.close) for day in days]
-    returns = [later / earlier - 1 for earlier, later in zip(closes, closes[1:], strict=False)]
+    returns = [later / earlier - 1 for earlier, later in pairwise(closes)]
     if len(returns) < RETURNS_MIN:
         return None
     decay = 1 - 2 / (SPAN + 1)

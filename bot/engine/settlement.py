@@ -4,7 +4,7 @@ At one opening exits go before entries, entries in the order granted, and what h
 of them. What a bar leaves open is resolved against us.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -12,7 +12,6 @@ from itertools import groupby
 from bot.domain.decisions import Reason
 from bot.domain.ids import TokenId
 from bot.domain.market import Bar
-from bot.domain.numbers import Price
 from bot.domain.orders import Order, OrderState, Role
 from bot.domain.portfolio import Holding
 from bot.domain.positions import ExitReason

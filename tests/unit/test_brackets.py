@@ -149,7 +149,7 @@ def test_level_target_takes_the_nearest_resistance(
 
 
 def test_a_resistance_that_does_not_pay_is_passed_over() -> None:
-    """With reward_risk_min = 1 the target 103.95 (0.7 R) is passed over for 108.9; with 3 none pays and the last stays."""
+    """With a least ratio of 1 the target 103.95 is passed over for 108.9; with 3 none pays and the last stays."""
     gates = GateRules(reward_risk_min=Decimal(1))
     assert target_of(LEVEL_TARGET, view(105, 110), gates=gates) == ("108.9", "level")
     gates = GateRules(reward_risk_min=Decimal(3))
@@ -192,7 +192,8 @@ def test_sigma_needs_ten_returns_and_matches_a_hand_computed_pair() -> None:
     assert sigma(flat[1:]) is None
     assert annual_sigma(flat[1:]) is None
     moved = bars("2024-01-01", " | ".join(["100"] * 10 + ["110"]), DAY)
-    # One return of 0.1 as the newest of ten: weights w = (34/36)^age, variance 0.01 x (1/W)(1 - 1/W) / (1 - sum w^2 / W^2).
+    # One return of 0.1, the newest of ten: weights w = (34/36)^age, W their sum, and by hand the variance is
+    # 0.01 x (1/W)(1 - 1/W) / (1 - sum w^2 / W^2).
     weights = [(34 / 36) ** age for age in range(10)]
     total, squares = sum(weights), sum(weight * weight for weight in weights)
     variance = 0.01 * (1 / total) * (1 - 1 / total) / (1 - squares / total**2)

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from bot.app.gather import gather
 from bot.domain.decisions import Candidate, Outcome, Verdict
 from bot.domain.ids import TokenId
 from bot.domain.market import Grades, Level, LevelSet, MarketSize
@@ -30,7 +31,6 @@ from bot.engine.rules import (
     TargetRules,
     VolatilitySource,
 )
-from bot.app.gather import gather
 from tests.notation import Tape, Token, at, bars, cycles, grades, levels, metrics, play, setup_of, signal
 
 FREE = FillRules(fee_fraction=Decimal(0), half_spread_fraction=Decimal(0), slippage_fraction=Decimal(0))
@@ -50,7 +50,7 @@ def token(number: int = 1, **more: object) -> Token:
 
 def judge(rules: Rules, *tokens: Token) -> tuple[list[Candidate], dict[str, Verdict]]:
     """Run the first slot and return the candidates and the last one's verdicts by gate."""
-    records, _ = cycles(rules, Tape({number: one for number, one in enumerate(tokens, 1)}), [SLOT])
+    records, _ = cycles(rules, Tape(dict(enumerate(tokens, 1))), [SLOT])
     facts = records[0].facts
     candidates = [fact for fact in facts if isinstance(fact, Candidate)]
     last = candidates[-1].candidate_id
@@ -317,7 +317,7 @@ def test_held_tokens_are_refused_and_stance_asks_again() -> None:
     assert play(BASE, tape).splitlines()[1:] == ["01-01 03:00 SKIP T1 already_held"]
     refusing = replace(BASE, entry=EntryRules(act_on=ActOn.STANCE), gates=GateRules(reward_risk_min=Decimal(1)))
     told = play(refusing, Tape({1: token(bars=bars("2024-01-01", "100 | 100 | 100"))}))
-    assert told.splitlines() == ["01-01 0%d:00 SKIP T1 no_stop" % hour for hour in (1, 2, 3)]
+    assert told.splitlines() == [f"01-01 0{hour}:00 SKIP T1 no_stop" for hour in (1, 2, 3)]
 
 
 STOPPED = bars("2024-01-01", "100 | 100 100 94 96 | 96 | 96 96 96 96 | 96")

@@ -218,10 +218,10 @@ def test_gzip_is_read_and_other_encodings_are_not() -> None:
         asked.get("/a")
 
 
-def test_a_cut_gzip_body_is_tried_again() -> None:
-    """A compressed body that ends early is a broken one."""
-    cut = reply(200, gzip.compress(BODY)[:-9], content_encoding="gzip")
-    answer, _ = outcome(cut, reply(200, BODY))
+@pytest.mark.parametrize("broken", [gzip.compress(BODY)[:-9], b"no gzip at all"], ids=["cut", "other"])
+def test_a_broken_gzip_body_is_tried_again(broken: bytes) -> None:
+    """A compressed body that ends early, or is none, is broken and asked for once more."""
+    answer, _ = outcome(reply(200, broken, content_encoding="gzip"), reply(200, BODY))
     assert (answer.attempts, answer.body) == (2, BODY)
 
 
@@ -344,6 +344,7 @@ def test_a_stepped_clock_never_goes_back() -> None:
     clock = SteppedClock(START)
     assert [clock.now(), clock.now()] == [START, START + timedelta(milliseconds=1)]
     clock.set(START)
+    assert {clock.at, clock.at} == {START + timedelta(milliseconds=2)}
     assert clock.now() == START + timedelta(milliseconds=2)
     clock.set(START + timedelta(hours=1))
     assert clock.now() == START + timedelta(hours=1)

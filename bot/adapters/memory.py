@@ -1,0 +1,182 @@
+"""The live archive: everything fetched or loaded from the tape, answered as of a slot and a cut-off.
+
+What is added later never changes an answer as of an earlier cut-off: a revision stands beside what it revises, with its
+own known_at, and a bar stays as it first came. A row counts as published when the provider says so or when we had it,
+whichever came first.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from bot.adapters.series import Arrivals, Candles, SignalRows, Versions
+from bot.domain.ids import TokenId
+from bot.domain.instruments import Instrument
+from bot.domain.market import Bar, Grades, LevelSet, MarketSize, QuantMetrics, Quote
+from bot.domain.signals import Episode, Signal
+from bot.domain.tape import QUOTE, Datum, TokenPrint
+
+DAILY = "daily"
+HOUR, DAY = "1h", "1d"
+KEEP_DAYS, KEEP_HOURS, KEEP_QUOTES = timedelta(days=600), timedelta(days=14), timedelta(days=7)
+# A grade that the newest row does not give is taken from a row at most this much older.
+GRADE_REACH = timedelta(days=2)
+
+
+class _Shelf:
+    """All that is kept of one token."""
+
+    __slots__ = ("arrivals", "days", "grades", "hours", "levels", "market", "quantmetrics", "quotes", "signals")
+
+    def __init__(self) -> None:
+        self.signals: dict[str, SignalRows] = {}
+        self.levels: Versions[LevelSet] = Versions()
+        self.quantmetrics: Versions[QuantMetrics] = Versions()
+        self.grades: Versions[Grades] = Versions()
+        self.market: Versions[MarketSize] = Versions()
+        self.days = Candles(KEEP_DAYS)
+        self.hours = Candles(KEEP_HOURS)
+        self.quotes = Arrivals(KEEP_QUOTES)
+        self.arrivals = Arrivals(KEEP_HOURS)
+
+
+class MemoryArchive:
+    """An archive that grows; `feed` names the signals that make its episodes."""
+
+    def __init__(self, instruments: Mapping[TokenId, Instrument], feed: str = DAILY) -> None:
+        """Know these tokens, and nothing of them yet."""
+        self.feed = feed
+        self._instruments: dict[TokenId, Instrument] = {}
+        self._shelves: dict[TokenId, _Shelf] = {}
+        self.admit(instruments)
+
+    @property
+    def instruments(self) -> Mapping[TokenId, Instrument]:
+        """The tokens it knows, by id."""
+        return self._instruments
+
+    def admit(self, instruments: Mapping[TokenId, Instrument]) -> None:
+        """Get to know more tokens."""
+        for token_id, instrument in instruments.items():
+            self._instruments[token_id] = instrument
+            self._shelves.setdefault(token_id, _Shelf())
+
+    def of_feed(self, feed: str) -> "MemoryArchive":
+        """Return the same archive, present and future, whose episodes are those of another feed."""
+        other = MemoryArchive({}, feed)
+        other._instruments, other._shelves = self._instruments, self._shelves
+        return other
+
+    def add(self, datum: Datum) -> bool:
+        """Keep a datum; False where it says nothing new, or is of a token that was not admitted."""
+        shelf = self._shelves.get(datum.token_id)
+        return shelf is not None and _put(shelf, datum)
+
+    def newest_signal(self, token_id: TokenId, feed: str) -> Signal | None:
+        """Return the last published row of a feed, whoever may know it."""
+        rows = self._shelves[token_id].signals.get(feed)
+        return rows.newest if rows else None
+
+    def newest_bar(self, token_id: TokenId, timeframe: str) -> Bar | None:
+        """Return the last bar of a timeframe, whoever may know it."""
+        shelf = self._shelves[token_id]
+        return (shelf.days if timeframe == DAY else shelf.hours).last
+
+    def newest_publication(self, token_id: TokenId, kind: type[LevelSet | QuantMetrics]) -> datetime | None:
+        """Return when the last set of levels, or the last measures, were published, whoever may know them."""
+        shelf = self._shelves[token_id]
+        return (shelf.levels if kind is LevelSet else shelf.quantmetrics).published_until
+
+    def episode(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Episode | None:
+        """Return the episode that stands."""
+        rows = self._shelves[token_id].signals.get(self.feed)
+        return rows.episode(as_of, cut_off) if rows else None
+
+    def price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
+        """Return the newest of the last quote and the last closes of hours and days."""
+        shelf = self._shelves[token_id]
+        quote = shelf.quotes.newest(cut_off)
+        closes = (quote, shelf.hours.newest(as_of, cut_off), shelf.days.newest(as_of, cut_off))
+        newest = max((bar for bar in closes if bar), key=lambda bar: bar.closed_at, default=None)
+        return Quote(token_id=token_id, price=newest.close, known_at=newest.closed_at) if newest else None
+
+    def levels(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> LevelSet | None:
+        """Return the newest set of levels."""
+        return self._shelves[token_id].levels.newest(as_of, cut_off)
+
+    def quantmetrics(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> QuantMetrics | None:
+        """Return the newest measures."""
+        return self._shelves[token_id].quantmetrics.newest(as_of, cut_off)
+
+    def grades(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Grades | None:
+        """Return the newest grades; one that the newest row lacks comes from an older row, and dates the answer."""
+        found: Grades | None = None
+        for row in self._shelves[token_id].grades.back(as_of, cut_off):
+            if found is None:
+                newest_at, found = row.published_at, row
+            elif newest_at - row.published_at > GRADE_REACH:
+                break
+            else:
+                found = _filled(found, row)
+            if found.trader_grade is not None and found.investor_grade is not None:
+                break
+        return found
+
+    def market(self, token_id: TokenId, _as_of: datetime, cut_off: datetime) -> MarketSize | None:
+        """Return the newest market size; it has no instant of publication but ours."""
+        return self._shelves[token_id].market.newest(cut_off, cut_off)
+
+    def days(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> tuple[Bar, ...]:
+        """Return the whole UTC days ended by as_of, oldest first; made of hours where no days are given."""
+        shelf = self._shelves[token_id]
+        return (shelf.days if shelf.days.last else shelf.hours).whole_days(as_of, cut_off)
+
+    def prints(
+        self, token_id: TokenId, seen: tuple[datetime, datetime] | None, as_of: datetime, cut_off: datetime
+    ) -> tuple[Bar, ...]:
+        """Return hours and quotes available now and not yet at seen = (as_of, cut_off), in order of opening."""
+        return self._shelves[token_id].arrivals.between(seen, as_of, cut_off)
+
+
+def _filled(grades: Grades, older: Grades) -> Grades:
+    """Take from an older row what is missing, and with it the older row's age."""
+    trader = older.trader_grade if grades.trader_grade is None else grades.trader_grade
+    investor = older.investor_grade if grades.investor_grade is None else grades.investor_grade
+    if (trader, investor) == (grades.trader_grade, grades.investor_grade):
+        return grades
+    return replace(
+        grades,
+        published_at=min(grades.published_at, older.published_at),
+        known_at=max(grades.known_at, older.known_at),
+        trader_grade=trader,
+        investor_grade=investor,
+    )
+
+
+def _put(shelf: _Shelf, datum: Datum) -> bool:
+    if isinstance(datum, Signal):
+        return shelf.signals.setdefault(datum.feed, SignalRows()).add(datum)
+    if isinstance(datum, TokenPrint):
+        return _PRINTS[datum.timeframe](shelf, datum)
+    if isinstance(datum, LevelSet):
+        return shelf.levels.add(datum, datum.published_at)
+    if isinstance(datum, QuantMetrics):
+        return shelf.quantmetrics.add(datum, datum.published_at)
+    if isinstance(datum, Grades):
+        return shelf.grades.add(datum, datum.published_at)
+    return shelf.market.add(datum, datum.known_at)
+
+
+def _put_quote(shelf: _Shelf, quote: TokenPrint) -> bool:
+    return shelf.quotes.add(quote) and shelf.arrivals.add(quote)
+
+
+def _put_hour(shelf: _Shelf, hour: TokenPrint) -> bool:
+    return shelf.hours.add(hour) and shelf.arrivals.add(hour)
+
+
+def _put_day(shelf: _Shelf, day: TokenPrint) -> bool:
+    return shelf.days.add(day)
+
+
+_PRINTS: Mapping[str, Callable[[_Shelf, TokenPrint], bool]] = {QUOTE: _put_quote, HOUR: _put_hour, DAY: _put_day}

@@ -1,0 +1,141 @@
+"""Questions to the provider: asked side by side, page by page, and every answer recorded before it is interpreted.
+
+What is recorded names the question without its headers, so no recording holds a key.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from bot.adapters.http import Answer, HttpClient, Request
+from bot.adapters.tokenmetrics.parse import Asked
+from bot.adapters.tokenmetrics.rows import Fields, RefusedError, read_envelope, rows_of
+from bot.domain.errors import BotError, UpstreamError
+from bot.domain.ids import TokenId, derive, instant_text
+from bot.domain.tape import ApiCall, Datum
+
+PAGE_ROWS = 100
+PAGES_MAX = 60
+
+
+class Tape(Protocol):
+    """Where answers and the data read from them are recorded."""
+
+    def answer(self, call: ApiCall, body: bytes | None) -> None:
+        """Record an answer as it came; body None: there was none."""
+
+    def rows(self, data: Iterable[Datum]) -> None:
+        """Record data that says something new."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A question to an endpoint; page 0: it takes no pages. Paging ends at rows older than reach, newest rows first."""
+
+    endpoint: str
+    params: tuple[tuple[str, str], ...]
+    tokens: frozenset[TokenId] = frozenset()
+    reach: datetime | None = None
+    page: int = 1
+    page_max: int = PAGES_MAX
+    page_before: str | None = None
+
+    @property
+    def request(self) -> Request:
+        """What goes over the wire."""
+        pages = (("limit", str(PAGE_ROWS)), ("page", str(self.page))) if self.page else ()
+        return Request(f"/{self.endpoint}", self.params + pages)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One page of an answer, or why there is none."""
+
+    query: Query
+    asked: Asked
+    rows: tuple[object, ...] = ()
+    error: BotError | None = None
+
+
+class Desk:
+    """Asks, records, and turns pages."""
+
+    def __init__(self, http: HttpClient, tape: Tape) -> None:
+        """Ask through a client, record on a tape."""
+        self._http = http
+        self._tape = tape
+
+    def ask(self, slot: datetime, queries: Sequence[Query]) -> list[Reply]:
+        """Ask all side by side, then the next pages of those that have more, and so on."""
+        replies = []
+        waiting = list(queries)
+        while waiting:
+            answers = self._http.get_all([query.request for query in waiting])
+            waiting, asked = [], waiting
+            for query, answer in zip(asked, answers, strict=True):
+                digest = hashlib.sha256(answer.body).hexdigest() if answer.body is not None else None
+                reply = self._record(slot, query, answer, digest)
+                replies.append(reply)
+                if _has_more(reply):
+                    waiting.append(replace(query, page=query.page + 1, page_before=digest))
+        return replies
+
+    def _record(self, slot: datetime, query: Query, answer: Answer, digest: str | None) -> Reply:
+        """Record an answer with the number of its rows, and only then say what it amounts to."""
+        envelope = read_envelope(answer.body)
+        call = ApiCall(
+            request_id=_request_id(slot, answer),
+            at=answer.started_at,
+            known_at=answer.known_at,
+            slot=slot,
+            endpoint=query.endpoint,
+            query=_text(answer.request),
+            status=answer.status,
+            attempts=answer.attempts,
+            seconds=answer.seconds,
+            size=len(answer.body or b""),
+            rows=len(envelope.rows) if envelope and envelope.rows is not None else None,
+            credits=answer.attempts,
+            answer_hash=digest,
+        )
+        self._tape.answer(call, answer.body)
+        asked = Asked(tokens=query.tokens, started_at=answer.started_at, known_at=answer.known_at)
+        try:
+            rows = rows_of(query.endpoint, answer.status, envelope, answer.error)
+            _check_paging(query, rows, digest)
+        except BotError as error:
+            return Reply(query=query, asked=asked, error=error)
+        return Reply(query=query, asked=asked, rows=rows)
+
+
+def _check_paging(query: Query, rows: Sequence[object], digest: str | None) -> None:
+    if rows and digest == query.page_before:
+        message = f"{query.endpoint}: page {query.page} is page {query.page - 1} again; ask for fewer tokens"
+        raise UpstreamError(message)
+
+
+def _has_more(reply: Reply) -> bool:
+    query = reply.query
+    if not 0 < query.page < query.page_max or len(reply.rows) < PAGE_ROWS:
+        return False
+    return query.reach is None or not _reaches(reply, query.reach)
+
+
+def _reaches(reply: Reply, reach: datetime) -> bool:
+    """Tell whether a page, newest rows first as it must then be, ends before an instant."""
+    try:
+        times = [Fields(row).instant("timestamp", reply.asked.known_at) for row in reply.rows]
+    except RefusedError:
+        return False
+    return times[-1] < reach and times == sorted(times, reverse=True)
+
+
+def _request_id(slot: datetime, answer: Answer) -> str:
+    parts = [instant_text(slot), answer.request.path, _text(answer.request), instant_text(answer.started_at)]
+    return derive("call", parts)
+
+
+def _text(request: Request) -> str:
+    return "&".join(f"{name}={value}" for name, value in request.params)

@@ -1,0 +1,90 @@
+"""Which feeds there are, when one is due, and what to ask for: pure, and sparing, since every request is a credit.
+
+A request never asks for more rows than one page holds where that can be told beforehand: a cut answer looks whole.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, timedelta
+
+from bot.adapters.tokenmetrics.calls import PAGE_ROWS, Query
+from bot.domain.ids import TokenId
+
+SIGNALS, HOURLY_SIGNALS, LEVELS = "trading-signals", "hourly-trading-signals", "resistance-support"
+QUANTMETRICS, GRADES, TOKENS = "quantmetrics", "tm-grade", "tokens"
+PRICE, HOURS, DAYS = "price", "hourly-ohlcv", "daily-ohlcv"
+FEEDS = (SIGNALS, HOURLY_SIGNALS, LEVELS, QUANTMETRICS, GRADES, TOKENS, DAYS, HOURS, PRICE)
+DATED = frozenset({SIGNALS, DAYS})
+OF_DAYS = DATED | {LEVELS, QUANTMETRICS}
+TIMED = frozenset({HOURLY_SIGNALS, HOURS})
+EACH_SLOT = frozenset({PRICE, HOURLY_SIGNALS})
+
+# The provider answers for at most 29 days at once, both ends included.
+WINDOW_DAYS = 29
+FIRST_DAYS = {SIGNALS: WINDOW_DAYS, DAYS: 2 * WINDOW_DAYS}
+PRICE_TOKENS = 50
+FRESH = timedelta(minutes=1)
+ONE_DAY = timedelta(days=1)
+
+
+def hour_of(at: datetime) -> datetime:
+    """Return the beginning of an hour."""
+    return at.replace(minute=0, second=0, microsecond=0)
+
+
+def is_due(feed: str, slot: datetime, now: datetime, last: datetime | None, *, whole: bool) -> bool:
+    """Tell whether to fetch; last: when it was fetched; whole: yesterday's rows are there."""
+    if last is None:
+        return True
+    if feed in EACH_SLOT:
+        return last < slot or now - last >= FRESH
+    if feed == HOURS:
+        return hour_of(now) > hour_of(last)
+    return now.date() != last.date() or (feed in OF_DAYS and not whole and hour_of(now) > hour_of(last))
+
+
+def batches(tokens: Iterable[TokenId], size: int) -> Iterator[tuple[TokenId, ...]]:
+    """Split tokens, in order of their ids."""
+    ordered = sorted(tokens)
+    for at in range(0, len(ordered), size):
+        yield tuple(ordered[at : at + size])
+
+
+def plain_queries(feed: str, tokens: Iterable[TokenId]) -> list[Query]:
+    """Ask for the newest rows of tokens; the prices take nothing but tokens, fifty without a limit."""
+    size, page = (PRICE_TOKENS, 0) if feed == PRICE else (PAGE_ROWS - 1, 1)
+    return [_query(feed, batch, (), page=page) for batch in batches(tokens, size)]
+
+
+def dated_queries(feed: str, tokens: Sequence[TokenId], start: date, end: date) -> list[Query]:
+    """Ask for rows dated start to end, both included, in windows that fit a page."""
+    found = []
+    for batch in batches(tokens, PAGE_ROWS - 1):
+        span = timedelta(days=min(WINDOW_DAYS, (PAGE_ROWS - 1) // len(batch)))
+        begin = start
+        while begin <= end:
+            last = min(begin + span - ONE_DAY, end)
+            found.append(_query(feed, batch, _range(begin, last)))
+            begin = last + ONE_DAY
+    return found
+
+
+def timed_queries(feed: str, tokens: Sequence[TokenId], reach: datetime, now: datetime) -> list[Query]:
+    """Ask for hourly rows back to an instant; the hourly signals take no dates."""
+    span = _range(reach.date(), now.date()) if feed == HOURS else ()
+    return [_query(feed, batch, span, reach=reach) for batch in batches(tokens, PAGE_ROWS - 1)]
+
+
+def _range(start: date, end: date) -> tuple[tuple[str, str], ...]:
+    return (("startDate", start.isoformat()), ("endDate", end.isoformat()))
+
+
+def _query(
+    feed: str,
+    tokens: Sequence[TokenId],
+    span: tuple[tuple[str, str], ...],
+    *,
+    page: int = 1,
+    reach: datetime | None = None,
+) -> Query:
+    params = (("token_id", ",".join(map(str, tokens))), *span)
+    return Query(endpoint=feed, params=params, tokens=frozenset(tokens), page=page, reach=reach)

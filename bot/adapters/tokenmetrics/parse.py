@@ -1,0 +1,343 @@
+"""Rows of the provider to values of ours, endpoint by endpoint; pure, and indifferent to the order of the rows.
+
+Only rows of the tokens asked for are read. A row dated by day is published at the end of that day; where two rows of an
+answer contradict each other, neither is believed.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from types import MappingProxyType
+from typing import TypeVar
+
+from bot.adapters.tokenmetrics.rows import (
+    DAY,
+    HOUR,
+    Fields,
+    Refusal,
+    RefusalReason,
+    RefusedError,
+    exact_number,
+    positive_price,
+)
+from bot.domain.ids import TokenId
+from bot.domain.market import Bar, Grades, Level, LevelSet, MarketSize, QuantMetrics, one_price
+from bot.domain.numbers import ONE, ZERO
+from bot.domain.signals import Signal, Stance
+from bot.domain.tape import QUOTE, Datum, TokenPrint
+
+PROVIDER = "tokenmetrics"
+DAILY, HOURLY = "daily", "hourly"
+HUNDRED = Decimal(100)
+STANCES: Mapping[Decimal, Stance] = MappingProxyType({ONE: Stance.BULLISH, ZERO: Stance.NEUTRAL, -ONE: Stance.BEARISH})
+WORDS: Mapping[str, Stance] = MappingProxyType(
+    {
+        **dict.fromkeys(("long", "bullish", "buy", "up"), Stance.BULLISH),
+        **dict.fromkeys(("out", "short", "bearish", "sell", "down"), Stance.BEARISH),
+        **dict.fromkeys(("neutral", "flat", "hold", "sideways"), Stance.NEUTRAL),
+    }
+)
+NEAREST = tuple(f"{side}_{number}" for side in ("resistance", "support") for number in (1, 2, 3))
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What an answer is an answer to: the tokens, when it was asked for and when we had it."""
+
+    tokens: AbstractSet[TokenId]
+    started_at: datetime
+    known_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """The values of an answer in a fixed order, and what was refused."""
+
+    data: tuple[Datum, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def strangers(self) -> int:
+        """Count the rows of tokens that were not asked for."""
+        return sum(refusal.reason is RefusalReason.UNKNOWN_TOKEN for refusal in self.refusals)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedToken:
+    """A row of the provider's list of tokens; market_cap and volume_24h in quote currency, None: not given."""
+
+    token_id: TokenId
+    symbol: str
+    name: str
+    category: str | None
+    market_cap: Decimal | None
+    volume_24h: Decimal | None
+
+
+class Refusals(list[Refusal]):
+    """The refusals of one answer as they gather."""
+
+    def note(self, feed: str, token: object, refused: RefusedError) -> None:
+        """Remember what was refused."""
+        self.append(Refusal(refused.reason, f"{feed}: token {token}, {refused.field}"))
+
+
+Reader = Callable[[Fields, Asked, Refusals], Iterable[Datum]]
+
+
+def parse(feed: str, rows: Sequence[object], asked: Asked) -> Parsed:
+    """Read all rows of an answer."""
+    found: dict[tuple[str, TokenId, datetime], Datum] = {}
+    torn, refusals = set(), Refusals()
+    for raw in rows:
+        for datum in _read(feed, raw, asked, refusals):
+            name = _name(datum)
+            if found.setdefault(name, datum) != datum:
+                torn.add(name)
+    for name in sorted(torn):
+        refusals.note(feed, name[1], RefusedError(RefusalReason.CONTRADICTION, name[2].isoformat()))
+        del found[name]
+    return Parsed(tuple(found[name] for name in sorted(found)), tuple(sorted(refusals)))
+
+
+def _read(feed: str, raw: object, asked: Asked, refusals: Refusals) -> list[Datum]:
+    """Read a row; nothing where it is refused."""
+    named: object = "without id"
+    try:
+        fields = Fields(raw)
+        named = fields.token()
+        if named in asked.tokens:
+            return list(READERS[feed](fields, asked, refusals))
+        refusals.note(feed, named, RefusedError(RefusalReason.UNKNOWN_TOKEN, "token_id"))
+    except RefusedError as refused:
+        refusals.note(feed, named, refused)
+    return []
+
+
+def _name(datum: Datum) -> tuple[str, TokenId, datetime]:
+    if isinstance(datum, TokenPrint):
+        at = datum.bar.opened_at
+    else:
+        at = datum.known_at if isinstance(datum, MarketSize) else datum.published_at
+    return (type(datum).__name__, datum.token_id, at)
+
+
+def read_daily_signal(row: Fields, asked: Asked, _refusals: Refusals) -> Iterable[Datum]:
+    """Read a row of trading-signals: the event where there is one, else the trend; and the grades beside it."""
+    published_at = row.day("date", asked.known_at) + DAY
+    if "trading_signal" not in row and "token_trend" not in row:
+        raise RefusedError(RefusalReason.MISSING_FIELD, "trading_signal")
+    stance = STANCES[_sign(row, "trading_signal") or _sign(row, "token_trend")]
+    grades = _grades(row, asked, published_at)
+    yield Signal(
+        provider=PROVIDER,
+        feed=DAILY,
+        token_id=row.token(),
+        stance=stance,
+        published_at=published_at,
+        known_at=asked.known_at,
+        grade=grades[0].trader_grade if grades else None,
+    )
+    yield from grades
+
+
+def _sign(row: Fields, key: str) -> Decimal:
+    value = row.number(key) or ZERO
+    if value not in STANCES:
+        raise RefusedError(RefusalReason.OUT_OF_RANGE, key)
+    return value
+
+
+def _grades(row: Fields, asked: Asked, published_at: datetime) -> list[Grades]:
+    """Read the grades under their v2 and v3 names; none where none is given."""
+    trader = row.bounded(ZERO, HUNDRED, "tm_trader_grade", "tm_grade")
+    investor = row.bounded(ZERO, HUNDRED, "tm_investor_grade", "fundamental_grade")
+    if trader is None and investor is None:
+        return []
+    grades = Grades(
+        token_id=row.token(),
+        published_at=published_at,
+        known_at=asked.known_at,
+        trader_grade=trader,
+        investor_grade=investor,
+    )
+    return [grades]
+
+
+def read_hourly_signal(row: Fields, asked: Asked, _refusals: Refusals) -> Iterable[Datum]:
+    """Read a row of hourly-trading-signals: the event where there is one, else the position (1 long, 0 out)."""
+    published_at = row.instant("timestamp", asked.known_at) + HOUR
+    stance = _worded(row, "signal", Stance.NEUTRAL)
+    if stance in {None, Stance.NEUTRAL}:
+        stance = _worded(row, "position", Stance.BEARISH)
+    if stance is None:
+        raise RefusedError(RefusalReason.MISSING_FIELD, "position")
+    yield Signal(
+        provider=PROVIDER,
+        feed=HOURLY,
+        token_id=row.token(),
+        stance=stance,
+        published_at=published_at,
+        known_at=asked.known_at,
+    )
+
+
+def _worded(row: Fields, key: str, zero: Stance) -> Stance | None:
+    """Read a stance written as a word or as 1, 0 or -1; None where it is not given."""
+    value = row.get(key)
+    if isinstance(value, str) and (word := value.strip().lower()) in WORDS:
+        return WORDS[word]
+    if row.number(key) is None:
+        return None
+    return STANCES[_sign(row, key)] if _sign(row, key) else zero
+
+
+def read_levels(row: Fields, asked: Asked, refusals: Refusals) -> Iterable[Datum]:
+    """Read a row of resistance-support; a level that is no price is refused alone."""
+    listed = row.get("historical_resistance_support_levels")
+    if listed is None:
+        if not any(key in row for key in NEAREST):
+            raise RefusedError(RefusalReason.MISSING_FIELD, "historical_resistance_support_levels")
+        listed = [{"level": row.get(key)} for key in NEAREST if row.get(key) is not None]
+    if not isinstance(listed, list):
+        raise RefusedError(RefusalReason.WRONG_TYPE, "historical_resistance_support_levels")
+    prices = set()
+    for entry in listed:
+        try:
+            prices.add(positive_price(exact_number(Fields(entry).get("level"), "level"), "level"))
+        except RefusedError as refused:
+            refusals.note("resistance-support", row.token(), refused)
+    yield LevelSet(
+        token_id=row.token(),
+        published_at=row.day("date", asked.known_at) + DAY,
+        known_at=asked.known_at,
+        levels=tuple(Level(price) for price in sorted(prices)),
+    )
+
+
+def read_quantmetrics(row: Fields, asked: Asked, _refusals: Refusals) -> Iterable[Datum]:
+    """Read a row of quantmetrics; all are fractions, and a drawdown of more than everything is none."""
+    drawdown = row.bounded(-ONE, ONE, "max_drawdown")
+    volatility = row.number("volatility")
+    if volatility is not None and volatility <= ZERO:
+        raise RefusedError(RefusalReason.NOT_POSITIVE, "volatility")
+    yield QuantMetrics(
+        token_id=row.token(),
+        published_at=_published_at(row, asked),
+        known_at=asked.known_at,
+        volatility=volatility,
+        sharpe=row.number("sharpe"),
+        sortino=row.number("sortino"),
+        max_drawdown=None if drawdown is None else -abs(drawdown),
+        cagr=row.number("cagr"),
+    )
+
+
+def read_grades(row: Fields, asked: Asked, _refusals: Refusals) -> Iterable[Datum]:
+    """Read a row of tm-grade."""
+    return _grades(row, asked, _published_at(row, asked))
+
+
+def _published_at(row: Fields, asked: Asked) -> datetime:
+    """Return the end of a row's day; without a date it is of the table that is rebuilt as the hour begins."""
+    if row.get("date") is not None:
+        return row.day("date", asked.known_at) + DAY
+    return asked.known_at.replace(minute=0, second=0, microsecond=0)
+
+
+def read_price(row: Fields, asked: Asked, _refusals: Refusals) -> Iterable[Datum]:
+    """Read a row of price."""
+    bar = one_price(asked.known_at, row.price("current_price"))
+    yield TokenPrint(token_id=row.token(), timeframe=QUOTE, known_at=asked.known_at, bar=bar)
+
+
+def read_day(row: Fields, asked: Asked, _refusals: Refusals) -> Iterable[Datum]:
+    """Read a row of daily-ohlcv."""
+    opened_at = row.day("date" if "date" in row else "timestamp", asked.known_at)
+    return _bar(row, asked, "1d", opened_at, opened_at + DAY)
+
+
+def read_hour(row: Fields, asked: Asked, _refusals: Refusals) -> Iterable[Datum]:
+    """Read a row of hourly-ohlcv."""
+    key = "timestamp" if "timestamp" in row else "date"
+    opened_at = row.instant(key, asked.known_at)
+    if opened_at != opened_at.replace(minute=0, second=0, microsecond=0):
+        raise RefusedError(RefusalReason.BAD_DATE, key)
+    return _bar(row, asked, "1h", opened_at, opened_at + HOUR)
+
+
+def _bar(row: Fields, asked: Asked, timeframe: str, opened_at: datetime, closed_at: datetime) -> list[Datum]:
+    """Read a candle; one that was still open when it was asked for is left out."""
+    if closed_at > asked.started_at:
+        return []
+    prices = [row.price(key) for key in ("open", "high", "low", "close")]
+    opening, high, low, close = prices
+    if high != max(prices) or low != min(prices):
+        raise RefusedError(RefusalReason.INCONSISTENT_BAR, opened_at.isoformat())
+    bar = Bar(opened_at, closed_at, opening, high, low, close)
+    return [TokenPrint(token_id=row.token(), timeframe=timeframe, known_at=asked.known_at, bar=bar)]
+
+
+def read_market(row: Fields, asked: Asked, _refusals: Refusals) -> Iterable[Datum]:
+    """Read the market size in a row of tokens; nothing where it is not given."""
+    listed = read_listed(row)
+    if listed.market_cap is not None or listed.volume_24h is not None:
+        yield MarketSize(
+            token_id=listed.token_id,
+            known_at=asked.known_at,
+            market_cap=listed.market_cap,
+            volume_24h=listed.volume_24h,
+        )
+
+
+def read_listed(row: Fields) -> ListedToken:
+    """Read a row of tokens."""
+    categories = row.get("category_list")
+    first = categories[0] if isinstance(categories, list) and categories else None
+    slug = Fields(first).get("category_slug") if first is not None else None
+    return ListedToken(
+        token_id=row.token(),
+        symbol=row.text("token_symbol"),
+        name=row.text("token_name"),
+        category=slug if isinstance(slug, str) else None,
+        market_cap=_size(row, "market_cap"),
+        volume_24h=_size(row, "total_volume", "volume_24h"),
+    )
+
+
+def _size(row: Fields, *keys: str) -> Decimal | None:
+    value = row.number(*keys)
+    if value is not None and value < ZERO:
+        raise RefusedError(RefusalReason.NOT_POSITIVE, keys[0])
+    return value
+
+
+def parse_listed(rows: Sequence[object]) -> tuple[ListedToken, ...]:
+    """Read the rows of tokens that can be read, by id, each token once."""
+    found = {}
+    for raw in rows:
+        try:
+            listed = read_listed(Fields(raw))
+        except RefusedError:
+            continue
+        found[listed.token_id] = listed
+    return tuple(found[token_id] for token_id in sorted(found))
+
+
+READERS: Mapping[str, Reader] = MappingProxyType(
+    {
+        "trading-signals": read_daily_signal,
+        "hourly-trading-signals": read_hourly_signal,
+        "resistance-support": read_levels,
+        "quantmetrics": read_quantmetrics,
+        "tm-grade": read_grades,
+        "price": read_price,
+        "daily-ohlcv": read_day,
+        "hourly-ohlcv": read_hour,
+        "tokens": read_market,
+    }
+)

@@ -1,0 +1,174 @@
+"""The live source: at each slot it fetches what is due, records it, and adds what is new to the archive.
+
+The failure of one feed never loses another: what came is kept, and only a cycle without prices or signals fails.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from bot.adapters.http import Clock, HttpClient
+from bot.adapters.memory import MemoryArchive
+from bot.adapters.tokenmetrics.calls import Desk, Query, Reply, Tape
+from bot.adapters.tokenmetrics.feeds import (
+    DATED,
+    DAYS,
+    FEEDS,
+    FIRST_DAYS,
+    HOURLY_SIGNALS,
+    LEVELS,
+    OF_DAYS,
+    ONE_DAY,
+    PRICE,
+    QUANTMETRICS,
+    SIGNALS,
+    TIMED,
+    dated_queries,
+    is_due,
+    plain_queries,
+    timed_queries,
+)
+from bot.adapters.tokenmetrics.parse import DAILY, HOURLY, parse
+from bot.adapters.tokenmetrics.rows import Refusal
+from bot.adapters.tokenmetrics.universe import resolve
+from bot.domain.errors import AccessError, BotError
+from bot.domain.ids import TokenId
+from bot.domain.instruments import Instrument
+from bot.domain.market import LevelSet, QuantMetrics, Quote
+from bot.domain.tape import Datum, TokenPrint
+
+ESSENTIAL = (HOURLY_SIGNALS, SIGNALS, PRICE)
+# A token whose newest row is older than this has left the provider's tables; it must not widen every request.
+SILENT_AFTER = timedelta(days=7)
+GAP_MAX = timedelta(days=58)
+HOURS_REACH, HOURS_REACH_MAX = timedelta(days=1), timedelta(days=14)
+
+
+class TokenMetricsSource:
+    """Fetches the feeds that the rules need for the tokens of the archive.
+
+    failures: what the last refresh and the quotes after it could not fetch; refusals: the rows they could not read.
+    """
+
+    def __init__(
+        self, http: HttpClient, *, archive: MemoryArchive, tape: Tape, clock: Clock, needs: frozenset[str]
+    ) -> None:
+        """Fetch nothing yet; the archive may hold what was recorded before."""
+        self.failures: tuple[str, ...] = ()
+        self.refusals: tuple[Refusal, ...] = ()
+        self._desk = Desk(http, tape)
+        self._archive = archive.of_feed(DAILY if SIGNALS in needs else HOURLY)
+        self._tape = tape
+        self._clock = clock
+        self._needs = needs
+        self._fetched: dict[str, datetime] = {}
+        self._slot = clock.now()
+        self._untaped: list[Datum] = []
+
+    @property
+    def archive(self) -> MemoryArchive:
+        """What has been fetched so far; its episodes are of the daily signals where both feeds are needed."""
+        return self._archive
+
+    def resolve(self, universe: Sequence[str | int]) -> dict[TokenId, Instrument]:
+        """Find the tokens of symbols and token_ids, and admit them to the archive; raises ConfigError."""
+        instruments = dict(resolve(self._desk, self._clock.now(), universe))
+        self._archive.admit(instruments)
+        self._fetched.clear()
+        return instruments
+
+    def refresh(self, slot: datetime) -> datetime:
+        """Fetch what is due and return the instant the fetch ended; raises where prices or signals failed."""
+        self._slot = slot
+        now = self._clock.now()
+        due = [feed for feed in FEEDS if feed in self._needs and self._is_due(feed, slot, now)]
+        queries = [query for feed in due for query in self._queries(feed, now)]
+        self.failures, self.refusals = (), ()
+        failed = self._take(self._desk.ask(slot, queries))
+        for feed in due:
+            # What the plan does not include is asked for again the next day, not at every slot.
+            if feed not in failed or (isinstance(failed[feed], AccessError) and feed not in ESSENTIAL):
+                self._fetched[feed] = now
+        for feed in ESSENTIAL:
+            if feed in failed:
+                raise failed[feed]
+        return self._clock.now()
+
+    def quotes(self, tokens: Sequence[TokenId]) -> tuple[Quote, ...]:
+        """Ask the prices of these tokens once more; what cannot be had is left out and noted in `failures`."""
+        replies = self._desk.ask(self._slot, plain_queries(PRICE, tokens))
+        self._take(replies)
+        prints = [datum for reply in replies for datum in parse(PRICE, reply.rows, reply.asked).data]
+        return tuple(
+            Quote(token_id=datum.token_id, price=datum.bar.close, known_at=datum.known_at)
+            for datum in prints
+            if isinstance(datum, TokenPrint)
+        )
+
+    def _take(self, replies: Sequence[Reply]) -> dict[str, BotError]:
+        """Keep what came, and return the first failure of each feed."""
+        failed: dict[str, BotError] = {}
+        refused: list[Refusal] = []
+        for reply in replies:
+            feed = reply.query.endpoint
+            if reply.error is not None:
+                failed.setdefault(feed, reply.error)
+                continue
+            parsed = parse(feed, reply.rows, reply.asked)
+            refused += parsed.refusals
+            self._untaped += [datum for datum in parsed.data if self._archive.add(datum)]
+        if self._untaped:
+            self._tape.rows(tuple(self._untaped))
+            self._untaped.clear()
+        self.failures += tuple(f"{feed}: {error}" for feed, error in failed.items())
+        self.refusals += tuple(refused)
+        return failed
+
+    def _is_due(self, feed: str, slot: datetime, now: datetime) -> bool:
+        whole = feed not in OF_DAYS or self._has_yesterday(feed, now)
+        return is_due(feed, slot, now, self._fetched.get(feed), whole=whole)
+
+    def _has_yesterday(self, feed: str, now: datetime) -> bool:
+        """Tell whether every token that still has rows has yesterday's."""
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        ends = [end for token_id in self._archive.instruments if (end := self._end_of(feed, token_id)) is not None]
+        return all(end >= midnight for end in ends if end > midnight - SILENT_AFTER)
+
+    def _end_of(self, feed: str, token_id: TokenId) -> datetime | None:
+        """Return when the span of the newest row known of a token ended."""
+        archive = self._archive
+        if feed in {SIGNALS, HOURLY_SIGNALS}:
+            row = archive.newest_signal(token_id, DAILY if feed == SIGNALS else HOURLY)
+            return row.published_at if row else None
+        if feed in {LEVELS, QUANTMETRICS}:
+            return archive.newest_publication(token_id, LevelSet if feed == LEVELS else QuantMetrics)
+        bar = archive.newest_bar(token_id, "1d" if feed == DAYS else "1h")
+        return bar.closed_at if bar else None
+
+    def _queries(self, feed: str, now: datetime) -> list[Query]:
+        tokens = list(self._archive.instruments)
+        if not tokens:
+            return []
+        if feed in DATED:
+            return self._dated(feed, tokens, now)
+        if feed in TIMED:
+            return timed_queries(feed, tokens, self._reach(feed, tokens, now), now)
+        return plain_queries(feed, tokens)
+
+    def _dated(self, feed: str, tokens: Sequence[TokenId], now: datetime) -> list[Query]:
+        """Go on, for all tokens together, at the last day known; unknown tokens begin further back."""
+        first = (now - timedelta(days=FIRST_DAYS[feed] - 1)).date()
+        floor = (now - (SILENT_AFTER if feed in self._fetched else GAP_MAX)).date()
+        begins = defaultdict(list)
+        known = {token_id: end.date() - ONE_DAY for token_id in tokens if (end := self._end_of(feed, token_id))}
+        going_on = max(min(known.values(), default=first), floor)
+        for token_id in tokens:
+            begins[going_on if token_id in known or feed in self._fetched else first].append(token_id)
+        return [query for start, some in begins.items() for query in dated_queries(feed, some, start, now.date())]
+
+    def _reach(self, feed: str, tokens: Sequence[TokenId], now: datetime) -> datetime:
+        """Return how far back hourly rows are wanted: to the oldest of the newest hours known."""
+        ends = [end for token_id in tokens if (end := self._end_of(feed, token_id)) is not None]
+        longest = HOURS_REACH if feed in self._fetched else HOURS_REACH_MAX
+        wanted = [end for end in ends if end > now - longest]
+        return min(wanted, default=now - HOURS_REACH)
