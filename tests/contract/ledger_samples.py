@@ -1,6 +1,7 @@
 """A small run, written by hand: one trade from entry to stop, one refusal, one position left open.
 
-SOL is entered at 10:00, filled at 11:00 and stopped at 12:00; ETH is refused at 10:00, entered at 11:00, filled at 12:00.
+SOL is entered at 10:00, filled at 11:00 and stopped at 12:00; ETH is refused at 10:00, entered at 11:00 and filled at
+12:00.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from bot.adapters.sql.ledger import SqlLedger
 from bot.domain import ids
 from bot.domain.books import Account, JournalEntry, Posting
 from bot.domain.decisions import Candidate, Comparator, EquityMark, Fact, Outcome, Verdict
-from bot.domain.ids import RunName, SignalId, Symbol, TokenId
+from bot.domain.ids import FillId, RunName, SignalId, Symbol, TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.market import Bar, Grades, Level, LevelSet, MarketSize, QuantMetrics
 from bot.domain.numbers import Price, Quantity
@@ -82,7 +83,7 @@ def entry(slot: datetime, cause: str, legs: Sequence[tuple[Account, str]], name:
         run=name,
         slot=slot,
         cause=cause,
-        position_id=None if cause == "opening" else _POSITION_OF.get(cause),
+        position_id=None if cause == "opening" else _POSITION_OF[FillId(cause)],
         at=slot,
         postings=tuple(Posting(account, d(amount)) for account, amount in legs),
     )

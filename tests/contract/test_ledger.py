@@ -52,7 +52,7 @@ def test_another_fact_under_the_same_id_stops_everything(ledger: AnyLedger) -> N
     first, second, _ = story()
     ledger.commit(first)
     orders = tuple(_changed(fact) for fact in first.facts if isinstance(fact, Order))
-    with pytest.raises(InvariantError, match="with another (slot|seq|price)"):
+    with pytest.raises(InvariantError, match=r"with another (slot|seq|price)"):
         ledger.commit(replace(second, facts=orders))
     assert ledger.commit(second)
 

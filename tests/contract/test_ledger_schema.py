@@ -8,7 +8,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
@@ -22,26 +21,27 @@ from bot.adapters.sql.verify import violations
 from bot.domain.errors import ConfigError, LeaseError, StorageError
 from tests.contract.ledger_samples import RUN, opened, story
 
+POSTGRESQL_SCHEMA = (
+    """SELECT table_name, column_name, data_type, is_nullable, numeric_precision, numeric_scale
+    FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, ordinal_position""",
+    """SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2""",
+    "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1, 2",
+    """SELECT tgrelid::regclass::text, tgname, pg_get_triggerdef(oid) FROM pg_trigger
+    WHERE NOT tgisinternal ORDER BY 1, 2""",
+    "SELECT viewname, definition FROM pg_views WHERE schemaname = 'public' ORDER BY 1",
+    "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1",
+)
+
 
 def _described(connection: Connection) -> list[tuple[object, ...]]:
     """Describe a schema as text: every object of it, without Alembic's own table."""
     if connection.dialect.name == "sqlite":
         found = connection.exec_driver_sql("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name")
         return [tuple(row) for row in found if row.tbl_name != "alembic_version"]
-    statements = (
-        "SELECT table_name, column_name, data_type, is_nullable, numeric_precision, numeric_scale"
-        " FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, ordinal_position",
-        "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
-        " WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2",
-        "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1, 2",
-        "SELECT tgrelid::regclass::text, tgname, pg_get_triggerdef(oid) FROM pg_trigger"
-        " WHERE NOT tgisinternal ORDER BY 1, 2",
-        "SELECT viewname, definition FROM pg_views WHERE schemaname = 'public' ORDER BY 1",
-        "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1",
-    )
     return [
         tuple(row)
-        for statement in statements
+        for statement in POSTGRESQL_SCHEMA
         for row in connection.exec_driver_sql(statement)
         if row[0] != "alembic_version"
     ]
@@ -152,6 +152,8 @@ def test_a_backup_is_a_ledger(tmp_path: Path) -> None:
         backup(book.engine, target)
         with pytest.raises(StorageError, match="exists already"):
             backup(book.engine, target)
+        with pytest.raises(StorageError, match="cannot be written"):
+            backup(book.engine, tmp_path / "missing" / "copy.db")
     assert violations(str(target)) == []
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
 

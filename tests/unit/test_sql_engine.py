@@ -1,6 +1,7 @@
 """Opening a ledger: SQLite set up to survive a power cut, and clear refusals that name no password."""
 
 import os
+import shutil
 import sqlite3
 import stat
 import tempfile
@@ -104,6 +105,19 @@ def test_a_file_without_permission_is_an_access_error(closed_folder: Path) -> No
     (closed_folder / "ledger.db").chmod(0)
     with _unprivileged(), pytest.raises(AccessError, match=r"ledger\.db is not readable"):
         open_engine(str(closed_folder / "ledger.db"), read_only=True)
+
+
+def test_a_ledger_in_a_closed_folder_can_be_read(tmp_path: Path) -> None:
+    """A reviewer who was given the file alone reads it where nothing may be written."""
+    upgrade(f"{tmp_path}/ledger.db")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        shutil.copy(tmp_path / "ledger.db", folder)
+        (folder / "ledger.db").chmod(0o444)
+        folder.chmod(0o555)
+        with _unprivileged(), begin(open_engine(f"{folder}/ledger.db", read_only=True)) as connection:
+            assert connection.exec_driver_sql("SELECT count(*) FROM v_ledger_check").scalar() == 0
+        folder.chmod(0o755)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bot.adapters.history.reader import (
-    EPOCH,
     CEILING,
+    EPOCH,
     MICROSECOND,
     SourceFile,
     bad_row,
@@ -33,6 +33,7 @@ from bot.domain.numbers import Price, from_float
 SPANS = {"1m": timedelta(minutes=1), "1h": timedelta(hours=1), "1d": timedelta(days=1)}  # the finest first
 HEADER = ("time", "open", "high", "low", "close")
 STAMP = b"dddd-dd-ddTdd:dd:ddZ"
+DIGITS = (ord("0"), ord("9"))
 DAY = timedelta(days=1) // MICROSECOND
 # A smaller file is parsed faster than its cache is found.
 CACHED_FROM_BYTES = 200_000
@@ -153,7 +154,8 @@ def _stamps(cells: list[str]) -> Integers:
         raise ValueError
     letters = np.array(cells, dtype=f"S{len(STAMP)}").view(np.uint8).reshape(len(cells), len(STAMP))
     for place, letter in enumerate(STAMP):
-        if letter != ord("d") and (letters[:, place] != letter).any():
+        lowest, highest = DIGITS if letter == ord("d") else (letter, letter)
+        if letters[:, place].min() < lowest or letters[:, place].max() > highest:
             raise ValueError
     stamps = np.ascontiguousarray(letters[:, :-1]).view(f"S{len(STAMP) - 1}").ravel()
     return stamps.astype("datetime64[us]").astype(np.int64)
@@ -222,6 +224,7 @@ def _keep(place: Path, columns: Columns) -> None:
         np.save(made / "opened_at.npy", columns.opened_at)
         np.save(made / "prices.npy", columns.prices)
         (made / "refused.json").write_text(json.dumps(columns.refused))
+        shutil.rmtree(place, ignore_errors=True)  # what stands there could not be read
         made.replace(place)
     except OSError:
         shutil.rmtree(made, ignore_errors=True)

@@ -25,7 +25,7 @@ def parse_url(url: str) -> URL:
     """Read a ledger's URL: sqlite:///PATH or postgresql://...; a path alone is a SQLite file."""
     try:
         parsed = make_url(ledger_url(url))
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         message = "the ledger's url cannot be read: use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
         raise ConfigError(message) from None
     backend = parsed.drivername.partition("+")[0]
@@ -94,8 +94,10 @@ def _check_file(path: Path, *, read_only: bool, create: bool) -> None:
 
 
 def _open_sqlite(url: URL, path: Path, *, read_only: bool) -> Engine:
-    mode = "ro" if read_only else "rw"
-    location = f"{path.resolve().as_uri()}?mode={mode}"
+    location = f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rw'}"
+    if read_only and not _allowed(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists():
+        # Reading a write-ahead log wants a file beside it; in a closed folder without a log nobody is writing.
+        location += "&immutable=1"
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -123,9 +125,9 @@ def _open_sqlite(url: URL, path: Path, *, read_only: bool) -> Engine:
 
 
 def _open_postgresql(url: URL, *, read_only: bool) -> Engine:
-    engine = create_engine(
-        url, hide_parameters=True, pool_pre_ping=True, pool_size=2, connect_args={"connect_timeout": _BUSY_SECONDS}
-    )
+    # A reader keeps no connection: it need not be closed, and holds nothing open between two questions.
+    pool: dict[str, Any] = {"poolclass": NullPool} if read_only else {"pool_pre_ping": True, "pool_size": 2}
+    engine = create_engine(url, hide_parameters=True, connect_args={"connect_timeout": _BUSY_SECONDS}, **pool)
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: Any, _record: object) -> None:
@@ -140,13 +142,12 @@ def _open_postgresql(url: URL, *, read_only: bool) -> Engine:
 
 @contextmanager
 def connected(engine: Engine) -> Iterator[Connection]:
-    """Open a connection without a transaction of ours; a failure to connect leaves as one clear line."""
+    """Open a connection without a transaction of ours; an error leaves as one clear line."""
     try:
-        connection = engine.connect()
+        with engine.connect() as connection:
+            yield connection
     except SQLAlchemyError as error:
         raise translated(error, ledger_name(engine.url)) from error
-    with connection:
-        yield connection
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 A ledger is at its old revision or at the new one, never between: one transaction holds the whole way.
 """
 
+import sqlite3
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect
@@ -100,6 +101,10 @@ def backup(engine: Engine, target: Path) -> None:
     if target.exists():
         message = f"{target} exists already: move it away"
         raise StorageError(message)
-    with connected(engine) as connection:
-        connection.connection.cursor().execute("VACUUM INTO ?", (str(target),))
+    try:
+        with connected(engine) as connection:
+            connection.connection.cursor().execute("VACUUM INTO ?", (str(target),))
+    except sqlite3.Error as error:
+        message = f"the backup {target} cannot be written: {error}"
+        raise StorageError(message) from error
     target.chmod(0o600)

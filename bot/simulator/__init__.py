@@ -1,0 +1,1 @@
+"""A simulated Token Metrics API over a synthetic market."""

@@ -1,0 +1,160 @@
+"""The tokens that the synthetic market trades: real names and ids, and the look-alikes that share their symbols.
+
+A token's id never changes and is never given to another one: seeds are derived from it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+CATEGORIES: Mapping[str, tuple[int, str]] = MappingProxyType(
+    {
+        "layer-1": (11, "Layer 1"),
+        "smart-contract-platform": (17, "Smart Contract Platform"),
+        "payments": (29, "Payments"),
+        "meme-token": (54, "Meme"),
+        "decentralized-exchange": (61, "Decentralized Exchange"),
+        "decentralized-finance-defi": (72, "Decentralized Finance (DeFi)"),
+        "oracle": (88, "Oracle"),
+        "base-ecosystem": (203, "Base Ecosystem"),
+        "bridged-tokens": (311, "Bridged-Tokens"),
+    }
+)
+
+EXCHANGES: Mapping[str, str] = MappingProxyType(
+    {
+        "binance": "Binance",
+        "gdax": "Coinbase Exchange",
+        "gate": "Gate.io",
+        "kraken": "Kraken",
+        "osmosis": "Osmosis",
+        "pancakeswap_new": "PancakeSwap (v2)",
+        "uniswap-v3-base": "Uniswap V3 (Base)",
+        "xt": "XT.COM",
+    }
+)
+
+CENTRAL = ("binance", "gdax", "gate", "kraken")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A token: its labels, its size, and how its price moves."""
+
+    token_id: int
+    symbol: str
+    name: str
+    slug: str
+    price: float
+    supply: float
+    volatility: float
+    common: float
+    categories: tuple[str, ...] = ()
+    exchanges: tuple[str, ...] = CENTRAL
+    contracts: tuple[tuple[str, str], ...] = ()
+    follows: int | None = None
+    age_days: int | None = None
+
+    @property
+    def decimals(self) -> int:
+        """Decimals of a price quoted with about six significant digits."""
+        whole = f"{self.price:e}".partition("e")[2]
+        return 5 - int(whole)
+
+
+def _alike(main: Token, token_id: int, name: str, *, supply: float, exchange: str) -> Token:
+    """Return a bridged token that follows the price of the token whose symbol it shares."""
+    return Token(
+        token_id=token_id,
+        symbol=main.symbol,
+        name=name,
+        slug=name.lower().replace(" ", "-"),
+        price=main.price,
+        supply=supply,
+        volatility=main.volatility,
+        common=main.common,
+        categories=("bridged-tokens",),
+        exchanges=(exchange,),
+        follows=main.token_id,
+    )
+
+
+def _main(token_id: int, symbol: str, name: str, figures: tuple[float, ...], *categories: str) -> Token:
+    """Return a main token from its price, supply, annual volatility and share of the common factor."""
+    price, supply, volatility, common = figures
+    slug = name.lower().replace(" ", "-").replace(".", "-")
+    return Token(
+        token_id=token_id,
+        symbol=symbol,
+        name=name,
+        slug=slug,
+        price=price,
+        supply=supply,
+        volatility=volatility,
+        common=common,
+        categories=categories,
+    )
+
+
+BITCOIN = _main(3375, "BTC", "Bitcoin", (96400.0, 19.8e6, 0.33, 0.75), "layer-1", "payments")
+ETHEREUM = _main(3306, "ETH", "Ethereum", (3310.0, 120.5e6, 0.42, 0.7), "smart-contract-platform", "layer-1")
+SOLANA = _main(3988, "SOL", "Solana", (187.0, 485e6, 0.52, 0.65), "smart-contract-platform", "layer-1")
+DOGECOIN = _main(3393, "DOGE", "Dogecoin", (0.345, 147.6e9, 0.62, 0.55), "meme-token", "payments")
+
+AERODROME = Token(
+    token_id=30747,
+    symbol="AERO",
+    name="Aerodrome Finance",
+    slug="aerodrome-finance",
+    price=1.28,
+    supply=732e6,
+    volatility=0.85,
+    common=0.45,
+    categories=("decentralized-exchange", "base-ecosystem"),
+    exchanges=("gdax", "gate", "uniswap-v3-base"),
+    contracts=(("base", "0x940181a94a35a4569e4529a3cdfb74e38fd98631"),),
+    age_days=10,
+)
+
+MEMES = tuple(
+    Token(
+        token_id=token_id,
+        symbol="DOGE",
+        name=name,
+        slug=slug,
+        price=price,
+        supply=supply,
+        volatility=0.85,
+        common=0.2,
+        exchanges=("xt",),
+    )
+    for token_id, name, slug, price, supply in (
+        (38892, "Department Of Government Efficiency", "department-of-government-efficiency", 0.0931, 96e6),
+        (40212, "Department of Gov Efficiency", "department-of-gov-efficiency", 0.218, 31e6),
+    )
+)
+
+TOKENS: tuple[Token, ...] = (
+    BITCOIN,
+    ETHEREUM,
+    SOLANA,
+    DOGECOIN,
+    _main(3369, "XRP", "XRP", (2.31, 57.4e9, 0.54, 0.55), "payments"),
+    _main(3388, "ETC", "Ethereum Classic", (25.4, 150.6e6, 0.5, 0.65), "smart-contract-platform", "layer-1"),
+    _main(4253, "YFI", "yearn.finance", (8120.0, 33.7e3, 0.57, 0.6), "decentralized-finance-defi"),
+    AERODROME,
+    _main(3973, "AVAX", "Avalanche", (36.2, 410e6, 0.58, 0.65), "smart-contract-platform", "layer-1"),
+    _main(3463, "LINK", "Chainlink", (21.7, 638e6, 0.54, 0.6), "oracle"),
+    _main(3408, "ADA", "Cardano", (0.886, 35.1e9, 0.56, 0.6), "smart-contract-platform", "layer-1"),
+    _main(3371, "LTC", "Litecoin", (103.5, 75.3e6, 0.46, 0.6), "payments", "layer-1"),
+    _main(4092, "DOT", "Polkadot", (6.87, 1.53e9, 0.53, 0.65), "smart-contract-platform", "layer-1"),
+    _main(4191, "UNI", "Uniswap", (13.1, 600e6, 0.6, 0.6), "decentralized-exchange", "decentralized-finance-defi"),
+    _main(4127, "NEAR", "NEAR Protocol", (5.12, 1.17e9, 0.64, 0.6), "smart-contract-platform", "layer-1"),
+    _main(3794, "ATOM", "Cosmos Hub", (6.44, 391e6, 0.5, 0.6), "layer-1"),
+    _alike(BITCOIN, 39218, "Osmosis allBTC", supply=212.0, exchange="osmosis"),
+    _alike(ETHEREUM, 39220, "Osmosis allETH", supply=1830.0, exchange="osmosis"),
+    _alike(SOLANA, 39225, "Osmosis allSOL", supply=9400.0, exchange="osmosis"),
+    _alike(SOLANA, 43672, "Binance-Peg SOL", supply=61.0e3, exchange="pancakeswap_new"),
+    _alike(DOGECOIN, 17492, "Binance-Peg Dogecoin", supply=810e6, exchange="pancakeswap_new"),
+    *MEMES,
+)

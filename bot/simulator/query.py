@@ -1,0 +1,154 @@
+"""The query of a request: which names an endpoint knows and what their values may be.
+
+Whatever is not known to be right is refused; the provider answers such requests with 400. The words of the messages
+are ours, no body of a 400 is on record.
+"""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, timedelta
+from urllib.parse import parse_qsl
+
+LIMIT_DEFAULT, LIMIT_MAX = 50, 100
+PAGE_MAX = 100_000
+RANGE_DAYS_MAX = 29
+
+_DATE = re.compile(r"2\d{3}-\d{2}-\d{2}", re.ASCII)
+_WHOLE = re.compile(r"\d{1,9}", re.ASCII)
+_AMOUNT = re.compile(r"\d{1,18}(\.\d{1,9})?", re.ASCII)
+_SIGNALS = ("1", "0", "-1")
+
+
+class QueryError(ValueError):
+    """A query that the provider refuses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A query that has been found right; a selector that was not given is empty."""
+
+    token_id: frozenset[str] = frozenset()
+    symbol: frozenset[str] = frozenset()
+    token_name: frozenset[str] = frozenset()
+    slug: frozenset[str] = frozenset()
+    blockchain_address: frozenset[str] = frozenset()
+    category: frozenset[str] = frozenset()
+    exchange: frozenset[str] = frozenset()
+    expand: frozenset[str] = frozenset()
+    market_cap_min: float = 0.0
+    volume_min: float = 0.0
+    diluted_min: float = 0.0
+    signal: int | None = None
+    first: date | None = None
+    last: date | None = None
+    limit: int = LIMIT_DEFAULT
+    page: int = 1
+
+
+def parse_query(text: str, known: Collection[str], required: Collection[str]) -> Query:
+    """Return the query of a request's text.
+
+    Raises QueryError for an unknown, repeated, missing or wrong parameter.
+    """
+    given: dict[str, str] = {}
+    for name, value in parse_qsl(text, keep_blank_values=True):
+        if name not in known:
+            message = f"Unknown parameter: {name}"
+            raise QueryError(message)
+        if name in given:
+            message = f"Parameter given twice: {name}"
+            raise QueryError(message)
+        given[name] = value.strip()
+    for name in required:
+        if name not in given:
+            message = f"Missing parameter: {name}"
+            raise QueryError(message)
+    return _query(given)
+
+
+def _query(given: dict[str, str]) -> Query:
+    """Return the query of parameters whose names are right."""
+    first, last = _day(given, "startDate"), _day(given, "endDate")
+    if first and last and not 0 <= (last - first).days <= RANGE_DAYS_MAX:
+        message = f"endDate must lie 0 to {RANGE_DAYS_MAX} days after startDate"
+        raise QueryError(message)
+    signal = given.get("signal")
+    if signal is not None and signal not in _SIGNALS:
+        message = "signal must be 1, 0 or -1"
+        raise QueryError(message)
+    ids = _names(given, "token_id")
+    if not all(_WHOLE.fullmatch(each) for each in ids):
+        message = "token_id must be a list of whole numbers"
+        raise QueryError(message)
+    return Query(
+        token_id=frozenset(each.lstrip("0") for each in ids),
+        symbol=_names(given, "symbol"),
+        token_name=_names(given, "token_name"),
+        slug=_names(given, "slug"),
+        blockchain_address=_names(given, "blockchain_address"),
+        category=_names(given, "category"),
+        exchange=_names(given, "exchange"),
+        expand=_names(given, "expand"),
+        market_cap_min=_amount(given, "marketcap"),
+        volume_min=_amount(given, "volume"),
+        diluted_min=_amount(given, "fdv"),
+        signal=None if signal is None else int(signal),
+        first=first,
+        last=last,
+        limit=_count(given, "limit", LIMIT_DEFAULT, LIMIT_MAX),
+        page=_count(given, "page", 1, PAGE_MAX),
+    )
+
+
+def window(query: Query, today: date) -> tuple[date, date]:
+    """Return the first and last day asked for; a border left open is as far away as it may be."""
+    reach = timedelta(days=RANGE_DAYS_MAX)
+    if query.last is not None:
+        return query.first or query.last - reach, query.last
+    if query.first is not None:
+        return query.first, max(query.first, min(today, query.first + reach))
+    return today - reach, today
+
+
+def _names(given: dict[str, str], name: str) -> frozenset[str]:
+    """Return the elements of a comma list in lower case; the list may be absent but not hold an empty element."""
+    if name not in given:
+        return frozenset()
+    elements = [element.strip().lower() for element in given[name].split(",")]
+    if not all(elements):
+        message = f"{name} holds an empty element"
+        raise QueryError(message)
+    return frozenset(elements)
+
+
+def _day(given: dict[str, str], name: str) -> date | None:
+    """Return a date written as YYYY-MM-DD."""
+    text = given.get(name)
+    if text is None:
+        return None
+    message = f"{name} must be a date, YYYY-MM-DD"
+    if not _DATE.fullmatch(text):
+        raise QueryError(message)
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise QueryError(message) from error
+
+
+def _count(given: dict[str, str], name: str, default: int, most: int) -> int:
+    """Return a whole number between 1 and the most allowed."""
+    text = given.get(name, str(default))
+    if not _WHOLE.fullmatch(text) or not 1 <= int(text) <= most:
+        message = f"{name} must be a whole number from 1 to {most}"
+        raise QueryError(message)
+    return int(text)
+
+
+def _amount(given: dict[str, str], name: str) -> float:
+    """Return a least amount in dollars."""
+    text = given.get(name, "0")
+    if not _AMOUNT.fullmatch(text):
+        message = f"{name} must be an amount"
+        raise QueryError(message)
+    return float(text)

@@ -1,0 +1,125 @@
+"""Trend-following calls and grades on a token's closes, as the provider would make them.
+
+A call looks at nothing later than the close of its own day or hour.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bot.simulator.market import DAY_HOURS, YEAR_DAYS, Floats, Market, smoothed, stream
+
+FAST_SHARE, SLOW_SHARE = 0.6, 0.3
+TURN_SCORE = 0.03
+FIRST_CALL_DAY = 4
+MISSING_SHARE = 0.01
+YOUNG_DAYS = 30
+GRADED_DAYS = 14
+
+Steps = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calls:
+    """One token's calls by day (or hour), from the market's beginning; a row without a call has `made` false."""
+
+    made: NDArray[np.bool_]
+    signal: Steps
+    trend: Steps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grades:
+    """One token's grades by day, 0 to 100, not a number where the token is too young for one."""
+
+    trader: Floats
+    investor: Floats
+    quant: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returns:
+    """What following the calls, and what holding the token, has returned since the first close: fractions, by day."""
+
+    following: Floats
+    holding: Floats
+
+
+def _score(logs: Floats, fast: float, slow: float, sigma: float) -> Floats:
+    """Return the distance of a fast from a slow average of log prices, in sigmas."""
+    return (smoothed(logs, fast) - smoothed(logs, slow)) / sigma
+
+
+def _standing(turning: Steps) -> Steps:
+    """Return for each row the last value that was not zero, zero before the first."""
+    rows = np.arange(len(turning))
+    latest = np.maximum.accumulate(np.where(turning != 0, rows, 0))
+    return turning[latest]
+
+
+def _calls(score: Floats, made: NDArray[np.bool_], threshold: float) -> Calls:
+    """Return the calls of a score: a stance stands until the score has crossed to the other side's threshold."""
+    turning = np.where((np.abs(score) > threshold) & made, np.sign(score), 0).astype(np.int64)
+    trend = _standing(turning)
+    before = np.concatenate(([0], trend[:-1]))
+    return Calls(made=made & (trend != 0), signal=np.where(trend != before, trend, 0), trend=trend)
+
+
+def daily_score(market: Market, token_id: int) -> Floats:
+    """Return the trend score of each day from its close, zero before the token's first day."""
+    born, closes = market.born_day(token_id), market.daily(token_id).close
+    sigma = market.tokens[token_id].volatility / float(np.sqrt(YEAR_DAYS))
+    score = np.zeros(len(closes))
+    score[born:] = _score(np.log(closes[born:]), FAST_SHARE, SLOW_SHARE, sigma)
+    return score
+
+
+def daily_calls(market: Market, token_id: int) -> Calls:
+    """Return the daily calls; on a day whose run failed there is none, and a turn waits for the next day."""
+    drawn = stream(market.seed, token_id, 2).random_sample(market.days)
+    days = np.arange(market.days)
+    made = (drawn >= MISSING_SHARE) & (days >= market.born_day(token_id) + FIRST_CALL_DAY)
+    return _calls(daily_score(market, token_id), made, TURN_SCORE)
+
+
+def hourly_calls(market: Market, token_id: int) -> Calls:
+    """Return the hourly calls of the same kind on hourly closes."""
+    first = market.born_day(token_id) * DAY_HOURS
+    closes = market.hourly(token_id).close
+    sigma = market.tokens[token_id].volatility / float(np.sqrt(YEAR_DAYS * DAY_HOURS))
+    score = np.zeros(len(closes))
+    score[first:] = _score(np.log(closes[first:]), 0.1, 0.02, sigma)
+    return _calls(score, np.arange(len(closes)) >= first + DAY_HOURS, 1.5)
+
+
+def returns(market: Market, token_id: int, calls: Calls) -> Returns:
+    """Return both cumulative returns; the stance of a day earns the next day's change, short when bearish."""
+    born, closes = market.born_day(token_id), market.daily(token_id).close
+    change = np.zeros(len(closes))
+    change[born + 1 :] = closes[born + 1 :] / closes[born:-1] - 1
+    held: Floats = np.concatenate(([0.0], calls.trend[:-1].astype(np.float64)))
+    following: Floats = np.cumprod(1 + held * change, dtype=np.float64) - 1
+    holding: Floats = np.cumprod(1 + change, dtype=np.float64) - 1
+    return Returns(following=following, holding=holding)
+
+
+def grades(market: Market, token_id: int, calls: Calls) -> Grades:
+    """Return the grades: the trader's follows the trend, the investor's the month, both with some noise."""
+    born, closes = market.born_day(token_id), market.daily(token_id).close
+    sigma = market.tokens[token_id].volatility / float(np.sqrt(YEAR_DAYS))
+    noise = stream(market.seed, token_id, 3).standard_normal((market.days, 3))
+    score = daily_score(market, token_id)
+    month = np.zeros(len(closes))
+    month[born:] = _score(np.log(closes[born:]), 0.2, 0.03, sigma)
+    age = np.arange(market.days) - born
+    trader = _graded(50 + 15 * calls.trend + 20 * np.tanh(score) + 6 * noise[:, 0], age >= GRADED_DAYS)
+    investor = _graded(52 + 24 * np.tanh(month / 3) + 5 * smoothed(noise[:, 1], 0.2), age >= YOUNG_DAYS)
+    quant = _graded(50 + 30 * np.tanh(month / 4) + 6 * smoothed(noise[:, 2], 0.2), age >= YOUNG_DAYS)
+    return Grades(trader=trader, investor=investor, quant=quant)
+
+
+def _graded(raw: Floats, old_enough: NDArray[np.bool_]) -> Floats:
+    """Return grades with two decimals between 0 and 100."""
+    graded: Floats = np.where(old_enough, np.round(np.clip(raw, 0.0, 100.0), 2), np.nan)
+    return graded

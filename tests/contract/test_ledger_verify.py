@@ -1,0 +1,149 @@
+"""Verification: a ledger that was tampered with is found out, and each finding names what is wrong."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from bot.adapters.sql.columns import utc_text
+from bot.adapters.sql.engine import begin, open_engine
+from bot.adapters.sql.ledger import writing
+from bot.adapters.sql.tape import SqlTape
+from bot.adapters.sql.verify import violations
+from bot.domain.record import CycleRecord
+from tests.contract.ledger_samples import HOUR, TEN, api_call, cycle, opened, story
+
+SLOT = "run levels_long slot 2024-03-01T12:00:00.000000Z"
+
+
+@pytest.fixture
+def told_url(ledger_url: str) -> str:
+    """A ledger with the sample run, closed."""
+    with writing(ledger_url, create=True) as book:
+        opened(book).commit_all(story())
+    return ledger_url
+
+
+def tamper(url: str, *statements: str, table: str | None = None) -> None:
+    """Change a ledger as someone with full access would: the triggers of a table aside for a moment."""
+    engine = open_engine(url)
+    with begin(engine) as connection:
+        kept: Sequence[str] = ()
+        if table is not None and engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        elif table is not None:
+            found = connection.exec_driver_sql(
+                f"SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = '{table}'"
+            ).all()
+            kept = [text for _, text in found]
+            for name, _ in found:
+                connection.exec_driver_sql(f"DROP TRIGGER {name}")
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+        if table is not None and engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+        for text in kept:
+            connection.exec_driver_sql(text)
+    engine.dispose()
+
+
+def test_a_ledger_that_is_right_has_no_violation(told_url: str) -> None:
+    """Nothing is found where nothing is wrong."""
+    assert violations(told_url) == []
+
+
+def test_a_dropped_trigger_is_named(told_url: str) -> None:
+    """A table that lost its guard is found by the guard's name."""
+    sqlite = told_url.startswith("sqlite")
+    name = "postings_no_update" if sqlite else "postings_append_only"
+    tamper(told_url, f"DROP TRIGGER {name}" + ("" if sqlite else " ON postings"))
+    assert violations(told_url) == [f"trigger {name} is missing"]
+
+
+def test_a_changed_amount_is_named_twice(told_url: str) -> None:
+    """One micro-dollar more in a posting unbalances its entry and breaks the cycle it was committed in."""
+    changed = "UPDATE postings SET amount = amount + 1 WHERE account = 'profit'"
+    tamper(told_url, changed, table="postings")
+    found = violations(told_url)
+    assert any(line.startswith("entry_balance: je-") and line.endswith("sum to 1 micro-dollars") for line in found)
+    assert f"{SLOT}: a row of postings was changed" in found
+
+
+def test_a_deleted_fill_is_named(told_url: str) -> None:
+    """A fill that is gone leaves a filled order without one, and a cycle with one row less."""
+    tamper(told_url, "DELETE FROM fills WHERE role = 'stop'", table="fills")
+    found = violations(told_url)
+    assert any(line.startswith("order_fill: ord-") for line in found)
+    assert f"{SLOT}: fills has 1 rows, 2 were committed" in found
+
+
+@pytest.mark.parametrize(
+    ("statement", "table", "named"),
+    [
+        (
+            "UPDATE cycles SET entries = entries + 1 WHERE entries = 0",
+            "cycles",
+            f"{SLOT}: the row of cycles was changed",
+        ),
+        ("UPDATE orders SET ordinal = 7 WHERE role = 'entry'", "orders", "is not the id of what it names"),
+        ("UPDATE fills SET fill_id = 'fill-0' WHERE role = 'stop'", "fills", "fills: fill-0 is not the id of a fill"),
+        ("UPDATE order_events SET state = 'expired' WHERE state = 'accepted'", "order_events", "is no transition"),
+        ("UPDATE closings SET profit = profit + 1", "closings", "closing_profit: pos-"),
+        ("UPDATE equity SET cash = cash + 1", "equity", "cash: levels_long: cash at"),
+        ("DELETE FROM order_events WHERE state = 'cancelled'", "order_events", "order_left_open: ord-"),
+        ("DELETE FROM closings", "closings", "closings has 0 rows, 1 were committed"),
+        ("DROP VIEW v_ledger_check", None, "view v_ledger_check is missing"),
+        ("DROP TABLE verdicts", None, "table verdicts is missing"),
+    ],
+)
+def test_each_kind_of_damage_is_named(tmp_path: Path, statement: str, table: str | None, named: str) -> None:
+    """Whatever is changed, one of the findings says what."""
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    with writing(url, create=True) as book:
+        opened(book).commit_all(story())
+    tamper(url, statement, table=table)
+    found = violations(url)
+    assert any(named in line for line in found), found
+
+
+def test_a_cycle_taken_out_breaks_the_chain(ledger_url: str) -> None:
+    """A whole cycle that is removed leaves the next one linked to nothing."""
+    with writing(ledger_url, create=True) as book:
+        for hour in range(3):
+            opened(book).commit(CycleRecord(cycle=cycle(TEN + hour * HOUR), facts=()))
+        statement = f"DELETE FROM cycles WHERE slot = '{utc_text(TEN + HOUR)}'"
+    tamper(ledger_url, statement, table="cycles")
+    where = f"run levels_long slot {utc_text(TEN + 2 * HOUR)}"
+    assert violations(ledger_url) == [f"{where}: its link is not to the cycle before: one was removed or put in"]
+
+
+def test_an_unreadable_answer_is_named(ledger_url: str) -> None:
+    """A stored body that cannot be unpacked is found."""
+    digest = hashlib.sha256(b"body").hexdigest()
+    with writing(ledger_url, create=True) as book:
+        SqlTape(book.engine).answer(api_call(digest), b"body")
+    tamper(
+        ledger_url, "UPDATE answers SET body = CAST('torn' AS BLOB)".replace("BLOB", _blob(ledger_url)), table="answers"
+    )
+    assert violations(ledger_url) == [f"answers: the body of {digest} cannot be read"]
+
+
+def _blob(url: str) -> str:
+    return "BLOB" if url.startswith("sqlite") else "BYTEA"
+
+
+def test_a_changed_view_or_trigger_is_named(tmp_path: Path) -> None:
+    """A view that shows something else under its own name is found."""
+    url = f"{tmp_path}/ledger.db"
+    with writing(url, create=True):
+        pass
+    tamper(url, "DROP VIEW v_ledger_check", "CREATE VIEW v_ledger_check AS SELECT 1 AS check_name WHERE 0")
+    assert violations(url) == ["view v_ledger_check is not the one this program made"]
+
+
+def test_a_changed_answer_is_named(ledger_url: str) -> None:
+    """A recorded body that no longer has its hash is found."""
+    with writing(ledger_url, create=True) as book:
+        SqlTape(book.engine).answer(api_call("0" * 64), b"not what was hashed")
+    assert violations(ledger_url) == [f"answers: the body of {'0' * 64} was changed"]
