@@ -3,14 +3,21 @@
 Every import beyond argparse stands inside a command, so that `bot --help` stays quick.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bot.domain.errors import BotError
+
+if TYPE_CHECKING:
+    # argparse gives the type of its subcommands no public name.
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
 
 EXIT_CODES = """exit codes: 0 fine, 1 unexpected, 2 usage, 65 bad data or failed verification, 69 upstream unavailable,
 70 invariant broken, 74 I/O, 75 another writer holds the ledger, 77 permissions or wrong key,
@@ -52,11 +59,10 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse gives its return type no public name
 
 
 def _add(
-    commands: "Commands[argparse.ArgumentParser]", name: str, text: str, command: object
+    commands: Commands, name: str, text: str, command: object
 ) -> argparse.ArgumentParser:
     added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     added.set_defaults(command=command)
@@ -67,7 +73,7 @@ def _config_option(added: argparse.ArgumentParser) -> None:
     added.add_argument("--config", type=Path, default=Path("config.toml"), help="configuration file [config.toml]")
 
 
-def _add_running(commands: "Commands[argparse.ArgumentParser]") -> None:
+def _add_running(commands: Commands) -> None:
     demo = _add(commands, "demo", "thirty simulated days, from signals to a ledger with answers", _demo)
     demo.add_argument("--ledger", type=Path, default=Path("tidemark-demo.db"), help="where to write [tidemark-demo.db]")
     demo.add_argument("--days", type=_positive, default=30, help="simulated days [30]")
@@ -90,7 +96,7 @@ def _add_running(commands: "Commands[argparse.ArgumentParser]") -> None:
     simulate.add_argument("--key", help="the only key to accept [any]")
 
 
-def _add_reading(commands: "Commands[argparse.ArgumentParser]") -> None:
+def _add_reading(commands: Commands) -> None:
     for name, text in (
         ("status", "the runs at a glance"),
         ("trades", "trades, closed and open"),
@@ -116,7 +122,7 @@ def _reading_options(added: argparse.ArgumentParser) -> None:
     added.add_argument("--json", action="store_true", help="print JSON")
 
 
-def _add_replay(commands: "Commands[argparse.ArgumentParser]") -> None:
+def _add_replay(commands: Commands) -> None:
     replay = _add(commands, "replay", "run a strategy over a history folder", _replay)
     replay.add_argument("--strategy", required=True, metavar="NAME_OR_FILE", help="strategies/NAME.toml or a file")
     replay.add_argument("--history", required=True, type=Path, metavar="DIR", help="history folder")
@@ -128,7 +134,7 @@ def _add_replay(commands: "Commands[argparse.ArgumentParser]") -> None:
     replay.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def _add_database(commands: "Commands[argparse.ArgumentParser]") -> None:
+def _add_database(commands: Commands) -> None:
     database = commands.add_parser("db", help="look after the ledger's schema", description="Look after the schema.")
     actions = database.add_subparsers(title="actions", metavar="ACTION", required=True)
     upgrade = _add(actions, "upgrade", "create the ledger or bring its schema up to date", _db_upgrade)

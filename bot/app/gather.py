@@ -55,5 +55,5 @@ def _view(
         grades=archive.grades(token_id, *now) if judged else None,
         market=archive.market(token_id, *now) if judged else None,
         days=archive.days(token_id, *now) if judged else (),
-        prints=archive.prints(token_id, seen, *now),
+        prints=archive.prints(token_id, seen, *now) if seen else (),
     )

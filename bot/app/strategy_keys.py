@@ -92,7 +92,6 @@ EXIT_RULES = Words(Word(tuple(ExitRule), later=("trailing_stop", "break_even")))
 
 STOP_PLACED = Chosen("stop.rule", (PriceRule.LEVEL, *STOP_PRICES))
 STOP_AT_LEVEL = Chosen("stop.rule", (PriceRule.LEVEL,))
-TARGET_PLACED = Chosen("target.rule", (PriceRule.LEVEL, *TARGET_PRICES))
 TARGET_AT_LEVEL = Chosen("target.rule", (PriceRule.LEVEL,))
 BY_VOLATILITY = Chosen("sizing.rule", (SizeRule.INVERSE_VOLATILITY,))
 

@@ -17,7 +17,6 @@ from typing import NewType
 
 Price = NewType("Price", Decimal)
 Quantity = NewType("Quantity", Decimal)
-Money = NewType("Money", Decimal)
 
 ZERO = Decimal(0)
 ONE = Decimal(1)

@@ -81,49 +81,49 @@ class Loop:
                 fresh.setdefault(bar.opened_at, []).append((token, bar))
                 self.bars_seen[token] += 1
         for opened_at in sorted(fresh):
-            self.settle_opening(slot, opened_at, dict(fresh[opened_at]))
+            self.settle_opening(opened_at, dict(fresh[opened_at]))
 
-    def settle_opening(self, slot: datetime, opened_at: datetime, bars: dict[int, Bar]) -> None:
+    def settle_opening(self, opened_at: datetime, bars: dict[int, Bar]) -> None:
         """Settle the bars of one opening time: exits at the open, entries at the open, then inside the bars."""
         for token, bar in bars.items():
             if token in self.positions:
-                self.exit_at_open(slot, self.positions[token], bar)
+                self.exit_at_open(self.positions[token], bar)
         for entry in list(self.waiting):
             if entry.token in bars and opened_at >= entry.accepted_at:
                 self.waiting.remove(entry)
                 self.fill(entry, bars[entry.token])
         for token, bar in bars.items():
             if token in self.positions:
-                self.exit_inside(slot, self.positions[token], bar)
+                self.exit_inside(self.positions[token], bar)
             self.last[token] = bar
             day = self.days[token].setdefault(bar.opened_at.date(), Day(bar.high, bar.low, bar.close))
             day.high, day.low, day.close = max(day.high, bar.high), min(day.low, bar.low), bar.close
 
-    def exit_at_open(self, slot: datetime, trade: Trade, bar: Bar) -> None:
+    def exit_at_open(self, trade: Trade, bar: Bar) -> None:
         """Close at the open what was ordered out, then what gapped through its bracket."""
         at_market = bar.open * (1 - self.cost)
         if trade.exit_ordered_at is not None and bar.opened_at >= trade.exit_ordered_at:
-            self.close(slot, trade, bar, at_market, trade.exit_ordered_for)
+            self.close(trade, bar, at_market, trade.exit_ordered_for)
         elif bar.open <= trade.stop:
             trade.gapped = True
-            self.close(slot, trade, bar, at_market, "stop_hit")
+            self.close(trade, bar, at_market, "stop_hit")
         elif trade.target is not None and bar.open >= trade.target:
             trade.gapped = True
-            self.close(slot, trade, bar, trade.target, "target_hit")
+            self.close(trade, bar, trade.target, "target_hit")
 
-    def exit_inside(self, slot: datetime, trade: Trade, bar: Bar) -> None:
+    def exit_inside(self, trade: Trade, bar: Bar) -> None:
         """Close at the stop if the bar touched it, else at the target if it touched that."""
         if bar.low <= trade.stop:
-            self.close(slot, trade, bar, trade.stop * (1 - self.cost), "stop_hit")
+            self.close(trade, bar, trade.stop * (1 - self.cost), "stop_hit")
         elif trade.target is not None and bar.high >= trade.target:
-            self.close(slot, trade, bar, trade.target, "target_hit")
+            self.close(trade, bar, trade.target, "target_hit")
 
-    def close(self, slot: datetime, trade: Trade, bar: Bar, price: Decimal, reason: str) -> None:
+    def close(self, trade: Trade, bar: Bar, price: Decimal, reason: str) -> None:
         """Sell the position and book it."""
         proceeds = trade.quantity * price
         fee = proceeds * self.fee
         self.cash += micro(proceeds - fee)
-        trade.closed_at, trade.known_closed_at, trade.exit_price, trade.exit_reason = bar.opened_at, slot, price, reason
+        trade.closed_at, trade.exit_price, trade.exit_reason = bar.opened_at, price, reason
         trade.fees += fee
         trade.profit = proceeds - trade.quantity * trade.entry_price - trade.fees
         del self.positions[trade.token]

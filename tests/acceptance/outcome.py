@@ -35,7 +35,6 @@ class Trade:
     exit_ordered_at: datetime | None = None
     exit_ordered_for: str = ""
     closed_at: datetime | None = None
-    known_closed_at: datetime | None = None
     exit_price: Decimal | None = None
     exit_reason: str = ""
     profit: Decimal | None = None

@@ -10,7 +10,8 @@ from bot.adapters.sql.ledger import SqlLedger
 from bot.adapters.sql.tables import answers, api_calls
 from bot.adapters.sql.tape import SqlTape
 from bot.adapters.sql.verify import violations
-from tests.contract.ledger_samples import HOUR, TEN, api_call, levels, recorded
+from tests.contract.ledger_samples import HOUR, TEN
+from tests.contract.tape_samples import api_call, levels, recorded
 
 BODY = b'{"data":[1.50]}' * 40
 

@@ -12,7 +12,8 @@ from bot.adapters.sql.ledger import writing
 from bot.adapters.sql.tape import SqlTape
 from bot.adapters.sql.verify import violations
 from bot.domain.record import CycleRecord
-from tests.contract.ledger_samples import HOUR, TEN, api_call, cycle, opened, story
+from tests.contract.ledger_samples import HOUR, TEN, cycle, opened, story
+from tests.contract.tape_samples import api_call
 
 SLOT = "run levels_long slot 2024-03-01T12:00:00.000000Z"
 

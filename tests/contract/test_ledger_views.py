@@ -11,7 +11,8 @@ from bot.adapters.sql.tape import SqlTape
 from bot.domain.market import Bar
 from bot.domain.numbers import Price
 from bot.domain.tape import TokenPrint
-from tests.contract.ledger_samples import ETH, HOUR, RUN, SOL, TEN, api_call, d, recorded, signal, story
+from tests.contract.ledger_samples import ETH, HOUR, RUN, SOL, TEN, d, signal, story
+from tests.contract.tape_samples import api_call, recorded
 
 TRADE_COLUMNS = (
     "run position_id signal_id symbol token_id side is_open opened_at closed_at quantity entry_price exit_price"

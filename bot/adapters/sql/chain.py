@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy import Table
 
 from bot.adapters.sql.columns import Portable
-from bot.adapters.sql.rows import PortableRow, chained_part, key_of
+from bot.adapters.sql.rows import PortableRow, chained_part, in_key_order
 from bot.domain.ids import canonical
 
 # What stands before the first cycle of a run.
@@ -29,7 +29,7 @@ def _trimmed(row: PortableRow) -> PortableRow:
 
 def digest(table: Table, rows: Iterable[PortableRow]) -> list[int | str]:
     """Return the number of a table's rows in a cycle, and a digest of them sorted by primary key."""
-    ordered = sorted(rows, key=lambda row: key_of(table, row))
+    ordered = in_key_order(table, rows)
     text = _encode([_trimmed(row) for row in ordered])
     return [len(ordered), hashlib.sha256(text.encode()).hexdigest()]
 

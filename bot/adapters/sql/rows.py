@@ -6,7 +6,7 @@ A row is the tuple of portable forms in the order of its table's columns: what i
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, cast
 
 from sqlalchemy import Row as ResultRow
@@ -73,15 +73,20 @@ def _reader(table: Table) -> Callable[[object], tuple[object, ...]]:
 
 
 @cache
-def key_columns(table: Table) -> tuple[int, ...]:
-    """Return where the primary key stands in a row."""
+def _key_reader(table: Table) -> Callable[[Sequence[Portable]], Any]:
     names = table.columns.keys()
-    return tuple(names.index(column.name) for column in table.primary_key.columns)
+    return itemgetter(*(names.index(column.name) for column in table.primary_key.columns))
 
 
 def key_of(table: Table, row: Sequence[Portable]) -> tuple[Portable, ...]:
     """Return a row's primary key."""
-    return tuple(row[index] for index in key_columns(table))
+    key = _key_reader(table)(row)
+    return key if isinstance(key, tuple) else (key,)
+
+
+def in_key_order(table: Table, rows: Iterable[PortableRow]) -> list[PortableRow]:
+    """Sort rows by primary key: the same order on both databases, whatever their collation."""
+    return sorted(rows, key=_key_reader(table))
 
 
 def add_fact(rows: Rows, fact: Fact, seq: int) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Column, Connection, Dialect, Engine, Table, and_, select
 
 from bot.adapters.sql.columns import POSTGRESQL, Portable, PortableType, metadata
 from bot.adapters.sql.engine import begin
-from bot.adapters.sql.rows import PortableRow, key_of, portable_row
+from bot.adapters.sql.rows import PortableRow, in_key_order, key_of, portable_row
 from bot.domain.errors import InvariantError
 
 _ORDER = tuple(metadata.sorted_tables)
@@ -37,7 +37,7 @@ def insert_rows(
     for table in _ORDER:
         held = rows.get(table)
         if held:
-            ordered = sorted(held, key=lambda row, table=table: key_of(table, row))  # type: ignore[misc]
+            ordered = in_key_order(table, held)
             connection.exec_driver_sql(_insert(connection.dialect, table, repeatable=repeatable), ordered)
 
 
