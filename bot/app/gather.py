@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from bot.domain.ids import TokenId
 from bot.domain.portfolio import Portfolio
-from bot.domain.signals import Episode
+from bot.domain.signals import Episode, Stance
 from bot.domain.snapshot import Snapshot, TokenView
 from bot.engine.candidates import is_due
 from bot.engine.rules import Reentry, Rules
@@ -24,9 +24,12 @@ def gather(
     """Freeze what may be known at a slot."""
     busy = {*portfolio.holdings, *(live.order.token_id for live in portfolio.orders.values())}
     views = {}
-    for token_id in universe:
+    followed = frozenset(universe)
+    for token_id in sorted(followed | busy):
         episode = archive.episode(token_id, as_of, cut_off)
-        due = is_due(portfolio, episode, rules)
+        if token_id not in followed and episode is not None and episode.turn.stance is Stance.BULLISH:
+            episode = None  # what is no longer followed is only settled and closed
+        due = token_id in followed and is_due(portfolio, episode, rules)
         if due or token_id in busy:
             # A position that closes in this very cycle may make its token a candidate again.
             judged = due or rules.entry.reentry is not Reentry.NEVER

@@ -19,6 +19,7 @@ from bot.adapters.sql.engine import ledger_url
 from bot.adapters.sql.ledger import SqlLedger, writing
 from bot.adapters.sql.reads import Reader
 from bot.app.cycle import RunSetup, run_cycle
+from bot.app.inputs import inputs_of
 from bot.app.reports import as_json as to_json
 from bot.app.strategies import Strategy, load_strategy
 from bot.domain.decisions import EquityMark
@@ -28,7 +29,7 @@ from bot.domain.numbers import ZERO, plain
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Mark
 from bot.domain.record import CycleRecord, Run
-from bot.engine.rules import PriceRule, Rules, SizeRule, VolatilitySource
+from bot.engine.rules import Rules
 
 Window = tuple[datetime | None, datetime | None]
 
@@ -183,31 +184,8 @@ def _capital(text: str) -> Decimal:
 
 def _require_files(rules: Rules, history: History) -> None:
     """Refuse a strategy that needs a file the folder does not have, before anything starts."""
-    for name, why in needed_files(rules).items():
-        if not history.has(name):
-            message = f"{history.folder}/{name}.csv is missing: {why} needs it"
+    for name, why in inputs_of(rules).items():
+        file = "grades" if name == "trader_grades" else name
+        if name != "days" and not history.has(file) and not (name == "trader_grades" and history.graded):
+            message = f"{history.folder / file}.csv: no such file; {why} needs it"
             raise ConfigError(message)
-
-
-def needed_files(rules: Rules) -> dict[str, str]:
-    """Return the optional files that rules need, and the key that needs each."""
-    gates, needs = rules.gates, {}
-    if PriceRule.LEVEL in {rules.stop.rule, rules.target.rule}:
-        needs["levels"] = "stop or target by level"
-    if gates.resistance_distance_min is not None:
-        needs["levels"] = "gates.resistance_distance_min"
-    metric_keys = ("sharpe_min", "sortino_min", "cagr_min", "max_drawdown_limit", "volatility_max")
-    for key in metric_keys:
-        if getattr(gates, key) is not None:
-            needs["quantmetrics"] = f"gates.{key}"
-    sized = rules.sizing.rule is SizeRule.INVERSE_VOLATILITY
-    if sized and rules.sizing.volatility is not VolatilitySource.BARS:
-        needs["quantmetrics"] = f"sizing.volatility = {rules.sizing.volatility}"
-    if gates.investor_grade_min is not None:
-        needs["grades"] = "gates.investor_grade_min"
-    for key in ("volume_min", "market_cap_min"):
-        if getattr(gates, key) is not None:
-            needs["market"] = f"gates.{key}"
-    if rules.sizing.volume_share_max is not None:
-        needs["market"] = "sizing.volume_share_max"
-    return needs

@@ -1,6 +1,6 @@
 """The composition root of live running: configuration in, runners out. Wired by hand, readable from top to bottom."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +14,7 @@ from bot.adapters.sql.tape import SqlTape
 from bot.adapters.tokenmetrics.source import TokenMetricsSource
 from bot.app.config import Config, RunConfig, Secret, config_hash, effective
 from bot.app.cycle import RunSetup
+from bot.app.inputs import FEEDS, inputs_of
 from bot.app.runner import Runner
 from bot.app.strategies import Strategy, load_strategy
 from bot.domain.decisions import Fact
@@ -22,7 +23,7 @@ from bot.domain.ids import RunName, TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.record import CycleRecord, Run
 from bot.domain.tape import ApiCall, Datum
-from bot.engine.rules import PriceRule, Rules, SizeRule, VolatilitySource
+from bot.engine.rules import Rules
 
 Clock = SystemClock | SteppedClock
 
@@ -156,7 +157,11 @@ def _live_run(
         Run(name=setup.name, strategy=strategy.name, cash=run.cash, identity=None, started_at=clock.now()),
         universe,
     )
-    return LiveRun(run.schedule, Runner(setup, source, book, clock.now))
+    runner = Runner(setup, source, book, clock.now)
+    orders = (live.order.token_id for live in runner.portfolio.orders.values())
+    if left := {*runner.portfolio.holdings, *orders} - set(universe):
+        source.resolve(sorted(left))  # dropped from the universe while held: still priced, settled and closed
+    return LiveRun(run.schedule, runner)
 
 
 def resolve(source: TokenMetricsSource, strategy: Strategy) -> Mapping[TokenId, Instrument]:
@@ -167,39 +172,13 @@ def resolve(source: TokenMetricsSource, strategy: Strategy) -> Mapping[TokenId, 
     return source.resolve(strategy.universe)
 
 
-def feeds_of(all_rules: list[Rules]) -> frozenset[str]:
+def feeds_of(all_rules: Sequence[Rules]) -> frozenset[str]:
     """Return the feeds that a set of rules reads."""
     feeds = set(ALWAYS)
     for rules in all_rules:
-        gates, sizing = rules.gates, rules.sizing
+        needs = inputs_of(rules)
+        feeds.update(FEEDS[name] for name in needs if name in FEEDS)
         feeds.add("hourly-trading-signals" if rules.feed == "hourly" else "trading-signals")
-        fallbacks = {part.rule for part in (rules.stop.fallback, rules.target.fallback) if part}
-        price_rules = {rules.stop.rule, rules.target.rule} | fallbacks
-        if PriceRule.LEVEL in price_rules or gates.resistance_distance_min is not None:
-            feeds.add("resistance-support")
-        sized = sizing.rule is SizeRule.INVERSE_VOLATILITY
-        if (sized and sizing.volatility is not VolatilitySource.BARS) or _reads_metrics(rules):
-            feeds.add("quantmetrics")
-        if (sized and sizing.volatility is not VolatilitySource.QUANTMETRICS) or (
-            price_rules & {PriceRule.ATR, PriceRule.SIGMA}
-        ):
-            feeds.add("daily-ohlcv")
-        if rules.feed == "hourly" and (gates.trader_grade_min is not None or gates.investor_grade_min is not None):
-            feeds.add("tm-grade")  # the daily signals bring the grades themselves
-        if gates.volume_min is not None or gates.market_cap_min is not None or sizing.volume_share_max is not None:
-            feeds.add("tokens")
+        if rules.feed == "hourly" and {"grades", "trader_grades"} & set(needs):
+            feeds.add("tm-grade")
     return frozenset(feeds)
-
-
-def _reads_metrics(rules: Rules) -> bool:
-    gates = rules.gates
-    return any(
-        key is not None
-        for key in (
-            gates.sharpe_min,
-            gates.sortino_min,
-            gates.cagr_min,
-            gates.max_drawdown_limit,
-            gates.volatility_max,
-        )
-    )

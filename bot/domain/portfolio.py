@@ -50,6 +50,7 @@ class TokenMemory:
     closed: int = 0
     last: Closing | None = None
     last_signal: SignalId | None = None
+    last_ordinal: int | None = None
     loss_at: datetime | None = None
 
     def entries(self, signal: SignalId) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from bot.domain.market import Bar, LevelSet
-from bot.domain.numbers import ONE, ZERO, Price, ceil_to_step, price_half_even
+from bot.domain.numbers import ONE, ZERO, Price, ceil_to_step, floor_to_step, price_half_even
 from bot.domain.snapshot import TokenView
 from bot.engine.indicators import atr, sigma
 from bot.engine.rules import Fallback, FillRules, PriceRule, Rules, StopRules, TargetRules, TooFar
@@ -54,8 +54,8 @@ def resistances(levels: LevelSet | None, reference: Price) -> list[Price]:
 def place_bracket(view: TokenView, reference: Price, rules: Rules) -> Bracket:
     """Find stop and target of a long entry at the reference price."""
     stop, stop_source = _stop(view, reference, rules.stop)
-    if stop is not None:
-        stop = price_half_even(ceil_to_step(stop, view.instrument.price_tick))
+    if stop is not None and stop >= reference:  # rounded up to the price, or a range of nothing: no stop at all
+        stop = stop_source = None
     target, target_source = _target(view, reference, stop, rules)
     ratio = None
     if stop is not None and target is not None and stop < reference:
@@ -70,30 +70,37 @@ def _inside(stop: Price, reference: Price, rules: StopRules) -> bool:
 
 
 def _stop(view: TokenView, reference: Price, rules: StopRules) -> tuple[Price | None, str | None]:
+    tick = view.instrument.price_tick
     found: list[tuple[Price, str]] = []
     if rules.rule is PriceRule.LEVEL:
-        stops = [Price(level * (ONE - rules.buffer_fraction)) for level in supports(view.levels, reference)]
+        stops = [_on_tick(level * (ONE - rules.buffer_fraction), tick) for level in supports(view.levels, reference)]
         chosen = next((stop for stop in stops if _inside(stop, reference, rules)), None)
         if chosen is not None:
             return chosen, rules.rule.value
         found = [(stop, rules.rule.value) for stop in stops[:1]]
     elif rules.rule is not PriceRule.NONE:
-        found = _priced(_stop_price(rules, reference, view.days), rules.rule)
+        found = _priced(_stop_price(rules, reference, view.days), rules.rule, tick)
     if not found or not _inside(found[0][0], reference, rules):
-        found = _fallback_stop(rules.fallback, reference, view.days) or found
+        found = _fallback_stop(rules.fallback, reference, view.days, tick) or found
     if not found:
         return None, PriceRule.NONE.value if rules.rule is PriceRule.NONE else None
     if rules.too_far is TooFar.CLAMP and not _inside(found[0][0], reference, rules):
-        return _clamped(found[0][0], reference, rules), TooFar.CLAMP.value
+        return _clamped(found[0][0], reference, rules, tick), TooFar.CLAMP.value
     return found[0]
 
 
-def _priced(price: Price | None, rule: PriceRule) -> list[tuple[Price, str]]:
-    return [] if price is None else [(price, rule.value)]
+def _on_tick(price: Decimal, tick: Decimal | None) -> Price:
+    return price_half_even(ceil_to_step(price, tick))
 
 
-def _fallback_stop(fallback: Fallback | None, reference: Price, days: Sequence[Bar]) -> list[tuple[Price, str]]:
-    return [] if fallback is None else _priced(_stop_price(fallback, reference, days), fallback.rule)
+def _priced(price: Price | None, rule: PriceRule, tick: Decimal | None) -> list[tuple[Price, str]]:
+    return [] if price is None else [(_on_tick(price, tick), rule.value)]
+
+
+def _fallback_stop(
+    fallback: Fallback | None, reference: Price, days: Sequence[Bar], tick: Decimal | None
+) -> list[tuple[Price, str]]:
+    return [] if fallback is None else _priced(_stop_price(fallback, reference, days), fallback.rule, tick)
 
 
 def _stop_price(rules: StopRules | Fallback, reference: Price, days: Sequence[Bar]) -> Price | None:
@@ -109,11 +116,14 @@ def _stop_price(rules: StopRules | Fallback, reference: Price, days: Sequence[Ba
     return Price(price) if price > ZERO else None
 
 
-def _clamped(stop: Price, reference: Price, rules: StopRules) -> Price:
+def _clamped(stop: Price, reference: Price, rules: StopRules, tick: Decimal | None) -> Price:
     low, high = rules.distance_min, rules.distance_max
     if high is not None and reference - stop > high * reference:
-        return Price(reference * (ONE - high))
-    return stop if low is None else Price(reference * (ONE - low))
+        return _on_tick(reference * (ONE - high), tick)
+    if low is None:
+        return stop
+    edge = reference * (ONE - low)  # up from this edge would leave the window
+    return Price(edge if tick is None else floor_to_step(edge, tick))
 
 
 def _target(view: TokenView, reference: Price, stop: Price | None, rules: Rules) -> tuple[Price | None, str | None]:

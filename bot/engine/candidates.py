@@ -36,7 +36,9 @@ def is_due(portfolio: Portfolio, episode: Episode | None, rules: Rules) -> bool:
 
 
 def _may_reenter(memory: TokenMemory, signal: SignalId, policy: Reentry) -> bool:
-    if memory.last is None or memory.last_signal != signal or policy is Reentry.NEVER:
+    if memory.last is None or memory.last_signal != signal or memory.last_ordinal != memory.entries(signal) - 1:
+        return False
+    if policy is Reentry.NEVER:
         return False
     return policy is Reentry.ALWAYS or memory.last.reason in STOPS
 

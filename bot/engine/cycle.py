@@ -13,7 +13,7 @@ from bot.domain.market import Quote, one_price
 from bot.domain.numbers import EXACT, ONE, ZERO, Price, Quantity, fraction_half_even, micro_half_even
 from bot.domain.orders import Order, OrderState, Role
 from bot.domain.portfolio import Portfolio
-from bot.domain.positions import Mark
+from bot.domain.positions import Mark, Position
 from bot.domain.signals import Episode
 from bot.domain.snapshot import Snapshot, TokenView
 from bot.engine.ages import hours_between
@@ -49,7 +49,9 @@ def fill_quotes(snapshot: Snapshot, portfolio: Portfolio, quotes: tuple[Quote, .
             for quote in quotes
         }
         settle_prints(journal, views, rules)
-        return tuple(journal.facts)
+        opened = {fact.position_id for fact in journal.facts if isinstance(fact, Position)}
+        marks = _marks(journal, views)
+        return (*journal.facts, *(mark for mark in marks if mark.position_id in opened))
 
 
 def decide(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> tuple[Fact, ...]:
@@ -102,7 +104,7 @@ def _equity(journal: Journal, prices: Mapping[TokenId, Price]) -> EquityMark:
     )
 
 
-def _marks(journal: Journal, views: Mapping[TokenId, TokenView]) -> list[Fact]:
+def _marks(journal: Journal, views: Mapping[TokenId, TokenView]) -> list[Mark]:
     prices = _reference_prices(journal.portfolio, views)
     return [
         Mark(

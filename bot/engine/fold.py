@@ -140,6 +140,7 @@ def _closed(portfolio: Portfolio, closing: Closing) -> Portfolio:
         closed=memory.closed + 1,
         last=closing,
         last_signal=holding.position.signal_id,
+        last_ordinal=holding.position.order_ordinal,
         loss_at=closing.closed_at if closing.profit < ZERO else memory.loss_at,
     )
     rest = {key: other for key, other in portfolio.holdings.items() if key != token_id}

@@ -21,7 +21,7 @@ from bot.engine.ages import hours_between
 from bot.engine.brackets import Bracket
 from bot.engine.candidates import is_held
 from bot.engine.rules import PriceRule, Rules
-from bot.engine.sizing import Size, needs_volatility
+from bot.engine.sizing import Size, lacks_volume, needs_volatility
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,6 +267,8 @@ def _notional(proposal: Proposal) -> Finding:
 
 
 def _unsized(proposal: Proposal) -> Lacking:
+    if lacks_volume(proposal.view, proposal.rules):
+        return {"reason": Reason.MISSING_MARKET, "unready": True}
     if needs_volatility(proposal.rules) and proposal.reference is not None:
         return {"reason": Reason.MISSING_VOLATILITY, "unready": True}
     return _lacking(proposal, Reason.NO_STOP)

@@ -65,7 +65,7 @@ def _exit_at_open(journal: Journal, token_id: TokenId, bar: Bar, rules: Rules) -
     if holding is None:
         return
     market = waiting_exit(journal, holding)
-    if market is not None and bar.opened_at >= market.slot:
+    if market is not None and bar.opened_at >= _fillable_from(journal, market):
         reason = ExitReason(market.reason or ExitReason.SIGNAL_FLIPPED)
         fill_exit(journal, holding, market, bar.open, bar.opened_at, reason, rules)
         return
@@ -77,12 +77,20 @@ def _exit_at_open(journal: Journal, token_id: TokenId, bar: Bar, rules: Rules) -
         fill_exit(journal, holding, target, raw, bar.opened_at, ExitReason.TARGET_HIT, rules)
 
 
+def _fillable_from(journal: Journal, order: Order) -> datetime:
+    """Return the earliest price that an order can have: none from before the cut-off of the cycle that accepted it."""
+    before = journal.portfolio
+    if before.settled_slot != order.slot or before.settled_until is None:
+        return order.slot
+    return max(order.slot, before.settled_until)
+
+
 def _enter_at_open(
     journal: Journal, prints: Mapping[TokenId, Bar], at: datetime, views: Mapping[TokenId, TokenView], rules: Rules
 ) -> None:
     for order in journal.portfolio.waiting(Role.ENTRY):
         bar = prints.get(order.token_id)
-        if bar is not None and order.slot <= at < order.slot + ENTRY_WAIT:
+        if bar is not None and _fillable_from(journal, order) <= at < order.slot + ENTRY_WAIT:
             step = views[order.token_id].instrument.quantity_step
             fill_entry(journal, order, bar.open, at, rules, step)
 
@@ -103,7 +111,9 @@ def _exit_inside(journal: Journal, token_id: TokenId, bar: Bar, rules: Rules) ->
         return
     reason = ExitReason.STOP_HIT if first.role is Role.STOP else ExitReason.TARGET_HIT
     open_to = (other.role, other.price) if other is not None and stopped and reached else None
-    fill_exit(journal, stretch(holding, bar.open), first, first.price, bar.opened_at, reason, rules, open_to)
+    # Before a target the bar may have been at its low; at a stop it was no lower than the stop.
+    lived = stretch(holding, bar.open) if stopped else stretch(holding, bar.open, bar.low)
+    fill_exit(journal, lived, first, first.price, bar.opened_at, reason, rules, open_to)
 
 
 def _live_on(journal: Journal, token_id: TokenId, holding: Holding) -> None:

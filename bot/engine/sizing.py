@@ -33,6 +33,11 @@ def volatility(view: TokenView, source: VolatilitySource) -> Decimal | None:
     return None if lifetime is None else max(lifetime, recent)
 
 
+def lacks_volume(view: TokenView, rules: Rules) -> bool:
+    """Tell whether a cap by traded volume has no volume to go by."""
+    return rules.sizing.volume_share_max is not None and (view.market is None or view.market.volume_24h is None)
+
+
 def needs_volatility(rules: Rules) -> bool:
     """Tell whether the size depends on volatility."""
     return rules.sizing.rule is SizeRule.INVERSE_VOLATILITY
@@ -50,7 +55,7 @@ def size_entry(
 ) -> Size | None:
     """Return the size of an entry at the reference price; None where a needed measure is missing."""
     ruled = _ruled_notional(view, reference, bracket, equity, rules)
-    if ruled is None:
+    if ruled is None or lacks_volume(view, rules):
         return None
     notional, bound = ruled, rules.sizing.rule.value
     for cap, name in _caps(view, reference, bracket, equity, free_cash, rules):

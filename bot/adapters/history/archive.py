@@ -138,6 +138,12 @@ class History:
         """The instruments of the universe, by id."""
         return self.archive.instruments
 
+    @property
+    def graded(self) -> bool:
+        """Tell whether the signals carry grades."""
+        episodes = (value for series in self.archive.records.episodes.values() for value in series.values)
+        return any(episode.latest.grade is not None for episode in episodes)
+
     def has(self, file: str) -> bool:
         """Tell whether the folder has one of signals, levels, quantmetrics, grades, market."""
         return file in self.files

@@ -1,0 +1,75 @@
+"""What data a strategy's rules read: the one list behind a replay's required files and the daemon's feeds."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from bot.engine.rules import PriceRule, Rank, Rules, SizeRule, VolatilitySource
+
+GATE_INPUTS: Mapping[str, str] = MappingProxyType(
+    {
+        "trader_grade_min": "trader_grades",
+        "investor_grade_min": "grades",
+        "sharpe_min": "quantmetrics",
+        "sortino_min": "quantmetrics",
+        "cagr_min": "quantmetrics",
+        "max_drawdown_limit": "quantmetrics",
+        "volatility_max": "quantmetrics",
+        "volume_min": "market",
+        "market_cap_min": "market",
+        "resistance_distance_min": "levels",
+    }
+)
+
+# What the live provider serves each input with; the daily signals bring the grades themselves.
+FEEDS: Mapping[str, str] = MappingProxyType(
+    {
+        "levels": "resistance-support",
+        "quantmetrics": "quantmetrics",
+        "market": "tokens",
+        "days": "daily-ohlcv",
+    }
+)
+
+
+def inputs_of(rules: Rules) -> dict[str, str]:
+    """Return the inputs that rules need beside signals and prices, each with the key that needs it.
+
+    levels, quantmetrics, grades, market and days (daily bars); trader_grades: grades, or a grade on the signals.
+    """
+    gates = rules.gates
+    needs = {name: f"gates.{key}" for key, name in GATE_INPUTS.items() if getattr(gates, key) is not None}
+    for name in ("levels", "quantmetrics", "grades"):
+        if name in gates.freshness_hours:
+            needs[name] = f"gates.freshness_hours.{name}"
+    if rules.sizing.volume_share_max is not None:
+        needs["market"] = "sizing.volume_share_max"
+    return needs | _of_prices(rules) | _of_size(rules) | _of_rank(rules)
+
+
+def _of_prices(rules: Rules) -> dict[str, str]:
+    needs = {}
+    for name, part in (("stop", rules.stop), ("target", rules.target)):
+        if part.rule is PriceRule.LEVEL:
+            needs["levels"] = f'{name}.rule = "level"'
+        for rule in (part.rule, part.fallback.rule if part.fallback else None):
+            if rule in {PriceRule.ATR, PriceRule.SIGMA}:
+                needs["days"] = f'{name}.rule = "{rule}"'
+    return needs
+
+
+def _of_size(rules: Rules) -> dict[str, str]:
+    sizing = rules.sizing
+    if sizing.rule is not SizeRule.INVERSE_VOLATILITY:
+        return {}
+    read = {
+        VolatilitySource.QUANTMETRICS: ("quantmetrics",),
+        VolatilitySource.BARS: ("days",),
+        VolatilitySource.LARGER: ("quantmetrics", "days"),
+    }
+    return dict.fromkeys(read[sizing.volatility], f'sizing.volatility = "{sizing.volatility}"')
+
+
+def _of_rank(rules: Rules) -> dict[str, str]:
+    read = {Rank.SHARPE: "quantmetrics", Rank.SORTINO: "quantmetrics", Rank.GRADE: "trader_grades"}
+    name = read.get(rules.entry.rank)
+    return {name: f'entry.rank = "{rules.entry.rank}"'} if name else {}
