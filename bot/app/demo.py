@@ -66,7 +66,8 @@ def demo(ledger: Path, days: int) -> int:
         stale.unlink()
     market = Market(seed=SEED, start=START)
     clock = SteppedClock(START)
-    server = serve(market, lambda: clock.at, api_key=KEY)
+    # The market stands still within a second, so that a price does not depend on how often we looked at the clock.
+    server = serve(market, lambda: clock.at.replace(microsecond=0), api_key=KEY)
     server.start()
     try:
         with tempfile.TemporaryDirectory() as folder:

@@ -60,7 +60,7 @@ def test_a_held_token_that_left_the_universe_keeps_its_stop() -> None:
     for hour in range(1, 7):
         following = setup if hour < 3 else replace(setup, universe=())
         slot = at(f"2024-01-01 0{hour}:00")
-        record, portfolio = run_cycle(following, tape, portfolio, slot, lambda: slot)
+        record, portfolio = run_cycle(following, tape, portfolio, slot, lambda: at("2030-01-01"))
         facts.extend(record.facts)
     closings = [fact for fact in facts if isinstance(fact, Closing)]
     assert [(closing.reason, closing.profit) for closing in closings] == [("stop_hit", -100)]

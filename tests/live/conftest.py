@@ -1,0 +1,56 @@
+"""A simulated provider on loopback and a configuration that points at it."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bot.app.config import starter_config, starter_strategy
+from bot.cli import main
+from bot.simulator.market import SEED, Market
+from bot.simulator.server import SimulatorServer, serve
+
+KEY = "tm-live-4c1d-canary"
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="session")
+def market() -> Market:
+    """One market for all, begun thirty days before this day."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return Market(seed=SEED, start=today - timedelta(days=30))
+
+
+@pytest.fixture
+def provider(market: Market) -> Iterator[SimulatorServer]:
+    """Serve the market in real time, for one key."""
+    with serve(market, lambda: datetime.now(UTC), api_key=KEY) as server:
+        yield server
+
+
+@pytest.fixture
+def home(tmp_path: Path, provider: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write what `bot init` writes, pointed at the provider, and work from there."""
+    (tmp_path / "strategies").mkdir()
+    (tmp_path / "strategies" / "levels_long.toml").write_text(starter_strategy())
+    text = starter_config().replace("https://api.tokenmetrics.com/v2", provider.base_url)
+    (tmp_path / "config.toml").write_text(text.replace("requests_per_minute = 60", "requests_per_minute = 6000"))
+    key = tmp_path / "tokenmetrics.key"
+    key.write_text(KEY + "\n")
+    key.chmod(0o600)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def bot(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Call the command line in process; returns exit code, stdout and stderr."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = main(list(arguments))
+        told = capsys.readouterr()
+        assert KEY not in told.out + told.err
+        return code, told.out, told.err
+
+    return call

@@ -1,0 +1,230 @@
+"""The commands over a real HTTP provider on loopback: cycles, answers, and one clear line for whatever is wrong."""
+
+import http.server
+import json
+import re
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from bot.simulator.server import SimulatorServer
+from tests.live.conftest import KEY, Command
+
+
+def rows(home: Path, statement: str) -> list[tuple[object, ...]]:
+    """Ask the ledger with plain SQL."""
+    with closing(sqlite3.connect(home / "tidemark.db")) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def test_a_cycle_fills_the_ledger_and_every_view_of_it(home: Path, bot: Command) -> None:
+    """One cycle over HTTP: answers recorded, candidates judged, and every reading command answers, as text and JSON."""
+    code, out, _ = bot("once")
+    assert code == 0
+    assert "committed" in out
+    candidates, gates, calls = (
+        rows(home, f"select count(*) from {view}")[0][0] for view in ("v_decisions", "v_gates", "v_api_calls")
+    )
+    assert candidates > 0
+    assert gates > candidates
+    assert calls > 5
+    symbol = str(rows(home, "select symbol from v_decisions order by symbol")[0][0])
+    for command in ("status", "trades", "positions", "orders", "equity"):
+        assert bot(command)[0] == 0
+        answer = json.loads(bot(command, "--json")[1])
+        assert isinstance(answer, list)
+    code, told, _ = bot("why", symbol)
+    assert code == 0
+    assert "must be" in told
+    answer = json.loads(bot("why", symbol, "--json", "--run", "levels_long")[1])
+    asked = rows(home, f"select gate, passed from v_gates where symbol = '{symbol}' order by number")
+    assert [(gate["gate"], gate["passed"]) for gate in answer["gates"]] == asked
+    assert bot("verify")[0] == 0
+    assert json.loads(bot("verify", "--json")[1]) == {"violations": []}
+
+
+def test_the_second_cycle_of_a_slot_commits_nothing_and_says_so(home: Path, bot: Command) -> None:
+    """`bot once` twice for one slot: the second leaves every table as it was."""
+    bot("once")
+    slot = str(rows(home, "select slot from v_cycles")[0][0])
+    before = rows(home, "select count(*) from v_orders"), rows(home, "select count(*) from v_cycles")
+    code, out, _ = bot("once", "--at", slot)
+    assert code == 0
+    assert "nothing to do" in out
+    assert (rows(home, "select count(*) from v_orders"), rows(home, "select count(*) from v_cycles")) == before
+
+
+def test_a_dry_run_writes_nothing(home: Path, bot: Command) -> None:
+    """The cycle is told, and there is no ledger afterwards; with one, it does not change."""
+    code, out, _ = bot("once", "--dry-run")
+    assert code == 0
+    assert "nothing was written" in out
+    assert not (home / "tidemark.db").exists()
+    bot("once", "--at", "2020-01-01T00:00Z")
+    before = (home / "tidemark.db").read_bytes()
+    assert bot("once", "--dry-run")[0] == 0
+    assert (home / "tidemark.db").read_bytes() == before
+
+
+def test_check_validates_everything_and_prices_the_schedule(home: Path, bot: Command) -> None:
+    """Tokens resolved to the main coins, the next slot, and credits a day and a month."""
+    code, out, err = bot("check")
+    assert code == 0
+    assert "BTC 3375" in out
+    assert "credits a day" in out
+    answer = json.loads(bot("check", "--json")[1])
+    assert answer["runs"][0]["tokens"]["ETH"] == 3306
+    assert answer["credits_per_month"] == 31 * answer["credits_per_day"]
+    assert err == ""
+    config = home / "config.toml"
+    config.write_text(config.read_text().replace("credits_per_month = 20000", "credits_per_month = 10"))
+    assert "more credits than the plan" in bot("check")[2]
+
+
+def test_init_writes_once_and_overwrites_nothing(tmp_path: Path, bot: Command) -> None:
+    """A configuration and a strategy that load; the second time it refuses."""
+    code, out, _ = bot("init", str(tmp_path / "new"))
+    assert code == 0
+    assert (tmp_path / "new" / "strategies" / "levels_long.toml").exists()
+    assert "wrote" in out
+    code, _, err = bot("init", str(tmp_path / "new"))
+    assert code == 78
+    assert err.count("\n") == 1
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    assert bot("init", str(blocked))[0] == 74
+
+
+def edit(name: str, old: str, new: str) -> Callable[[Path], object]:
+    """Change a file of the home."""
+
+    def change(home: Path) -> None:
+        text = (home / name).read_text()
+        assert old in text
+        (home / name).write_text(text.replace(old, new))
+
+    return change
+
+
+def every_token(path: Path) -> None:
+    """Ask for every token there is, which is for replays."""
+    path.write_text(re.sub(r"universe = \[.*?\n\]", 'universe = "*"', path.read_text(), flags=re.DOTALL))
+
+
+SYMBOLS = '"BTC", "ETH"'
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "said"),
+    [
+        (lambda home: (home / "config.toml").unlink(), 78, "bot init"),
+        (edit("config.toml", "cash =", "cahs ="), 78, "did you mean"),
+        (edit("config.toml", "cash = 10000", 'cash = "lots"'), 78, "cash"),
+        (edit("config.toml", "cash = 10000", "cash = 0"), 78, "cash"),
+        (edit("config.toml", 'strategy = "levels_long"', 'strategy = "levels_lang"'), 78, "levels_long"),
+        (edit("config.toml", "2 * * * *", "2 * * *"), 78, "schedule"),
+        (edit("config.toml", "2 * * * *", "99 * * * *"), 78, "schedule"),
+        (edit("strategies/levels_long.toml", SYMBOLS, '"BTCC", "ETH"'), 78, "BTC"),
+        (lambda home: every_token(home / "strategies" / "levels_long.toml"), 78, "'*'"),
+        (lambda home: (home / "tokenmetrics.key").write_text("tm-wrong"), 77, "key"),
+        (lambda home: (home / "tokenmetrics.key").chmod(0o644), 77, "chmod 600"),
+        (edit("config.toml", "tidemark.db", "nowhere/tidemark.db"), 74, "nowhere"),
+    ],
+)
+def test_bad_input_is_one_line_with_its_exit_code(
+    home: Path, bot: Command, spoil: Callable[[Path], object], code: int, said: str
+) -> None:
+    """Each wrong thing ends `bot once` with the documented code and one line that names it, nothing half-written."""
+    spoil(home)
+    ended, out, err = bot("once")
+    assert ended == code, err
+    assert said in err
+    assert err.count("\n") == 1, err
+    assert out == ""
+    if (home / "tidemark.db").exists():
+        assert rows(home, "select count(*) from v_cycles") == [(0,)]
+
+
+@contextmanager
+def page() -> Iterator[str]:
+    """Serve an HTML page where JSON is expected."""
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b"<html>down for maintenance</html>"
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v2"
+    server.shutdown()
+    server.server_close()
+
+
+def test_html_instead_of_json_is_upstream_trouble(home: Path, bot: Command, provider: SimulatorServer) -> None:
+    """A page where JSON should be: 69, one line."""
+    with page() as url:
+        edit("config.toml", provider.base_url, url)(home)
+        code, _, err = bot("once")
+    assert (code, err.count("\n")) == (69, 1)
+
+
+def test_a_server_that_is_down_is_upstream_trouble(home: Path, bot: Command, provider: SimulatorServer) -> None:
+    """Nobody listens: 69, one line."""
+    edit("config.toml", provider.base_url, "http://127.0.0.1:9/v2")(home)
+    code, _, err = bot("once")
+    assert (code, err.count("\n")) == (69, 1)
+
+
+def test_reading_without_a_ledger_or_a_known_symbol(home: Path, bot: Command) -> None:
+    """No ledger yet and an unknown symbol are 78 with the mend; an unknown run is refused."""
+    assert bot("status")[0] == 78
+    assert bot("once")[0] == 0
+    code, _, err = bot("why", "BTCX")
+    assert code == 78
+    assert "BTC" in err
+    assert bot("once", "--run", "other")[0] == 78
+    assert bot("once", "--at", "2999-01-01")[0] == 2
+
+
+def test_a_broken_ledger_fails_its_verification(home: Path, bot: Command) -> None:
+    """A trigger dropped, an amount changed, a fill deleted: 65, and each is named."""
+    assert bot("once")[0] == 0
+    fill = rows(home, "select fill_id from fills order by fill_id")[0][0]
+    with closing(sqlite3.connect(home / "tidemark.db")) as connection:
+        for (name,) in connection.execute("select name from sqlite_master where type = 'trigger'").fetchall():
+            if "posting" in name or "fills" in name:
+                connection.execute(f"drop trigger {name}")
+                dropped = name
+        connection.execute("update postings set amount = amount + 1 where account = 'cash' and amount < 0")
+        connection.execute("delete from fills where fill_id = ?", (fill,))
+        connection.commit()
+    code, out, _ = bot("verify")
+    assert code == 65
+    for named in (dropped, "postings", "fills"):
+        assert named in out
+
+
+def test_upgrade_creates_a_ledger_and_says_so(home: Path, bot: Command) -> None:
+    """`bot db upgrade` makes the ledger, and again it has nothing to do."""
+    assert bot("db", "upgrade")[0] == 0
+    assert (home / "tidemark.db").exists()
+    assert bot("db", "upgrade")[0] == 0
+
+
+def test_the_key_is_nowhere_in_the_ledger(home: Path, bot: Command) -> None:
+    """After a cycle neither the database nor its log holds the key."""
+    assert bot("once")[0] == 0
+    for path in home.glob("tidemark.db*"):
+        assert KEY.encode() not in path.read_bytes()
