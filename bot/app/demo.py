@@ -20,6 +20,7 @@ from bot.app.config import Config, Secret, parse_config, starter_strategy
 from bot.app.daemon.loop import fire
 from bot.app.daemon.schedule import slots_between
 from bot.app.wiring import live
+from bot.domain.errors import ConfigError
 from bot.domain.numbers import from_float
 from bot.simulator.market import SEED, Market
 from bot.simulator.server import serve
@@ -28,6 +29,7 @@ START = datetime(2025, 3, 1, tzinfo=UTC)
 SCHEDULE = "0 * * * *"
 KEY = "tm-demo"
 RUN = "levels_long"
+OWN = "tidemark-demo.db"
 CONFIG = """
 [ledger]
 url = "{ledger}"
@@ -60,11 +62,23 @@ where failed > 0 order by failed desc, gate limit 6""",
 
 
 def demo(ledger: Path, days: int) -> int:
-    """Run the demo and print what came of it."""
+    """Run the demo on a fresh ledger and print what came of it; of ledgers only the demo's own is replaced."""
     began = time.perf_counter()
-    for stale in ledger.parent.glob(f"{ledger.name}*"):
-        stale.unlink()
-    market = Market(seed=SEED, start=START)
+    if ledger.exists() and ledger.name != OWN:
+        message = f"{ledger} exists, and the demo replaces no ledger but {OWN}: name another file"
+        raise ConfigError(message)
+    for suffix in ("", "-wal", "-shm", ".lock"):
+        ledger.with_name(ledger.name + suffix).unlink(missing_ok=True)
+    market = play(ledger, days)
+    _tell(Reader(str(ledger)), market, days)
+    print(f"\n{days} days in {time.perf_counter() - began:.1f} s")
+    print(f"ledger: {ledger}")
+    return 0
+
+
+def play(ledger: Path, days: int) -> Market:
+    """Run the simulated days on a ledger, going on where it ends, and return the market they were played in."""
+    market = Market(seed=SEED, start=START, days=days + 1)
     clock = SteppedClock(START)
     # The market stands still within a second, so that a price does not depend on how often we looked at the clock.
     server = serve(market, lambda: clock.at.replace(microsecond=0), api_key=KEY)
@@ -75,11 +89,7 @@ def demo(ledger: Path, days: int) -> int:
             _run(config, clock, days)
     finally:
         server.stop()
-    reader = Reader(str(ledger))
-    _tell(reader, market, days)
-    print(f"\n{days} days in {time.perf_counter() - began:.1f} s")
-    print(f"ledger: {ledger}")
-    return 0
+    return market
 
 
 def _config(folder: Path, ledger: Path, base_url: str) -> Config:
@@ -110,28 +120,28 @@ def _progress(done: int, total: int) -> None:
 def _tell(reader: Reader, market: Market, days: int) -> None:
     trades = reports.rows_of(reader, reports.TRADES, None)
     print(f"Trades of {days} simulated days\n")
-    print(reports.table([{name: value for name, value in row.items() if name != "run"} for row in trades]))
+    print(reports.table([{name: value for name, value in row.items() if name != "run"} for row in trades]) or "none")
     print("\nEquity against buy-and-hold of the same tokens\n")
     print(reports.table(_equity(reader, market, days)))
     for outcome in ("entered", "rejected"):
-        symbol, slot = _example(reader, outcome)
-        print(f"\n$ bot why {symbol} --at {slot}\n")
-        answer = reports.why(reader, symbol, _instant(slot), RUN)
-        print(reports.tell_why(answer) if answer else "no answer")
+        for symbol, slot in _example(reader, outcome):
+            print(f"\n$ bot why {symbol} --at {slot} --ledger {reader.name}\n")
+            answer = reports.why(reader, symbol, datetime.fromisoformat(slot), RUN)
+            print(reports.tell_why(answer) if answer else "")
     for question, statement in QUESTIONS:
         print(f"\n-- {question}\n{statement};\n")
         print(reports.table(reader.rows(statement, {})))
 
 
-def _example(reader: Reader, outcome: str) -> tuple[str, str]:
-    """Return a decision worth showing: of refusals one that a single gate decided."""
+def _example(reader: Reader, outcome: str) -> list[tuple[str, str]]:
+    """Return a decision worth showing, if there is one: of refusals one that a single gate decided."""
     found = reader.rows(
         "select d.symbol, d.slot, sum(case when g.passed then 0 else 1 end) as failed from v_decisions d"
         " join v_gates g on g.run = d.run and g.slot = d.slot and g.symbol = d.symbol"
         " where d.outcome = :outcome group by d.symbol, d.slot order by failed, d.slot limit 1",
         {"outcome": outcome},
     )
-    return str(found[0]["symbol"]), str(found[0]["slot"])
+    return [(str(row["symbol"]), str(row["slot"])) for row in found]
 
 
 def _equity(reader: Reader, market: Market, days: int) -> list[dict[str, object]]:
@@ -163,7 +173,3 @@ def _held(market: Market, reader: Reader, at: datetime) -> Decimal:
 
 def _tokens(reader: Reader) -> Sequence[int]:
     return [int(str(row["token_id"])) for row in reader.rows("select token_id from instruments order by token_id", {})]
-
-
-def _instant(text: str) -> datetime:
-    return datetime.fromisoformat(text)

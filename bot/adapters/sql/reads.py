@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Engine, text
 
 from bot.adapters.sql.columns import utc_text
-from bot.adapters.sql.engine import begin, check_schema, open_engine
+from bot.adapters.sql.engine import begin, check_schema, ledger_name, open_engine
 
 
 def rows(engine: Engine, statement: str, parameters: Mapping[str, object]) -> list[dict[str, object]]:
@@ -27,6 +27,7 @@ class Reader:
     def __init__(self, url: str) -> None:
         """Open a ledger by its URL or its file's path; ConfigError where it is missing or of another schema."""
         self.engine = open_engine(url, read_only=True)
+        self.name = ledger_name(self.engine.url)
         check_schema(self.engine)
 
     def rows(self, statement: str, parameters: Mapping[str, object]) -> list[dict[str, object]]:

@@ -1,0 +1,49 @@
+"""Exactly once: days of cycles, killed -9 again and again, end with the ledger of the run that nobody killed."""
+
+import random
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from bot.app.demo import play
+from bot.cli import main
+
+DAYS = 6
+KILLS = 4
+DRIVER = "import sys, pathlib, bot.app.demo; bot.app.demo.play(pathlib.Path(sys.argv[1]), int(sys.argv[2]))"
+# Everything but the times of day at which a restarted process asked.
+COMPARED = (
+    "select order_id, role, state, reason, quantity, price from v_orders order by order_id",
+    "select fill_id, order_id, quantity, price, fee from fills order by fill_id",
+    "select position_id, quantity, entry_price, exit_price, exit_reason, profit from v_trades order by position_id",
+    "select slot, cash, equity from v_equity order by slot",
+    "select entry_id, account, amount from v_postings order by entry_id, account",
+    "select slot, symbol, gate, value, passed from v_gates order by slot, symbol, gate",
+)
+
+
+def rows(path: Path, statement: str) -> list[tuple[object, ...]]:
+    """Ask a ledger."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def test_killed_cycles_leave_the_ledger_of_an_undisturbed_run(tmp_path: Path) -> None:
+    """Four kills at seeded moments: no order twice, none missing, the same fills, equity and verdicts."""
+    calm, killed = tmp_path / "calm.db", tmp_path / "killed.db"
+    play(calm, DAYS)
+    chance = random.Random(7)
+    for _ in range(KILLS):
+        process = subprocess.Popen([sys.executable, "-c", DRIVER, str(killed), str(DAYS)])
+        try:
+            process.wait(1.2 + chance.random())
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.wait()
+    assert subprocess.run([sys.executable, "-c", DRIVER, str(killed), str(DAYS)], check=False).returncode == 0
+    for statement in COMPARED:
+        assert rows(killed, statement) == rows(calm, statement)
+    assert rows(calm, "select count(*) from fills")[0][0] > 5
+    assert main(["verify", "--ledger", str(killed)]) == 0

@@ -1,0 +1,76 @@
+"""`bot demo` and `bot simulate`: what a stranger runs first."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from bot.cli import main
+
+TRADES = "select position_id, opened_at, closed_at, entry_price, exit_price, profit from v_trades order by 1"
+EQUITY = "select slot, equity from v_equity order by slot"
+
+
+def rows(path: Path, statement: str) -> list[tuple[object, ...]]:
+    """Ask a ledger."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def test_the_demo_twice_gives_the_same_trades_ids_and_equity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two demos print the same but for the seconds, and their ledgers hold the same."""
+    monkeypatch.chdir(tmp_path)
+    told, held = [], []
+    for _ in range(2):
+        assert main(["demo", "--days", "5"]) == 0
+        told.append([line for line in capsys.readouterr().out.splitlines() if " days in " not in line])
+        held.append((rows(Path("tidemark-demo.db"), TRADES), rows(Path("tidemark-demo.db"), EQUITY)))
+    assert told[0] == told[1]
+    assert held[0] == held[1]
+    assert len(held[0][0]) > 1
+    text = "\n".join(told[0])
+    assert told[0][-1] == "ledger: tidemark-demo.db"
+    for part in ("buy_and_hold", "entered", "rejected", "FAIL", "v_gate_funnel", "v_postings"):
+        assert part in text
+
+
+def test_the_demo_replaces_no_ledger_but_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file of another name that exists is left alone: 78."""
+    mine = tmp_path / "mine.db"
+    mine.write_text("precious")
+    assert main(["demo", "--ledger", str(mine)]) == 78
+    assert mine.read_text() == "precious"
+    assert "mine.db" in capsys.readouterr().err
+
+
+def test_a_demo_of_no_days_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """Zero days and no number are usage errors."""
+    assert main(["demo", "--days", "0"]) == 2
+    assert main(["demo", "--days", "many"]) == 2
+    assert "days" in capsys.readouterr().err
+
+
+def test_simulate_serves_until_it_is_stopped() -> None:
+    """The command says where it listens, answers there, and Ctrl-C ends it; a taken port is one line and 74."""
+    command = [sys.executable, "-m", "bot", "simulate", "--port", "0", "--seed", "5"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        url = next(word for word in line.replace(",", " ").split() if word.startswith("http"))
+        request = urllib.request.Request(f"{url}/price?token_id=3375", headers={"x-api-key": "any"})  # noqa: S310
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            assert json.load(answer)["data"][0]["TOKEN_ID"] == 3375
+        port = url.split(":")[2].split("/")[0]
+        taken = subprocess.run([*command[:4], "--port", port], capture_output=True, text=True, check=False)
+        assert (taken.returncode, taken.stderr.count("\n")) == (74, 1)
+        os.kill(process.pid, signal.SIGINT)
+        assert process.wait(20) == 130
