@@ -120,9 +120,7 @@ def _clamped(stop: Price, reference: Price, rules: StopRules, tick: Decimal | No
     low, high = rules.distance_min, rules.distance_max
     if high is not None and reference - stop > high * reference:
         return _on_tick(reference * (ONE - high), tick)
-    if low is None:
-        return stop
-    edge = reference * (ONE - low)  # up from this edge would leave the window
+    edge = reference * (ONE - (low or ZERO))  # up from this edge would leave the window
     return Price(edge if tick is None else floor_to_step(edge, tick))
 
 

@@ -20,7 +20,7 @@ from bot.domain.snapshot import TokenView
 from bot.engine.ages import hours_between
 from bot.engine.brackets import Bracket
 from bot.engine.candidates import is_held
-from bot.engine.rules import PriceRule, Rules
+from bot.engine.rules import GateRules, PriceRule, Rules
 from bot.engine.sizing import Size, lacks_volume, needs_volatility
 
 
@@ -61,6 +61,7 @@ class Lacking(TypedDict):
 
 
 Gate = Callable[[Proposal], Finding | None]
+Threshold = Callable[[GateRules], Decimal | None]
 
 
 def _at_least(value: Decimal | None, least: Decimal, missing: Reason) -> Finding:
@@ -119,17 +120,17 @@ def _already_held(proposal: Proposal) -> Finding:
     return Finding(ONE if held else ZERO, Comparator.IS, ZERO, passed=not held)
 
 
-def _threshold_min(key: str, missing: Reason, value: Callable[[TokenView], Decimal | None]) -> Gate:
+def _threshold_min(threshold: Threshold, missing: Reason, value: Callable[[TokenView], Decimal | None]) -> Gate:
     def gate(proposal: Proposal) -> Finding | None:
-        least: Decimal | None = getattr(proposal.rules.gates, key)
+        least = threshold(proposal.rules.gates)
         return None if least is None else _at_least(value(proposal.view), least, missing)
 
     return gate
 
 
-def _threshold_max(key: str, missing: Reason, value: Callable[[TokenView], Decimal | None]) -> Gate:
+def _threshold_max(threshold: Threshold, missing: Reason, value: Callable[[TokenView], Decimal | None]) -> Gate:
     def gate(proposal: Proposal) -> Finding | None:
-        most: Decimal | None = getattr(proposal.rules.gates, key)
+        most = threshold(proposal.rules.gates)
         return None if most is None else _at_most(value(proposal.view), most, missing)
 
     return gate
@@ -315,38 +316,44 @@ GATES: Mapping[str, Gate] = MappingProxyType(
         ),
         "already_held": _already_held,
         "cooldown": _cooldown,
-        "trader_grade": _threshold_min("trader_grade_min", Reason.MISSING_GRADE, _trader_grade),
+        "trader_grade": _threshold_min(lambda gates: gates.trader_grade_min, Reason.MISSING_GRADE, _trader_grade),
         "investor_grade": _threshold_min(
-            "investor_grade_min",
+            lambda gates: gates.investor_grade_min,
             Reason.MISSING_GRADE,
             lambda view: view.grades.investor_grade if view.grades else None,
         ),
         "sharpe": _threshold_min(
-            "sharpe_min",
+            lambda gates: gates.sharpe_min,
             Reason.MISSING_QUANTMETRICS,
             lambda view: view.quantmetrics.sharpe if view.quantmetrics else None,
         ),
         "sortino": _threshold_min(
-            "sortino_min",
+            lambda gates: gates.sortino_min,
             Reason.MISSING_QUANTMETRICS,
             lambda view: view.quantmetrics.sortino if view.quantmetrics else None,
         ),
         "cagr": _threshold_min(
-            "cagr_min",
+            lambda gates: gates.cagr_min,
             Reason.MISSING_QUANTMETRICS,
             lambda view: view.quantmetrics.cagr if view.quantmetrics else None,
         ),
-        "max_drawdown": _threshold_max("max_drawdown_limit", Reason.MISSING_QUANTMETRICS, _drawdown_size),
+        "max_drawdown": _threshold_max(
+            lambda gates: gates.max_drawdown_limit, Reason.MISSING_QUANTMETRICS, _drawdown_size
+        ),
         "volatility": _threshold_max(
-            "volatility_max",
+            lambda gates: gates.volatility_max,
             Reason.MISSING_QUANTMETRICS,
             lambda view: view.quantmetrics.volatility if view.quantmetrics else None,
         ),
         "volume": _threshold_min(
-            "volume_min", Reason.MISSING_MARKET, lambda view: view.market.volume_24h if view.market else None
+            lambda gates: gates.volume_min,
+            Reason.MISSING_MARKET,
+            lambda view: view.market.volume_24h if view.market else None,
         ),
         "market_cap": _threshold_min(
-            "market_cap_min", Reason.MISSING_MARKET, lambda view: view.market.market_cap if view.market else None
+            lambda gates: gates.market_cap_min,
+            Reason.MISSING_MARKET,
+            lambda view: view.market.market_cap if view.market else None,
         ),
         "resistance_distance": _resistance_distance,
         "stop": _stop,

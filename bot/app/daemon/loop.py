@@ -47,7 +47,19 @@ class Daemon:
         self.fatal: BotError | None = None
 
     def serve(self) -> int:
-        """Fire until told to stop; let a running cycle end first."""
+        """Run the newest slot of each run, then fire on schedule until told to stop; a running cycle ends first."""
+        log.info("daemon_started", runs=[run.runner.setup.name for run in self.opened.runs])
+        for run in self.opened.runs:
+            if not self.stopping.is_set():
+                self.turn(run)
+        if not self.stopping.is_set():
+            self._keep_firing()
+        log.info("daemon_stopping")
+        if self.fatal is not None:
+            raise self.fatal
+        return 0
+
+    def _keep_firing(self) -> None:
         scheduler = BackgroundScheduler(
             jobstores={"default": MemoryJobStore()},
             executors={"default": ThreadPoolExecutor(max_workers=1)},
@@ -56,17 +68,10 @@ class Daemon:
             timezone=UTC,
         )
         for run in self.opened.runs:
-            name = run.runner.setup.name
-            scheduler.add_job(self.turn, trigger_of(run.schedule), args=[run], id=name)
-            scheduler.add_job(self.turn, args=[run], id=f"{name} at start")
+            scheduler.add_job(self.turn, trigger_of(run.schedule), args=[run], id=run.runner.setup.name)
         scheduler.start()
-        log.info("daemon_started", runs=[run.runner.setup.name for run in self.opened.runs])
         self.stopping.wait()
-        log.info("daemon_stopping")
         scheduler.shutdown(wait=True)
-        if self.fatal is not None:
-            raise self.fatal
-        return 0
 
     def turn(self, run: LiveRun) -> None:
         """Run the newest slot of a run, if there is one that was not run yet."""

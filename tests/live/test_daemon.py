@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 PATIENCE = 60.0
-pytest_plugins = ["tests.live.conftest"]
 
 
 @pytest.fixture
