@@ -29,7 +29,7 @@ demo: setup
 	@$(BIN)/bot demo
 
 # One process a core; few on a large machine, for each may start a PostgreSQL of its own.
-PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --quiet
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal --quiet
 
 test: setup
 	$(PYTEST)

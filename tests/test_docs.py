@@ -17,9 +17,9 @@ from bot.cli import main, parser
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 TRADE = (
-    "run position_id signal_id symbol token_id side is_open opened_at closed_at quantity entry_price exit_price notional"
-    " fees profit profit_fraction r_multiple stop_initial stop_last target stop_source target_source exit_reason"
-    " profit_pessimistic profit_optimistic mae mfe"
+    "run position_id signal_id symbol token_id side is_open opened_at closed_at quantity entry_price exit_price"
+    " notional fees profit profit_fraction r_multiple stop_initial stop_last target stop_source target_source"
+    " exit_reason profit_pessimistic profit_optimistic mae mfe"
 )
 # The columns that product and README promise; more may come, none may go.
 CONTRACT = {

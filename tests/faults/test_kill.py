@@ -10,8 +10,8 @@ from pathlib import Path
 from bot.app.demo import play
 from bot.cli import main
 
-DAYS = 6
-KILLS = 4
+DAYS = 4
+KILLS = 3
 DRIVER = "import sys, pathlib, bot.app.demo; bot.app.demo.play(pathlib.Path(sys.argv[1]), int(sys.argv[2]))"
 # Everything but the times of day at which a restarted process asked.
 COMPARED = (
@@ -31,14 +31,14 @@ def rows(path: Path, statement: str) -> list[tuple[object, ...]]:
 
 
 def test_killed_cycles_leave_the_ledger_of_an_undisturbed_run(tmp_path: Path) -> None:
-    """Four kills at seeded moments: no order twice, none missing, the same fills, equity and verdicts."""
+    """Three kills at seeded moments: no order twice, none missing, the same fills, equity and verdicts."""
     calm, killed = tmp_path / "calm.db", tmp_path / "killed.db"
     play(calm, DAYS)
     chance = random.Random(7)
     for _ in range(KILLS):
         process = subprocess.Popen([sys.executable, "-c", DRIVER, str(killed), str(DAYS)])
         try:
-            process.wait(1.2 + chance.random())
+            process.wait(1.1 + chance.random())
         except subprocess.TimeoutExpired:
             process.kill()
         process.wait()
