@@ -10,7 +10,7 @@ from pathlib import Path
 from bot.app.demo import play
 from bot.cli import main
 
-DAYS = 4
+DAYS = 6
 KILLS = 3
 DRIVER = "import sys, pathlib, bot.app.demo; bot.app.demo.play(pathlib.Path(sys.argv[1]), int(sys.argv[2]))"
 # Everything but the times of day at which a restarted process asked.
