@@ -90,7 +90,7 @@ def tell_why(answer: Row) -> str:
         f"{'' if answer['first_reason'] is None else ', ' + str(answer['first_reason'])}"
     )
     proposed = ", ".join(
-        f"{name.replace('_', ' ')} {shown(answer[name])}"
+        f"{name.replace('_', ' ')} {shown(answer[name])}{_origin(answer, name)}"
         for name in ("reference_price", "stop", "target", "reward_risk", "quantity", "size_bound")
         if answer[name] is not None
     )
@@ -108,6 +108,14 @@ def tell_why(answer: Row) -> str:
     if trades:
         parts.append(table(trades))
     return "\n".join(part for part in parts if part)
+
+
+def _origin(answer: Row, name: str) -> str:
+    """Say which rule gave a price, and from which level."""
+    source, level = answer.get(f"{name}_source"), answer.get(f"{name}_level")
+    if source is None:
+        return ""
+    return f" ({source})" if level is None else f" ({source} {shown(level)})"
 
 
 def _listed(value: object) -> list[Row]:

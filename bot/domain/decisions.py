@@ -69,6 +69,8 @@ class Candidate:
     target: Price | None
     stop_source: str | None
     target_source: str | None
+    stop_level: Price | None
+    target_level: Price | None
     reward_risk: Decimal | None
     quantity: Quantity | None
     size_bound: str | None

@@ -6,6 +6,7 @@ A price outside the allowed window is returned as it was found; the gates refuse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from bot.domain.market import Bar, LevelSet
 from bot.domain.numbers import ONE, ZERO, Price, ceil_to_step, floor_to_step, price_half_even
@@ -16,12 +17,14 @@ from bot.engine.rules import Fallback, FillRules, PriceRule, Rules, StopRules, T
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bracket:
-    """The two prices that end a position and which rule gave each; None where no rule found one."""
+    """The two prices that end a position, which rule gave each and from which level; None where no rule found one."""
 
     stop: Price | None = None
     target: Price | None = None
     stop_source: str | None = None
     target_source: str | None = None
+    stop_level: Price | None = None
+    target_level: Price | None = None
     reward_risk: Decimal | None = None
 
 
@@ -51,41 +54,64 @@ def resistances(levels: LevelSet | None, reference: Price) -> list[Price]:
     return [level.price for level in levels.levels if level.price > reference] if levels else []
 
 
+class Placed(NamedTuple):
+    """A price with the rule that gave it, and the level that it hangs on where there is one."""
+
+    price: Price | None = None
+    source: str | None = None
+    level: Price | None = None
+
+
+NOWHERE = Placed()
+NOT_WANTED = Placed(source=PriceRule.NONE.value)
+
+
 def place_bracket(view: TokenView, reference: Price, rules: Rules) -> Bracket:
     """Find stop and target of a long entry at the reference price."""
-    stop, stop_source = _stop(view, reference, rules.stop)
-    if stop is not None and stop >= reference:  # rounded up to the price, or a range of nothing: no stop at all
-        stop = stop_source = None
-    target, target_source = _target(view, reference, stop, rules)
+    stop = _stop(view, reference, rules.stop)
+    if stop.price is not None and stop.price >= reference:
+        stop = NOWHERE  # rounded up to the price, or a range of nothing
+    target = _target(view, reference, stop.price, rules)
     ratio = None
-    if stop is not None and target is not None and stop < reference:
-        ratio = reward_risk(reference, stop, target, rules.fills)
-    return Bracket(stop=stop, target=target, stop_source=stop_source, target_source=target_source, reward_risk=ratio)
+    if stop.price is not None and target.price is not None:
+        ratio = reward_risk(reference, stop.price, target.price, rules.fills)
+    return Bracket(
+        stop=stop.price,
+        target=target.price,
+        stop_source=stop.source,
+        target_source=target.source,
+        stop_level=stop.level,
+        target_level=target.level,
+        reward_risk=ratio,
+    )
 
 
-def _inside(stop: Price, reference: Price, rules: StopRules) -> bool:
-    distance = reference - stop
+def _inside(placed: Placed, reference: Price, rules: StopRules) -> bool:
+    distance = reference - (placed.price or ZERO)
     low, high = rules.distance_min, rules.distance_max
     return (low is None or distance >= low * reference) and (high is None or distance <= high * reference)
 
 
-def _stop(view: TokenView, reference: Price, rules: StopRules) -> tuple[Price | None, str | None]:
+def _stop(view: TokenView, reference: Price, rules: StopRules) -> Placed:
+    if rules.rule is PriceRule.NONE:
+        return NOT_WANTED
     tick = view.instrument.price_tick
-    found: list[tuple[Price, str]] = []
     if rules.rule is PriceRule.LEVEL:
-        stops = [_on_tick(level * (ONE - rules.buffer_fraction), tick) for level in supports(view.levels, reference)]
-        chosen = next((stop for stop in stops if _inside(stop, reference, rules)), None)
-        if chosen is not None:
-            return chosen, rules.rule.value
-        found = [(stop, rules.rule.value) for stop in stops[:1]]
-    elif rules.rule is not PriceRule.NONE:
-        found = _priced(_stop_price(rules, reference, view.days), rules.rule, tick)
-    if not found or not _inside(found[0][0], reference, rules):
-        found = _fallback_stop(rules.fallback, reference, view.days, tick) or found
+        found = [
+            Placed(_on_tick(level * (ONE - rules.buffer_fraction), tick), rules.rule.value, level)
+            for level in supports(view.levels, reference)
+        ]
+    else:
+        found = _unlevelled(rules, reference, view.days, tick)
+    inside = next((placed for placed in found if _inside(placed, reference, rules)), None)
+    if inside is not None:
+        return inside
+    if rules.fallback is not None:
+        found = _unlevelled(rules.fallback, reference, view.days, tick) or found
     if not found:
-        return None, PriceRule.NONE.value if rules.rule is PriceRule.NONE else None
-    if rules.too_far is TooFar.CLAMP and not _inside(found[0][0], reference, rules):
-        return _clamped(found[0][0], reference, rules, tick), TooFar.CLAMP.value
+        return NOWHERE
+    if rules.too_far is TooFar.CLAMP and not _inside(found[0], reference, rules):
+        return _clamped(found[0], reference, rules, tick)
     return found[0]
 
 
@@ -93,14 +119,11 @@ def _on_tick(price: Decimal, tick: Decimal | None) -> Price:
     return price_half_even(ceil_to_step(price, tick))
 
 
-def _priced(price: Price | None, rule: PriceRule, tick: Decimal | None) -> list[tuple[Price, str]]:
-    return [] if price is None else [(_on_tick(price, tick), rule.value)]
-
-
-def _fallback_stop(
-    fallback: Fallback | None, reference: Price, days: Sequence[Bar], tick: Decimal | None
-) -> list[tuple[Price, str]]:
-    return [] if fallback is None else _priced(_stop_price(fallback, reference, days), fallback.rule, tick)
+def _unlevelled(
+    rules: StopRules | Fallback, reference: Price, days: Sequence[Bar], tick: Decimal | None
+) -> list[Placed]:
+    price = _stop_price(rules, reference, days)
+    return [] if price is None else [Placed(_on_tick(price, tick), rules.rule.value)]
 
 
 def _stop_price(rules: StopRules | Fallback, reference: Price, days: Sequence[Bar]) -> Price | None:
@@ -116,49 +139,46 @@ def _stop_price(rules: StopRules | Fallback, reference: Price, days: Sequence[Ba
     return Price(price) if price > ZERO else None
 
 
-def _clamped(stop: Price, reference: Price, rules: StopRules, tick: Decimal | None) -> Price:
+def _clamped(placed: Placed, reference: Price, rules: StopRules, tick: Decimal | None) -> Placed:
     low, high = rules.distance_min, rules.distance_max
-    if high is not None and reference - stop > high * reference:
-        return _on_tick(reference * (ONE - high), tick)
+    if high is not None and reference - (placed.price or ZERO) > high * reference:
+        return Placed(_on_tick(reference * (ONE - high), tick), TooFar.CLAMP.value, placed.level)
     edge = reference * (ONE - (low or ZERO))  # up from this edge would leave the window
-    return Price(edge if tick is None else floor_to_step(edge, tick))
+    return Placed(Price(edge if tick is None else floor_to_step(edge, tick)), TooFar.CLAMP.value, placed.level)
 
 
-def _target(view: TokenView, reference: Price, stop: Price | None, rules: Rules) -> tuple[Price | None, str | None]:
-    target = rules.target
-    tick = view.instrument.price_tick
+def _target(view: TokenView, reference: Price, stop: Price | None, rules: Rules) -> Placed:
+    target, tick = rules.target, view.instrument.price_tick
     if target.rule is PriceRule.NONE:
-        return None, PriceRule.NONE.value
+        return NOT_WANTED
     if target.rule is not PriceRule.LEVEL:
-        price = _target_price(target, reference, stop, tick)
-        return price, None if price is None else target.rule.value
-    last: Price | None = None
+        return _target_price(target, reference, stop, tick)
+    last = NOWHERE
     for level in resistances(view.levels, reference)[: target.rank_max]:
-        price = price_half_even(ceil_to_step(level * (ONE - target.buffer_fraction), tick))
+        price = _on_tick(level * (ONE - target.buffer_fraction), tick)
         if price <= reference:
             continue
-        last = price
+        last = Placed(price, target.rule.value, level)
         if _pays(reference, stop, price, rules):
-            return price, PriceRule.LEVEL.value
+            return last
     if target.fallback is not None:
-        price = _target_price(target.fallback, reference, stop, tick)
-        if price is not None:
-            return price, target.fallback.rule.value
-    return last, None if last is None else PriceRule.LEVEL.value
+        fallback = _target_price(target.fallback, reference, stop, tick)
+        return fallback if fallback.price is not None else last
+    return last
 
 
 def _pays(reference: Price, stop: Price | None, target: Price, rules: Rules) -> bool:
     least = rules.gates.reward_risk_min
-    if least is None or stop is None or stop >= reference:
+    if least is None or stop is None:
         return True
     return reward_risk(reference, stop, target, rules.fills) >= least
 
 
 def _target_price(
     rules: TargetRules | Fallback, reference: Price, stop: Price | None, tick: Decimal | None
-) -> Price | None:
+) -> Placed:
     if rules.rule is PriceRule.FRACTION and rules.fraction is not None:
-        return price_half_even(ceil_to_step(reference * (ONE + rules.fraction), tick))
+        return Placed(_on_tick(reference * (ONE + rules.fraction), tick), rules.rule.value)
     if rules.rule is PriceRule.R_MULTIPLE and rules.multiple is not None and stop is not None:
-        return price_half_even(ceil_to_step(reference + rules.multiple * (reference - stop), tick))
-    return None
+        return Placed(_on_tick(reference + rules.multiple * (reference - stop), tick), rules.rule.value)
+    return NOWHERE

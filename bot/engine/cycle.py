@@ -182,6 +182,8 @@ def _candidate(journal: Journal, proposal: Proposal, findings: list[tuple[str, F
         target=bracket.target,
         stop_source=bracket.stop_source,
         target_source=bracket.target_source,
+        stop_level=bracket.stop_level,
+        target_level=bracket.target_level,
         reward_risk=None if bracket.reward_risk is None else fraction_half_even(bracket.reward_risk),
         quantity=size.quantity if size else None,
         size_bound=size.bound if size else None,

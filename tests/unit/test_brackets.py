@@ -76,6 +76,17 @@ def test_level_stop_takes_the_nearest_support_in_the_window(
     assert stop_of(LEVEL, view(*known)) == expected
 
 
+def test_the_level_behind_a_price_is_kept() -> None:
+    """The stop 94.05 hangs on 95, the target 103.95 on 105, a clamped stop on the level it was found at."""
+    target = TargetRules(rule=PriceRule.LEVEL, buffer_fraction=Decimal("0.01"))
+    found = place_bracket(view(95, 105), REFERENCE, Rules(name="both", stop=LEVEL, target=target))
+    assert (found.stop_level, found.target_level) == (95, 105)
+    clamped = Rules(name="clamp", stop=replace(LEVEL, too_far=TooFar.CLAMP))
+    assert place_bracket(view(50), REFERENCE, clamped).stop_level == 50
+    fallback = replace(LEVEL, fallback=Fallback(rule=PriceRule.FRACTION, fraction=Decimal("0.05")))
+    assert place_bracket(view(50), REFERENCE, Rules(name="fallback", stop=fallback)).stop_level is None
+
+
 def test_fallback_serves_where_no_support_does() -> None:
     """Without a support in the window the fallback's range is asked: 100 - 2 x 4."""
     rules = replace(LEVEL, fallback=Fallback(rule=PriceRule.ATR, multiple=Decimal(2)))

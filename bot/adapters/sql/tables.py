@@ -120,7 +120,7 @@ candidates = _fact_table(
     *whole("rank"),
     *exact("reference_price", "stop", "target", required=False),
     *text("stop_source", "target_source", required=False),
-    *exact("reward_risk", "quantity", required=False),
+    *exact("stop_level", "target_level", "reward_risk", "quantity", required=False),
     *text("size_bound", required=False),
     PrimaryKeyConstraint("candidate_id"),
     _of_instrument(),

@@ -140,7 +140,10 @@ SELECT
     [number c.target] AS target,
     [number c.reward_risk] AS reward_risk,
     [number c.quantity] AS quantity,
-    c.size_bound, c.stop_source, c.target_source, c.rank, c.complete, c.candidate_id
+    c.size_bound, c.stop_source, c.target_source,
+    [number c.stop_level] AS stop_level,
+    [number c.target_level] AS target_level,
+    c.rank, c.complete, c.candidate_id
 FROM candidates c
 JOIN instruments i ON i.run = c.run AND i.token_id = c.token_id"""
 
