@@ -33,7 +33,8 @@ select run, slot, cash, positions_value, equity, high_water_mark, drawdown, expo
 from v_equity {where} order by run, slot
 """
 STATUS = """
-select c.run, c.slot as last_slot, c.state, e.equity, e.cash, e.drawdown, e.exposure, e.open_positions,
+select c.run, c.slot as last_slot, c.state, e.equity, e.cash, e.drawdown, e.exposure,
+       (select count(*) from v_trades o where o.run = c.run and o.is_open) as open_positions,
        (select count(*) from v_trades t where t.run = c.run and not t.is_open) as trades,
        (select sum(t.profit) from v_trades t where t.run = c.run and not t.is_open) as profit,
        (select count(*) from v_cycles m where m.run = c.run and m.state = 'missed') as missed

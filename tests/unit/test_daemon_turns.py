@@ -90,11 +90,12 @@ TAPE = Tape({1: Token(bars=bars("2024-01-01", "100 | 100"), signals=[signal("202
 def test_a_cycle_is_told_with_its_orders() -> None:
     """The head counts, and each order has its role, quantity and price."""
     records, _ = cycles(RULES, TAPE)
-    assert told(records[0]) == [
+    assert told(records[0], TAPE.instruments) == [
         "test 2024-01-01 01:00Z committed: 1 entries, 0 exits, 0 rejections",
-        "  entry token 1: quantity 10 at 100",
-        "  stop token 1: quantity 10 at 95",
+        "  T1 entry order: 10 at 100",
+        "  T1 stop order: 10 at 95",
     ]
+    assert told(records[1], TAPE.instruments)[1] == "  T1 entry filled: 10 at 100.07"
 
 
 def config_of(*names: str) -> Config:

@@ -7,7 +7,7 @@ invariant or a lost lease stops the daemon.
 import logging
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,8 +22,10 @@ from bot.app.daemon.schedule import interval_of, newest_slot, slots_between, tri
 from bot.app.logs import set_up_logs
 from bot.app.wiring import Live, LiveRun, live, rehearsal
 from bot.domain.errors import BotError, ConfigError, InvariantError, LeaseError, UsageError
+from bot.domain.ids import TokenId
+from bot.domain.instruments import Instrument
 from bot.domain.numbers import plain
-from bot.domain.orders import Order
+from bot.domain.orders import Fill, Order
 from bot.domain.record import CycleRecord
 
 log = structlog.get_logger()
@@ -168,25 +170,26 @@ def once(config_path: Path, name: str | None, at: datetime | None, *, keep: bool
     if record is None:
         print(f"{wanted} {slot:%Y-%m-%d %H:%M}Z: this slot, or a later one, was committed before; nothing to do")
         return 0
-    for line in told(record):
+    for line in told(record, opened.source.archive.instruments):
         print(line)
     if not keep:
         print("dry run: nothing was written")
     return 0
 
 
-def told(record: CycleRecord) -> list[str]:
-    """Tell a cycle, and the orders it accepted."""
+def told(record: CycleRecord, instruments: Mapping[TokenId, Instrument]) -> list[str]:
+    """Tell a cycle, the orders it made and the fills they had."""
     cycle = record.cycle
     head = (
         f"{cycle.run} {cycle.slot:%Y-%m-%d %H:%M}Z {cycle.state}: {cycle.entries} entries, {cycle.exits} exits,"
         f" {cycle.rejections} rejections"
     )
-    orders = [fact for fact in record.facts if isinstance(fact, Order)]
+    made = [fact for fact in record.facts if isinstance(fact, Order | Fill)]
     return [
         head,
         *(
-            f"  {order.role} token {order.token_id}: quantity {plain(order.quantity)} at {plain(order.price)}"
-            for order in orders
+            f"  {instruments[fact.token_id].symbol} {fact.role} {'filled' if isinstance(fact, Fill) else 'order'}:"
+            f" {plain(fact.quantity)} at {plain(fact.price)}"
+            for fact in made
         ),
     ]
