@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     # argparse gives the type of its subcommands no public name.
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
 
+DEMO_DAYS_MAX = 366
+PORT_MAX = 65535
 EXIT_CODES = """exit codes: 0 fine, 1 unexpected, 2 usage, 65 bad data or failed verification, 69 upstream unavailable,
 70 invariant broken, 74 I/O, 75 another writer holds the ledger, 77 permissions or wrong key,
 78 configuration, universe, missing file or schema"""
@@ -76,7 +78,7 @@ def _config_option(added: argparse.ArgumentParser) -> None:
 def _add_running(commands: Commands) -> None:
     demo = _add(commands, "demo", "thirty simulated days, from signals to a ledger with answers", _demo)
     demo.add_argument("--ledger", type=Path, default=Path("tidemark-demo.db"), help="where to write [tidemark-demo.db]")
-    demo.add_argument("--days", type=_positive, default=30, help="simulated days [30]")
+    demo.add_argument("--days", type=_days, default=30, help="simulated days [30]")
     init = _add(commands, "init", "write config.toml and a first strategy", _init)
     init.add_argument("folder", nargs="?", type=Path, default=Path(), help="where [this folder]")
     check = _add(commands, "check", "validate configuration, strategies, key, ledger and universe", _check)
@@ -91,7 +93,7 @@ def _add_running(commands: Commands) -> None:
     once.add_argument("--dry-run", action="store_true", help="decide and print, write nothing")
     simulate = _add(commands, "simulate", "serve the simulated Token Metrics API", _simulate)
     simulate.add_argument("--host", default="127.0.0.1", help="address to listen on [127.0.0.1]")
-    simulate.add_argument("--port", type=int, default=8765, help="port to listen on [8765]")
+    simulate.add_argument("--port", type=_port, default=8765, help="port to listen on [8765]")
     simulate.add_argument("--seed", type=int, help="seed of the market")
     simulate.add_argument("--key", help="the only key to accept [any]")
 
@@ -142,10 +144,18 @@ def _add_database(commands: Commands) -> None:
     upgrade.add_argument("--ledger", metavar="URL", help="this ledger, a URL or a file [the configuration's]")
 
 
-def _positive(text: str) -> int:
+def _days(text: str) -> int:
     value = int(text)
-    if value < 1:
-        message = f"{value} is not at least 1"
+    if not 1 <= value <= DEMO_DAYS_MAX:
+        message = f"{value} is not between 1 and {DEMO_DAYS_MAX}"
+        raise argparse.ArgumentTypeError(message)
+    return value
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= PORT_MAX:
+        message = f"{value} is no port: 0 to {PORT_MAX}"
         raise argparse.ArgumentTypeError(message)
     return value
 
@@ -153,10 +163,10 @@ def _positive(text: str) -> int:
 def _instant(text: str) -> datetime:
     try:
         read = datetime.fromisoformat(text)
-    except ValueError:
+        return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+    except (ValueError, OverflowError):
         message = f"{text!r} is no instant; write it like 2024-01-31T12:00Z"
         raise argparse.ArgumentTypeError(message) from None
-    return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

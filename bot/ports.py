@@ -73,5 +73,5 @@ class Ledger(Protocol):
     def last_cycle(self, run: RunName) -> CycleRecord | None:
         """Return the run's newest cycle that settled something (committed or caught_up), without its facts."""
 
-    def commit(self, record: CycleRecord) -> bool:
-        """Store a cycle and its facts in one transaction; False: the slot was committed before, nothing is written."""
+    def commit_all(self, records: Iterable[CycleRecord]) -> int:
+        """Store cycles and their facts in one transaction; return how many were new, a slot being stored only once."""

@@ -239,8 +239,12 @@ class HttpClient:
 
 def _check(base_url: str, headers: Mapping[str, str]) -> None:
     """Refuse what a request would trip over later, in an error that prints the value."""
-    parts = urlsplit(base_url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(base_url)
+        named = bool((parts.hostname or "").encode("idna"))
+    except ValueError:  # brackets that do not close, or a host that has no name on the network
+        named = False
+    if not named or parts.scheme not in {"http", "https"}:
         message = "source.base_url must be an http or https address with a host"
         raise ConfigError(message)
     for name, value in headers.items():

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bot.adapters.clock import SteppedClock
 from bot.adapters.http import Limits
+from bot.adapters.sql.lease import lock_file
 from bot.adapters.sql.reads import Reader
 from bot.app import reports
 from bot.app.config import Config, Secret, parse_config, starter_strategy
@@ -67,13 +68,21 @@ def demo(ledger: Path, days: int) -> int:
     if ledger.exists() and ledger.name != OWN:
         message = f"{ledger} exists, and the demo replaces no ledger but {OWN}: name another file"
         raise ConfigError(message)
-    for suffix in ("", "-wal", "-shm", ".lock"):
-        ledger.with_name(ledger.name + suffix).unlink(missing_ok=True)
+    _clear(ledger)
     market = play(ledger, days)
     _tell(Reader(str(ledger)), market, days)
     print(f"\n{days} days in {time.perf_counter() - began:.1f} s")
     print(f"ledger: {ledger}")
     return 0
+
+
+def _clear(ledger: Path) -> None:
+    """Remove the last demo's ledger, unless another process is writing it."""
+    if not ledger.is_file():
+        return
+    with lock_file(ledger):
+        for suffix in ("", "-wal", "-shm"):
+            ledger.with_name(ledger.name + suffix).unlink(missing_ok=True)
 
 
 def play(ledger: Path, days: int) -> Market:

@@ -25,6 +25,9 @@ def gather(
     busy = {*portfolio.holdings, *(live.order.token_id for live in portfolio.orders.values())}
     views = {}
     followed = frozenset(universe)
+    seen = None
+    if portfolio.settled_slot is not None and portfolio.settled_until is not None:
+        seen = (portfolio.settled_slot, portfolio.settled_until)
     for token_id in sorted(followed | busy):
         episode = archive.episode(token_id, as_of, cut_off)
         if token_id not in followed and episode is not None and episode.turn.stance is Stance.BULLISH:
@@ -33,7 +36,7 @@ def gather(
         if due or token_id in busy:
             # A position that closes in this very cycle may make its token a candidate again.
             judged = due or rules.entry.reentry is not Reentry.NEVER
-            views[token_id] = _view(archive, token_id, episode, portfolio, (as_of, cut_off), judged=judged)
+            views[token_id] = _view(archive, token_id, episode, seen, (as_of, cut_off), judged=judged)
     return Snapshot(as_of=as_of, cut_off=cut_off, interval=interval, tokens=views)
 
 
@@ -41,14 +44,11 @@ def _view(
     archive: Archive,
     token_id: TokenId,
     episode: Episode | None,
-    portfolio: Portfolio,
+    seen: tuple[datetime, datetime] | None,
     now: tuple[datetime, datetime],
     *,
     judged: bool,
 ) -> TokenView:
-    seen = None
-    if portfolio.settled_slot is not None and portfolio.settled_until is not None:
-        seen = (portfolio.settled_slot, portfolio.settled_until)
     return TokenView(
         instrument=archive.instruments[token_id],
         episode=episode,

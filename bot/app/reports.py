@@ -58,6 +58,10 @@ SYMBOLS = "select distinct symbol from instruments order by symbol"
 
 def rows_of(reader: Reader, statement: str, run: str | None) -> list[Row]:
     """Run one of the statements above, for one run or for all."""
+    if run is not None and not reader.rows("select 1 from runs where name = :run", {"run": run}):
+        known = ", ".join(str(row["name"]) for row in reader.rows("select name from runs order by name", {}))
+        message = f"no run {run} in this ledger; it has {known or 'none'}"
+        raise ConfigError(message)
     where = "" if run is None else "where run = :run"
     return list(reader.rows(statement.format(where=where), {} if run is None else {"run": run}))
 
@@ -72,7 +76,7 @@ def why(reader: Reader, symbol: str, at: datetime | None, run: str | None) -> Ro
     if not found:
         known = [str(row["symbol"]) for row in reader.rows(SYMBOLS, {})]
         if symbol not in known:
-            near = difflib.get_close_matches(symbol, known, n=3)
+            near = difflib.get_close_matches(symbol.upper(), known, n=3)
             hint = f"; did you mean {', '.join(near)}?" if near else f"; the ledger knows {', '.join(known)}"
             message = f"no token {symbol} in this ledger{hint}"
             raise ConfigError(message)

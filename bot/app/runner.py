@@ -33,9 +33,12 @@ class Runner:
         self.ledger = ledger
         self.now = now
         self.portfolio = restore(ledger, setup)
+        self._unsure = False
 
     def fire(self, slot: datetime, interval: timedelta, missed: Sequence[datetime] = ()) -> CycleRecord | None:
-        """Run one slot and commit it; None where it was committed before. Missed slots become rows first."""
+        """Run one slot and commit it together with rows for the missed ones; None where it was committed before."""
+        if self._unsure:
+            self.portfolio, self._unsure = restore(self.ledger, self.setup), False
         done = self.portfolio.settled_slot
         if done is not None and slot <= done:
             return None
@@ -44,10 +47,11 @@ class Runner:
         gone = [at for at in missed if done is not None and done < at < slot]
         if gone:
             record = replace(record, cycle=replace(record.cycle, state=CycleState.CAUGHT_UP))
-        for at in gone:
-            self.ledger.commit(CycleRecord(cycle=_missed(record.cycle, at), facts=()))
-        if not self.ledger.commit(record):
-            self.portfolio = restore(self.ledger, self.setup)
+        rows = [CycleRecord(cycle=_missed(record.cycle, at), facts=()) for at in gone]
+        self._unsure = True  # until the ledger has answered, the commit may have happened or not
+        stored = self.ledger.commit_all((*rows, record))
+        self._unsure = stored < len(rows) + 1
+        if self._unsure:
             return None
         self.portfolio = portfolio
         return record

@@ -81,7 +81,8 @@ def check(config_path: Path, *, as_json: bool) -> int:
         "credits_of_plan": config.source.credits_per_month,
     }
     print(to_json(answer) if as_json else _told(answer, runs))
-    if daily * 31 > (config.source.credits_per_month or daily * 31):
+    plan = config.source.credits_per_month
+    if plan is not None and daily * 31 > plan:
         sys.stderr.write("bot: this schedule costs more credits than the plan has\n")
     return 0
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 
 from bot import __version__
 from bot.adapters.clock import SteppedClock, SystemClock
@@ -86,9 +85,9 @@ class Unwritten:
         """Return the newest stored cycle."""
         return self._book.last_cycle(run) if self._book else None
 
-    def commit(self, _record: CycleRecord) -> bool:
-        """Accept a cycle and let it go."""
-        return True
+    def commit_all(self, records: Iterable[CycleRecord]) -> int:
+        """Accept cycles and let them go."""
+        return len(tuple(records))
 
     def open_run(self, _run: Run, _instruments: Mapping[TokenId, Instrument]) -> None:
         """Accept a run and let it go."""
@@ -110,9 +109,9 @@ class Untaped:
     def rows(self, _data: Iterable[Datum]) -> None:
         """Let rows go."""
 
-    def load(self, since: datetime | None) -> Iterable[Datum]:
+    def load(self) -> Iterable[Datum]:
         """Return what was recorded."""
-        return self._tape.load(since) if self._tape else ()
+        return self._tape.load() if self._tape else ()
 
 
 def assemble(
@@ -124,14 +123,14 @@ def assemble(
     feeds = feeds_of([strategy.rules for strategy in strategies.values()])
     source = TokenMetricsSource(http, archive=archive, tape=tape, clock=clock, needs=feeds)
     universes = {run.name: resolve(source, strategies[run.name]) for run in config.runs}
-    for datum in tape.load(None):
-        archive.add(datum)
     text = effective(config, strategies)
-    book.keep_config(config_hash(text), text)
+    digest = config_hash(text)
+    book.keep_config(digest, text)
     runs = tuple(
-        _live_run(run, strategies[run.name], universes[run.name], source, book, config_hash(text), clock)
-        for run in config.runs
+        _live_run(run, strategies[run.name], universes[run.name], source, book, digest, clock) for run in config.runs
     )
+    for datum in tape.load():  # after the runs: a held token that left the universe is admitted there
+        archive.add(datum)
     return Live(source, runs)
 
 

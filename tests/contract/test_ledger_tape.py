@@ -10,8 +10,7 @@ from bot.adapters.sql.ledger import SqlLedger
 from bot.adapters.sql.tables import answers, api_calls
 from bot.adapters.sql.tape import SqlTape
 from bot.adapters.sql.verify import violations
-from tests.contract.ledger_samples import HOUR, TEN
-from tests.contract.tape_samples import api_call, levels, recorded
+from tests.contract.tape_samples import api_call, recorded
 
 BODY = b'{"data":[1.50]}' * 40
 
@@ -25,7 +24,7 @@ def tape(book: SqlLedger) -> SqlTape:
 def test_data_come_back_as_they_were(tape: SqlTape) -> None:
     """Every kind of datum survives the ledger with all its digits, an empty set of levels included."""
     tape.rows(recorded())
-    assert sorted(map(repr, tape.load(None))) == sorted(map(repr, recorded()))
+    assert sorted(map(repr, tape.load())) == sorted(map(repr, recorded()))
 
 
 def test_recording_twice_equals_once(tape: SqlTape, book: SqlLedger, ledger_url: str) -> None:
@@ -39,7 +38,7 @@ def test_recording_twice_equals_once(tape: SqlTape, book: SqlLedger, ledger_url:
         stored = connection.execute(select(answers)).one()
     assert len(stored.body) < stored.size == len(BODY)
     assert tape.body(digest) == BODY
-    assert len(list(tape.load(None))) == len(recorded())
+    assert len(list(tape.load())) == len(recorded())
     assert violations(ledger_url) == []
 
 
@@ -49,9 +48,3 @@ def test_a_request_without_an_answer_is_recorded(tape: SqlTape, book: SqlLedger)
     with begin(book.engine) as connection:
         assert connection.execute(select(api_calls.c.status)).scalar_one() is None
     assert tape.body("0" * 64) is None
-
-
-def test_loading_starts_at_an_instant(tape: SqlTape) -> None:
-    """Only what was known from that instant on is loaded, levels with their set."""
-    tape.rows([levels(TEN), levels(TEN + HOUR)])
-    assert list(tape.load(TEN + HOUR)) == [levels(TEN + HOUR)]

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import structlog
 
+from bot.adapters.tokenmetrics.rows import Refusal, RefusalReason
 from bot.app.config import Config, RunConfig, SourceConfig
 from bot.app.daemon.loop import Daemon, chosen, report, slot_of, told
 from bot.app.logs import set_up_logs
@@ -72,11 +73,12 @@ def test_a_broken_invariant_or_a_lost_lease_stops_the_daemon(error: BotError) ->
 
 
 def test_a_failed_feed_is_reported_beside_its_cycle(lines: Callable[[], list[dict[str, object]]]) -> None:
-    """A committed cycle whose optional feed failed says both."""
+    """A committed cycle whose optional feed failed and whose rows were refused says all three."""
     records, _ = cycles(RULES, TAPE)
-    opened = SimpleNamespace(source=SimpleNamespace(failures=("quantmetrics: 500",)))
+    refused = Refusal(RefusalReason.NOT_POSITIVE, "resistance-support 3375 level")
+    opened = SimpleNamespace(source=SimpleNamespace(failures=("quantmetrics: 500",), refusals=(refused,)))
     report(records[0], opened)  # type: ignore[arg-type]
-    assert [line["event"] for line in lines()] == ["cycle", "feeds_failed"]
+    assert [line["event"] for line in lines()] == ["cycle", "feeds_failed", "rows_refused"]
 
 
 RULES = Rules(

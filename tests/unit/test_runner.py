@@ -1,11 +1,17 @@
 """A run, cycle after cycle: each slot once, missed slots as rows, a restart goes on."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 
+import pytest
+
 from bot.adapters.memory_ledger import MemoryLedger
+from bot.app.daemon.loop import fire
 from bot.app.runner import Runner
+from bot.app.wiring import LiveRun
+from bot.domain.errors import StorageError
 from bot.domain.orders import Order, Role
-from bot.domain.record import CycleState
+from bot.domain.record import CycleRecord, CycleState
 from bot.engine.rules import Rules, SizeRule, SizingRules
 from tests.notation import HOUR, Tape, Token, at, bars, setup_of, signal
 
@@ -46,8 +52,8 @@ def test_a_second_writer_of_a_slot_is_a_repeat() -> None:
     one, other = runner(ledger), runner(ledger)
     assert one.fire(hour(2), HOUR) is not None
     assert other.fire(hour(2), HOUR) is None
-    assert other.portfolio == one.portfolio
     assert other.fire(hour(3), HOUR) is not None
+    assert other.portfolio == runner(ledger).portfolio
 
 
 def test_missed_slots_become_rows_and_exits_are_caught_up() -> None:
@@ -81,3 +87,40 @@ def test_a_restart_after_each_slot_changes_nothing() -> None:
         steady.fire(hour(number), HOUR)
         runner(restarted).fire(hour(number), HOUR)
     assert runner(restarted).portfolio == steady.portfolio
+
+
+class Unheard(MemoryLedger):
+    """A ledger whose first answer is lost on its way back."""
+
+    lost = False
+
+    def commit_all(self, records: Iterable[CycleRecord]) -> int:
+        """Store, and the first time fail all the same."""
+        stored = super().commit_all(records)
+        if not self.lost:
+            self.lost = True
+            message = "the connection broke"
+            raise StorageError(message)
+        return stored
+
+
+def test_a_commit_whose_answer_was_lost_is_looked_up() -> None:
+    """The cycle was stored though the commit failed: the next slot goes on from the ledger, not from memory."""
+    ledger = Unheard()
+    steady = runner(ledger)
+    with pytest.raises(StorageError):
+        steady.fire(hour(2), HOUR)
+    assert steady.fire(hour(2), HOUR) is None
+    assert steady.fire(hour(3), HOUR) is not None
+    assert steady.portfolio == runner(ledger).portfolio
+
+
+def test_missed_slots_are_rows_of_the_same_transaction() -> None:
+    """The rows of missed slots and the cycle that caught up come together, also from a slot off the schedule."""
+    ledger = MemoryLedger()
+    run = LiveRun("0 * * * *", runner(ledger))
+    run.runner.fire(at("2024-01-01 01:30"), HOUR)
+    record = fire(run, hour(4))
+    assert record is not None
+    stored = [(found.cycle.slot.hour, found.cycle.state.value) for found in ledger.records[record.cycle.run]]
+    assert stored == [(1, "committed"), (2, "missed"), (3, "missed"), (4, "caught_up")]

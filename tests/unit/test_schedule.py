@@ -25,8 +25,17 @@ def test_weekdays_are_crons(weekday: str, day: int) -> None:
 def test_ranges_and_steps_of_weekdays() -> None:
     """1-5 are the working days; */2 counts from Sunday."""
     week = at("2024-01-01"), at("2024-01-07 12:00")
-    assert [slot.day for slot in slots_between("0 0 * * 1-5", *week)] == [1, 2, 3, 4, 5]
-    assert [slot.day for slot in slots_between("0 0 * * */2", *week)] == [2, 4, 6, 7]
+    days = {
+        "1-5": [1, 2, 3, 4, 5],
+        "*/2": [2, 4, 6, 7],
+        "0-6": [1, 2, 3, 4, 5, 6, 7],
+        "0-7": [1, 2, 3, 4, 5, 6, 7],
+        "1-7/2": [1, 3, 5, 7],
+        "1,3": [1, 3],
+        "mon-wed": [1, 2, 3],
+    }
+    for field, expected in days.items():
+        assert [slot.day for slot in slots_between(f"0 0 * * {field}", *week)] == expected, field
 
 
 @pytest.mark.parametrize(
@@ -56,7 +65,7 @@ def test_interval_reaches_to_the_next_slot() -> None:
     assert interval_of("0 8,16 * * *", at("2024-01-01 16:00")) == timedelta(hours=16)
 
 
-@pytest.mark.parametrize("cron", ["", "* * * *", "61 * * * *", "a * * * *", "0 0 1 * 1", "0 0 * * 8"])
+@pytest.mark.parametrize("cron", ["", "* * * *", "61 * * * *", "a * * * *", "0 0 1 * 1", "0 0 * * 8", "0 0 * * 3-1"])
 def test_a_bad_schedule_is_one_clear_line(cron: str) -> None:
     """Wrong field counts, values, and day of month with day of week are refused by name."""
     with pytest.raises(ConfigError, match="schedule"):

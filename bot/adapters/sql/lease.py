@@ -7,6 +7,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, select, text, update
 
@@ -22,14 +23,16 @@ _ADVISORY_LOCK = 7_306_084_425_661_035_109
 @contextmanager
 def exclusive(engine: Engine) -> Iterator[None]:
     """Hold the ledger's lock, or raise LeaseError where another writer holds it."""
-    holder = _advisory_lock(engine) if engine.dialect.name == POSTGRESQL else _file_lock(engine)
+    is_server = engine.dialect.name == POSTGRESQL
+    holder = _advisory_lock(engine) if is_server else lock_file(Path(str(engine.url.database)))
     with holder:
         yield
 
 
 @contextmanager
-def _file_lock(engine: Engine) -> Iterator[None]:
-    path = f"{engine.url.database}.lock"
+def lock_file(ledger: Path) -> Iterator[None]:
+    """Hold the lock beside a SQLite ledger's file, or raise LeaseError where another process holds it."""
+    path = f"{ledger}.lock"
     try:
         held = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     except OSError as error:
@@ -40,7 +43,7 @@ def _file_lock(engine: Engine) -> Iterator[None]:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(held, 20, 0).decode("ascii", "replace") or "unknown"
-            message = f"another writer holds the ledger {ledger_name(engine.url)} (process {holder}): stop it first"
+            message = f"another writer holds the ledger {ledger} (process {holder}): stop it first"
             raise LeaseError(message) from None
         os.ftruncate(held, 0)
         os.pwrite(held, str(os.getpid()).encode(), 0)

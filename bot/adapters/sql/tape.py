@@ -6,11 +6,10 @@ Recording the same again changes nothing; of a datum recorded twice the first st
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
-from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Engine, Row, Select, select
+from sqlalchemy import Engine, Row, select
 
 from bot.adapters.sql.engine import begin
 from bot.adapters.sql.rows import DATUM_TABLES, Rows, datum_rows, fact_from, portable_row
@@ -20,6 +19,9 @@ from bot.domain.market import Bar, Level, LevelSet
 from bot.domain.tape import ApiCall, Datum, TokenPrint
 
 _LEVEL_KEY = ("token_id", "published_at", "known_at")
+
+
+_LEVELS = select(levels).order_by(*(levels.c[name] for name in _LEVEL_KEY), levels.c.number)
 
 
 class SqlTape:
@@ -54,15 +56,13 @@ class SqlTape:
             found = connection.execute(select(answers.c.body).where(answers.c.answer_hash == answer_hash)).scalar()
         return None if found is None else zlib.decompress(found)
 
-    def load(self, since: datetime | None) -> Iterator[Datum]:
-        """Yield the data known from an instant on (None: all), each kind in the order it became known."""
+    def load(self) -> Iterator[Datum]:
+        """Yield all recorded data, each kind in the order it became known."""
         for kind, table in DATUM_TABLES.items():
             asked = select(table).order_by(table.c.known_at, *table.primary_key.columns)
-            if since is not None:
-                asked = asked.where(table.c.known_at >= since)
             with begin(self._engine) as connection:
                 found = connection.execute(asked).all()
-                legs = _levels(connection.execute(_levels_since(since)).all()) if table is level_sets else {}
+                legs = _levels(connection.execute(_LEVELS).all()) if table is level_sets else {}
             for row in found:
                 if table is level_sets:
                     yield fact_from(LevelSet, row, levels=legs.get(_level_key(row), ()))
@@ -71,11 +71,6 @@ class SqlTape:
                     yield fact_from(TokenPrint, row, bar=bar)
                 else:
                     yield fact_from(kind, row)
-
-
-def _levels_since(since: datetime | None) -> Select[Any]:
-    asked = select(levels).order_by(*(levels.c[name] for name in _LEVEL_KEY), levels.c.number)
-    return asked if since is None else asked.where(levels.c.known_at >= since)
 
 
 def _level_key(row: Row[Any]) -> tuple[object, ...]:

@@ -78,8 +78,13 @@ class Desk:
                 digest = hashlib.sha256(answer.body).hexdigest() if answer.body is not None else None
                 reply = self._record(slot, query, answer, digest)
                 replies.append(reply)
-                if _has_more(reply):
+                if not _has_more(reply):
+                    continue
+                if query.page < query.page_max:
                     waiting.append(replace(query, page=query.page + 1, page_before=digest))
+                else:
+                    message = f"/{query.endpoint}: more than {query.page_max} pages; watch fewer tokens"
+                    replies.append(replace(reply, rows=(), error=UpstreamError(message)))
         return replies
 
     def _record(self, slot: datetime, query: Query, answer: Answer, digest: str | None) -> Reply:
@@ -118,7 +123,7 @@ def _check_paging(query: Query, rows: Sequence[object], digest: str | None) -> N
 
 def _has_more(reply: Reply) -> bool:
     query = reply.query
-    if not 0 < query.page < query.page_max or len(reply.rows) < PAGE_ROWS:
+    if not query.page or len(reply.rows) < PAGE_ROWS:
         return False
     return query.reach is None or not _reaches(reply, query.reach)
 

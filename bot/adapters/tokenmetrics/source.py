@@ -158,7 +158,8 @@ class TokenMetricsSource:
     def _dated(self, feed: str, tokens: Sequence[TokenId], now: datetime) -> list[Query]:
         """Go on, for all tokens together, at the last day known; unknown tokens begin further back."""
         first = (now - timedelta(days=FIRST_DAYS[feed] - 1)).date()
-        floor = (now - (SILENT_AFTER if feed in self._fetched else GAP_MAX)).date()
+        last = self._fetched.get(feed)
+        floor = (now - (min(now - last + SILENT_AFTER, GAP_MAX) if last else GAP_MAX)).date()
         begins = defaultdict(list)
         known = {token_id: end.date() - ONE_DAY for token_id in tokens if (end := self._end_of(feed, token_id))}
         going_on = max(min(known.values(), default=first), floor)
@@ -169,6 +170,7 @@ class TokenMetricsSource:
     def _reach(self, feed: str, tokens: Sequence[TokenId], now: datetime) -> datetime:
         """Return how far back hourly rows are wanted: to the oldest of the newest hours known."""
         ends = [end for token_id in tokens if (end := self._end_of(feed, token_id)) is not None]
-        longest = HOURS_REACH if feed in self._fetched else HOURS_REACH_MAX
+        last = self._fetched.get(feed)
+        longest = min(now - last + HOURS_REACH, HOURS_REACH_MAX) if last else HOURS_REACH_MAX
         wanted = [end for end in ends if end > now - longest]
-        return min(wanted, default=now - HOURS_REACH)
+        return min(wanted, default=now - (longest if ends else HOURS_REACH))

@@ -30,11 +30,13 @@ from bot.domain.record import CycleRecord
 
 log = structlog.get_logger()
 
+REFUSALS_NAMED = 20
+
 
 def fire(run: LiveRun, slot: datetime) -> CycleRecord | None:
     """Run the slot of one run, with the slots missed since the last one."""
     done = run.runner.portfolio.settled_slot
-    missed = slots_between(run.schedule, done, slot)[1:-1] if done is not None and done < slot else []
+    missed = slots_between(run.schedule, done, slot) if done is not None else []
     return run.runner.fire(slot, interval_of(run.schedule, slot), missed)
 
 
@@ -108,6 +110,9 @@ def report(record: CycleRecord, opened: Live) -> None:
     )
     if opened.source.failures:
         log.warning("feeds_failed", failures=list(opened.source.failures))
+    if opened.source.refusals:
+        named = [f"{refusal.reason}: {refusal.detail}" for refusal in opened.source.refusals[:REFUSALS_NAMED]]
+        log.warning("rows_refused", count=len(opened.source.refusals), rows=named)
 
 
 def serve(config_path: Path) -> int:
@@ -115,9 +120,9 @@ def serve(config_path: Path) -> int:
     config = load_config(config_path)
     key = resolve_key(config)
     set_up_logs([key.reveal()])
-    for run in config.runs:
-        trigger_of(run.schedule)
     clock = SystemClock()
+    for run in config.runs:
+        interval_of(run.schedule, clock.now())  # a schedule that never fires would wait for ever
     with live(config, key, clock) as opened:
         daemon = Daemon(opened, clock.now)
         for number in (signal.SIGTERM, signal.SIGINT):
