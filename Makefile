@@ -9,7 +9,7 @@ READY := .venv/.ready
 
 help:
 	@echo 'make setup    installs everything into .venv, by hash; does nothing when nothing changed'
-	@echo 'make demo     the simulated API, the daemon's cycles and thirty days of paper trades'
+	@echo 'make demo     the simulated API, the cycles of the daemon and thirty days of paper trades'
 	@echo 'make test     the everyday tests'
 	@echo 'make check    the gate: linters, types, floors, every test with coverage'
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bot import __version__
 from bot.domain.errors import BotError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 DEMO_DAYS_MAX = 366
 PORT_MAX = 65535
+SEED_MAX = 2**31
 EXIT_CODES = """exit codes: 0 fine, 1 unexpected, 2 usage, 65 bad data or failed verification, 69 upstream unavailable,
 70 invariant broken, 74 I/O, 75 another writer holds the ledger, 77 permissions or wrong key,
 78 configuration, universe, missing file or schema"""
@@ -53,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    top.add_argument("--version", action="version", version=f"tidemark-bot {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_running(commands)
     _add_reading(commands)
@@ -78,7 +81,7 @@ def _config_option(added: argparse.ArgumentParser) -> None:
 def _add_running(commands: Commands) -> None:
     demo = _add(commands, "demo", "thirty simulated days, from signals to a ledger with answers", _demo)
     demo.add_argument("--ledger", type=Path, default=Path("tidemark-demo.db"), help="where to write [tidemark-demo.db]")
-    demo.add_argument("--days", type=_days, default=30, help="simulated days [30]")
+    demo.add_argument("--days", type=_whole(1, DEMO_DAYS_MAX), default=30, help="simulated days [30]")
     init = _add(commands, "init", "write config.toml and a first strategy", _init)
     init.add_argument("folder", nargs="?", type=Path, default=Path(), help="where [this folder]")
     check = _add(commands, "check", "validate configuration, strategies, key, ledger and universe", _check)
@@ -93,8 +96,8 @@ def _add_running(commands: Commands) -> None:
     once.add_argument("--dry-run", action="store_true", help="decide and print, write nothing")
     simulate = _add(commands, "simulate", "serve the simulated Token Metrics API", _simulate)
     simulate.add_argument("--host", default="127.0.0.1", help="address to listen on [127.0.0.1]")
-    simulate.add_argument("--port", type=_port, default=8765, help="port to listen on [8765]")
-    simulate.add_argument("--seed", type=int, help="seed of the market")
+    simulate.add_argument("--port", type=_whole(0, PORT_MAX), default=8765, help="port to listen on [8765]")
+    simulate.add_argument("--seed", type=_whole(0, SEED_MAX), help="seed of the market")
     simulate.add_argument("--key", help="the only key to accept [any]")
 
 
@@ -114,13 +117,17 @@ def _add_reading(commands: Commands) -> None:
     why.add_argument("--at", type=_instant, metavar="T", help="the newest decision at or before T [the newest]")
     _reading_options(why)
     verify = _add(commands, "verify", "check every invariant of the ledger", _verify)
-    _reading_options(verify)
+    _ledger_options(verify)
 
 
 def _reading_options(added: argparse.ArgumentParser) -> None:
+    _ledger_options(added)
+    added.add_argument("--run", help="one run only")
+
+
+def _ledger_options(added: argparse.ArgumentParser) -> None:
     _config_option(added)
     added.add_argument("--ledger", metavar="URL", help="read this ledger, a URL or a file [the configuration's]")
-    added.add_argument("--run", help="one run only")
     added.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -144,20 +151,16 @@ def _add_database(commands: Commands) -> None:
     upgrade.add_argument("--ledger", metavar="URL", help="this ledger, a URL or a file [the configuration's]")
 
 
-def _days(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= DEMO_DAYS_MAX:
-        message = f"{value} is not between 1 and {DEMO_DAYS_MAX}"
-        raise argparse.ArgumentTypeError(message)
-    return value
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    """Make the reader of a whole number within bounds."""
 
-
-def _port(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= PORT_MAX:
-        message = f"{value} is no port: 0 to {PORT_MAX}"
+    def read(text: str) -> int:
+        if text.isdecimal() and least <= int(text) <= most:
+            return int(text)
+        message = f"{text!r} is no whole number from {least} to {most}"
         raise argparse.ArgumentTypeError(message)
-    return value
+
+    return read
 
 
 def _instant(text: str) -> datetime:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from bot.app.strategies import Strategy
-from bot.app.strategy_keys import COUNT, NAME, POSITIVE
-from bot.app.tables import Key, Text, Word, load_toml, members, near, read_tables, refuse
+from bot.app.strategy_keys import COUNT, NAME
+from bot.app.tables import Key, Number, Text, Word, load_toml, members, near, read_tables, refuse
 from bot.domain.errors import AccessError, ConfigError
 from bot.domain.ids import canonical
-from bot.domain.numbers import MICRO, plain
+from bot.domain.numbers import CASH_MAX, MICRO, plain
 
 MASK = "***"
 CREDENTIAL = "tidemark-api-key"
@@ -50,7 +50,7 @@ KEYS: tuple[Key, ...] = (
 RUN_KEYS: tuple[Key, ...] = (
     Key("run.name", NAME, "the run's name in the ledger; it has an account of its own", needed=True),
     Key("run.strategy", LINE, "strategies/NAME.toml beside this file, or the path of a file", needed=True),
-    Key("run.cash", POSITIVE, "opening cash, quote currency", needed=True),
+    Key("run.cash", Number(above=0, at_most=CASH_MAX), "opening cash, quote currency", needed=True),
     Key("run.schedule", CRON, "its slots: minute hour day month weekday, UTC", needed=True),
 )
 LATER = ("source.refresh", "notify", "health")

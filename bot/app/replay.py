@@ -15,7 +15,7 @@ from pathlib import Path
 from bot import __version__
 from bot.adapters.clock import SystemClock
 from bot.adapters.history.archive import History, HistorySource, open_history
-from bot.adapters.sql.engine import ledger_url
+from bot.adapters.sql.engine import ledger_name, ledger_url, parse_url
 from bot.adapters.sql.ledger import SqlLedger, writing
 from bot.adapters.sql.reads import Reader
 from bot.app.cycle import RunSetup, run_cycle
@@ -25,7 +25,7 @@ from bot.app.strategies import Strategy, load_strategy
 from bot.domain.decisions import EquityMark
 from bot.domain.errors import ConfigError, UsageError
 from bot.domain.ids import RunName, canonical
-from bot.domain.numbers import ZERO, plain
+from bot.domain.numbers import CASH_MAX, MICRO, ZERO, micro_half_even, plain
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Mark
 from bot.domain.record import CycleRecord, Run
@@ -82,7 +82,7 @@ def replay(
         "rows_refused": history.rows_refused,
         "slots": len(slots),
         "cycles_added": added,
-        "ledger": url,
+        "ledger": ledger_name(parse_url(url)),
         "seconds": round(time.perf_counter() - began, 3),
     }
     print(to_json(result) if as_json else _told(result))
@@ -103,7 +103,10 @@ def slots_in(history: History, window: Window, schedule: str | None) -> list[dat
     else:
         found = [close for close in closes if start <= close <= end]
     if not found:
-        message = f"no slot between {start:%Y-%m-%dT%H:%MZ} and {end:%Y-%m-%dT%H:%MZ}; widen --from and --to"
+        message = (
+            f"no slot in this window: the bars close from {closes[0]:%Y-%m-%dT%H:%MZ} to {closes[-1]:%Y-%m-%dT%H:%MZ};"
+            " widen --from, --to or --schedule"
+        )
         raise ConfigError(message)
     return found
 
@@ -113,12 +116,14 @@ def _write(
 ) -> int:
     clock = SystemClock()
     run = Run(name=setup.name, strategy=strategy.name, cash=setup.cash, identity=identity, started_at=clock.now())
-    book.open_run(run, history.instruments)
-    if book.last_cycle(setup.name) is not None:
-        sys.stderr.write(f"run {setup.name} is in this ledger already, the same replay: nothing added\n")
-        return 0
-    book.keep_config(setup.config_hash, strategy.text)
-    return book.commit_all(records(setup, HistorySource(history), slots, clock))
+    already = book.last_cycle(setup.name) is not None
+    with book.one_transaction():
+        book.open_run(run, history.instruments)
+        if already:
+            sys.stderr.write(f"run {setup.name} is in this ledger already, the same replay: nothing added\n")
+            return 0
+        book.keep_config(setup.config_hash, strategy.text)
+        return book.commit_all(records(setup, HistorySource(history), slots, clock))
 
 
 def records(
@@ -176,8 +181,8 @@ def _capital(text: str) -> Decimal:
         value = Decimal(text)
     except InvalidOperation:
         value = ZERO
-    if not value.is_finite() or value <= ZERO:
-        message = f"--cash {text}: write a positive number"
+    if not value.is_finite() or not MICRO <= value <= CASH_MAX or value != micro_half_even(value):
+        message = f"--cash {text}: write a positive number up to {CASH_MAX:,}, with at most 6 digits after the point"
         raise UsageError(message)
     return value
 

@@ -58,23 +58,31 @@ SYMBOLS = "select distinct symbol from instruments order by symbol"
 
 def rows_of(reader: Reader, statement: str, run: str | None) -> list[Row]:
     """Run one of the statements above, for one run or for all."""
-    if run is not None and not reader.rows("select 1 from runs where name = :run", {"run": run}):
-        known = ", ".join(str(row["name"]) for row in reader.rows("select name from runs order by name", {}))
-        message = f"no run {run} in this ledger; it has {known or 'none'}"
-        raise ConfigError(message)
+    _require_run(reader, run)
     where = "" if run is None else "where run = :run"
     return list(reader.rows(statement.format(where=where), {} if run is None else {"run": run}))
 
 
+def _require_run(reader: Reader, run: str | None) -> None:
+    """Refuse a run that the ledger does not have, so that a slip does not look like an empty run."""
+    if run is not None and not reader.rows("select 1 from runs where name = :run", {"run": run}):
+        known = ", ".join(str(row["name"]) for row in reader.rows("select name from runs order by name", {}))
+        message = f"no run {run} in this ledger; it has {known or 'none'}"
+        raise ConfigError(message)
+
+
 def why(reader: Reader, symbol: str, at: datetime | None, run: str | None) -> Row | None:
     """Return the newest decision on a symbol, at or before an instant, with its gates and trades."""
+    _require_run(reader, run)
+    known = [str(row["symbol"]) for row in reader.rows(SYMBOLS, {})]
+    if symbol not in known and symbol.upper() in known:
+        symbol = symbol.upper()
     asked = {"symbol": symbol, "at": at, "run": run}
     given = {name: value for name, value in asked.items() if value is not None}
     tests = {"symbol": "symbol = :symbol", "at": "slot <= :at", "run": "run = :run"}
     where = "where " + " and ".join(tests[name] for name in given)
     found = reader.rows(DECISION.format(where=where), given)
     if not found:
-        known = [str(row["symbol"]) for row in reader.rows(SYMBOLS, {})]
         if symbol not in known:
             near = difflib.get_close_matches(symbol.upper(), known, n=3)
             hint = f"; did you mean {', '.join(near)}?" if near else f"; the ledger knows {', '.join(known)}"

@@ -15,6 +15,7 @@ from bot.adapters.tokenmetrics.source import TokenMetricsSource
 from bot.app.config import load_config, resolve_key, starter_config, starter_strategy
 from bot.app.daemon.schedule import interval_of, slots_between
 from bot.app.reports import as_json as to_json
+from bot.app.reports import shown
 from bot.app.wiring import Untaped, client_of, feeds_of, resolve, strategies_of
 from bot.domain.errors import ConfigError, StorageError
 
@@ -109,7 +110,7 @@ def _told(answer: dict[str, object], runs: list[dict[str, object]]) -> str:
         lines.append(
             f"run {run['run']}: strategy {run['strategy']}, cash {run['cash']}, schedule {run['schedule']} (UTC)"
         )
-        lines.append(f"  next slot {run['next_slot']}, tokens {names}")
+        lines.append(f"  next slot {shown(run['next_slot'])}, tokens {names}")
     plan = answer["credits_of_plan"]
     lines.append(
         f"about {answer['credits_per_day']} API credits a day, {answer['credits_per_month']} a month"

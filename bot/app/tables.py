@@ -220,7 +220,7 @@ class Text:
 def load_toml(path: Path, mend: str) -> tuple[dict[str, object], str]:
     """Read a TOML file to its document and its text; mend says what to do where it is missing."""
     try:
-        text = path.read_bytes().decode()
+        text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
         message = f"{path}: no such file; {mend}"
         raise ConfigError(message) from error

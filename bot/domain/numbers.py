@@ -21,6 +21,8 @@ Quantity = NewType("Quantity", Decimal)
 ZERO = Decimal(0)
 ONE = Decimal(1)
 MICRO = Decimal("0.000001")
+CASH_MAX = Decimal(10) ** 10
+QUANTITY_MAX = Decimal(10) ** 18
 PRICE_STEP = Decimal(1).scaleb(-18)
 
 # Sixty digits hold price x quantity x cost factors without rounding; only divisions round.

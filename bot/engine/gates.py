@@ -12,7 +12,7 @@ from typing import NamedTuple, TypedDict
 
 from bot.domain.decisions import Comparator, Reason
 from bot.domain.ids import TokenId
-from bot.domain.numbers import ONE, ZERO, Price
+from bot.domain.numbers import MICRO, ONE, ZERO, Price
 from bot.domain.orders import Role
 from bot.domain.portfolio import Holding, Portfolio
 from bot.domain.signals import Episode, Stance
@@ -264,7 +264,7 @@ def _notional(proposal: Proposal) -> Finding:
     if proposal.size is None or proposal.reference is None:
         return Finding(None, comparator, least, passed=False, **_unsized(proposal))
     notional = proposal.size.quantity * proposal.reference
-    return Finding(notional, comparator, least, passed=notional > ZERO and notional >= least)
+    return Finding(notional, comparator, least, passed=notional >= max(least, MICRO))
 
 
 def _unsized(proposal: Proposal) -> Lacking:

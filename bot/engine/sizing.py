@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from bot.domain.numbers import ONE, ZERO, Price, Quantity, floor_to_step
+from bot.domain.numbers import ONE, QUANTITY_MAX, ZERO, Price, Quantity, floor_to_step
 from bot.domain.snapshot import TokenView
 from bot.engine.brackets import Bracket, paid_per_unit, proceeds_per_unit
 from bot.engine.indicators import annual_sigma
@@ -104,4 +104,5 @@ def _caps(
         yield equity * sizing.weight_max, "weight"
     if sizing.volume_share_max is not None and view.market and view.market.volume_24h is not None:
         yield view.market.volume_24h * sizing.volume_share_max, "volume_share"
+    yield reference * QUANTITY_MAX, "quantity_max"
     yield free_cash / (fills.buy * (ONE + fills.fee_fraction)), "cash"

@@ -94,6 +94,19 @@ def test_creating_leaves_an_existing_ledger_as_it_is(ledger_url: str) -> None:
         assert book.last_cycle(RUN) is not None
 
 
+def test_a_ledger_that_was_removed_while_open_is_refused(tmp_path: Path) -> None:
+    """The file is gone, or another one stands in its place: nothing is committed to what nobody will find again."""
+    path = tmp_path / "gone.db"
+    with writing(str(path), create=True) as book:
+        opened(book).commit_all(story()[:1])
+        path.unlink()
+        with pytest.raises(LeaseError, match="removed or replaced"):
+            book.commit_all(story()[1:])
+        path.write_bytes(b"")
+        with pytest.raises(LeaseError, match="removed or replaced"):
+            book.commit_all(story()[1:])
+
+
 @pytest.mark.parametrize(
     ("statement", "named"),
     [

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,10 @@ def test_an_inconsistent_candle_is_dropped_counted_and_named(run: Run, folder: P
     [
         (["--cash", "-1"], 2),
         (["--cash", "lots"], 2),
+        (["--cash", "1e12"], 2),
+        (["--cash", "0.0000001"], 2),
+        (["--from", "0001-01-01T00:00+14:00"], 2),
+        (["--ledger", "sqlite:///x.db?mode=ro"], 78),
         (["--from", "yesterday"], 2),
         (["--schedule", "every hour"], 78),
         (["--from", "2030-01-01"], 78),
@@ -176,3 +181,63 @@ def test_a_ledger_of_another_schema_is_refused(run: Run, folder: Path) -> None:
     code, _, err = run()
     assert code == 78
     assert err.count("\n") == 1
+
+
+def test_a_replay_that_fails_leaves_no_run_behind(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine breaks in the middle: the ledger has no run, and the mended replay is taken under the same name."""
+
+    def broken(*_: object) -> None:
+        message = "broken"
+        raise RuntimeError(message)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bot.app.replay.run_cycle", broken)
+        with pytest.raises(RuntimeError):
+            run("--cash", "5000")
+    with closing(sqlite3.connect(folder / "r.db")) as connection:
+        assert connection.execute("select count(*) from runs").fetchone() == (0,)
+    assert run("--cash", "6000")[0] == 0
+
+
+def test_a_strategy_saved_with_a_byte_order_mark_is_read(run: Run, folder: Path) -> None:
+    """Some editors begin a file with a mark: it is no error."""
+    path = folder / "small.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert run()[0] == 0
+
+
+def test_a_replay_never_prints_a_password(run: Run) -> None:
+    """A server's URL with a password that cannot be reached: the password is in no output."""
+    code, out, err = run("--ledger", "postgresql://someone:secret-canary@127.0.0.1:9/none")
+    assert code == 74
+    assert "secret-canary" not in out + err
+
+
+def test_another_database_is_not_taken_for_a_ledger(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A SQLite file that holds something else: 78, and it is called what it is."""
+    with closing(sqlite3.connect(folder / "other.db")) as connection:
+        connection.execute("create table t (a)")
+    assert main(["status", "--ledger", str(folder / "other.db")]) == 78
+    assert "another database" in capsys.readouterr().err
+
+
+def test_an_unknown_run_is_not_an_empty_one(run: Run, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--run` with a slip names the runs there are; a symbol may be written small."""
+    assert run()[0] == 0
+    ledger = ["--ledger", str(folder / "r.db")]
+    for command in (["trades"], ["why", "AAA"]):
+        assert main([*command, *ledger, "--run", "smal"]) == 78
+        assert "small" in capsys.readouterr().err
+    assert main(["why", "aaa", *ledger]) == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["simulate --port 99999", "simulate --seed -5", "demo --days 99999999", "demo --days x", "demo --days 0"],
+)
+def test_numbers_out_of_bounds_are_usage_errors(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line that says the bounds, and 2."""
+    assert main(arguments.split()) == 2
+    assert "whole number from" in capsys.readouterr().err

@@ -47,7 +47,7 @@ def test_a_reading_connection_cannot_write(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "error", "named"),
     [
-        ("none.db", ConfigError, "there is no ledger at .*none.db: `bot db upgrade` creates it"),
+        ("none.db", ConfigError, "there is no ledger at .*none.db: check the path"),
         ("missing/ledger.db", StorageError, "directory .*missing does not exist: create it"),
         (".", StorageError, "is a directory: name a file in it"),
     ],

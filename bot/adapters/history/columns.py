@@ -18,6 +18,7 @@ import numpy.typing as npt
 from bot.adapters.history.reader import (
     CEILING,
     EPOCH,
+    LATEST,
     MICROSECOND,
     SourceFile,
     bad_row,
@@ -188,6 +189,8 @@ def _check_grid(path: Path, lines: Sequence[int], opened_at: Integers, span: int
     off = np.flatnonzero(opened_at % span)
     if len(off):
         raise bad_row(path, lines[int(off[0])], f"time is not the open of a {timeframe} bar")
+    if len(opened_at) and opened_at[-1] > micros(LATEST):
+        raise bad_row(path, lines[-1], "time is later than this program looks")
 
 
 def _cache_place(name: str) -> Path | None:

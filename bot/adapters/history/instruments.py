@@ -9,6 +9,7 @@ from bot.domain.errors import ConfigError
 from bot.domain.ids import Symbol, TokenId
 from bot.domain.instruments import QUANTITY_STEP, Instrument
 
+SYMBOL_LENGTH_MAX = 64
 REQUIRED = ("token_id", "symbol", "name")
 OPTIONAL = ("quantity_step", "price_tick", "category")
 
@@ -35,7 +36,8 @@ def read_instruments(file: SourceFile) -> dict[TokenId, Instrument]:
 def _instrument(cells: Sequence[str]) -> Instrument:
     token, symbol, name, step, tick, category = (cell.strip() for cell in cells)
     # The symbol names the files of its bars, so it must stay inside their folder.
-    if not symbol or symbol.startswith(".") or set(symbol) & set("/\\") or not symbol.isprintable():
+    fits = 0 < len(symbol) <= SYMBOL_LENGTH_MAX and symbol.isprintable()
+    if not fits or symbol.startswith(".") or set(symbol) & set("/\\"):
         message = f"{symbol[:40]!r} is no symbol"
         raise ValueError(message)
     return Instrument(

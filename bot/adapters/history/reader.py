@@ -25,8 +25,10 @@ DAY = timedelta(days=1)
 DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
 # Numbers beyond this many digits before the point would not survive as floats or in a ledger.
-MAGNITUDE_MAX = 30
-CEILING = 10.0**MAGNITUDE_MAX
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+# Powers of ten: the ledger keeps twenty digits before the point and eighteen after it.
+MAGNITUDE_MAX = 19
+CEILING = 10.0**15
 
 Rows = Iterator[tuple[int, tuple[str, ...]]]
 
@@ -125,7 +127,11 @@ def instant(text: str) -> datetime:
 
 def publication(text: str) -> datetime:
     """Read when a row was published: one dated by its day alone at the end of that day, as it used the day's close."""
-    return instant(text) + DAY if DATE.fullmatch(text) else instant(text)
+    at = instant(text)
+    if at > LATEST:
+        message = f"{text[:40]!r} is later than this program looks"
+        raise ValueError(message)
+    return at + DAY if DATE.fullmatch(text) else at
 
 
 def micros(at: datetime) -> int:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engine, event, inspect, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from bot.adapters.sql.columns import POSTGRESQL
@@ -29,6 +29,9 @@ def parse_url(url: str) -> URL:
         message = "the ledger's url cannot be read: use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
         raise ConfigError(message) from None
     backend = parsed.drivername.partition("+")[0]
+    if backend == "sqlite" and parsed.query:
+        message = "the ledger's url has a query after its path: write sqlite:///PATH alone"
+        raise ConfigError(message)
     if backend == "sqlite" and parsed.database and parsed.database != ":memory:":
         return parsed.set(drivername="sqlite")
     if backend in {POSTGRESQL, "postgres"}:
@@ -53,6 +56,17 @@ def is_there(url: str) -> bool:
     """Say whether there is something to read: of a SQLite ledger, its file."""
     parsed = parse_url(url)
     return parsed.drivername != "sqlite" or Path(str(parsed.database)).is_file()
+
+
+def file_identity(url: URL) -> tuple[int, int] | None:
+    """Return what tells a SQLite ledger's file from another under the same name; None: no file, or a server."""
+    if url.drivername != "sqlite":
+        return None
+    try:
+        found = Path(str(url.database)).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def open_engine(url: str, *, read_only: bool = False, create: bool = False) -> Engine:
@@ -85,7 +99,7 @@ def _check_file(path: Path, *, read_only: bool, create: bool) -> None:
         raise AccessError(message)
     if not path.exists():
         if not create:
-            message = f"there is no ledger at {path}: `bot db upgrade` creates it"
+            message = f"there is no ledger at {path}: check the path; `bot run` or `bot replay` creates one"
             raise ConfigError(message)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, _PRIVATE))
     if not _allowed(path, os.R_OK if read_only else os.R_OK | os.W_OK):
@@ -177,9 +191,12 @@ def check_schema(engine: Engine) -> None:
     name = ledger_name(engine.url)
     with begin(engine) as connection:
         revision = stored_revision(connection)
+        tables = inspect(connection).get_table_names() if revision is None else []
     if revision == HEAD:
         return
-    if revision is None:
+    if tables and "cycles" not in tables:
+        message = f"{name} is another database, not a ledger: name a ledger's file or database"
+    elif revision is None:
         message = f"the ledger {name} has no schema yet: run `bot db upgrade`"
     elif revision in REVISIONS:
         message = f"the ledger {name} has the older schema {revision}, this program needs {HEAD}: run `bot db upgrade`"

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from bot.adapters.sql.chain import GENESIS, contents, link
 from bot.adapters.sql.columns import utc_text
-from bot.adapters.sql.engine import begin, check_schema, is_there, ledger_name, open_engine
+from bot.adapters.sql.engine import begin, check_schema, file_identity, is_there, ledger_name, open_engine
 from bot.adapters.sql.facts import portfolio_facts
 from bot.adapters.sql.lease import check_epoch, writer
 from bot.adapters.sql.migrate import create_if_empty
@@ -23,7 +23,7 @@ from bot.adapters.sql.rows import Rows, add_fact, cycle_row, datum_rows, fact_fr
 from bot.adapters.sql.tables import config_versions, cycles, instruments, runs
 from bot.adapters.sql.writes import explain_conflict, insert_rows
 from bot.domain.decisions import Fact
-from bot.domain.errors import ConfigError, InvariantError
+from bot.domain.errors import ConfigError, InvariantError, LeaseError
 from bot.domain.ids import RunName, TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.numbers import plain
@@ -81,6 +81,8 @@ class SqlLedger:
         """Read and write through an engine."""
         self.engine = engine
         self._epoch = epoch
+        self._file = file_identity(engine.url)
+        self._open: Connection | None = None
 
     def open_run(self, run: Run, universe: Mapping[TokenId, Instrument]) -> None:
         """Enter a run and its instruments; the same again adds only new instruments, another run is refused."""
@@ -151,9 +153,25 @@ class SqlLedger:
         if self._epoch is None:
             message = f"the ledger {ledger_name(self.engine.url)} was opened for reading"
             raise InvariantError(message)
+        if self._open is not None:
+            yield self._open
+            return
+        if file_identity(self.engine.url) != self._file:
+            message = f"the ledger {ledger_name(self.engine.url)} was removed or replaced: restore it, then start again"
+            raise LeaseError(message)
         with begin(self.engine) as connection:
             check_epoch(connection, self._epoch)
             yield connection
+
+    @contextmanager
+    def one_transaction(self) -> Iterator[None]:
+        """Make whatever is written inside one transaction."""
+        with self._writing() as connection:
+            self._open = connection
+            try:
+                yield
+            finally:
+                self._open = None
 
 
 def _tip(connection: Connection, run: RunName) -> _Tip:

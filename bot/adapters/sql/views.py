@@ -92,7 +92,7 @@ SELECT
     [number m.price] AS mark_price,
     ([number m.price] - t.entry_price) * t.quantity_open * CASE WHEN t.side = 'short' THEN -1 ELSE 1 END
         AS unrealised_profit,
-    [seconds t.opened_at | m.slot] / 3600 AS age_hours
+    CASE WHEN m.slot < t.opened_at THEN 0 ELSE [seconds t.opened_at | m.slot] / 3600 END AS age_hours
 FROM v_trades t
 LEFT JOIN marks m ON m.position_id = t.position_id
     AND m.slot = (SELECT max(n.slot) FROM marks n WHERE n.position_id = t.position_id)
