@@ -228,7 +228,7 @@ def test_an_unknown_run_is_not_an_empty_one(run: Run, folder: Path, capsys: pyte
     assert run()[0] == 0
     ledger = ["--ledger", str(folder / "r.db")]
     for command in (["trades"], ["why", "AAA"]):
-        assert main([*command, *ledger, "--run", "smal"]) == 78
+        assert main([*command, *ledger, "--run", "smalll"]) == 78
         assert "small" in capsys.readouterr().err
     assert main(["why", "aaa", *ledger]) == 0
 
