@@ -228,3 +228,22 @@ def test_the_key_is_nowhere_in_the_ledger(home: Path, bot: Command) -> None:
     assert bot("once")[0] == 0
     for path in home.glob("tidemark.db*"):
         assert KEY.encode() not in path.read_bytes()
+
+
+def test_a_held_token_that_left_the_universe_is_still_priced_after_a_restart(home: Path, bot: Command) -> None:
+    """Drop a held token from the strategy: the next process still asks for it, and shows its position marked."""
+    strategy = home / "strategies" / "levels_long.toml"
+    # Whatever is bullish is bought, however long ago it turned, so that something is held on any day.
+    text = re.sub(r"\[gates\].*?\n\n", "[entry]\nage_max_hours = 2000\n\n", strategy.read_text(), flags=re.DOTALL)
+    strategy.write_text(text)
+    assert bot("once")[0] == 0
+    held = [str(symbol) for (symbol,) in rows(home, "select symbol from v_open_positions order by symbol")]
+    kept = next(symbol for symbol in ("BTC", "ETH", "SOL") if symbol != held[0])
+    strategy.write_text(re.sub(r"universe = \[.*?\n\]", f'universe = ["{kept}"]', text, flags=re.DOTALL))
+    token = rows(home, f"select token_id from v_open_positions where symbol = '{held[0]}'")[0][0]
+    assert bot("once", "--dry-run")[0] == 0
+    config = home / "config.toml"
+    config.write_text(config.read_text().replace("2 * * * *", "* * * * *"))
+    assert bot("once")[0] == 0
+    asked = rows(home, "select query from api_calls where endpoint = 'price' order by at desc limit 1")[0][0]
+    assert str(token) in str(asked)

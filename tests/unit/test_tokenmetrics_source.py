@@ -155,6 +155,20 @@ def test_requests_go_on_where_the_archive_ends() -> None:
     assert spans["hourly-ohlcv"] == ("2025-04-11", "2025-04-12")
 
 
+@pytest.mark.parametrize("away", [timedelta(hours=30), timedelta(days=5), timedelta(days=12)])
+def test_the_hours_of_an_outage_are_asked_for_again(away: timedelta) -> None:
+    """After a silence of hours or days every hourly bar since the last one known comes, without a hole."""
+    made = desk(needs=frozenset({"price", "hourly-ohlcv"}))
+    made.refresh(SLOT)
+    before = made.source.archive.newest_bar(TokenId(3375), "1h")
+    made.refresh(SLOT + away)
+    assert before is not None
+    missed = made.source.archive.prints(TokenId(3375), (SLOT, SLOT + HOUR), SLOT + away, made.clock.at)
+    hours = [bar.opened_at for bar in missed if bar.closed_at > bar.opened_at]
+    assert hours[0] == before.closed_at
+    assert hours == [before.closed_at + number * HOUR for number in range(away // HOUR)]
+
+
 @pytest.mark.parametrize("feed", ["trading-signals", "daily-ohlcv", "resistance-support", "quantmetrics"])
 def test_yesterday_is_asked_for_hourly_until_it_is_there(feed: str) -> None:
     """While yesterday's rows are not out a feed is asked again each hour, and then left alone."""
