@@ -3,7 +3,7 @@
 `play` runs a history through the product's own run_cycle and returns its journal as text.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -19,7 +19,7 @@ from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Closing, Position
 from bot.domain.record import CycleRecord
-from bot.domain.signals import Episode, Signal, Stance, latest_episode
+from bot.domain.signals import Episode, Signal, Stance
 from bot.engine.rules import Rules
 
 HOUR = timedelta(hours=1)
@@ -91,6 +91,18 @@ def grades(when: str, trader: str, token: int = 1) -> Grades:
         trader_grade=Decimal(trader),
         investor_grade=None,
     )
+
+
+def latest_episode(rows: Iterable[Signal]) -> Episode | None:
+    """Fold a token's rows, ordered by published_at then known_at, to the episode that stands at their end."""
+    turn = latest = None
+    for row in rows:
+        if turn is None or row.stance is not turn.stance:
+            turn = row
+        latest = row
+    if turn is None or latest is None:
+        return None
+    return Episode(signal_id=turn.signal_id, turn=turn, latest=latest)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ An episode is a maximal stretch of one stance; it starts at its turn, and its id
 on record is a turn.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -47,15 +46,3 @@ class Episode:
     signal_id: SignalId
     turn: Signal
     latest: Signal
-
-
-def latest_episode(rows: Iterable[Signal]) -> Episode | None:
-    """Fold a token's rows, ordered by published_at then known_at, to the episode that stands at their end."""
-    turn = latest = None
-    for row in rows:
-        if turn is None or row.stance is not turn.stance:
-            turn = row
-        latest = row
-    if turn is None or latest is None:
-        return None
-    return Episode(signal_id=turn.signal_id, turn=turn, latest=latest)

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypedDict
 
 from bot.domain.decisions import Comparator, Reason
 from bot.domain.ids import TokenId
+from bot.domain.market import QuantMetrics
 from bot.domain.numbers import MICRO, ONE, ZERO, Price
 from bot.domain.orders import Role
 from bot.domain.portfolio import Holding, Portfolio
@@ -142,9 +143,9 @@ def _trader_grade(view: TokenView) -> Decimal | None:
     return view.episode.latest.grade if view.episode else None
 
 
-def _drawdown_size(view: TokenView) -> Decimal | None:
-    drawdown = view.quantmetrics.max_drawdown if view.quantmetrics else None
-    return None if drawdown is None else abs(drawdown)
+def _measured(value: Callable[[QuantMetrics], Decimal | None]) -> Callable[[TokenView], Decimal | None]:
+    """Read one of a token's measures, where it has any."""
+    return lambda view: value(view.quantmetrics) if view.quantmetrics else None
 
 
 def _resistance_distance(proposal: Proposal) -> Finding | None:
@@ -325,25 +326,27 @@ GATES: Mapping[str, Gate] = MappingProxyType(
         "sharpe": _threshold_min(
             lambda gates: gates.sharpe_min,
             Reason.MISSING_QUANTMETRICS,
-            lambda view: view.quantmetrics.sharpe if view.quantmetrics else None,
+            _measured(lambda measures: measures.sharpe),
         ),
         "sortino": _threshold_min(
             lambda gates: gates.sortino_min,
             Reason.MISSING_QUANTMETRICS,
-            lambda view: view.quantmetrics.sortino if view.quantmetrics else None,
+            _measured(lambda measures: measures.sortino),
         ),
         "cagr": _threshold_min(
             lambda gates: gates.cagr_min,
             Reason.MISSING_QUANTMETRICS,
-            lambda view: view.quantmetrics.cagr if view.quantmetrics else None,
+            _measured(lambda measures: measures.cagr),
         ),
         "max_drawdown": _threshold_max(
-            lambda gates: gates.max_drawdown_limit, Reason.MISSING_QUANTMETRICS, _drawdown_size
+            lambda gates: gates.max_drawdown_limit,
+            Reason.MISSING_QUANTMETRICS,
+            _measured(lambda measures: abs(measures.max_drawdown) if measures.max_drawdown is not None else None),
         ),
         "volatility": _threshold_max(
             lambda gates: gates.volatility_max,
             Reason.MISSING_QUANTMETRICS,
-            lambda view: view.quantmetrics.volatility if view.quantmetrics else None,
+            _measured(lambda measures: measures.volatility),
         ),
         "volume": _threshold_min(
             lambda gates: gates.volume_min,

@@ -10,8 +10,9 @@ from bot.domain.ids import Symbol, TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.market import Bar, Grades, Level, LevelSet, MarketSize, QuantMetrics, one_price
 from bot.domain.numbers import Price
-from bot.domain.signals import Signal, Stance, latest_episode
+from bot.domain.signals import Signal, Stance
 from bot.domain.tape import QUOTE, Datum, TokenPrint
+from tests.notation import latest_episode
 
 TOKEN = TokenId(7)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
