@@ -65,7 +65,7 @@ def test_the_answer_has_the_figures_of_the_ledger(run: Run, folder: Path) -> Non
     """One JSON object whose figures are those of the views."""
     code, out, _ = run("--json", "--cash", "5000")
     answer = json.loads(out)
-    with sqlite3.connect(folder / "r.db") as connection:
+    with closing(sqlite3.connect(folder / "r.db")) as connection:
         trades, profit, fees = connection.execute("select count(*), sum(profit), sum(fees) from v_trades").fetchone()
     assert code == 0
     assert (answer["trades"], answer["bars"], answer["slots"]) == (trades, 4, 4) == (1, 4, 4)
@@ -176,7 +176,7 @@ def test_bad_arguments_have_their_exit_code(run: Run, arguments: list[str], code
 def test_a_ledger_of_another_schema_is_refused(run: Run, folder: Path) -> None:
     """A ledger that a newer version wrote is left alone: 78."""
     assert run()[0] == 0
-    with sqlite3.connect(folder / "r.db") as connection:
+    with closing(sqlite3.connect(folder / "r.db")) as connection, connection:
         connection.execute("update alembic_version set version_num = '9999'")
     code, _, err = run()
     assert code == 78

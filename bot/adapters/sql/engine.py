@@ -113,16 +113,18 @@ def _open_sqlite(url: URL, path: Path, *, read_only: bool) -> Engine:
         # Reading a write-ahead log wants a file beside it; in a closed folder without a log nobody is writing.
         location += "&immutable=1"
 
+    settings = ("foreign_keys = ON", "query_only = ON" if read_only else "journal_mode = WAL", "synchronous = FULL")
+
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(
             location, uri=True, isolation_level=None, timeout=_BUSY_SECONDS, check_same_thread=False
         )
-        connection.execute("PRAGMA foreign_keys = ON")
-        if read_only:
-            connection.execute("PRAGMA query_only = ON")
-        else:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
+        try:
+            for setting in settings:
+                connection.execute(f"PRAGMA {setting}")
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     pool: dict[str, Any] = {"poolclass": NullPool}
