@@ -8,6 +8,7 @@ import pytest
 from bot.adapters.sql.ledger import SqlLedger
 from bot.adapters.sql.reads import Reader, rows
 from bot.adapters.sql.tape import SqlTape
+from bot.adapters.sql.views import VIEWS
 from bot.domain.market import Bar
 from bot.domain.numbers import Price
 from bot.domain.tape import TokenPrint
@@ -70,6 +71,11 @@ def test_every_view_has_the_columns_of_the_contract(told: SqlLedger) -> None:
     for view, columns in CONTRACT.items():
         found = rows(told.engine, f"SELECT * FROM (SELECT 1 AS one) AS o LEFT JOIN {view} AS v ON 1 = 1", {})
         assert set(columns.split()) <= set(found[0]), view
+
+
+def test_no_view_is_left_out_of_the_contract() -> None:
+    """Each view that the code makes has its promised columns listed here."""
+    assert set(VIEWS) == set(CONTRACT)
 
 
 def test_a_closed_trade_is_told_in_full(told: SqlLedger) -> None:
