@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Two noisy cores say nothing about a deadline. The examples are the same every day; TIDEMARK_EXAMPLES=N draws N others.
 settings.register_profile(
-    "everyday", deadline=None, max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    "everyday", deadline=None, max_examples=25, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile(
     "far",

@@ -31,7 +31,7 @@ def test_the_demo_twice_gives_the_same_trades_ids_and_equity(
     monkeypatch.chdir(tmp_path)
     told, held = [], []
     for _ in range(2):
-        assert main(["demo", "--days", "4"]) == 0
+        assert main(["demo", "--days", "3"]) == 0
         told.append([line for line in capsys.readouterr().out.splitlines() if " days in " not in line])
         held.append((rows(Path("tidemark-demo.db"), TRADES), rows(Path("tidemark-demo.db"), EQUITY)))
     assert told[0] == told[1]
