@@ -5,11 +5,12 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check
+.PHONY: help setup demo docs test check
 
 help:
 	@echo 'make setup    installs everything into .venv, by hash; does nothing when nothing changed'
 	@echo 'make demo     the simulated API, the cycles of the daemon and thirty days of paper trades'
+	@echo 'make docs     writes the tables of docs/strategy.md anew from the keys of strategy files'
 	@echo 'make test     the everyday tests'
 	@echo 'make check    the gate: linters, types, floors, every test with coverage'
 
@@ -29,6 +30,9 @@ $(READY): requirements.lock pyproject.toml
 
 demo: setup
 	@$(BIN)/bot demo
+
+docs: setup
+	$(BIN)/python -m tests.strategy_reference
 
 # One process a core; few on a large machine, for each may start a PostgreSQL of its own.
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal --quiet

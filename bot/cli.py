@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"tidemark-bot {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_running(commands)
+    _add_operating(commands)
     _add_reading(commands)
     _add_replay(commands)
     _add_database(commands)
@@ -67,9 +68,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add(
-    commands: Commands, name: str, text: str, command: object
+    commands: Commands, name: str, text: str, command: object, example: str | None = None
 ) -> argparse.ArgumentParser:
-    added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    epilog = None if example is None else f"example: bot {example}"
+    added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", epilog=epilog)
     added.set_defaults(command=command)
     return added
 
@@ -101,6 +103,20 @@ def _add_running(commands: Commands) -> None:
     simulate.add_argument("--key", help="the only key to accept [any]")
 
 
+def _add_operating(commands: Commands) -> None:
+    for act, text, example in (
+        ("pause", "make no new entries until `bot resume`; what is open goes on", "pause --run levels_long"),
+        ("resume", "make entries again, and arm tripped breakers again", "resume"),
+        ("close", "close the position of one token at its next price, and cancel its waiting entry", "close SOL"),
+        ("flatten", "close every position at its next price, and cancel waiting entries", "flatten"),
+    ):
+        added = _add(commands, act, f"{text}, from the next cycle on", _operate, example)
+        added.set_defaults(act=act, token=None)
+        if act == "close":
+            added.add_argument("token", metavar="SYMBOL", help="the token's symbol, or its token_id")
+        _reading_options(added)
+
+
 def _add_reading(commands: Commands) -> None:
     for name, text in (
         ("status", "the runs at a glance"),
@@ -112,10 +128,16 @@ def _add_reading(commands: Commands) -> None:
         added = _add(commands, name, text, _read)
         added.set_defaults(report=name)
         _reading_options(added)
-    why = _add(commands, "why", "why the run did or did not trade a token", _why)
-    why.add_argument("symbol", help="the token's symbol")
+    text = "why a token was or was not traded; without one, why each run did or did not"
+    why = _add(commands, "why", text, _why, "why SOL --at 2025-03-10T12:00Z")
+    why.add_argument("symbol", nargs="?", help="the token's symbol [a digest of all]")
     why.add_argument("--at", type=_instant, metavar="T", help="the newest decision at or before T [the newest]")
+    why.add_argument("--from", dest="start", type=_instant, metavar="T", help="no decision before T [the first]")
     _reading_options(why)
+    text = "one order, from the answers it rests on to the books it moved"
+    explain = _add(commands, "explain", text, _explain, "explain ord-9b1c --json")
+    explain.add_argument("order_id", metavar="ORDER_ID", help="as `bot orders` shows it")
+    _ledger_options(explain)
     verify = _add(commands, "verify", "check every invariant of the ledger", _verify)
     _ledger_options(verify)
 
@@ -127,7 +149,7 @@ def _reading_options(added: argparse.ArgumentParser) -> None:
 
 def _ledger_options(added: argparse.ArgumentParser) -> None:
     _config_option(added)
-    added.add_argument("--ledger", metavar="URL", help="read this ledger, a URL or a file [the configuration's]")
+    added.add_argument("--ledger", metavar="URL", help="this ledger, a URL or a file [the configuration's]")
     added.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -210,6 +232,20 @@ def _simulate(arguments: argparse.Namespace) -> int:
     return simulate(arguments.host, arguments.port, arguments.seed, arguments.key)
 
 
+def _operate(arguments: argparse.Namespace) -> int:
+    from bot.app.operating import operate
+    from bot.domain.events import Act
+
+    return operate(
+        Act(arguments.act),
+        arguments.token,
+        arguments.config,
+        arguments.ledger,
+        arguments.run,
+        as_json=arguments.json,
+    )
+
+
 def _read(arguments: argparse.Namespace) -> int:
     from bot.app.reading import show
 
@@ -221,12 +257,18 @@ def _why(arguments: argparse.Namespace) -> int:
 
     return show_why(
         arguments.symbol,
-        arguments.at,
+        (arguments.start, arguments.at),
         arguments.config,
         arguments.ledger,
         arguments.run,
         as_json=arguments.json,
     )
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from bot.app.reading import show_explained
+
+    return show_explained(arguments.order_id, arguments.config, arguments.ledger, as_json=arguments.json)
 
 
 def _verify(arguments: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from bot.domain.decisions import Fact
+from bot.domain.events import Request
 from bot.domain.ids import RunName, TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.market import Bar, Grades, LevelSet, MarketSize, QuantMetrics, Quote
@@ -28,6 +29,12 @@ class Archive(Protocol):
 
     def price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the last price known: of a bar its close at its closing; a quote may be newer than as_of."""
+
+    def close(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
+        """Return the close of the last bar, whatever quotes came since."""
+
+    def moved_at(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> datetime | None:
+        """Return the last instant at which the price was another than now: of a bar that has another, its closing."""
 
     def levels(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> LevelSet | None:
         """Return the newest set of levels."""
@@ -69,6 +76,9 @@ class Ledger(Protocol):
 
     def facts(self, run: RunName) -> Iterable[Fact]:
         """Return the facts that make up a run's portfolio, in the order they happened."""
+
+    def requests(self, run: RunName) -> tuple[Request, ...]:
+        """Return what an operator asked of a run and no event of it names yet, the oldest first."""
 
     def last_cycle(self, run: RunName) -> CycleRecord | None:
         """Return the run's newest cycle that settled something (committed or caught_up), without its facts."""

@@ -2,9 +2,5 @@
 
 from alembic import context
 
-from bot.adapters.sql.tables import writer_lease
-
-context.configure(
-    connection=context.config.attributes["connection"], target_metadata=writer_lease.metadata, render_as_batch=True
-)
+context.configure(connection=context.config.attributes["connection"])
 context.run_migrations()

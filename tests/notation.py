@@ -7,17 +7,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 from typing import TypeVar
 
 from bot.app.cycle import RunSetup, run_cycle
 from bot.domain.decisions import Candidate, Fact, Outcome
+from bot.domain.events import Request, RunEvent
 from bot.domain.ids import RunName, Symbol, TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.market import Bar, Grades, Level, LevelSet, MarketSize, QuantMetrics, Quote
 from bot.domain.numbers import Price, plain
-from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role
+from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role, Side
 from bot.domain.portfolio import Portfolio
-from bot.domain.positions import Closing, Position
+from bot.domain.positions import Closing, Position, StopMove
 from bot.domain.record import CycleRecord
 from bot.domain.signals import Episode, Signal, Stance
 from bot.engine.rules import Rules
@@ -166,6 +168,15 @@ class Tape:
         closed = self._closed(token_id, as_of)
         return Quote(token_id=token_id, price=closed[-1].close, known_at=closed[-1].closed_at) if closed else None
 
+    def close(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
+        """Return the last close: a tape has no other price."""
+        return self.price(token_id, as_of, cut_off)
+
+    def moved_at(self, token_id: TokenId, as_of: datetime, _cut_off: datetime) -> datetime | None:
+        """Return the closing of the last bar with another price than the last close."""
+        closed = self._closed(token_id, as_of)
+        return max((bar.closed_at for bar in closed if any(part != closed[-1].close for part in bar[2:])), default=None)
+
     def levels(self, token_id: TokenId, as_of: datetime, _cut_off: datetime) -> LevelSet | None:
         """Return the newest levels."""
         return _newest(self.tokens[token_id].levels, as_of)
@@ -233,14 +244,19 @@ def slots_of(tape: Tape) -> list[datetime]:
 
 
 def cycles(
-    rules: Rules, tape: Tape, slots: Sequence[datetime] | None = None, cash: str = "10000"
+    rules: Rules,
+    tape: Tape,
+    slots: Sequence[datetime] | None = None,
+    cash: str = "10000",
+    asked: Mapping[str, tuple[Request, ...]] = MappingProxyType({}),
 ) -> tuple[list[CycleRecord], Portfolio]:
-    """Run every slot and return the records and the portfolio they lead to."""
+    """Run every slot and return the records and the portfolio they lead to; asked: operators' requests by slot."""
     setup = setup_of(rules, tape, cash)
     portfolio = Portfolio(run=setup.name)
     records = []
     for slot in slots or slots_of(tape):
-        record, portfolio = run_cycle(setup, tape, portfolio, slot, lambda: at("2030-01-01"))
+        requests = asked.get(f"{slot:%Y-%m-%d %H:%M}", ())
+        record, portfolio = run_cycle(setup, tape, portfolio, slot, lambda: at("2030-01-01"), requests)
         records.append(record)
     return records, portfolio
 
@@ -255,7 +271,26 @@ def tell(facts: Sequence[Fact]) -> list[str]:
     """Tell the facts of a cycle in order."""
     fills = {fill.position_id: fill for fill in facts if isinstance(fill, Fill) and fill.role is not Role.ENTRY}
     orders = {order.order_id: order for order in facts if isinstance(order, Order)}
-    return [line for fact in facts if (line := _line(fact, fills, orders)) is not None]
+    lines = []
+    for number, fact in enumerate(facts):
+        followers = facts[number + 1 : number + 3]  # a fill, its journal entry, and the closing if it was the last
+        closes = any(isinstance(one, Closing) and one.position_id == _position(fact) for one in followers)
+        line = _line(fact, fills, orders) if not isinstance(fact, Fill) else _part(fact, is_last=closes)
+        lines += [] if line is None else [line]
+    return lines
+
+
+def _position(fact: Fact) -> str | None:
+    return fact.position_id if isinstance(fact, Fill) else None
+
+
+def _part(fill: Fill, *, is_last: bool) -> str | None:
+    if is_last or fill.role is Role.ENTRY:
+        return None
+    return (
+        f"{fill.filled_at:%m-%d %H:%M} PART T{fill.token_id} {plain(fill.quantity)} @ {plain(fill.price)}"
+        f" {fill.role} {fill.profit_pessimistic:+f}"
+    )
 
 
 def _line(fact: Fact, fills: Mapping[str, Fill], orders: Mapping[str, Order]) -> str | None:
@@ -264,8 +299,9 @@ def _line(fact: Fact, fills: Mapping[str, Fill], orders: Mapping[str, Order]) ->
     if isinstance(fact, Position):
         stop = plain(fact.stop_initial) if fact.stop_initial is not None else "-"
         target = plain(fact.target) if fact.target is not None else "-"
+        verb = "ENTER" if fact.side is Side.LONG else "SHORT"
         return (
-            f"{fact.opened_at:%m-%d %H:%M} ENTER T{fact.token_id} {plain(fact.quantity)} @ {plain(fact.entry_price)}"
+            f"{fact.opened_at:%m-%d %H:%M} {verb} T{fact.token_id} {plain(fact.quantity)} @ {plain(fact.entry_price)}"
             f" stop {stop} target {target}"
         )
     if isinstance(fact, Closing):
@@ -274,6 +310,10 @@ def _line(fact: Fact, fills: Mapping[str, Fill], orders: Mapping[str, Order]) ->
             f"{fact.closed_at:%m-%d %H:%M} EXIT T{fill.token_id} {plain(fill.quantity)} @ {plain(fill.price)}"
             f" {fact.reason} {fact.profit:+f}"
         )
+    if isinstance(fact, StopMove):
+        return f"{fact.moved_at:%m-%d %H:%M} STOP {plain(fact.price)} {fact.reason}"
+    if isinstance(fact, RunEvent):
+        return f"{fact.slot:%m-%d %H:%M} {fact.kind.upper()} {fact.name} {fact.state}"
     if isinstance(fact, OrderEvent) and fact.state in {OrderState.CANCELLED, OrderState.EXPIRED}:
         if fact.reason in {"position_closed", "entry_not_filled"}:
             return None

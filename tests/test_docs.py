@@ -3,6 +3,8 @@
 import argparse
 import re
 import sqlite3
+import tomllib
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -11,10 +13,15 @@ import pytest
 from bot.app.demo import play
 from bot.app.strategies import load_strategy
 from bot.app.strategy_keys import KEYS
+from bot.app.tables import Table, every
 from bot.cli import main, parser
+from tests.strategy_reference import DOCUMENT, MARKED, with_tables
+from tests.strategy_texts import HEAD, SIZED
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
+REFERENCE = DOCUMENT.read_text()
+EXAMPLES = re.findall(r"```toml\n(.*?)```", REFERENCE, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +69,73 @@ def test_every_shipped_strategy_loads_under_its_own_name(path: Path) -> None:
     assert load_strategy(path, path.parent).name == path.stem
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "strategies").glob("*.toml")), ids=lambda path: path.stem)
+def test_every_shipped_strategy_says_what_it_believes_and_when_it_fails(path: Path) -> None:
+    """The header is an opinion with its limits, and the reference names the strategy."""
+    header = path.read_text().partition("\n\n")[0]
+    assert all(line.startswith("# ") for line in header.splitlines())
+    assert re.search(r"^# Believes: .*^# Fails: ", header, re.MULTILINE | re.DOTALL)
+    assert f"`{path.stem}`" in REFERENCE
+
+
+def test_the_tables_of_the_reference_are_those_of_the_keys() -> None:
+    """`make docs` would change nothing, and no section of keys is without its table."""
+    assert with_tables(REFERENCE) == REFERENCE
+    assert [section for _, section, _ in MARKED.findall(REFERENCE)] == sections()
+
+
+def sections() -> list[str]:
+    """Return every section of keys, in the order of the reference: an inner table after the table around it."""
+    found = list(dict.fromkeys(key.section for key in every(KEYS)))
+    return sorted(found, key=lambda section: found.index(section.partition(".")[0]))
+
+
+def completed(example: str) -> str:
+    """Add to an example what every strategy needs and it does not show."""
+    return ("" if "[strategy]" in example else HEAD) + example + ("" if "[sizing]" in example else SIZED)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.splitlines()[0])
+def test_every_example_of_the_reference_is_accepted(tmp_path: Path, example: str) -> None:
+    """What the reference shows can be copied."""
+    (tmp_path / "shown.toml").write_text(completed(example))
+    load_strategy("shown", tmp_path)
+
+
+def paths_in(document: Mapping[str, object], prefix: str = "") -> Iterator[str]:
+    """Name every key of a document by its path, those of tables in a list once each."""
+    for name, value in document.items():
+        tables = value if isinstance(value, list) else [value]
+        for table in tables:
+            if isinstance(table, dict):
+                yield from paths_in(table, f"{prefix}{name}.")
+            else:
+                yield f"{prefix}{name}"
+
+
+def test_every_key_has_an_example_in_the_reference() -> None:
+    """No key is only described."""
+    shown = {path for example in EXAMPLES for path in paths_in(tomllib.loads(example))}
+    assert {key.path for key in every(KEYS) if not isinstance(key.kind, Table)} - shown == set()
+
+
+def test_the_hooks_of_the_reference_are_accepted(tmp_path: Path) -> None:
+    """The functions that the reference shows load beside a strategy."""
+    (hooks,) = re.findall(r"```python\n(.*?)```", REFERENCE, re.DOTALL)
+    (tmp_path / "shown.toml").write_text(HEAD + SIZED)
+    (tmp_path / "shown.py").write_text(hooks)
+    assert load_strategy("shown", tmp_path).rules.hooks is not None
+
+
+def test_the_reference_leads_somewhere() -> None:
+    """Every link inside the reference is to one of its headings."""
+    headings = {
+        re.sub(r"[^a-z0-9_ -]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", REFERENCE, re.MULTILINE)
+    }
+    assert set(re.findall(r"\]\(#([^)]*)\)", REFERENCE)) <= headings
+
+
 def test_every_strategy_key_says_what_it_means() -> None:
-    """No key without a sentence: the reference is made of them."""
-    assert all(len(key.meaning) > 10 for key in KEYS)
+    """No key without words of its own: the reference is made of them."""
+    assert all(len(key.meaning) >= len("distance") for key in every(KEYS))

@@ -94,11 +94,29 @@ class MemoryArchive:
 
     def price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the newest of the last quote and the last closes of hours and days."""
+        quote = next(self._shelves[token_id].quotes.back(cut_off), None)
+        return _newest(token_id, quote, *self._last_bars(token_id, as_of, cut_off))
+
+    def close(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
+        """Return the newer of the last closes of hours and days."""
+        return _newest(token_id, *self._last_bars(token_id, as_of, cut_off))
+
+    def moved_at(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> datetime | None:
+        """Return the last instant at which a quote or an hour had another price than the last, else a day."""
+        now = self.price(token_id, as_of, cut_off)
+        if now is None:
+            return None
         shelf = self._shelves[token_id]
-        quote = shelf.quotes.newest(cut_off)
-        closes = (quote, shelf.hours.newest(as_of, cut_off), shelf.days.newest(as_of, cut_off))
-        newest = max((bar for bar in closes if bar), key=lambda bar: bar.closed_at, default=None)
-        return Quote(token_id=token_id, price=newest.close, known_at=newest.closed_at) if newest else None
+        quote, hour, day = (
+            next((bar.closed_at for bar in bars if {*bar[2:]} != {now.price}), None)
+            for bars in (shelf.quotes.back(cut_off), shelf.hours.back(as_of, cut_off), shelf.days.back(as_of, cut_off))
+        )
+        # A day that moved says so until its end, whatever its last hours did: the finer prints know better.
+        return max((at for at in (quote, hour) if at), default=day)
+
+    def _last_bars(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> tuple[Bar | None, Bar | None]:
+        shelf = self._shelves[token_id]
+        return next(shelf.hours.back(as_of, cut_off), None), next(shelf.days.back(as_of, cut_off), None)
 
     def levels(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> LevelSet | None:
         """Return the newest set of levels."""
@@ -136,6 +154,12 @@ class MemoryArchive:
     ) -> tuple[Bar, ...]:
         """Return hours and quotes available now and not yet at seen = (as_of, cut_off), in order of opening."""
         return self._shelves[token_id].arrivals.between(seen, as_of, cut_off)
+
+
+def _newest(token_id: TokenId, *found: Bar | None) -> Quote | None:
+    """Return the price of the bar that closed last, the first of those that closed together."""
+    newest = max((bar for bar in found if bar), key=lambda bar: bar.closed_at, default=None)
+    return Quote(token_id=token_id, price=newest.close, known_at=newest.closed_at) if newest else None
 
 
 def _filled(grades: Grades, older: Grades) -> Grades:

@@ -3,30 +3,34 @@
 A slot is committed once and in order, and no fact is ever another one under the same id.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
 
 from bot.domain.books import JournalEntry
-from bot.domain.decisions import Candidate, EquityMark, Fact, Verdict
+from bot.domain.decisions import Candidate, CandidateLevel, EquityMark, Fact, Verdict
 from bot.domain.errors import InvariantError
-from bot.domain.ids import PositionId, RunName, instant_text
+from bot.domain.events import EventState, Request, RunEvent
+from bot.domain.ids import PositionId, RequestId, RunName, instant_text
 from bot.domain.orders import Fill, Order, OrderEvent
-from bot.domain.positions import Closing, Mark, Position
+from bot.domain.positions import Closing, Mark, Position, StopMove
 from bot.domain.record import CycleRecord, CycleState
 
 _NAMED_BY: Mapping[type[Fact], tuple[str, ...]] = MappingProxyType(
     {
         Candidate: ("candidate_id",),
         Verdict: ("candidate_id", "gate"),
+        CandidateLevel: ("candidate_id", "number"),
         Order: ("order_id",),
         OrderEvent: ("order_id", "state"),
         Position: ("position_id",),
         Fill: ("fill_id",),
+        StopMove: ("position_id", "number"),
         Mark: ("position_id", "slot"),
         Closing: ("position_id",),
         JournalEntry: ("entry_id",),
         EquityMark: ("run", "slot"),
+        RunEvent: ("run", "slot", "number"),
     }
 )
 
@@ -40,20 +44,32 @@ class MemoryLedger:
         """Start empty."""
         self.records: dict[RunName, list[CycleRecord]] = {}
         self._held: dict[_Identity, Fact] = {}
+        self._requests: dict[RequestId, Request] = {}
 
     def facts(self, run: RunName) -> Iterable[Fact]:
         """Return the facts that make up a run's portfolio, in the order they happened."""
         facts = list(chain.from_iterable(record.facts for record in self.records.get(run, ())))
         closed = {fact.position_id for fact in facts if isinstance(fact, Closing)}
         marked: dict[PositionId, Fact] = {fact.position_id: fact for fact in facts if isinstance(fact, Mark)}
-        equity = [fact for fact in facts if isinstance(fact, EquityMark)][-1:]
+        equity = _equity_marks(facts)
         return [
             fact
             for fact in facts
-            if not isinstance(fact, Verdict | Mark | EquityMark)
+            if not isinstance(fact, Verdict | CandidateLevel | Mark | EquityMark)
             or (isinstance(fact, Mark) and marked[fact.position_id] is fact and fact.position_id not in closed)
             or (isinstance(fact, EquityMark) and fact in equity)
         ]
+
+    def put(self, requests: Sequence[Request]) -> None:
+        """Keep what an operator asks for; the same again changes nothing."""
+        self._requests.update({request.request_id: request for request in requests})
+
+    def requests(self, run: RunName) -> tuple[Request, ...]:
+        """Return what was asked of a run and no event of it names yet, the oldest first."""
+        facts = chain.from_iterable(record.facts for record in self.records.get(run, ()))
+        named = {fact.request_id for fact in facts if isinstance(fact, RunEvent)}
+        pending = [one for one in self._requests.values() if one.run == run and one.request_id not in named]
+        return tuple(sorted(pending, key=lambda request: (request.asked_at, request.request_id)))
 
     def last_cycle(self, run: RunName) -> CycleRecord | None:
         """Return the run's newest cycle that settled something, without its facts."""
@@ -80,6 +96,23 @@ class MemoryLedger:
             written += 1
         self._held, self.records = held, kept
         return written
+
+
+def _equity_marks(facts: Sequence[Fact]) -> list[EquityMark]:
+    """Pick the last mark before the newest one's day, that day's first, the newest, and the highest since armed."""
+    marks = [fact for fact in facts if isinstance(fact, EquityMark)]
+    if not marks:
+        return []
+    today = [mark for mark in marks if mark.slot.date() == marks[-1].slot.date()]
+    before = marks[: len(marks) - len(today)]
+    armed = [place for place, fact in enumerate(facts) if _arms_drawdown(fact)][-1:]
+    since = [fact for fact in facts[armed[0] if armed else 0 :] if isinstance(fact, EquityMark)]
+    highest = sorted(since, key=lambda mark: (mark.equity, mark.slot))
+    return [*before[-1:], today[0], today[-1], *highest[-1:]]
+
+
+def _arms_drawdown(fact: Fact) -> bool:
+    return isinstance(fact, RunEvent) and fact.name == "drawdown" and fact.state is EventState.RESET
 
 
 def _is_new(record: CycleRecord, cycles: list[CycleRecord]) -> bool:

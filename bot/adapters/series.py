@@ -152,13 +152,12 @@ class Candles:
             del self._rows[self._opened.pop(0)]
         return True
 
-    def newest(self, as_of: datetime, cut_off: datetime) -> Bar | None:
-        """Return the last bar closed by as_of and known by cut_off."""
+    def back(self, as_of: datetime, cut_off: datetime) -> Iterator[Bar]:
+        """Return the bars closed by as_of and known by cut_off, newest first."""
         for at in range(bisect_left(self._opened, as_of) - 1, -1, -1):
             row = self._rows[self._opened[at]]
             if _is_available(row, as_of, cut_off):
-                return row.bar
-        return None
+                yield row.bar
 
     def whole_days(self, as_of: datetime, cut_off: datetime) -> tuple[Bar, ...]:
         """Return the whole UTC days ended by as_of, oldest first: daily bars as they are, hours added up."""
@@ -206,10 +205,10 @@ class Arrivals:
         del self._keys[:gone], self._rows[:gone]
         return True
 
-    def newest(self, cut_off: datetime) -> Bar | None:
-        """Return the last print that could be had by the cut-off."""
-        at = bisect_right(self._keys, cut_off)
-        return self._rows[at - 1].bar if at else None
+    def back(self, cut_off: datetime) -> Iterator[Bar]:
+        """Return the prints that could be had by the cut-off, newest first."""
+        for at in range(bisect_right(self._keys, cut_off) - 1, -1, -1):
+            yield self._rows[at].bar
 
     def between(self, seen: tuple[datetime, datetime] | None, as_of: datetime, cut_off: datetime) -> tuple[Bar, ...]:
         """Return what is available at (as_of, cut_off) and was not at seen, in order of opening."""

@@ -13,12 +13,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from bot.app.kinds import Number, Text, Word, near
 from bot.app.strategies import Strategy
-from bot.app.strategy_keys import COUNT, NAME
-from bot.app.tables import Key, Number, Text, Word, load_toml, members, near, read_tables, refuse
+from bot.app.strategy_kinds import COUNT, NAME
+from bot.app.tables import Key, load_toml, members, read_tables, refuse
 from bot.domain.errors import AccessError, ConfigError
 from bot.domain.ids import canonical
 from bot.domain.numbers import CASH_MAX, MICRO, plain
+from bot.engine.rules import Hooks
 
 MASK = "***"
 CREDENTIAL = "tidemark-api-key"
@@ -275,7 +277,9 @@ def _key(place: str, text: str) -> Secret:
 
 
 def _plain(value: object) -> Any:
-    """Return a value as JSON can hold it: decimals as text, sets in order."""
+    """Return a value as JSON can hold it: decimals as text, sets in order, hooks as the digest of their file."""
+    if isinstance(value, Hooks):
+        return value.digest
     if is_dataclass(value):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Decimal):

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from bot.app.gather import gather
 from bot.domain.decisions import Candidate, Fact, Outcome
+from bot.domain.events import Request
 from bot.domain.ids import RunName, TokenId
 from bot.domain.orders import Order, Role
 from bot.domain.portfolio import Portfolio
@@ -37,15 +38,23 @@ class RunSetup:
 
 
 def run_cycle(
-    setup: RunSetup, source: Source, portfolio: Portfolio, slot: datetime, now: Callable[[], datetime]
+    setup: RunSetup,
+    source: Source,
+    portfolio: Portfolio,
+    slot: datetime,
+    now: Callable[[], datetime],
+    requests: tuple[Request, ...] = (),
 ) -> tuple[CycleRecord, Portfolio]:
-    """Fetch, settle, decide and fill at one slot; return the record to commit and the portfolio it leads to."""
+    """Fetch, settle, decide and fill at one slot; return the record to commit and the portfolio it leads to.
+
+    requests: what operators asked of the run since its last cycle.
+    """
     started_at = now()
     first = portfolio.settled_slot is None
     facts: list[Fact] = [opening(setup.name, setup.cash, slot)] if first else []
     portfolio = apply(portfolio, facts)
     cut_off = source.refresh(slot)
-    snapshot = gather(source.archive, setup.universe, portfolio, setup.rules, slot, cut_off, setup.interval)
+    snapshot = gather(source.archive, setup.universe, portfolio, setup.rules, slot, cut_off, setup.interval, requests)
     for stage in (settle, decide):
         made = stage(snapshot, portfolio, setup.rules)
         portfolio = apply(portfolio, made)

@@ -20,6 +20,7 @@ from bot.app import reports
 from bot.app.config import Config, Secret, parse_config, starter_strategy
 from bot.app.daemon.loop import fire
 from bot.app.daemon.schedule import slots_between
+from bot.app.why import tell_why, why
 from bot.app.wiring import live
 from bot.domain.errors import ConfigError
 from bot.domain.numbers import from_float
@@ -135,8 +136,8 @@ def _tell(reader: Reader, market: Market, days: int) -> None:
     for outcome in ("entered", "rejected"):
         for symbol, slot in _example(reader, outcome):
             print(f"\n$ bot why {symbol} --at {slot} --ledger {reader.name}\n")
-            answer = reports.why(reader, symbol, datetime.fromisoformat(slot), RUN)
-            print(reports.tell_why(answer) if answer else "")
+            answer = why(reader, symbol, (None, datetime.fromisoformat(slot)), RUN)
+            print(tell_why(answer) if answer else "")
     for question, statement in QUESTIONS:
         print(f"\n-- {question}\n{statement};\n")
         print(reports.table(reader.rows(statement, {})))

@@ -1,15 +1,32 @@
 """The snapshot of a cycle, taken from an archive: only tokens that a decision or a settlement will look at."""
 
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from bot.domain.ids import TokenId
+from bot.domain.events import Request
+from bot.domain.ids import OrderId, TokenId
+from bot.domain.orders import Role
 from bot.domain.portfolio import Portfolio
-from bot.domain.signals import Episode, Stance
 from bot.domain.snapshot import Snapshot, TokenView
 from bot.engine.candidates import is_due
 from bot.engine.rules import Reentry, Rules
 from bot.ports import Archive
+
+Now = tuple[datetime, datetime]
+
+
+class Wanted(NamedTuple):
+    """What is asked of a token beside its episode, its price and its prints."""
+
+    levels: bool = False
+    days: bool = False
+    measures: bool = False
+
+
+EVERYTHING = Wanted(levels=True, days=True, measures=True)
 
 
 def gather(
@@ -20,43 +37,86 @@ def gather(
     as_of: datetime,
     cut_off: datetime,
     interval: timedelta | None,
+    requests: Iterable[Request] = (),
 ) -> Snapshot:
     """Freeze what may be known at a slot."""
+    now, seen = (as_of, cut_off), _seen(portfolio)
     busy = {*portfolio.holdings, *(live.order.token_id for live in portfolio.orders.values())}
-    views = {}
     followed = frozenset(universe)
-    seen = None
-    if portfolio.settled_slot is not None and portfolio.settled_until is not None:
-        seen = (portfolio.settled_slot, portfolio.settled_until)
+    of_busy = _wanted_of_busy(rules)
+    views: dict[TokenId, TokenView] = {}
     for token_id in sorted(followed | busy):
-        episode = archive.episode(token_id, as_of, cut_off)
-        if token_id not in followed and episode is not None and episode.turn.stance is Stance.BULLISH:
-            episode = None  # what is no longer followed is only settled and closed
-        due = token_id in followed and is_due(portfolio, episode, rules)
+        due = token_id in followed and is_due(portfolio, archive.episode(token_id, *now), rules)
         if due or token_id in busy:
-            # A position that closes in this very cycle may make its token a candidate again.
-            judged = due or rules.entry.reentry is not Reentry.NEVER
-            views[token_id] = _view(archive, token_id, episode, seen, (as_of, cut_off), judged=judged)
-    return Snapshot(as_of=as_of, cut_off=cut_off, interval=interval, tokens=views)
+            view = _view(archive, token_id, now, EVERYTHING if due else of_busy, rules)
+            prints = archive.prints(token_id, seen, *now) if seen else ()
+            views[token_id] = replace(view, prints=prints, followed=token_id in followed)
+    return Snapshot(
+        as_of=as_of,
+        cut_off=cut_off,
+        interval=interval,
+        tokens=_with_namesakes(archive, followed | busy, views),
+        requests=tuple(requests),
+        granted=_granted(archive, portfolio, rules),
+    )
 
 
-def _view(
-    archive: Archive,
-    token_id: TokenId,
-    episode: Episode | None,
-    seen: tuple[datetime, datetime] | None,
-    now: tuple[datetime, datetime],
-    *,
-    judged: bool,
-) -> TokenView:
+def _seen(portfolio: Portfolio) -> Now | None:
+    if portfolio.settled_slot is None or portfolio.settled_until is None:
+        return None
+    return portfolio.settled_slot, portfolio.settled_until
+
+
+def _wanted_of_busy(rules: Rules) -> Wanted:
+    """Return what is asked of a token that is held or waits, and is no candidate."""
+    hooks, ratchets = rules.hooks, rules.exits.ratchet_to_support
+    if rules.entry.reentry is not Reentry.NEVER or (hooks is not None and hooks.extra_exits is not None):
+        return EVERYTHING  # a position that closes in this very cycle may make its token a candidate again
+    days = (
+        hooks is not None
+        or rules.gates.correlation_max is not None
+        or rules.exits.trailing_atr is not None
+        or rules.limits.volatility_shock is not None
+        or (ratchets and rules.levels.strong_min is not None)
+    )
+    return Wanted(levels=ratchets, days=days)
+
+
+def _view(archive: Archive, token_id: TokenId, now: Now, wanted: Wanted, rules: Rules) -> TokenView:
+    compared = wanted.measures and rules.gates.price_disagreement_max is not None
+    watched = wanted.measures and rules.gates.frozen_hours_max is not None
     return TokenView(
         instrument=archive.instruments[token_id],
-        episode=episode,
+        episode=archive.episode(token_id, *now),
         price=archive.price(token_id, *now),
-        levels=archive.levels(token_id, *now) if judged else None,
-        quantmetrics=archive.quantmetrics(token_id, *now) if judged else None,
-        grades=archive.grades(token_id, *now) if judged else None,
-        market=archive.market(token_id, *now) if judged else None,
-        days=archive.days(token_id, *now) if judged else (),
-        prints=archive.prints(token_id, seen, *now) if seen else (),
+        levels=archive.levels(token_id, *now) if wanted.levels else None,
+        quantmetrics=archive.quantmetrics(token_id, *now) if wanted.measures else None,
+        grades=archive.grades(token_id, *now) if wanted.measures else None,
+        market=archive.market(token_id, *now) if wanted.measures else None,
+        days=archive.days(token_id, *now) if wanted.days else (),
+        prints=(),
+        close=archive.close(token_id, *now) if compared else None,
+        moved_at=archive.moved_at(token_id, *now) if watched else None,
     )
+
+
+def _with_namesakes(
+    archive: Archive, tokens: Iterable[TokenId], views: dict[TokenId, TokenView]
+) -> dict[TokenId, TokenView]:
+    """Say of each token how many of the run's have its symbol, which nearly always is one."""
+    if not views:
+        return views
+    symbols = Counter(archive.instruments[token_id].symbol for token_id in tokens)
+    return {
+        token_id: replace(view, namesakes=count) if (count := symbols[view.instrument.symbol]) > 1 else view
+        for token_id, view in views.items()
+    }
+
+
+def _granted(archive: Archive, portfolio: Portfolio, rules: Rules) -> dict[OrderId, TokenView]:
+    """Return what waiting entries were decided on whose bracket is anchored at their fill."""
+    return {
+        order.order_id: _view(archive, order.token_id, (order.slot, order.cut_off), EVERYTHING, rules)
+        for order in portfolio.waiting(Role.ENTRY)
+        if order.cut_off is not None
+    }

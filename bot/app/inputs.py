@@ -17,6 +17,7 @@ GATE_INPUTS: Mapping[str, str] = MappingProxyType(
         "volume_min": "market",
         "market_cap_min": "market",
         "resistance_distance_min": "levels",
+        "correlation_max": "days",
     }
 )
 
@@ -34,7 +35,8 @@ FEEDS: Mapping[str, str] = MappingProxyType(
 def inputs_of(rules: Rules) -> dict[str, str]:
     """Return the inputs that rules need beside signals and prices, each with the key that needs it.
 
-    levels, quantmetrics, grades, market and days (daily bars); trader_grades: grades, or a grade on the signals.
+    levels, quantmetrics, grades, market and days (daily bars); trader_grades: grades, or a grade on the signals. What
+    hooks read is not known: they have the days, and what gates.freshness_hours names for them.
     """
     gates = rules.gates
     needs = {name: f"gates.{key}" for key, name in GATE_INPUTS.items() if getattr(gates, key) is not None}
@@ -43,7 +45,12 @@ def inputs_of(rules: Rules) -> dict[str, str]:
             needs[name] = f"gates.freshness_hours.{name}"
     if rules.sizing.volume_share_max is not None:
         needs["market"] = "sizing.volume_share_max"
-    return needs | _of_prices(rules) | _of_size(rules) | _of_rank(rules)
+    needs |= _of_prices(rules) | _of_size(rules) | _of_rank(rules) | _of_movements(rules)
+    if "levels" in needs and rules.levels.strong_min is not None:
+        needs["days"] = "levels.strong_min"  # a strength that no provider gives is computed from them
+    if rules.hooks is not None:
+        needs.setdefault("days", "its hooks")
+    return needs
 
 
 def _of_prices(rules: Rules) -> dict[str, str]:
@@ -59,17 +66,31 @@ def _of_prices(rules: Rules) -> dict[str, str]:
 
 def _of_size(rules: Rules) -> dict[str, str]:
     sizing = rules.sizing
-    if sizing.rule is not SizeRule.INVERSE_VOLATILITY:
-        return {}
+    needs = {} if sizing.drawdown_haircut is None else {"quantmetrics": "sizing.drawdown_haircut"}
+    if sizing.rule not in {SizeRule.INVERSE_VOLATILITY, SizeRule.NORMALISED_INVERSE_VOLATILITY}:
+        return needs
     read = {
         VolatilitySource.QUANTMETRICS: ("quantmetrics",),
         VolatilitySource.BARS: ("days",),
         VolatilitySource.LARGER: ("quantmetrics", "days"),
     }
-    return dict.fromkeys(read[sizing.volatility], f'sizing.volatility = "{sizing.volatility}"')
+    return needs | dict.fromkeys(read[sizing.volatility], f'sizing.volatility = "{sizing.volatility}"')
 
 
 def _of_rank(rules: Rules) -> dict[str, str]:
     read = {Rank.SHARPE: "quantmetrics", Rank.SORTINO: "quantmetrics", Rank.GRADE: "trader_grades"}
-    name = read.get(rules.entry.rank)
-    return {name: f'entry.rank = "{rules.entry.rank}"'} if name else {}
+    ranks = {rank: f"entry.weights.{rank}" for rank in rules.entry.weights}
+    ranks[rules.entry.rank] = f'entry.rank = "{rules.entry.rank}"'
+    return {read[rank]: key for rank, key in ranks.items() if rank in read}
+
+
+def _of_movements(rules: Rules) -> dict[str, str]:
+    """Return what moving stops and the breaker of shocks read."""
+    needs = {}
+    if rules.exits.trailing_atr is not None:
+        needs["days"] = "exits.trailing_atr"
+    if rules.exits.ratchet_to_support:
+        needs["levels"] = "exits.ratchet_to_support"
+    if rules.limits.volatility_shock is not None:
+        needs["days"] = "limits.volatility_shock"
+    return needs

@@ -1,11 +1,13 @@
 """The reading commands: they need a ledger and nothing else, so they work with the daemon dead."""
 
-from datetime import datetime
 from pathlib import Path
 
 from bot.adapters.sql.reads import Reader
 from bot.app import reports
 from bot.app.config import load_config
+from bot.app.digest import Window, digest, in_force, tell_digest
+from bot.app.explaining import explain, tell_explained
+from bot.app.why import tell_why, why
 
 STATEMENTS = {
     "status": reports.STATUS,
@@ -23,7 +25,10 @@ def ledger_of(config_path: Path, ledger: str | None) -> str:
 
 def show(name: str, config_path: Path, ledger: str | None, run: str | None, *, as_json: bool) -> int:
     """Print one of the tables."""
-    found = reports.rows_of(Reader(ledger_of(config_path, ledger)), STATEMENTS[name], run)
+    reader = Reader(ledger_of(config_path, ledger))
+    found = reports.rows_of(reader, STATEMENTS[name], run)
+    if name == "status":
+        found = [{**row, "in_force": stopping(reader, str(row["run"]))} for row in found]
     if as_json:
         print(reports.as_json(found))
     else:
@@ -31,17 +36,35 @@ def show(name: str, config_path: Path, ledger: str | None, run: str | None, *, a
     return 0
 
 
+def stopping(reader: Reader, run: str) -> str | None:
+    """Name the pause and the tripped breakers of a run."""
+    return ", ".join(str(row["name"]) for row in in_force(reader, None, run)) or None
+
+
 def show_why(
-    symbol: str, at: datetime | None, config_path: Path, ledger: str | None, run: str | None, *, as_json: bool
+    symbol: str | None, window: Window, config_path: Path, ledger: str | None, run: str | None, *, as_json: bool
 ) -> int:
-    """Print why a token was or was not traded."""
-    answer = reports.why(Reader(ledger_of(config_path, ledger)), symbol, at, run)
+    """Print why a token was or was not traded; without a symbol, why each run did or did not trade."""
+    reader = Reader(ledger_of(config_path, ledger))
+    if symbol is None:
+        found = digest(reader, window, run)
+        print(reports.as_json(found) if as_json else tell_digest(found))
+        return 0
+    answer = why(reader, symbol, window, run)
     if as_json:
         print(reports.as_json(answer))
     elif answer is None:
-        print(f"{symbol} was no candidate: no bullish turn of it has come to a decision yet")
+        span = " in this window" if any(window) else ""
+        print(f"{symbol} was no candidate{span}: no turn of it has come to a decision{span or ' yet'}")
     else:
-        print(reports.tell_why(answer))
+        print(tell_why(answer))
+    return 0
+
+
+def show_explained(order_id: str, config_path: Path, ledger: str | None, *, as_json: bool) -> int:
+    """Print an order from the answers it rests on to the books it moved."""
+    answer = explain(Reader(ledger_of(config_path, ledger)), order_id)
+    print(reports.as_json(answer) if as_json else tell_explained(answer))
     return 0
 
 

@@ -7,7 +7,6 @@ import hashlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -129,17 +128,16 @@ def _write(
 def records(
     setup: RunSetup, source: HistorySource, slots: Sequence[datetime], clock: SystemClock
 ) -> Iterator[CycleRecord]:
-    """Run every slot, and yield the cycles in which something happened, the first of each UTC day, and the last."""
+    """Run every slot, and yield the cycles in which something happened, the first of each UTC day, and the last.
+
+    The account is marked at every slot, yielded or not: high-water mark and breakers are those of a run that keeps all.
+    """
     portfolio = Portfolio(run=setup.name)
     day = None
     for number, slot in enumerate(slots):
-        before = portfolio
         record, portfolio = run_cycle(setup, source, portfolio, slot, clock.now)
         if day != slot.date() or number == len(slots) - 1 or _happened(record):
             yield record
-        else:
-            # A mark that is not written leaves no trace: the ledger's high-water mark is the account's.
-            portfolio = replace(portfolio, high_water_mark=before.high_water_mark)
         day = slot.date()
         if number % 500 == 0:
             _progress(number, len(slots))

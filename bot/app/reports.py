@@ -3,13 +3,13 @@
 Nothing here computes a figure that the ledger does not hold.
 """
 
-import difflib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
 from bot.adapters.sql.reads import Reader
+from bot.app.kinds import near
 from bot.domain.errors import ConfigError
 
 Row = Mapping[str, object]
@@ -37,102 +37,36 @@ select c.run, c.slot as last_slot, c.state, e.equity, e.cash, e.drawdown, e.expo
        (select count(*) from v_trades o where o.run = c.run and o.is_open) as open_positions,
        (select count(*) from v_trades t where t.run = c.run and not t.is_open) as trades,
        (select sum(t.profit) from v_trades t where t.run = c.run and not t.is_open) as profit,
-       (select count(*) from v_cycles m where m.run = c.run and m.state = 'missed') as missed
+       (select count(*) from v_cycles m where m.run = c.run and m.state = 'missed') as missed,
+       (select count(*) from requests q where q.run = c.run
+        and not exists (select 1 from v_run_events v where v.request_id = q.request_id)) as requests_waiting
 from (select * from v_cycles {where}) c left join v_equity e on e.run = c.run and e.slot = c.slot
 where c.slot = (select max(n.slot) from v_cycles n where n.run = c.run and n.state in ('committed', 'caught_up'))
 order by c.run
 """
-DECISION = """
-select * from v_decisions {where} order by slot desc, run limit 1
-"""
-GATES = """
-select gate, value, comparator, threshold, passed, reason from v_gates
-where run = :run and slot = :slot and symbol = :symbol order by number
-"""
-TRADE_OF = """
-select opened_at, closed_at, quantity, entry_price, exit_price, exit_reason, profit, r_multiple from v_trades
-where run = :run and signal_id = :signal_id order by opened_at
-"""
-SYMBOLS = "select distinct symbol from instruments order by symbol"
 
 
 def rows_of(reader: Reader, statement: str, run: str | None) -> list[Row]:
     """Run one of the statements above, for one run or for all."""
-    _require_run(reader, run)
+    require_run(reader, run)
     where = "" if run is None else "where run = :run"
     return list(reader.rows(statement.format(where=where), {} if run is None else {"run": run}))
 
 
-def _require_run(reader: Reader, run: str | None) -> None:
+def require_run(reader: Reader, run: str | None) -> None:
     """Refuse a run that the ledger does not have, so that a slip does not look like an empty run."""
-    if run is not None and not reader.rows("select 1 from runs where name = :run", {"run": run}):
-        known = ", ".join(str(row["name"]) for row in reader.rows("select name from runs order by name", {}))
-        message = f"no run {run} in this ledger; it has {known or 'none'}"
+    known = [str(row["name"]) for row in reader.rows("select name from runs order by name", {})]
+    if run is not None and run not in known:
+        message = f"no run {run} in this ledger{near(run, known)}; it has {', '.join(known) or 'none'}"
         raise ConfigError(message)
 
 
-def why(reader: Reader, symbol: str, at: datetime | None, run: str | None) -> Row | None:
-    """Return the newest decision on a symbol, at or before an instant, with its gates and trades."""
-    _require_run(reader, run)
-    known = [str(row["symbol"]) for row in reader.rows(SYMBOLS, {})]
-    if symbol not in known and symbol.upper() in known:
-        symbol = symbol.upper()
-    asked = {"symbol": symbol, "at": at, "run": run}
-    given = {name: value for name, value in asked.items() if value is not None}
-    tests = {"symbol": "symbol = :symbol", "at": "slot <= :at", "run": "run = :run"}
-    where = "where " + " and ".join(tests[name] for name in given)
-    found = reader.rows(DECISION.format(where=where), given)
-    if not found:
-        if symbol not in known:
-            near = difflib.get_close_matches(symbol.upper(), known, n=3)
-            hint = f"; did you mean {', '.join(near)}?" if near else f"; the ledger knows {', '.join(known)}"
-            message = f"no token {symbol} in this ledger{hint}"
-            raise ConfigError(message)
-        return None
-    decision = found[0]
-    key = {"run": decision["run"], "slot": decision["slot"], "symbol": symbol}
-    gates = reader.rows(GATES, key)
-    trades = reader.rows(TRADE_OF, {"run": decision["run"], "signal_id": decision["signal_id"]})
-    return {**decision, "gates": gates, "trades": trades}
-
-
-def tell_why(answer: Row) -> str:
-    """Tell a decision as text: what was proposed, and what each gate said."""
-    head = (
-        f"{answer['symbol']} at {shown(answer['slot'])}, run {answer['run']}: {answer['outcome']}"
-        f"{'' if answer['first_reason'] is None else ', ' + str(answer['first_reason'])}"
-    )
-    proposed = ", ".join(
-        f"{name.replace('_', ' ')} {shown(answer[name])}{_origin(answer, name)}"
-        for name in ("reference_price", "stop", "target", "reward_risk", "quantity", "size_bound")
-        if answer[name] is not None
-    )
-    gates = [
-        {
-            "gate": gate["gate"],
-            "value": gate["value"],
-            "must be": f"{gate['comparator']} {shown(gate['threshold'])}",
-            "verdict": "pass" if gate["passed"] else f"FAIL {gate['reason']}",
-        }
-        for gate in _listed(answer["gates"])
-    ]
-    parts = [head, proposed, table(gates)]
-    trades = _listed(answer["trades"])
-    if trades:
-        parts.append(table(trades))
-    return "\n".join(part for part in parts if part)
-
-
-def _origin(answer: Row, name: str) -> str:
-    """Say which rule gave a price, and from which level."""
-    source, level = answer.get(f"{name}_source"), answer.get(f"{name}_level")
-    if source is None:
-        return ""
-    return f" ({source})" if level is None else f" ({source} {shown(level)})"
-
-
-def _listed(value: object) -> list[Row]:
-    return list(value) if isinstance(value, list) else []
+def within(start: datetime | None, end: datetime | None, run: str | None) -> tuple[str, dict[str, object]]:
+    """Return the condition of a window of slots and a run, and what it is given."""
+    asked = (("slot >= :start", "start", start), ("slot <= :end", "end", end), ("run = :run", "run", run))
+    given = [(test, name, value) for test, name, value in asked if value is not None]
+    tests = " and ".join(test for test, _, _ in given)
+    return (f"where {tests}" if tests else "", {name: value for _, name, value in given})
 
 
 def shown(value: object) -> str:

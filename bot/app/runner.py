@@ -43,7 +43,8 @@ class Runner:
         if done is not None and slot <= done:
             return None
         setup = replace(self.setup, interval=interval)
-        record, portfolio = run_cycle(setup, self.source, self.portfolio, slot, self.now)
+        requests = self.ledger.requests(setup.name)
+        record, portfolio = run_cycle(setup, self.source, self.portfolio, slot, self.now, requests)
         gone = [at for at in missed if done is not None and done < at < slot]
         if gone:
             record = replace(record, cycle=replace(record.cycle, state=CycleState.CAUGHT_UP))

@@ -3,34 +3,50 @@
 A key that the engine would not obey is refused, never ignored.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
-from bot.app.strategy_keys import KEYS, LATER, Universe
-from bot.app.tables import Value, load_toml, members, near, read_tables, refuse
-from bot.domain.errors import ConfigError
-from bot.domain.numbers import ONE
+from bot.app.hooks import load_hooks
+from bot.app.kinds import Value, near
+from bot.app.strategy_keys import KEYS
+from bot.app.strategy_kinds import BOTH, Universe
+from bot.app.tables import load_toml, members, read_tables, refuse
+from bot.domain.numbers import ONE, ZERO
+from bot.domain.orders import Side
 from bot.engine.rules import (
+    Breaker,
+    BreakerName,
     EntryRules,
+    ExitRule,
     ExitRules,
     Fallback,
     FillRules,
     GateRules,
+    Hooks,
     LevelRules,
     LimitRules,
     PriceRule,
+    Rank,
     Rules,
+    ShortRules,
     SizingRules,
     StopRules,
+    TargetPart,
     TargetRules,
 )
+
+TRAILS = ("trailing_fraction", "trailing_atr", "ratchet_to_support")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
-    """A strategy as it was read; universe: symbols or token_ids, or "*"; bars: a timeframe, None for the finest."""
+    """A strategy as it was read; universe: symbols or token_ids, or "*"; bars: a timeframe, None for the finest.
+
+    text: of its file, and on a last line the digest of its hooks where it has any: whatever decides is in it.
+    """
 
     name: str
     universe: Universe
@@ -40,14 +56,21 @@ class Strategy:
 
 
 def load_strategy(name_or_path: str | Path, folder: Path) -> Strategy:
-    """Read a strategy by its name in the folder, or by the path of its file."""
+    """Read a strategy, and the hooks beside it, by its name in the folder or by the path of its file."""
     path = _find(name_or_path, folder)
     document, text = load_toml(path, _known(path))
-    hooks = path.with_suffix(".py")
-    if hooks.exists():
-        message = f"{hooks}: hooks are known but not available in this version: move the file away"
-        raise ConfigError(message)
-    return _strategy(str(path), document, text)
+    values = read_tables(str(path), document, KEYS)
+    for key, reason in _contradictions(values):
+        raise refuse(str(path), key, reason)
+    hooks = load_hooks(path.with_suffix(".py"))
+    named = members(values, "strategy")
+    return Strategy(
+        name=str(named["name"]),
+        universe=cast("Universe", named["universe"]),
+        bars=cast("str | None", named["bars"]),
+        rules=_rules(values, hooks),
+        text=text if hooks is None else f"{text}\n# hooks {hooks.digest}\n",
+    )
 
 
 def _find(name_or_path: str | Path, folder: Path) -> Path:
@@ -63,63 +86,118 @@ def _known(path: Path) -> str:
     return near(path.stem, names).removeprefix("; ") or f"strategies there: {', '.join(names[:8])}"
 
 
-def _strategy(where: str, document: Mapping[str, object], text: str) -> Strategy:
-    values = read_tables(where, document, KEYS, LATER)
-    _agree(where, values)
-    named = members(values, "strategy")
-    return Strategy(
-        name=str(named["name"]),
-        universe=cast("Universe", named["universe"]),
-        bars=cast("str | None", named["bars"]),
-        rules=_rules(values),
-        text=text,
-    )
-
-
-def _agree(where: str, values: Mapping[str, Value]) -> None:
-    """Refuse keys that are right alone and wrong together."""
+def _contradictions(values: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
+    """Yield keys that are right alone and wrong together, each with the reason and the mend."""
     given: dict[str, Any] = dict(values)
     low, high = given.get("stop.distance_min"), given.get("stop.distance_max")
     if low is not None and high is not None and low > high:
-        raise refuse(where, "stop.distance_min", f"{low} is above stop.distance_max = {high}: swap them")
-    unstopped = given["stop.rule"] is PriceRule.NONE
-    if unstopped and given["sizing.risk_fraction"] is not None:
-        raise refuse(where, "sizing.risk_fraction", 'needs a stop to measure risk: choose stop.rule, it is "none"')
-    if unstopped and PriceRule.R_MULTIPLE in (given["target.rule"], given.get("target.fallback.rule")):
-        raise refuse(where, "target.rule", '"r_multiple" needs a stop to measure R: choose stop.rule, it is "none"')
+        yield "stop.distance_min", f"{low} is above stop.distance_max = {high}: swap them"
+    parts = _parts(values)
+    yield from _of_parts(parts)
+    if given["stop.rule"] is PriceRule.NONE:
+        yield from _unstopped(given, parts)
+    yield from _of_trails(given)
+    yield from _of_shorts(given)
+    if given.get("entry.weights") and not any(given["entry.weights"].values()):
+        yield "entry.weights", f"empty: give a weight to at least one of {', '.join(given['entry.weights'])}"
     if given["fills.half_spread_fraction"] + given["fills.slippage_fraction"] >= ONE:
-        raise refuse(
-            where, "fills.slippage_fraction", "with the half spread it leaves nothing of a sale: keep their sum below 1"
-        )
+        yield "fills.slippage_fraction", "with the half spread it leaves nothing of a sale: keep their sum below 1"
 
 
-def _rules(values: Mapping[str, Value]) -> Rules:
+def _unstopped(given: Mapping[str, Any], parts: Sequence[TargetPart]) -> Iterator[tuple[str, str]]:
+    """Yield what cannot do without a stop."""
+    mend = 'choose stop.rule, it is "none"'
+    if given["sizing.risk_fraction"] is not None:
+        yield "sizing.risk_fraction", f"needs a stop to measure risk: {mend}"
+    if PriceRule.R_MULTIPLE in (given["target.rule"], given.get("target.fallback.rule")):
+        yield "target.rule", f'"r_multiple" needs a stop to measure R: {mend}'
+    if any(part.multiple is not None for part in parts):
+        yield "target.part", f"a multiple needs a stop to measure R: {mend}"
+    if ExitRule.BREAK_EVEN in given["exits.rules"]:
+        yield "exits.rules", f'"break_even" needs a stop to measure R: {mend}'
+
+
+def _of_parts(parts: Sequence[TargetPart]) -> Iterator[tuple[str, str]]:
+    for number, part in enumerate(parts, start=1):
+        if (part.rank is None) == (part.multiple is None):
+            yield "target.part", f"number {number} must name its level's rank or a multiple of R: write one of the two"
+        if part.share is None and number < len(parts):
+            yield "target.part", f"number {number} has no share: only the last may leave it out, it takes the rest"
+    shares = [part.share for part in parts if part.share is not None]
+    total = sum(shares, ZERO)
+    if total > ONE:
+        yield "target.part", f"the shares sum to {total}: keep their sum at 1 or below"
+    if total == ONE and len(shares) < len(parts):
+        yield "target.part", "the shares before the last sum to 1 and leave it nothing: lower one"
+
+
+def _of_trails(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if ExitRule.TRAILING_STOP in given["exits.rules"] and not any(given[f"exits.{name}"] for name in TRAILS):
+        yield "exits.rules", f'"trailing_stop" needs a distance: write at least one of {", ".join(TRAILS)}'
+    if given.get("exits.ratchet_to_support") and given["stop.rule"] is not PriceRule.LEVEL:
+        reason = f'takes buffer and window of a stop at a level, and stop.rule is "{given["stop.rule"]}": drop it'
+        yield "exits.ratchet_to_support", reason
+
+
+def _of_shorts(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if given["strategy.side"] == Side.LONG:
+        return
+    for path in ("target.fraction", "target.fallback.fraction"):
+        if (fraction := given.get(path)) is not None and fraction >= ONE:
+            yield path, f"{fraction} puts a short's target at zero or below: keep it below 1"
+
+
+def _rules(values: Mapping[str, Value], hooks: Hooks | None) -> Rules:
     """Pour the checked values into the engine's rules, whose fields are named as the keys are."""
     parts: dict[str, Any] = {
         part: members(values, part)
-        for part in ("strategy", "entry", "gates", "levels", "stop", "target", "sizing", "exits", "limits", "fills")
+        for part in ("strategy", "entry", "gates", "levels", "stop", "sizing", "exits", "short", "fills")
     }
     freshness: dict[str, Any] = members(values, "gates.freshness_hours")
-    del parts["stop"]["anchor"]  # one anchor alone is accepted, so the rules need not carry it
+    side = parts["strategy"]["side"]
+    weights = parts["entry"].pop("weights", {})
     return Rules(
         name=parts["strategy"]["name"],
-        side=parts["strategy"]["side"],
+        sides=frozenset(Side if side == BOTH else {side}),
         feed=parts["strategy"]["feed"],
         bearish_exits=parts["strategy"]["bearish"] == "exit",
-        entry=EntryRules(**parts["entry"]),
+        entry=EntryRules(
+            **parts["entry"], weights={Rank(name): weight for name, weight in weights.items() if weight is not None}
+        ),
         gates=GateRules(
             **parts["gates"], freshness_hours={name: hours for name, hours in freshness.items() if hours is not None}
         ),
         levels=LevelRules(**parts["levels"]),
         stop=StopRules(**parts["stop"], fallback=_fallback(values, "stop.fallback")),
-        target=TargetRules(**parts["target"], fallback=_fallback(values, "target.fallback")),
+        target=_target(values),
         sizing=SizingRules(**parts["sizing"]),
         exits=ExitRules(**parts["exits"]),
-        limits=LimitRules(**parts["limits"]),
+        limits=_limits(values),
+        short=ShortRules(**parts["short"]),
         fills=FillRules(**parts["fills"]),
+        hooks=hooks,
     )
 
 
 def _fallback(values: Mapping[str, Value], table: str) -> Fallback | None:
     given: dict[str, Any] = members(values, table)
     return Fallback(**given) if given.get("rule") else None
+
+
+def _target(values: Mapping[str, Value]) -> TargetRules:
+    given: dict[str, Any] = members(values, "target")
+    given.pop("part", None)
+    return TargetRules(**given, fallback=_fallback(values, "target.fallback"), parts=_parts(values))
+
+
+def _parts(values: Mapping[str, Value]) -> tuple[TargetPart, ...]:
+    given = cast("Sequence[Mapping[str, Any]] | None", values.get("target.part"))
+    return tuple(TargetPart(**part) for part in given or ())
+
+
+def _limits(values: Mapping[str, Value]) -> LimitRules:
+    given: dict[str, Any] = members(values, "limits")
+    for name in BreakerName:
+        if (breaker := given[name]) is not None:
+            given[name] = Breaker(**{**breaker, "at": Decimal(breaker["at"])})  # a streak's is a whole number
+    return LimitRules(**given)

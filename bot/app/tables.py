@@ -1,35 +1,20 @@
 """TOML files read against a literal table of keys.
 
 Every value is checked before anyone uses it: an unknown key, a wrong type or a number out of bounds ends in one line
-that names file, key and mend, and no number goes through binary float.
+that names file, key and mend.
 """
 
-import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from types import MappingProxyType
+from typing import NamedTuple
 
+from bot.app.kinds import Kind, Number, Value, near, quoted, shown
 from bot.domain.errors import AccessError, BotError, ConfigError
-
-NUMBER_TEXT = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
-WHOLE_TEXT = re.compile(r"[+-]?[0-9]{1,30}")
-SCALE = 18  # digits the ledger keeps before and after the point
-
-Value = object
-
-
-class Kind(Protocol):
-    """What a value may be."""
-
-    def read(self, raw: object) -> Value:
-        """Return the typed value; ValueError says why it is refused."""
-
-    def describe(self) -> str:
-        """Say in words what is accepted."""
 
 
 class Chosen(NamedTuple):
@@ -50,7 +35,11 @@ class Chosen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One accepted key. only: where it is accepted at all; needed: where it must be given (True: wherever accepted)."""
+    """One accepted key.
+
+    only: where it is accepted at all; unless: the key that takes its place where that is given; needed: where it must
+    be given (True: wherever accepted).
+    """
 
     path: str
     kind: Kind
@@ -58,6 +47,7 @@ class Key:
     default: Value = None
     only: Chosen | None = None
     needed: Chosen | bool = False
+    unless: str | None = None
 
     @property
     def section(self) -> str:
@@ -69,152 +59,43 @@ class Key:
         """Return the key without its table."""
         return self.path.rpartition(".")[2]
 
-
-def quoted(words: Iterable[str]) -> list[str]:
-    """Quote words for a message."""
-    return [f'"{word}"' for word in words]
-
-
-def near(word: str, known: Iterable[str]) -> str:
-    """Return `; did you mean ...?` for the nearest known name, or nothing."""
-    names = {name.lower(): name for name in known}
-    found = get_close_matches(word.lower(), names, n=1, cutoff=0.6)
-    return f"; did you mean `{names[found[0]]}`?" if found else ""
-
-
-def shown(raw: object) -> str:
-    """Write a refused value short and on one line."""
-    if isinstance(raw, bool):
-        return str(raw).lower()
-    if isinstance(raw, dict):
-        return "a table"
-    text = repr(raw) if isinstance(raw, str) else str(raw)
-    return text if len(text) <= 40 else text[:37] + "..."  # noqa: PLR2004 - a line stays readable
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Number:
-    """An exact number within bounds; at_least and at_most are inclusive, above and below are not."""
-
-    at_least: Decimal | int | None = None
-    above: Decimal | int | None = None
-    at_most: Decimal | int | None = None
-    below: Decimal | int | None = None
-    whole: bool = False
-
-    def read(self, raw: object) -> Decimal | int:
-        """Return the number exactly as written."""
-        value = exact(raw, whole=self.whole)
-        bounds = (
-            (self.at_least, "at least", self.at_least is None or value >= self.at_least),
-            (self.above, "above", self.above is None or value > self.above),
-            (self.at_most, "at most", self.at_most is None or value <= self.at_most),
-            (self.below, "below", self.below is None or value < self.below),
-        )
-        for bound, words, met in bounds:
-            if not met:
-                hint = "; fractions, not percent" if bound == 1 and not self.whole else ""
-                message = f"{shown(raw)} is not {words} {bound}{hint}"
-                raise ValueError(message)
-        return value if not self.whole else int(value)
-
-    def describe(self) -> str:
-        """Say in words what is accepted."""
-        named = (("at least", self.at_least), ("above", self.above), ("at most", self.at_most), ("below", self.below))
-        bounds = ", ".join(f"{words} {bound}" for words, bound in named if bound is not None)
-        return " ".join(["whole number" if self.whole else "number", bounds]).strip()
-
-
-def exact(raw: object, *, whole: bool) -> Decimal:
-    """Return a TOML number, or a string of digits, as the decimal that was written."""
-    value = raw
-    if isinstance(raw, str):
-        if "%" in raw:
-            message = f"{shown(raw)} is a percentage: write a fraction, 0.2 for 20 %"
-            raise ValueError(message)
-        value = _number_in(raw.strip(), whole=whole)
-    if isinstance(value, bool) or not isinstance(value, int if whole else int | Decimal):
-        message = f"{shown(raw)} is no {'whole number' if whole else 'number'}"
-        raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
-    number = Decimal(value)
-    exponent = number.as_tuple().exponent
-    if not isinstance(exponent, int):
-        message = f"{shown(raw)} is no finite number"
-        raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
-    if number and (exponent < -SCALE or number.adjusted() >= SCALE):
-        message = f"{shown(raw)} has more than {SCALE} digits before or after the point"
-        raise ValueError(message)
-    return number
-
-
-def _number_in(text: str, *, whole: bool) -> object:
-    """Return the number that a string of digits names, or the string as it is."""
-    if whole:
-        return int(text) if WHOLE_TEXT.fullmatch(text) else text
-    return Decimal(text) if NUMBER_TEXT.fullmatch(text) else text
+    @property
+    def unit(self) -> str:
+        """Return what its number counts, nothing for a bare number and for everything else."""
+        return self.kind.unit if isinstance(self.kind, Number) else ""
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
-    """One of the accepted words; later holds words that a later version will accept."""
+class Table:
+    """A table with keys of its own, or several of them in a list; keys are named by their whole paths."""
 
-    words: tuple[str, ...]
-    later: tuple[str, ...] = ()
+    keys: tuple[Key, ...]
+    several: bool = False
 
-    def read(self, raw: object) -> str:
-        """Return the accepted word, an enum member where the table holds one."""
-        if not isinstance(raw, str):
-            message = f"{shown(raw)} is no text: write one of {', '.join(quoted(self.words))}"
+    def read(self, raw: object) -> tuple[Mapping[str, object], ...]:
+        """Return the tables, their keys unread."""
+        if self.several:
+            if isinstance(raw, list) and raw and all(isinstance(table, dict) for table in raw):
+                return tuple(raw)
+            message = f"{shown(raw)} is no list of tables: write [[{self.keys[0].section}]] for each"
+            raise ValueError(message)
+        if not isinstance(raw, dict):
+            names = ", ".join(key.name for key in self.keys)
+            message = f"{shown(raw)} is no table: write [{self.keys[0].section}] with {names}"
             raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
-        for word in self.words:
-            if word == raw:
-                return word
-        if raw in self.later:
-            message = f"{shown(raw)} is known but not available in this version: write {self.describe()}"
-            raise ValueError(message)
-        message = f"{shown(raw)} is none of {', '.join(quoted(self.words))}{near(raw, self.words)}"
-        raise ValueError(message)
+        return (raw,)
 
     def describe(self) -> str:
         """Say in words what is accepted."""
-        return " or ".join(quoted(self.words))
+        return f"{'tables' if self.several else 'table'} with {', '.join(key.name for key in self.keys)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
-    """A set of accepted words, written as a list."""
-
-    word: Word
-
-    def read(self, raw: object) -> frozenset[str]:
-        """Return the set."""
-        if not isinstance(raw, list):
-            message = f"{shown(raw)} is no list: write e.g. [{', '.join(quoted(self.word.words))}]"
-            raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
-        return frozenset(self.word.read(item) for item in raw)
-
-    def describe(self) -> str:
-        """Say in words what is accepted."""
-        return f"list of {', '.join(quoted(self.word.words))}"
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A text that matches a pattern, and what the pattern means in words; the value is never repeated in a message."""
-
-    pattern: str
-    meaning: str
-
-    def read(self, raw: object) -> str:
-        """Return the text as it is."""
-        if not isinstance(raw, str) or not re.fullmatch(self.pattern, raw):
-            message = f"the value is no {self.meaning}"
-            raise ValueError(message)
-        return raw
-
-    def describe(self) -> str:
-        """Say in words what is accepted."""
-        return self.meaning
+def every(keys: Iterable[Key]) -> Iterator[Key]:
+    """Yield all keys, after a table those inside it."""
+    for key in keys:
+        yield key
+        if isinstance(key.kind, Table):
+            yield from key.kind.keys
 
 
 def load_toml(path: Path, mend: str) -> tuple[dict[str, object], str]:
@@ -249,27 +130,28 @@ def parse_toml(path: Path, text: str) -> dict[str, object]:
 
 
 def read_tables(
-    where: str, document: Mapping[str, object], keys: Sequence[Key], later: Sequence[str] = ()
+    where: str,
+    document: Mapping[str, object],
+    keys: Sequence[Key],
+    later: Sequence[str] = (),
+    around: Mapping[str, Value] = MappingProxyType({}),
 ) -> dict[str, Value]:
     """Check a document against its keys, and return the value of every key that applies, by path.
 
-    where names file and table for messages; later lists keys and tables that only a later version accepts.
+    where names file and table for messages; later lists keys and tables that only a later version accepts; around
+    holds the values read so far of the tables around this one, and is returned with the rest.
     """
     given = dict(_walk(where, document, keys, later, ""))
-    values: dict[str, Value] = {}
+    values: dict[str, Value] = dict(around)
     for key in keys:
-        applies = key.only is None or key.only.holds(values)
-        needed = key.needed if isinstance(key.needed, bool) else key.needed.holds(values)
+        barred = _barred(key, values)
         if key.path in given:
-            if not applies and key.only is not None:
-                raise refuse(where, key.path, _not_chosen(key.only, values))
-            values[key.path] = _read(where, key, given[key.path])
-        elif applies and needed:
-            why = key.only if isinstance(key.needed, bool) else key.needed
-            raise refuse(
-                where, key.path, f"missing{f', {why} needs it' if why else ''}: add `{key.name} = ` ({key.meaning})"
-            )
-        elif applies:
+            if barred:
+                raise refuse(where, key.path, barred)
+            values[key.path] = _read(where, key, given[key.path], values)
+        elif not barred:
+            if key.needed if isinstance(key.needed, bool) else key.needed.holds(values):
+                raise refuse(where, key.path, _missing(key))
             values[key.path] = key.default
     return values
 
@@ -286,15 +168,44 @@ def members(values: Mapping[str, Value], section: str) -> dict[str, Value]:
     return {name: value for (table, _, name), value in found if table == section}
 
 
-def _read(where: str, key: Key, raw: object) -> Value:
+def _read(where: str, key: Key, raw: object, around: Mapping[str, Value]) -> Value:
     try:
-        return key.kind.read(raw)
+        if not isinstance(key.kind, Table):
+            return key.kind.read(raw)
+        tables = key.kind.read(raw)
     except ValueError as error:
         raise refuse(where, key.path, str(error)) from error
+    if not key.kind.several:
+        return _read_inside(where, key.path, tables[0], key.kind, around)
+    return tuple(
+        _read_inside(f"{where} [[{key.path}]] {number}", key.path, table, key.kind, around)
+        for number, table in enumerate(tables, start=1)
+    )
 
 
-def _not_chosen(only: Chosen, values: Mapping[str, Value]) -> str:
-    found = values.get(only.rule)
+def _read_inside(
+    where: str, path: str, table: Mapping[str, object], kind: Table, around: Mapping[str, Value]
+) -> dict[str, Value]:
+    """Read the keys of an inner table to their values by name."""
+    document = table
+    for name in reversed(path.split(".")):
+        document = {name: document}
+    return members(read_tables(where, document, kind.keys, around=around), path)
+
+
+def _missing(key: Key) -> str:
+    why = key.only if isinstance(key.needed, bool) else key.needed
+    meaning = f"{key.meaning}, {key.unit}" if key.unit else key.meaning
+    return f"missing{f', {why} needs it' if why else ''}: add `{key.name} = ` ({meaning})"
+
+
+def _barred(key: Key, values: Mapping[str, Value]) -> str | None:
+    """Say why a key may not be given, None where it may."""
+    if key.unless is not None and values.get(key.unless) is not None:
+        return f"{key.unless} takes its place: drop one of the two"
+    if key.only is None or key.only.holds(values):
+        return None
+    only, found = key.only, values.get(key.only.rule)
     state = "is not set"
     if isinstance(found, frozenset):
         state = f"holds {', '.join(quoted(sorted(found))) or 'nothing'}"
@@ -341,7 +252,7 @@ def _unknown(name: str, prefix: str, raw: object, keys: Sequence[Key], sections:
 
 def _other(name: str, keys: Sequence[Key]) -> str:
     """Suggest the nearest key of any table."""
-    paths = {key.name: key.path for key in reversed(keys)}
+    paths = {key.name: key.path for key in reversed(tuple(every(keys)))}
     found = get_close_matches(name.lower(), paths, n=1, cutoff=0.75)
     return f"; did you mean `{paths[found[0]]}`?" if found else ""
 

@@ -18,6 +18,7 @@ from bot.app.runner import Runner
 from bot.app.strategies import Strategy, load_strategy
 from bot.domain.decisions import Fact
 from bot.domain.errors import ConfigError
+from bot.domain.events import Request
 from bot.domain.ids import RunName, TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.record import CycleRecord, Run
@@ -39,7 +40,7 @@ class LiveRun:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Everything that a daemon drives."""
+    """Everything that a daemon drives; each run has the same source, and the episodes of its own feed."""
 
     source: TokenMetricsSource
     runs: tuple[LiveRun, ...]
@@ -80,6 +81,10 @@ class Unwritten:
     def facts(self, run: RunName) -> Iterable[Fact]:
         """Return the stored facts."""
         return self._book.facts(run) if self._book else ()
+
+    def requests(self, run: RunName) -> tuple[Request, ...]:
+        """Return what an operator asked for."""
+        return self._book.requests(run) if self._book else ()
 
     def last_cycle(self, run: RunName) -> CycleRecord | None:
         """Return the newest stored cycle."""
@@ -156,7 +161,7 @@ def _live_run(
         Run(name=setup.name, strategy=strategy.name, cash=run.cash, identity=None, started_at=clock.now()),
         universe,
     )
-    runner = Runner(setup, source, book, clock.now)
+    runner = Runner(setup, source.of_feed(strategy.rules.feed), book, clock.now)
     orders = (live.order.token_id for live in runner.portfolio.orders.values())
     if left := {*runner.portfolio.holdings, *orders} - set(universe):
         source.resolve(sorted(left))  # dropped from the universe while held: still priced, settled and closed

@@ -28,7 +28,10 @@ class Posting(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
-    """A balanced set of postings caused by one fact (cause: a fill id, or `opening`, which has no position)."""
+    """A balanced set of postings caused by one fact.
+
+    cause: a fill id; `opening`, which has no position; or `borrow`, the position and the begun day that is paid for.
+    """
 
     entry_id: EntryId
     run: RunName

@@ -9,10 +9,11 @@ from decimal import Decimal
 from enum import StrEnum
 
 from bot.domain.books import JournalEntry
+from bot.domain.events import RunEvent
 from bot.domain.ids import CandidateId, RunName, SignalId, TokenId
 from bot.domain.numbers import Price, Quantity
-from bot.domain.orders import Fill, Order, OrderEvent
-from bot.domain.positions import Closing, Mark, Position
+from bot.domain.orders import Fill, Order, OrderEvent, Side
+from bot.domain.positions import Closing, Mark, Position, StopMove
 
 
 class Outcome(StrEnum):
@@ -41,14 +42,19 @@ class Reason(StrEnum):
     MISSING_QUANTMETRICS = "missing_quantmetrics"
     MISSING_VOLATILITY = "missing_volatility"
     MISSING_MARKET = "missing_market"
+    MISSING_BARS = "missing_bars"
     NO_STOP = "no_stop"
     NO_TARGET = "no_target"
     TURNED_BEARISH = "turned_bearish"
+    TURNED_BULLISH = "turned_bullish"
     EXPIRED = "expired"
     BRACKET_INVALID_AT_FILL = "bracket_invalid_at_fill"
     CASH_AT_FILL = "cash_at_fill"
+    EXPOSURE_AT_FILL = "exposure_at_fill"
     POSITION_CLOSED = "position_closed"
     ENTRY_NOT_FILLED = "entry_not_filled"
+    RISK_BREAKER = "risk_breaker"
+    MANUAL = "manual"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +80,24 @@ class Candidate:
     reward_risk: Decimal | None
     quantity: Quantity | None
     size_bound: str | None
+    side: Side | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateLevel:
+    """A level as a candidate's decision saw it, after merging; merged: how many recorded levels it stands for.
+
+    Written only where the strategy merges levels or asks for their strength. strength_source: provider or bars.
+    """
+
+    candidate_id: CandidateId
+    run: RunName
+    slot: datetime
+    number: int
+    price: Price
+    strength: Decimal | None
+    strength_source: str | None
+    merged: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,4 +131,18 @@ class EquityMark:
     open_positions: int
 
 
-Fact = Candidate | Verdict | Order | OrderEvent | Fill | Position | Mark | Closing | JournalEntry | EquityMark
+Fact = (
+    Candidate
+    | Verdict
+    | CandidateLevel
+    | Order
+    | OrderEvent
+    | Fill
+    | Position
+    | StopMove
+    | Mark
+    | Closing
+    | JournalEntry
+    | EquityMark
+    | RunEvent
+)

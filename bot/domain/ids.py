@@ -18,6 +18,7 @@ OrderId = NewType("OrderId", str)
 PositionId = NewType("PositionId", str)
 FillId = NewType("FillId", str)
 EntryId = NewType("EntryId", str)
+RequestId = NewType("RequestId", str)
 
 
 def canonical(parts: object) -> str:
@@ -45,9 +46,9 @@ def candidate_id(run: RunName, slot: datetime, signal: SignalId) -> CandidateId:
     return CandidateId(derive("cand", [run, instant_text(slot), signal]))
 
 
-def order_id(run: RunName, signal: SignalId, role: str, ordinal: int) -> OrderId:
-    """Name an order; ordinal counts this run's earlier entry orders for that signal."""
-    return OrderId(derive("ord", [run, signal, role, ordinal]))
+def order_id(run: RunName, signal: SignalId, role: str, ordinal: int, part: int | None = None) -> OrderId:
+    """Name an order; ordinal counts this run's earlier entry orders for that signal, part its further targets."""
+    return OrderId(derive("ord", [run, signal, role, ordinal, *([] if part is None else [part])]))
 
 
 def position_id(run: RunName, token_id: TokenId, ordinal: int) -> PositionId:

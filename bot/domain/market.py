@@ -38,10 +38,15 @@ class Quote:
 
 
 class Level(NamedTuple):
-    """A support or resistance, unlabelled; strength 0..1 where a provider gives one."""
+    """A support or resistance, unlabelled; strength 0..1 where a provider gives one, or from the bars where computed.
+
+    merged: how many recorded levels it stands for.
+    """
 
     price: Price
     strength: Decimal | None = None
+    computed: bool = False
+    merged: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,11 @@ class Side(StrEnum):
     LONG = "long"
     SHORT = "short"
 
+    @property
+    def sign(self) -> int:
+        """Return 1 for a long and -1 for a short: what its profit per unit multiplies a rise of the price with."""
+        return 1 if self is Side.LONG else -1
+
 
 class Role(StrEnum):
     """What an order does for its position."""
@@ -64,7 +69,10 @@ def check_transition(order_id: OrderId, state: OrderState | None, following: Ord
 class Order:
     """An instruction as it was born; price is the stop or target, or the reference price of a market order.
 
-    An entry also carries the bracket it was granted with and where each price came from.
+    An entry also carries the bracket it was granted with and where each price came from; one whose bracket is anchored
+    at its fill carries its slot's equity, drawdown and weight (of a normalised size) too, and its data's cut_off. Of
+    several targets part counts the second and later ones from 1, and share is what each takes of the initial quantity,
+    None: the rest.
     """
 
     order_id: OrderId
@@ -84,6 +92,12 @@ class Order:
     target: Price | None = None
     stop_source: str | None = None
     target_source: str | None = None
+    part: int | None = None
+    share: Decimal | None = None
+    equity: Decimal | None = None
+    cut_off: datetime | None = None
+    drawdown: Decimal | None = None
+    weight: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,32 +1,45 @@
 """The state of a run's account: a fold of the ledger's facts and nothing else.
 
-`apply` in engine/cycle.py is the fold; a restart folds the stored facts and lands on the same value.
+engine/fold.py is the fold; a restart folds the stored facts and lands on the same value.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from bot.domain.ids import OrderId, RunName, SignalId, TokenId
 from bot.domain.numbers import ZERO, Price, Quantity
 from bot.domain.orders import Order, OrderState, Role
-from bot.domain.positions import Closing, Position
+from bot.domain.positions import Closing, Position, StopMove
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
     """An open position with what has happened to it.
 
-    quantity: left; cost: posted to the position account; cash: posted to cash so far, negative; low and high: extremes.
+    quantity: left; cost: of what is left, as posted, positive on both sides; cash: posted to cash so far; booked: the
+    profit of its part exits so far; price: its last mark; low and high: extremes; stop: where it is now, after its
+    moves; borrowed_at: the instant of the last borrow fee.
     """
 
     position: Position
     quantity: Quantity
     cost: Decimal
     cash: Decimal
+    booked: Decimal
+    price: Price
     low: Price
     high: Price
+    stop: Price | None
+    moves: tuple[StopMove, ...] = ()
+    borrowed_at: datetime | None = None
+
+    @property
+    def sign(self) -> int:
+        """Return 1 for a long, -1 for a short."""
+        return self.position.side.sign
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +74,22 @@ class TokenMemory:
 NOTHING = TokenMemory()
 
 
+class Tripped(NamedTuple):
+    """When a breaker tripped, and when it is reset; None: by hand."""
+
+    at: datetime
+    until: datetime | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Portfolio:
-    """A run's account at a moment; settled_slot and settled_until say which prints it has already seen."""
+    """A run's account at a moment; settled_slot and settled_until say which prints it has already seen.
+
+    marked: slot and equity of the last mark; day_start: the equity of the last mark before its UTC day, on the first
+    day of the first mark; risk_high: the highest equity since the drawdown breaker was armed; loss_streak: net losses
+    in a row; shock_reset_at: when the volatility breaker was last reset; breakers: those tripped; told: the last
+    notice about a hook, by token.
+    """
 
     run: RunName
     cash: Decimal = ZERO
@@ -71,6 +97,14 @@ class Portfolio:
     orders: Mapping[OrderId, LiveOrder] = field(default_factory=dict)
     memory: Mapping[TokenId, TokenMemory] = field(default_factory=dict)
     high_water_mark: Decimal = ZERO
+    marked: tuple[datetime, Decimal] | None = None
+    day_start: Decimal | None = None
+    risk_high: Decimal = ZERO
+    loss_streak: int = 0
+    shock_reset_at: datetime | None = None
+    breakers: Mapping[str, Tripped] = field(default_factory=dict)
+    told: Mapping[TokenId, str] = field(default_factory=dict)
+    paused: bool = False
     settled_slot: datetime | None = None
     settled_until: datetime | None = None
 

@@ -14,15 +14,22 @@ class ExitReason(StrEnum):
     """Why a position was closed."""
 
     STOP_HIT = "stop_hit"
+    TRAILING_STOP = "trailing_stop"
+    BREAK_EVEN = "break_even"
     TARGET_HIT = "target_hit"
     SIGNAL_FLIPPED = "signal_flipped"
     TIME_STOP = "time_stop"
+    RISK_BREAKER = "risk_breaker"
+    MANUAL = "manual"
     DELISTED = "delisted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """A position as it was opened; entry_price includes costs, fees do not. UNIQUE(run, token_id, ordinal)."""
+    """A position as it was opened; entry_price includes costs, fees do not. UNIQUE(run, token_id, ordinal).
+
+    stop_level and target_level: of a bracket that was found at the fill; the candidate has those of any other.
+    """
 
     position_id: PositionId
     run: RunName
@@ -39,6 +46,8 @@ class Position:
     target: Price | None
     stop_source: str
     target_source: str
+    stop_level: Price | None = None
+    target_level: Price | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +60,23 @@ class Mark:
     price: Price
     low: Price
     high: Price
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopMove:
+    """A stop moved nearer to the price, the number-th of its position; reason: what a hit of it is now called.
+
+    moved_at: the close of the bar that moved it, or when the slot's decision was made; level: what it hangs on, if any.
+    """
+
+    position_id: PositionId
+    run: RunName
+    slot: datetime
+    number: int
+    moved_at: datetime
+    price: Price
+    reason: ExitReason
+    level: Price | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,11 @@ Quotes alone may be newer than the slot.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bot.domain.ids import TokenId
+from bot.domain.events import Request
+from bot.domain.ids import OrderId, TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.market import Bar, Grades, LevelSet, MarketSize, QuantMetrics, Quote
 from bot.domain.signals import Episode
@@ -15,7 +16,11 @@ from bot.domain.signals import Episode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenView:
-    """All that a cycle may know of one token; days are its whole UTC days, oldest first; prints are not settled yet."""
+    """All that a cycle may know of one token; days are its whole UTC days, oldest first; prints are not settled yet.
+
+    close: the last bar's close; moved_at: when the price was last another than now; namesakes: tokens of its symbol;
+    followed: false where it is only settled and closed any more.
+    """
 
     instrument: Instrument
     episode: Episode | None
@@ -26,13 +31,23 @@ class TokenView:
     market: MarketSize | None
     days: tuple[Bar, ...]
     prints: tuple[Bar, ...]
+    close: Quote | None = None
+    moved_at: datetime | None = None
+    namesakes: int = 1
+    followed: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The tokens a cycle looks at, as of its slot; interval: how long until the next slot, None: never late."""
+    """The tokens a cycle looks at, as of its slot; interval: how long until the next slot, None: never late.
+
+    requests: what operators asked for since the last cycle; granted: what waiting entries whose bracket is anchored at
+    their fill were decided on.
+    """
 
     as_of: datetime
     cut_off: datetime
     interval: timedelta | None
     tokens: Mapping[TokenId, TokenView]
+    requests: tuple[Request, ...] = ()
+    granted: Mapping[OrderId, TokenView] = field(default_factory=dict)

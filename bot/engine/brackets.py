@@ -1,24 +1,37 @@
-"""Stops and targets, placed before a position exists.
+"""Stops and targets, placed before a position exists, for a long and, mirrored, for a short.
 
 A price outside the allowed window is returned as it was found; the gates refuse it, so that a refusal shows its number.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NamedTuple
 
+from bot.domain.instruments import Instrument
 from bot.domain.market import Bar, LevelSet
-from bot.domain.numbers import ONE, ZERO, Price, ceil_to_step, floor_to_step, price_half_even
+from bot.domain.numbers import ONE, PRICE_STEP, ZERO, Price, ceil_to_step, floor_to_step, price_half_even
+from bot.domain.orders import Side
 from bot.domain.snapshot import TokenView
 from bot.engine.indicators import atr, sigma
-from bot.engine.rules import Fallback, FillRules, PriceRule, Rules, StopRules, TargetRules, TooFar
+from bot.engine.rules import Fallback, FillRules, PriceRule, Rules, StopRules, TargetPart, TargetRules, TooFar
+
+
+class Part(NamedTuple):
+    """One of several targets, and its share of the initial quantity; None: the rest."""
+
+    price: Price
+    share: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bracket:
-    """The two prices that end a position, which rule gave each and from which level; None where no rule found one."""
+    """The prices that end a position, which rule gave each and from which level; None where no rule found one.
 
+    target is the nearest where there are several; parts then holds all of them, nearest first.
+    """
+
+    side: Side = Side.LONG
     stop: Price | None = None
     target: Price | None = None
     stop_source: str | None = None
@@ -26,32 +39,42 @@ class Bracket:
     stop_level: Price | None = None
     target_level: Price | None = None
     reward_risk: Decimal | None = None
+    parts: tuple[Part, ...] = ()
 
 
-def paid_per_unit(reference: Price, fills: FillRules) -> Decimal:
-    """Return what one unit bought at the reference price costs, fee included."""
-    return reference * fills.buy * (ONE + fills.fee_fraction)
+def entry_per_unit(reference: Price, fills: FillRules, side: Side) -> Decimal:
+    """Return what one unit entered at the reference price costs a long, or brings a short, fee included."""
+    return fills.with_entry_fee(fills.entered(reference, side), side)
 
 
-def proceeds_per_unit(stop: Price, fills: FillRules) -> Decimal:
-    """Return what one unit sold at its stop brings, fee deducted."""
-    return stop * fills.sell * (ONE - fills.fee_fraction)
+def stopped_per_unit(stop: Price, fills: FillRules, side: Side) -> Decimal:
+    """Return what one unit stopped out brings a long, or costs a short, fee included."""
+    return fills.with_exit_fee(fills.left(stop, side), side)
 
 
-def reward_risk(reference: Price, stop: Price, target: Price, fills: FillRules) -> Decimal:
-    """Return reward over risk after costs: (target x (1 - fee) - paid) / (paid - stop proceeds)."""
-    paid = paid_per_unit(reference, fills)
-    return (target * (ONE - fills.fee_fraction) - paid) / (paid - proceeds_per_unit(stop, fills))
+def reward_risk(reference: Price, stop: Price, targets: Sequence[Part], fills: FillRules, side: Side) -> Decimal:
+    """Return reward over risk after costs: (target x (1 - fee) - paid) / (paid - stop proceeds); mirrored for a short.
+
+    Of several targets each counts with its share.
+    """
+    paid = entry_per_unit(reference, fills, side)
+    given = sum((part.share for part in targets if part.share is not None), ZERO)
+    brought = sum((part.price * (ONE - given if part.share is None else part.share) for part in targets), ZERO)
+    return (fills.with_exit_fee(brought, side) - paid) / (paid - stopped_per_unit(stop, fills, side))
 
 
-def supports(levels: LevelSet | None, reference: Price) -> list[Price]:
-    """Return the levels below the reference price, nearest first."""
-    return [level.price for level in reversed(levels.levels) if level.price < reference] if levels else []
+def levels_behind(levels: LevelSet | None, reference: Price, side: Side) -> list[Price]:
+    """Return the levels on the stop's side of the reference price, nearest first: supports of a long."""
+    if levels is None:
+        return []
+    if side is Side.LONG:
+        return [level.price for level in reversed(levels.levels) if level.price < reference]
+    return [level.price for level in levels.levels if level.price > reference]
 
 
-def resistances(levels: LevelSet | None, reference: Price) -> list[Price]:
-    """Return the levels above the reference price, nearest first."""
-    return [level.price for level in levels.levels if level.price > reference] if levels else []
+def levels_ahead(levels: LevelSet | None, reference: Price, side: Side) -> list[Price]:
+    """Return the levels on the target's side of the reference price, nearest first: resistances of a long."""
+    return levels_behind(levels, reference, Side.SHORT if side is Side.LONG else Side.LONG)
 
 
 class Placed(NamedTuple):
@@ -62,123 +85,236 @@ class Placed(NamedTuple):
     level: Price | None = None
 
 
+class Found(NamedTuple):
+    """A price for certain, with its rule and level."""
+
+    price: Price
+    source: str
+    level: Price | None = None
+
+
+class Place(NamedTuple):
+    """Where a bracket is placed: prices lie on the instrument's tick, a long's rounded up, a short's down."""
+
+    reference: Price
+    side: Side
+    instrument: Instrument
+
+    def away(self, price: Decimal) -> Decimal:
+        """Return how far a price lies on the stop's side, negative on the target's."""
+        return self.side.sign * (self.reference - price)
+
+    def at(self, distance: Decimal) -> Decimal:
+        """Return the price that lies so far on the stop's side."""
+        return self.reference - self.side.sign * distance
+
+    def buffered(self, level: Price, fraction: Decimal) -> Price:
+        """Return a level moved by its buffer, down for a long and up for a short."""
+        return self.on_tick(level * (ONE - self.side.sign * fraction))
+
+    def on_tick(self, price: Decimal) -> Price:
+        """Put a price on the tick."""
+        tick = self.instrument.price_tick
+        if tick is None or self.side is Side.LONG:
+            return price_half_even(ceil_to_step(price, tick))
+        return Price(floor_to_step(price, tick))
+
+
 NOWHERE = Placed()
 NOT_WANTED = Placed(source=PriceRule.NONE.value)
 
 
-def place_bracket(view: TokenView, reference: Price, rules: Rules) -> Bracket:
-    """Find stop and target of a long entry at the reference price."""
-    stop = _stop(view, reference, rules.stop)
-    if stop.price is not None and stop.price >= reference:
-        stop = NOWHERE  # rounded up to the price, or a range of nothing
-    target = _target(view, reference, stop.price, rules)
+def place_bracket(view: TokenView, reference: Price, side: Side, rules: Rules) -> Bracket:
+    """Find stop and targets of an entry at the reference price."""
+    place = Place(reference, side, view.instrument)
+    stop = _stop(view, place, rules.stop)
+    if stop.price is not None and (place.away(stop.price) <= ZERO or stop.price <= ZERO):
+        stop = NOWHERE  # rounded to the price, a range of nothing, or rounded to nothing
+    bracket = Bracket(side=side, stop=stop.price, stop_source=stop.source, stop_level=stop.level)
+    if rules.target.parts:
+        return _with_parts(bracket, view, place, rules)
+    target = _target(view, place, stop.price, rules)
     ratio = None
     if stop.price is not None and target.price is not None:
-        ratio = reward_risk(reference, stop.price, target.price, rules.fills)
-    return Bracket(
-        stop=stop.price,
+        ratio = reward_risk(reference, stop.price, [Part(target.price)], rules.fills, side)
+    return replace(
+        bracket,
         target=target.price,
-        stop_source=stop.source,
         target_source=target.source,
-        stop_level=stop.level,
         target_level=target.level,
         reward_risk=ratio,
     )
 
 
-def _inside(placed: Placed, reference: Price, rules: StopRules) -> bool:
-    distance = reference - (placed.price or ZERO)
+def stops_at_levels(levels: LevelSet | None, place: Place, rules: StopRules) -> list[Found]:
+    """Return the stops that the levels give inside the window, nearest first."""
+    found = (
+        Found(place.buffered(level, rules.buffer_fraction), PriceRule.LEVEL.value, level)
+        for level in levels_behind(levels, place.reference, place.side)
+    )
+    return [stop for stop in found if _inside(stop.price, place, rules)]
+
+
+def _inside(price: Price, place: Place, rules: StopRules) -> bool:
+    return _in_window(place.away(price), place.reference, rules)
+
+
+def _in_window(distance: Decimal, reference: Price, rules: StopRules) -> bool:
     low, high = rules.distance_min, rules.distance_max
     return (low is None or distance >= low * reference) and (high is None or distance <= high * reference)
 
 
-def _stop(view: TokenView, reference: Price, rules: StopRules) -> Placed:
+def _stop(view: TokenView, place: Place, rules: StopRules) -> Placed:
     if rules.rule is PriceRule.NONE:
         return NOT_WANTED
-    tick = view.instrument.price_tick
     if rules.rule is PriceRule.LEVEL:
-        found = [
-            Placed(_on_tick(level * (ONE - rules.buffer_fraction), tick), rules.rule.value, level)
-            for level in supports(view.levels, reference)
-        ]
+        if inside := stops_at_levels(view.levels, place, rules):
+            return Placed(*inside[0])
+        nearest = levels_behind(view.levels, place.reference, place.side)[:1]
+        found = [Found(place.buffered(level, rules.buffer_fraction), rules.rule.value, level) for level in nearest]
     else:
-        found = _unlevelled(rules, reference, view.days, tick)
-    inside = next((placed for placed in found if _inside(placed, reference, rules)), None)
-    if inside is not None:
-        return inside
+        found = _unlevelled(rules, place, view.days)
+        if found and _inside(found[0].price, place, rules):
+            return Placed(*found[0])
     if rules.fallback is not None:
-        found = _unlevelled(rules.fallback, reference, view.days, tick) or found
+        found = _unlevelled(rules.fallback, place, view.days) or found
     if not found:
         return NOWHERE
-    if rules.too_far is TooFar.CLAMP and not _inside(found[0], reference, rules):
-        return _clamped(found[0], reference, rules, tick)
-    return found[0]
+    if rules.too_far is TooFar.CLAMP and not _inside(found[0].price, place, rules):
+        return _clamped(found[0], place, rules)
+    return Placed(*found[0])
 
 
-def _on_tick(price: Decimal, tick: Decimal | None) -> Price:
-    return price_half_even(ceil_to_step(price, tick))
+def _unlevelled(rules: StopRules | Fallback, place: Place, days: Sequence[Bar]) -> list[Found]:
+    distance = _stop_distance(rules, place.reference, days)
+    if distance is None or (price := place.at(distance)) <= ZERO:
+        return []
+    return [Found(place.on_tick(price), rules.rule.value)]
 
 
-def _unlevelled(
-    rules: StopRules | Fallback, reference: Price, days: Sequence[Bar], tick: Decimal | None
-) -> list[Placed]:
-    price = _stop_price(rules, reference, days)
-    return [] if price is None else [Placed(_on_tick(price, tick), rules.rule.value)]
-
-
-def _stop_price(rules: StopRules | Fallback, reference: Price, days: Sequence[Bar]) -> Price | None:
-    """Return a stop that needs no level; None where its measure is missing or it would not be positive."""
+def _stop_distance(rules: StopRules | Fallback, reference: Price, days: Sequence[Bar]) -> Decimal | None:
+    """Return the distance of a stop that needs no level; None where its measure is missing."""
     if rules.rule is PriceRule.FRACTION and rules.fraction is not None:
-        price = reference * (ONE - rules.fraction)
-    elif rules.rule is PriceRule.ATR and rules.multiple is not None and (span := atr(days)) is not None:
-        price = reference - rules.multiple * span
-    elif rules.rule is PriceRule.SIGMA and rules.multiple is not None and (daily := sigma(days)) is not None:
-        price = reference * (ONE - rules.multiple * daily)
-    else:
-        return None
-    return Price(price) if price > ZERO else None
+        return reference * rules.fraction
+    if rules.rule is PriceRule.ATR and rules.multiple is not None and (span := atr(days)) is not None:
+        return rules.multiple * span
+    if rules.rule is PriceRule.SIGMA and rules.multiple is not None and (daily := sigma(days)) is not None:
+        return reference * rules.multiple * daily
+    return None
 
 
-def _clamped(placed: Placed, reference: Price, rules: StopRules, tick: Decimal | None) -> Placed:
-    low, high = rules.distance_min, rules.distance_max
-    if high is not None and reference - (placed.price or ZERO) > high * reference:
-        return Placed(_on_tick(reference * (ONE - high), tick), TooFar.CLAMP.value, placed.level)
-    edge = reference * (ONE - (low or ZERO))  # up from this edge would leave the window
-    return Placed(Price(edge if tick is None else floor_to_step(edge, tick)), TooFar.CLAMP.value, placed.level)
+def _clamped(found: Found, place: Place, rules: StopRules) -> Placed:
+    """Move a stop to the nearest edge of its window; rounded as usual, it might leave the window again."""
+    low, high = ((edge or ZERO) * place.reference for edge in (rules.distance_min, rules.distance_max))
+    is_far = rules.distance_max is not None and place.away(found.price) > high
+    edge = place.at(high if is_far else low)
+    rounded = ceil_to_step if is_far is (place.side is Side.LONG) else floor_to_step
+    price = Price(rounded(edge, place.instrument.price_tick or PRICE_STEP))
+    return Placed(price, TooFar.CLAMP.value, found.level) if price > ZERO else NOWHERE
 
 
-def _target(view: TokenView, reference: Price, stop: Price | None, rules: Rules) -> Placed:
-    target, tick = rules.target, view.instrument.price_tick
+def _target(view: TokenView, place: Place, stop: Price | None, rules: Rules) -> Placed:
+    target = rules.target
     if target.rule is PriceRule.NONE:
         return NOT_WANTED
     if target.rule is not PriceRule.LEVEL:
-        return _target_price(target, reference, stop, tick)
+        return _target_price(target, place, stop)
     last = NOWHERE
-    for level in resistances(view.levels, reference)[: target.rank_max]:
-        price = _on_tick(level * (ONE - target.buffer_fraction), tick)
-        if price <= reference:
+    for found in _targets_at_levels(view.levels, place, target)[: target.rank_max]:
+        if found is None:
             continue
-        last = Placed(price, target.rule.value, level)
-        if _pays(reference, stop, price, rules):
+        last = Placed(*found)
+        if _pays(place, stop, found.price, rules):
             return last
     if target.fallback is not None:
-        fallback = _target_price(target.fallback, reference, stop, tick)
+        fallback = _target_price(target.fallback, place, stop)
         return fallback if fallback.price is not None else last
     return last
 
 
-def _pays(reference: Price, stop: Price | None, target: Price, rules: Rules) -> bool:
+def _targets_at_levels(levels: LevelSet | None, place: Place, rules: TargetRules) -> list[Found | None]:
+    """Return the targets of the levels ahead by rank; None: buffered, it is not ahead any more, and keeps its rank."""
+    found: list[Found | None] = []
+    for level in levels_ahead(levels, place.reference, place.side):
+        price = place.buffered(level, rules.buffer_fraction)
+        ahead = place.away(price) < ZERO and price > ZERO
+        found.append(Found(price, PriceRule.LEVEL.value, level) if ahead else None)
+    return found
+
+
+def _pays(place: Place, stop: Price | None, target: Price, rules: Rules) -> bool:
     least = rules.gates.reward_risk_min
     if least is None or stop is None:
         return True
-    return reward_risk(reference, stop, target, rules.fills) >= least
+    return reward_risk(place.reference, stop, [Part(target)], rules.fills, place.side) >= least
 
 
-def _target_price(
-    rules: TargetRules | Fallback, reference: Price, stop: Price | None, tick: Decimal | None
+def _target_price(rules: TargetRules | Fallback | TargetPart, place: Place, stop: Price | None) -> Placed:
+    """Return a target that needs no level: a fraction of the reference price, or a multiple of R."""
+    if isinstance(rules, TargetPart):
+        rule, fraction = PriceRule.R_MULTIPLE, None
+    else:
+        rule, fraction = rules.rule, rules.fraction
+    if rule is PriceRule.FRACTION and fraction is not None:
+        price = place.at(-fraction * place.reference)
+    elif rule is PriceRule.R_MULTIPLE and rules.multiple is not None and stop is not None:
+        price = place.at(-rules.multiple * place.away(stop))
+    else:
+        return NOWHERE
+    rounded = place.on_tick(price)
+    return Placed(rounded, rule.value) if rounded > ZERO else NOWHERE
+
+
+def in_order(place: Place, parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Return targets nearest first; one without a share takes what the others leave, and the farthest the rest."""
+    rest = ONE - sum((part.share for part in parts if part.share is not None), ZERO)
+    shared = [part._replace(share=rest) if part.share is None else part for part in parts]
+    nearest_first = sorted(shared, key=lambda part: -place.away(part.price))
+    return (*nearest_first[:-1], *(part._replace(share=None) for part in nearest_first[-1:]))
+
+
+def _with_parts(bracket: Bracket, view: TokenView, place: Place, rules: Rules) -> Bracket:
+    """Add several targets, nearest first; where one cannot be placed there is none."""
+    ranked = _targets_at_levels(view.levels, place, rules.target)
+    found: list[Found] = []
+    for part in rules.target.parts:
+        placed = _part(part, ranked, place, bracket.stop, rules.target)
+        if placed.price is None or placed.source is None:
+            return bracket
+        found.append(Found(placed.price, placed.source, placed.level))
+    shares = (part.share for part in rules.target.parts)
+    parts = in_order(place, [Part(one.price, share) for one, share in zip(found, shares, strict=True)])
+    ratio = None
+    if bracket.stop is not None:
+        ratio = reward_risk(place.reference, bracket.stop, parts, rules.fills, place.side)
+    first = max(found, key=lambda one: place.away(one.price))
+    return replace(
+        bracket,
+        target=first.price,
+        target_source=first.source,
+        target_level=first.level,
+        reward_risk=ratio,
+        parts=parts,
+    )
+
+
+def _part(
+    part: TargetPart, ranked: Sequence[Found | None], place: Place, stop: Price | None, rules: TargetRules
 ) -> Placed:
-    if rules.rule is PriceRule.FRACTION and rules.fraction is not None:
-        return Placed(_on_tick(reference * (ONE + rules.fraction), tick), rules.rule.value)
-    if rules.rule is PriceRule.R_MULTIPLE and rules.multiple is not None and stop is not None:
-        return Placed(_on_tick(reference + rules.multiple * (reference - stop), tick), rules.rule.value)
-    return NOWHERE
+    if part.rank is None:
+        return _target_price(part, place, stop)
+    found = ranked[part.rank - 1] if part.rank <= len(ranked) else None
+    if found is not None:
+        return Placed(*found)
+    return _target_price(rules.fallback, place, stop) if rules.fallback else NOWHERE
+
+
+def is_whole(bracket: Bracket, reference: Price, rules: Rules) -> bool:
+    """Tell whether a bracket has every price that the rules ask for, its stop inside the window."""
+    if rules.target.rule is not PriceRule.NONE and bracket.target is None:
+        return False
+    if rules.stop.rule is PriceRule.NONE:
+        return True
+    return bracket.stop is not None and _in_window(
+        bracket.side.sign * (reference - bracket.stop), reference, rules.stop
+    )

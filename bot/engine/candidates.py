@@ -1,11 +1,13 @@
-"""Which episodes ask for a decision at a slot, and in what order they get one."""
+"""Which episodes ask for a decision at a slot, on which side, and in what order they get one."""
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from types import MappingProxyType
 
 from bot.domain.ids import SignalId, TokenId
-from bot.domain.orders import Role
+from bot.domain.numbers import ZERO
+from bot.domain.orders import Role, Side
 from bot.domain.portfolio import Portfolio, TokenMemory
 from bot.domain.positions import ExitReason
 from bot.domain.signals import Episode, Stance
@@ -13,24 +15,39 @@ from bot.domain.snapshot import TokenView
 from bot.engine.brackets import Bracket
 from bot.engine.rules import ActOn, Rank, Reentry, Rules
 
-STOPS = frozenset({ExitReason.STOP_HIT})
+SIDES: Mapping[Stance, Side] = MappingProxyType({Stance.BULLISH: Side.LONG, Stance.BEARISH: Side.SHORT})
+STOPS = frozenset({ExitReason.STOP_HIT, ExitReason.TRAILING_STOP, ExitReason.BREAK_EVEN})
 
 
-def is_held(portfolio: Portfolio, token_id: TokenId) -> bool:
-    """Tell whether a token is held or waits for its entry."""
-    return token_id in portfolio.holdings or any(
-        live.order.token_id == token_id and live.order.role is Role.ENTRY for live in portfolio.orders.values()
-    )
+def side_of(episode: Episode, rules: Rules) -> Side | None:
+    """Return the side that an episode asks for; None where the strategy does not take it."""
+    side = SIDES.get(episode.turn.stance)
+    return side if side in rules.sides else None
+
+
+def is_held(portfolio: Portfolio, token_id: TokenId, side: Side | None = None) -> bool:
+    """Tell whether a token is held or waits for its entry.
+
+    To one who would enter on a side, a position on the other side counts no more once its exit is accepted: a turn
+    reverses at one slot.
+    """
+    if any(live.order.token_id == token_id and live.order.role is Role.ENTRY for live in portfolio.orders.values()):
+        return True
+    holding = portfolio.holdings.get(token_id)
+    if holding is None or side in {None, holding.position.side}:
+        return holding is not None
+    return all(order.position_id != holding.position.position_id for order in portfolio.waiting(Role.EXIT))
 
 
 def is_due(portfolio: Portfolio, episode: Episode | None, rules: Rules) -> bool:
     """Tell whether an episode is a candidate at this slot."""
-    if episode is None or episode.turn.stance is not Stance.BULLISH:
+    if episode is None or (side := side_of(episode, rules)) is None:
         return False
     token_id = episode.turn.token_id
     memory = portfolio.remembered(token_id)
     entries = memory.entries(episode.signal_id)
-    if entries and (is_held(portfolio, token_id) or not _may_reenter(memory, episode.signal_id, rules.entry.reentry)):
+    may_reenter = not entries or _may_reenter(memory, episode.signal_id, rules.entry.reentry)
+    if not may_reenter or (entries and is_held(portfolio, token_id, side)):
         return False
     return rules.entry.act_on is ActOn.STANCE or memory.judged != (episode.signal_id, entries)
 
@@ -43,32 +60,32 @@ def _may_reenter(memory: TokenMemory, signal: SignalId, policy: Reentry) -> bool
     return policy is Reentry.ALWAYS or memory.last.reason in STOPS
 
 
-def _grade(view: TokenView, _bracket: Bracket) -> Decimal | None:
+def _grade(view: TokenView, bracket: Bracket) -> Decimal | None:
     signal = view.episode.latest if view.episode else None
     if signal is not None and signal.grade is not None:
-        return signal.grade
-    return view.grades.trader_grade if view.grades else None
+        return _for_side(signal.grade, bracket)
+    return _for_side(view.grades.trader_grade, bracket) if view.grades else None
 
 
-def _sharpe(view: TokenView, _bracket: Bracket) -> Decimal | None:
-    return view.quantmetrics.sharpe if view.quantmetrics else None
+def _sharpe(view: TokenView, bracket: Bracket) -> Decimal | None:
+    return _for_side(view.quantmetrics.sharpe, bracket) if view.quantmetrics else None
 
 
-def _sortino(view: TokenView, _bracket: Bracket) -> Decimal | None:
-    return view.quantmetrics.sortino if view.quantmetrics else None
+def _sortino(view: TokenView, bracket: Bracket) -> Decimal | None:
+    return _for_side(view.quantmetrics.sortino, bracket) if view.quantmetrics else None
+
+
+def _for_side(score: Decimal | None, bracket: Bracket) -> Decimal | None:
+    """Turn a score of the token round for a short: what is bad to hold is good to sell."""
+    return score.copy_negate() if score is not None and bracket.side is Side.SHORT else score
 
 
 def _reward_risk(_view: TokenView, bracket: Bracket) -> Decimal | None:
     return bracket.reward_risk
 
 
-def _unranked(_view: TokenView, _bracket: Bracket) -> Decimal | None:
-    return None
-
-
-SCORES = MappingProxyType(
+SCORES: Mapping[Rank, Callable[[TokenView, Bracket], Decimal | None]] = MappingProxyType(
     {
-        Rank.TOKEN_ID: _unranked,
         Rank.GRADE: _grade,
         Rank.SHARPE: _sharpe,
         Rank.SORTINO: _sortino,
@@ -77,11 +94,49 @@ SCORES = MappingProxyType(
 )
 
 
-def in_rank(brackets: Mapping[TokenId, Bracket], views: Mapping[TokenId, TokenView], rank: Rank) -> list[TokenId]:
-    """Order candidates by their score, highest first, unknown ones last, ties by token_id."""
+def in_rank(
+    brackets: Mapping[TokenId, Bracket],
+    views: Mapping[TokenId, TokenView],
+    rules: Rules,
+    hooked: Mapping[TokenId, Decimal | None] = MappingProxyType({}),
+) -> list[TokenId]:
+    """Order candidates by their score, highest first, unknown ones last, ties by token_id.
+
+    hooked: the scores that a rank hook gave; where there are any, they stand in place of the strategy's.
+    """
+    scores: Mapping[TokenId, Decimal | None] = hooked
+    if not hooked and rules.entry.rank is Rank.COMPOSITE:
+        scores = _composite(brackets, views, rules.entry.weights)
+    elif not hooked:
+        scores = _scores(brackets, views, rules.entry.rank)
 
     def key(token_id: TokenId) -> tuple[bool, Decimal, TokenId]:
-        score = SCORES[rank](views[token_id], brackets[token_id])
-        return (score is None, Decimal(0) if score is None else -score, token_id)
+        score = scores.get(token_id)
+        return (score is None, ZERO if score is None else score.copy_negate(), token_id)
 
     return sorted(brackets, key=key)
+
+
+def _scores(
+    brackets: Mapping[TokenId, Bracket], views: Mapping[TokenId, TokenView], rank: Rank
+) -> dict[TokenId, Decimal | None]:
+    score = SCORES.get(rank)
+    return {token_id: score(views[token_id], bracket) if score else None for token_id, bracket in brackets.items()}
+
+
+def _composite(
+    brackets: Mapping[TokenId, Bracket], views: Mapping[TokenId, TokenView], weights: Mapping[Rank, Decimal]
+) -> dict[TokenId, Decimal]:
+    """Return each candidate's weighted count of others that it beats in each score.
+
+    That orders as the weighted mean of the shares beaten does, whose divisors are the same for all, and is exact.
+    An unknown value beats none and is beaten by every known one.
+    """
+    found = dict.fromkeys(brackets, ZERO)
+    for rank, weight in weights.items():
+        scores = _scores(brackets, views, rank)
+        known = sorted(score for score in scores.values() if score is not None)
+        for token_id, score in scores.items():
+            if score is not None:
+                found[token_id] += weight * (len(scores) - len(known) + bisect_left(known, score))
+    return found

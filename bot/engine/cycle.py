@@ -4,38 +4,65 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 
 from bot.domain.decisions import Candidate, EquityMark, Fact, Outcome, Verdict
-from bot.domain.ids import TokenId, candidate_id, order_id, position_id
+from bot.domain.ids import TokenId, candidate_id
 from bot.domain.market import Quote, one_price
-from bot.domain.numbers import EXACT, ONE, ZERO, Price, Quantity, fraction_half_even, micro_half_even
-from bot.domain.orders import Order, OrderState, Role
+from bot.domain.numbers import EXACT, ZERO, Price, fraction_half_even
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Mark, Position
 from bot.domain.signals import Episode
 from bot.domain.snapshot import Snapshot, TokenView
+from bot.engine.account import drawdown, free_cash, gross_value, in_category, mark_prices, net_value
 from bot.engine.ages import hours_between
 from bot.engine.brackets import Bracket, place_bracket
-from bot.engine.candidates import in_rank, is_due
+from bot.engine.breakers import obey, watch
+from bot.engine.candidates import SIDES, in_rank, is_due
+from bot.engine.entries import Grant, accept_entry
 from bot.engine.exits import decide_exits
-from bot.engine.fills import event
 from bot.engine.fold import fold as apply
 from bot.engine.gates import Finding, Proposal, ask_all
+from bot.engine.hooks import adjusted_bracket, hook_scores, veto
 from bot.engine.journal import Journal
+from bot.engine.levels import candidate_levels, read_levels
 from bot.engine.rules import Rules
-from bot.engine.settlement import expire_and_delist, settle_prints
-from bot.engine.sizing import size_entry
+from bot.engine.settlement import charge_begun_days, expire_and_delist, settle_prints
+from bot.engine.sizing import Means, normalised_weights, size_entry
+from bot.engine.stops import ratchet_stops
 
 __all__ = ["apply", "decide", "fill_quotes", "settle"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A candidate with the bracket it would have; refused: why a hook's bracket could not be used."""
+
+    view: TokenView
+    episode: Episode
+    bracket: Bracket
+    refused: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What the candidates of a slot are judged with; weights: of a normalised size; failed: what a rank hook raised."""
+
+    snapshot: Snapshot
+    mark: EquityMark
+    prices: Mapping[TokenId, Price]
+    weights: Mapping[TokenId, Decimal]
+    failed: Mapping[TokenId, str]
+    rules: Rules
 
 
 def settle(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> tuple[Fact, ...]:
     """Settle the prints that the portfolio has not seen, then end what waited or lay too long."""
     with localcontext(EXACT):
         journal = Journal(portfolio, snapshot.as_of)
-        settle_prints(journal, snapshot.tokens, rules)
+        settle_prints(journal, snapshot.tokens, snapshot.granted, rules)
+        charge_begun_days(journal, snapshot.as_of, rules)
         expire_and_delist(journal, snapshot.tokens, rules)
         return (*journal.facts, *_marks(journal, snapshot.tokens))
 
@@ -48,49 +75,65 @@ def fill_quotes(snapshot: Snapshot, portfolio: Portfolio, quotes: tuple[Quote, .
             quote.token_id: replace(snapshot.tokens[quote.token_id], prints=(one_price(quote.known_at, quote.price),))
             for quote in quotes
         }
-        settle_prints(journal, views, rules)
+        granted = {
+            order_id: snapshot.tokens[live.order.token_id]
+            for order_id, live in portfolio.orders.items()
+            if live.order.cut_off == snapshot.cut_off and live.order.slot == snapshot.as_of
+        }
+        settled = {token_id: replace(view, prints=()) for token_id, view in snapshot.tokens.items()}
+        settle_prints(journal, settled | views, {**snapshot.granted, **granted}, rules)
         opened = {fact.position_id for fact in journal.facts if isinstance(fact, Position)}
         marks = _marks(journal, views)
         return (*journal.facts, *(mark for mark in marks if mark.position_id in opened))
 
 
 def decide(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> tuple[Fact, ...]:
-    """Mark the account, accept exits, judge every candidate and accept the entries that pass all gates."""
+    """Mark the account, obey and watch, accept exits, judge every candidate and accept the entries that pass all gates.
+
+    Stops move after the exits: a breaker's by its action, the others by the levels of the slot.
+    """
     with localcontext(EXACT):
         journal = Journal(portfolio, snapshot.as_of)
-        prices = _reference_prices(portfolio, snapshot.tokens)
-        marked = _equity(journal, prices)
-        journal.write(marked)
+        prices = mark_prices(portfolio, snapshot.tokens)
+        mark = _equity(journal, prices)
+        journal.write(mark)
+        obey(journal, snapshot, mark)
+        watch(journal, mark, snapshot, rules)
         decide_exits(journal, snapshot.tokens, rules)
-        due = {
-            token_id: (view, episode)
-            for token_id, view in snapshot.tokens.items()
-            if (episode := view.episode) is not None and is_due(journal.portfolio, episode, rules)
-        }
-        brackets = {
-            token_id: place_bracket(view, view.price.price, rules) if view.price else Bracket()
-            for token_id, (view, _) in due.items()
-        }
-        for rank, token_id in enumerate(in_rank(brackets, snapshot.tokens, rules.entry.rank)):
-            _judge(journal, snapshot, *due[token_id], brackets[token_id], rank, marked.equity, prices, rules)
+        ratchet_stops(journal, snapshot, rules)
+        due = _candidates(journal, snapshot, rules)
+        views = {token_id: one.view for token_id, one in due.items()}
+        brackets = {token_id: one.bracket for token_id, one in due.items()}
+        scores, failed = hook_scores(brackets, views, rules)
+        weights = normalised_weights(views, rules)
+        bench = Bench(snapshot=snapshot, mark=mark, prices=prices, weights=weights, failed=failed, rules=rules)
+        for rank, token_id in enumerate(in_rank(brackets, views, rules, scores)):
+            _judge(journal, due[token_id], rank, bench)
         return tuple(journal.facts)
 
 
-def _reference_prices(portfolio: Portfolio, views: Mapping[TokenId, TokenView]) -> dict[TokenId, Price]:
-    """Return the price each held token is valued at: the last known one, before the first its entry price."""
-    found: dict[TokenId, Price] = {}
-    for token_id, holding in portfolio.holdings.items():
-        view = views.get(token_id)
-        found[token_id] = view.price.price if view and view.price else holding.position.entry_price
+def _candidates(journal: Journal, snapshot: Snapshot, rules: Rules) -> dict[TokenId, Due]:
+    """Return the candidates of the slot, each with the bracket it would have."""
+    found: dict[TokenId, Due] = {}
+    for token_id, seen in snapshot.tokens.items():
+        episode = seen.episode
+        if episode is None or not seen.followed or not is_due(journal.portfolio, episode, rules):
+            continue
+        view = read_levels(seen, rules.levels, snapshot.as_of)
+        bracket, refused = Bracket(side=SIDES[episode.turn.stance]), None
+        if view.price is not None:
+            placed = place_bracket(view, view.price.price, bracket.side, rules)
+            bracket, refused = adjusted_bracket(view, placed, view.price.price, rules)
+        found[token_id] = Due(view=view, episode=episode, bracket=bracket, refused=refused)
     return found
 
 
 def _equity(journal: Journal, prices: Mapping[TokenId, Price]) -> EquityMark:
     portfolio = journal.portfolio
-    values = [micro_half_even(held.quantity * prices[token_id]) for token_id, held in portfolio.holdings.items()]
-    positions_value = sum(values, ZERO)
+    positions_value = net_value(portfolio, prices)
     equity = portfolio.cash + positions_value
     high = max(portfolio.high_water_mark, equity)
+    gross = gross_value(portfolio, prices)
     return EquityMark(
         run=portfolio.run,
         slot=journal.slot,
@@ -98,14 +141,14 @@ def _equity(journal: Journal, prices: Mapping[TokenId, Price]) -> EquityMark:
         positions_value=positions_value,
         equity=equity,
         high_water_mark=high,
-        drawdown=fraction_half_even(ONE - equity / high) if high > ZERO else ZERO,
-        exposure=fraction_half_even(positions_value / equity) if equity > ZERO else ZERO,
-        open_positions=len(values),
+        drawdown=drawdown(equity, high),
+        exposure=fraction_half_even(gross / equity) if equity > ZERO else ZERO,
+        open_positions=len(portfolio.holdings),
     )
 
 
 def _marks(journal: Journal, views: Mapping[TokenId, TokenView]) -> list[Mark]:
-    prices = _reference_prices(journal.portfolio, views)
+    prices = mark_prices(journal.portfolio, views)
     return [
         Mark(
             position_id=holding.position.position_id,
@@ -119,48 +162,48 @@ def _marks(journal: Journal, views: Mapping[TokenId, TokenView]) -> list[Mark]:
     ]
 
 
-def _free_cash(portfolio: Portfolio, rules: Rules) -> Decimal:
-    paid = rules.fills.buy * (ONE + rules.fills.fee_fraction)
-    reserved = sum((order.quantity * order.price * paid for order in portfolio.waiting(Role.ENTRY)), ZERO)
-    return portfolio.cash - reserved
-
-
-def _judge(
-    journal: Journal,
-    snapshot: Snapshot,
-    view: TokenView,
-    episode: Episode,
-    bracket: Bracket,
-    rank: int,
-    equity: Decimal,
-    prices: Mapping[TokenId, Price],
-    rules: Rules,
-) -> None:
+def _judge(journal: Journal, due: Due, rank: int, bench: Bench) -> None:
     """Ask every gate about one candidate, write what they said, and accept the entry if all passed."""
-    reference = view.price.price if view.price else None
+    snapshot, rules, view = bench.snapshot, bench.rules, due.view
+    means = _means(journal, due, bench)
     size = None
-    if reference is not None:
-        free = _free_cash(journal.portfolio, rules)
-        size = size_entry(view, reference, bracket, equity, free, rules)
+    if view.price is not None:
+        size = size_entry(view, view.price.price, due.bracket, means, rules)
     proposal = Proposal(
         as_of=snapshot.as_of,
         lateness_hours=hours_between(snapshot.as_of, snapshot.cut_off),
         interval_hours=hours_between(snapshot.as_of, snapshot.as_of + snapshot.interval) if snapshot.interval else None,
         view=view,
-        episode=episode,
+        views=snapshot.tokens,
+        episode=due.episode,
         portfolio=journal.portfolio,
-        prices=prices,
-        equity=equity,
-        reference=reference,
-        bracket=bracket,
+        prices=bench.prices,
+        equity=bench.mark.equity,
+        reference=view.price.price if view.price else None,
+        bracket=due.bracket,
         size=size,
+        veto=due.refused or bench.failed.get(view.instrument.token_id) or veto(view, due.bracket, rules),
         rules=rules,
     )
     findings = list(ask_all(proposal))
     candidate = _candidate(journal, proposal, findings, rank)
-    journal.write(candidate, *_verdicts(candidate, findings))
-    if candidate.outcome is Outcome.ENTERED and size is not None and reference is not None:
-        _accept_entry(journal, candidate, size.quantity, reference, rules)
+    levels = candidate_levels(candidate.candidate_id, candidate.run, candidate.slot, view, rules.levels)
+    journal.write(candidate, *_verdicts(candidate, findings), *levels)
+    if candidate.outcome is Outcome.ENTERED and size is not None:
+        grant = Grant(means, snapshot.cut_off, view.instrument.quantity_step)
+        accept_entry(journal, candidate, due.bracket, size.quantity, grant, rules)
+
+
+def _means(journal: Journal, due: Due, bench: Bench) -> Means:
+    """Return the account as earlier candidates of the slot have left it."""
+    instrument, portfolio = due.view.instrument, journal.portfolio
+    return Means(
+        equity=bench.mark.equity,
+        free_cash=free_cash(portfolio, bench.prices, bench.rules),
+        category_notional=in_category(portfolio, bench.prices, bench.snapshot.tokens, instrument.category),
+        drawdown=bench.mark.drawdown,
+        weight=bench.weights.get(instrument.token_id),
+    )
 
 
 def _candidate(journal: Journal, proposal: Proposal, findings: list[tuple[str, Finding]], rank: int) -> Candidate:
@@ -187,6 +230,7 @@ def _candidate(journal: Journal, proposal: Proposal, findings: list[tuple[str, F
         reward_risk=None if bracket.reward_risk is None else fraction_half_even(bracket.reward_risk),
         quantity=size.quantity if size else None,
         size_bound=size.bound if size else None,
+        side=bracket.side,
     )
 
 
@@ -206,41 +250,3 @@ def _verdicts(candidate: Candidate, findings: list[tuple[str, Finding]]) -> list
         )
         for number, (name, finding) in enumerate(findings)
     ]
-
-
-def _accept_entry(journal: Journal, candidate: Candidate, quantity: Quantity, reference: Price, rules: Rules) -> None:
-    """Accept the entry of a candidate; its stop and target are born with it, planned."""
-    memory = journal.portfolio.remembered(candidate.token_id)
-    ordinal = memory.entries(candidate.signal_id)
-    born = Order(
-        order_id=order_id(candidate.run, candidate.signal_id, Role.ENTRY.value, ordinal),
-        run=candidate.run,
-        slot=candidate.slot,
-        position_id=position_id(candidate.run, candidate.token_id, memory.closed),
-        signal_id=candidate.signal_id,
-        token_id=candidate.token_id,
-        side=rules.side,
-        role=Role.ENTRY,
-        ordinal=ordinal,
-        rank=candidate.rank,
-        quantity=quantity,
-        price=reference,
-        stop=candidate.stop,
-        target=candidate.target,
-        stop_source=candidate.stop_source,
-        target_source=candidate.target_source,
-    )
-    journal.write(born, event(born, journal.slot, OrderState.ACCEPTED))
-    for role, price in ((Role.STOP, candidate.stop), (Role.TARGET, candidate.target)):
-        if price is not None:
-            child = replace(
-                born,
-                order_id=order_id(born.run, born.signal_id, role.value, ordinal),
-                role=role,
-                price=price,
-                stop=None,
-                target=None,
-                stop_source=None,
-                target_source=None,
-            )
-            journal.write(child, event(child, journal.slot, OrderState.PLANNED))

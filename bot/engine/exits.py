@@ -1,4 +1,4 @@
-"""Exits that are decided at a slot and filled at the next price: a bearish turn, and time."""
+"""Exits that are decided at a slot and filled at the next price: a turn against a position, time, a hook's wish."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -7,15 +7,23 @@ from types import MappingProxyType
 from bot.domain.decisions import Reason
 from bot.domain.ids import TokenId, order_id
 from bot.domain.numbers import Price
-from bot.domain.orders import Order, OrderState, Role
+from bot.domain.orders import Order, OrderState, Role, Side
 from bot.domain.portfolio import Holding
 from bot.domain.positions import ExitReason
 from bot.domain.signals import Stance
 from bot.domain.snapshot import TokenView
 from bot.engine.ages import hours_between
 from bot.engine.fills import drop_entry, event
+from bot.engine.hooks import extra_exit
 from bot.engine.journal import Journal
 from bot.engine.rules import ExitRule, Rules
+
+AGAINST: Mapping[Side, tuple[Stance, Reason]] = MappingProxyType(
+    {
+        Side.LONG: (Stance.BEARISH, Reason.TURNED_BEARISH),
+        Side.SHORT: (Stance.BULLISH, Reason.TURNED_BULLISH),
+    }
+)
 
 
 def waiting_exit(journal: Journal, holding: Holding) -> Order | None:
@@ -48,9 +56,22 @@ def accept_exit(journal: Journal, holding: Holding, reference: Price, reason: Ex
     return order
 
 
-def _signal_flipped(view: TokenView, _holding: Holding, _slot: datetime, rules: Rules) -> bool:
-    stands = view.episode
-    return rules.bearish_exits and stands is not None and stands.turn.stance is Stance.BEARISH
+def leave(journal: Journal, token_id: TokenId, views: Mapping[TokenId, TokenView], reason: ExitReason) -> None:
+    """Accept the exit of a token's position at the last price known, unless one is accepted already."""
+    holding = journal.portfolio.holdings[token_id]
+    if waiting_exit(journal, holding) is None:
+        view = views.get(token_id)
+        accept_exit(journal, holding, view.price.price if view and view.price else holding.price, reason)
+
+
+def is_against(view: TokenView, side: Side) -> bool:
+    """Tell whether a token's stance has turned against a side."""
+    stance, _ = AGAINST[side]
+    return view.episode is not None and view.episode.turn.stance is stance
+
+
+def _signal_flipped(view: TokenView, holding: Holding, _slot: datetime, rules: Rules) -> bool:
+    return rules.bearish_exits and is_against(view, holding.position.side)
 
 
 def _time_stop(_view: TokenView, holding: Holding, slot: datetime, rules: Rules) -> bool:
@@ -70,23 +91,26 @@ SLOT_EXITS: Mapping[ExitRule, tuple[ExitReason, Callable[[TokenView, Holding, da
 
 
 def decide_exits(journal: Journal, views: Mapping[TokenId, TokenView], rules: Rules) -> None:
-    """Accept the exits that are due at this slot, and cancel waiting entries whose token turned bearish."""
+    """Accept the exits that are due at this slot, and cancel waiting entries whose token turned against them."""
     for order in journal.portfolio.waiting(Role.ENTRY):
         view = views.get(order.token_id)
-        if view and view.episode and view.episode.turn.stance is Stance.BEARISH:
-            drop_entry(journal, order, OrderState.CANCELLED, Reason.TURNED_BEARISH)
+        if view and is_against(view, order.side):
+            drop_entry(journal, order, OrderState.CANCELLED, AGAINST[order.side][1])
     for token_id, holding in sorted(journal.portfolio.holdings.items()):
         view = views.get(token_id)
         if view is None or waiting_exit(journal, holding) is not None:
             continue
-        reason = next(
-            (
-                reason
-                for rule, (reason, due) in SLOT_EXITS.items()
-                if rule in rules.exits.rules and due(view, holding, journal.slot, rules)
-            ),
-            None,
-        )
+        reason = _due(view, holding, journal.slot, rules) or extra_exit(journal, view, holding, rules)
         if reason is not None:
-            reference = view.price.price if view.price else holding.position.entry_price
-            accept_exit(journal, holding, reference, reason)
+            leave(journal, token_id, views, reason)
+
+
+def _due(view: TokenView, holding: Holding, slot: datetime, rules: Rules) -> ExitReason | None:
+    return next(
+        (
+            reason
+            for rule, (reason, due) in SLOT_EXITS.items()
+            if rule in rules.exits.rules and due(view, holding, slot, rules)
+        ),
+        None,
+    )

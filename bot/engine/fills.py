@@ -7,9 +7,11 @@ fill's notional.
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
+from bot.domain.books import Account
 from bot.domain.decisions import Reason
-from bot.domain.ids import PositionId, fill_id, order_id, position_id
+from bot.domain.ids import fill_id, order_id, position_id
 from bot.domain.market import Bar
 from bot.domain.numbers import (
     ONE,
@@ -21,14 +23,31 @@ from bot.domain.numbers import (
     micro_half_even,
     price_half_even,
 )
-from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role
+from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role, Side
 from bot.domain.portfolio import Holding
 from bot.domain.positions import Closing, ExitReason, Position
-from bot.engine.journal import Journal, bought, entry_of, sold
+from bot.engine.account import unlocked_cash
+from bot.engine.brackets import Part
+from bot.engine.journal import Journal, borrow_legs, entry_legs, entry_of, exit_legs
 from bot.engine.rules import Rules, TargetCost
 
 FILL_MODEL = "bars-1"
 ENTRY_WAIT = timedelta(hours=72)
+DAY = timedelta(days=1)
+BRACKET_ROLES = (Role.STOP, Role.TARGET)
+
+
+class Execution(NamedTuple):
+    """What a fill moves: price with costs, notional and fee unrounded."""
+
+    quantity: Quantity
+    price: Price
+    fee: Decimal
+
+    @property
+    def notional(self) -> Decimal:
+        """Return quantity x price."""
+        return self.quantity * self.price
 
 
 def event(order: Order, slot: datetime, state: OrderState, reason: str | None = None) -> OrderEvent:
@@ -38,8 +57,39 @@ def event(order: Order, slot: datetime, state: OrderState, reason: str | None = 
 
 def bracket_orders(journal: Journal, order: Order) -> list[Order]:
     """Return the live stop and target orders that belong to an entry."""
-    wanted = [order_id(order.run, order.signal_id, role.value, order.ordinal) for role in (Role.STOP, Role.TARGET)]
-    return [journal.portfolio.orders[key].order for key in wanted if key in journal.portfolio.orders]
+    found = (live.order for live in journal.portfolio.orders.values() if live.order.role in BRACKET_ROLES)
+    return [child for child in found if (child.signal_id, child.ordinal) == (order.signal_id, order.ordinal)]
+
+
+def bracket_child(entry: Order, role: Role, price: Price, slot: datetime) -> Order:
+    """Make an order of a bracket, born at a slot for the whole quantity of its entry."""
+    return replace(
+        entry,
+        order_id=order_id(entry.run, entry.signal_id, role.value, entry.ordinal),
+        slot=slot,
+        role=role,
+        price=price,
+        stop=None,
+        target=None,
+        stop_source=None,
+        target_source=None,
+        equity=None,
+        cut_off=None,
+        drawdown=None,
+        weight=None,
+    )
+
+
+def target_child(entry: Order, number: int, target: Part, quantity: Quantity, slot: datetime) -> Order:
+    """Make the number-th target order of an entry."""
+    part = number or None
+    return replace(
+        bracket_child(entry, Role.TARGET, target.price, slot),
+        order_id=order_id(entry.run, entry.signal_id, Role.TARGET.value, entry.ordinal, part),
+        quantity=quantity,
+        part=part,
+        share=target.share,
+    )
 
 
 def drop_entry(journal: Journal, order: Order, state: OrderState, reason: Reason) -> None:
@@ -49,30 +99,54 @@ def drop_entry(journal: Journal, order: Order, state: OrderState, reason: Reason
         journal.write(event(child, journal.slot, OrderState.CANCELLED, Reason.ENTRY_NOT_FILLED))
 
 
-def fill_entry(journal: Journal, order: Order, raw: Price, at: datetime, rules: Rules, step: Decimal) -> None:
-    """Fill a waiting entry at a raw price, or cancel it where its bracket or the cash no longer holds."""
-    if (order.stop is not None and raw <= order.stop) or (order.target is not None and raw >= order.target):
-        drop_entry(journal, order, OrderState.CANCELLED, Reason.BRACKET_INVALID_AT_FILL)
-        return
-    price = price_half_even(raw * rules.fills.buy)
-    quantity = _affordable(journal.portfolio.cash, order.quantity, price, rules, step)
+def is_overtaken(order: Order, raw: Price) -> bool:
+    """Tell whether a price lies at or beyond an entry's stop or its nearest target."""
+    sign = order.side.sign
+    beyond_stop = order.stop is not None and sign * (raw - order.stop) <= ZERO
+    return beyond_stop or (order.target is not None and sign * (raw - order.target) >= ZERO)
+
+
+def open_position(
+    journal: Journal,
+    order: Order,
+    raw: Price,
+    at: datetime,
+    rules: Rules,
+    step: Decimal,
+    *,
+    levels: tuple[Price | None, Price | None] = (None, None),
+) -> bool:
+    """Fill an entry at a raw price and open its position; False where the cash no longer holds, and it is dropped.
+
+    levels: those that stop and target hang on, where they were found at the fill.
+    """
+    price = price_half_even(rules.fills.entered(raw, order.side))
+    quantity = _affordable(journal, order, raw, price, rules, step)
     if quantity is None:
         drop_entry(journal, order, OrderState.CANCELLED, Reason.CASH_AT_FILL)
-        return
-    fee = quantity * price * rules.fills.fee_fraction
-    position = _position_of(journal, order, quantity, price, at)
-    fill = _fill_of(journal, order, position.position_id, quantity, price, fee, at)
-    entry = entry_of(order.run, journal.slot, fill.fill_id, position.position_id, at, bought(quantity * price, fee))
+        return False
+    moved = Execution(quantity, price, quantity * price * rules.fills.fee_fraction)
+    position = replace(_position_of(journal, order, quantity, price, at), stop_level=levels[0], target_level=levels[1])
+    fill = _fill_of(journal, order, position, moved, at)
+    legs = entry_legs(moved.notional, moved.fee, order.side)
+    entry = entry_of(order.run, journal.slot, fill.fill_id, position.position_id, at, legs)
     journal.write(event(order, journal.slot, OrderState.FILLED), position, fill, entry)
-    for child in bracket_orders(journal, order):
-        journal.write(event(child, journal.slot, OrderState.ACCEPTED))
+    if order.side is Side.SHORT:
+        charge_borrow(journal, position, at, rules)
+    return True
 
 
-def _affordable(cash: Decimal, quantity: Quantity, price: Price, rules: Rules, step: Decimal) -> Quantity | None:
+def _affordable(
+    journal: Journal, order: Order, raw: Price, price: Price, rules: Rules, step: Decimal
+) -> Quantity | None:
     """Cut a quantity to the cash there is; None where what is left is below the least notional."""
-    unit = price * (ONE + rules.fills.fee_fraction)
-    if quantity * unit <= cash:
-        return quantity
+    marks = {token_id: held.price for token_id, held in journal.portfolio.holdings.items()}
+    cash = unlocked_cash(journal.portfolio, marks, rules)
+    unit = rules.fills.with_entry_fee(price, order.side)
+    if order.side is Side.SHORT:
+        unit = raw * (ONE + rules.short.margin_fraction) - unit
+    if order.quantity * unit <= cash:
+        return order.quantity
     cut = Quantity(floor_to_step(max(cash, ZERO) / unit, step))
     return cut if cut > ZERO and cut * price >= (rules.sizing.notional_min or ZERO) else None
 
@@ -101,10 +175,8 @@ def _position_of(journal: Journal, order: Order, quantity: Quantity, price: Pric
 def _fill_of(
     journal: Journal,
     order: Order,
-    position: PositionId,
-    quantity: Quantity,
-    price: Price,
-    fee: Decimal,
+    position: Position,
+    moved: Execution,
     at: datetime,
     band: tuple[Decimal, Decimal] | None = None,
 ) -> Fill:
@@ -113,12 +185,12 @@ def _fill_of(
         order_id=order.order_id,
         run=order.run,
         slot=journal.slot,
-        position_id=position,
+        position_id=position.position_id,
         token_id=order.token_id,
         role=order.role,
-        quantity=quantity,
-        price=price,
-        fee=micro_half_even(fee),
+        quantity=moved.quantity,
+        price=moved.price,
+        fee=micro_half_even(moved.fee),
         filled_at=at,
         fill_model=FILL_MODEL,
         profit_pessimistic=band[0] if band else None,
@@ -126,56 +198,88 @@ def _fill_of(
     )
 
 
-def exit_price(role: Role, raw: Price, rules: Rules) -> Price:
-    """Return what selling at a raw price gives: targets keep their price unless they are sold at market."""
+def charge_borrow(journal: Journal, position: Position, at: datetime, rules: Rules) -> None:
+    """Charge the day that begins at an instant for borrowing what a short has left, on its entry notional."""
+    holding = journal.portfolio.holdings[position.token_id]
+    fee = holding.quantity * position.entry_price * rules.short.borrow_fraction_per_day
+    if micro_half_even(fee) > ZERO:
+        day = (at - position.opened_at) // DAY
+        cause = f"borrow {position.position_id} {day}"
+        journal.write(entry_of(position.run, journal.slot, cause, position.position_id, at, borrow_legs(fee)))
+
+
+def exit_price(role: Role, raw: Price, side: Side, rules: Rules) -> Price:
+    """Return what leaving at a raw price is paid at: targets keep their price unless they are sold at market."""
     if role is Role.TARGET and rules.fills.target_cost is TargetCost.LIMIT:
         return raw
-    return price_half_even(raw * rules.fills.sell)
+    return price_half_even(rules.fills.left(raw, side))
 
 
-def net_profit(holding: Holding, price: Price, rules: Rules) -> Decimal:
-    """Return the trade's profit after all fees if the rest were sold at a price."""
-    return holding.cash + micro_half_even(holding.quantity * price * (ONE - rules.fills.fee_fraction))
+def exit_cash(holding: Holding, role: Role, raw: Price, quantity: Decimal, rules: Rules) -> Decimal:
+    """Return what leaving with a quantity at a raw price adds to cash, negative where a short is covered."""
+    side = holding.position.side
+    notional = quantity * exit_price(role, raw, side, rules)
+    return micro_half_even(side.sign * rules.fills.with_exit_fee(notional, side))
 
 
 def fill_exit(
     journal: Journal,
-    holding: Holding,
     order: Order,
     raw: Price,
     at: datetime,
     reason: ExitReason,
     rules: Rules,
-    open_to: tuple[Role, Price] | None = None,
+    *,
+    quantity: Quantity | None = None,
+    cash_otherwise: Decimal | None = None,
 ) -> None:
-    """Close a position at a raw price; open_to is the other exit that the same bar could have meant."""
+    """Leave with a quantity (None: all that is left) at a raw price, and close the position where nothing is left.
+
+    cash_otherwise: the position's cash, had the bar that closes it meant another exit: the other end of the band.
+    """
+    holding = journal.portfolio.holdings[order.token_id]
     position = holding.position
-    price = exit_price(order.role, raw, rules)
-    notional = holding.quantity * price
-    fee = notional * rules.fills.fee_fraction
-    profits = [net_profit(holding, price, rules)]
-    if open_to is not None:
-        profits.append(net_profit(holding, exit_price(*open_to, rules), rules))
-    band = (min(profits), max(profits))
-    fill = _fill_of(journal, order, position.position_id, holding.quantity, price, fee, at, band)
-    entry = entry_of(
-        position.run, journal.slot, fill.fill_id, position.position_id, at, sold(holding.cost, notional, fee)
-    )
+    moved = _left_with(holding, order, raw, quantity, rules)
+    is_last = moved.quantity == holding.quantity
+    cost = holding.cost if is_last else _cost_of(position, moved.quantity)
+    legs = exit_legs(cost, moved.notional, moved.fee, position.side)
+    cash = holding.cash + sum((leg.amount for leg in legs if leg.account is Account.CASH), ZERO)
+    profits = [cash + holding.sign * (holding.cost - cost) - holding.booked]
+    if cash_otherwise is not None:
+        profits.append(cash_otherwise - holding.booked)
+    fill = _fill_of(journal, order, position, moved, at, (min(profits), max(profits)))
+    entry = entry_of(position.run, journal.slot, fill.fill_id, position.position_id, at, legs)
     journal.write(event(order, journal.slot, OrderState.FILLED, reason), fill, entry)
-    profit = journal.portfolio.holdings[position.token_id].cash
-    low, high = min(holding.low, raw), max(holding.high, raw)
-    journal.write(
-        Closing(
-            position_id=position.position_id,
-            run=position.run,
-            slot=journal.slot,
-            closed_at=at,
-            reason=reason,
-            profit=profit,
-            mae=fraction_half_even(low / position.entry_price - ONE),
-            mfe=fraction_half_even(high / position.entry_price - ONE),
-        )
+    if is_last:
+        _close(journal, stretch(holding, raw), at, reason)
+
+
+def _left_with(holding: Holding, order: Order, raw: Price, quantity: Quantity | None, rules: Rules) -> Execution:
+    left = holding.quantity if quantity is None else quantity
+    price = exit_price(order.role, raw, holding.position.side, rules)
+    return Execution(left, price, left * price * rules.fills.fee_fraction)
+
+
+def _cost_of(position: Position, quantity: Quantity) -> Decimal:
+    """Return the cost of a part of a position: its share of the initial one."""
+    return micro_half_even(quantity * position.entry_price)
+
+
+def _close(journal: Journal, holding: Holding, at: datetime, reason: ExitReason) -> None:
+    """Write the end of a position that has nothing left, and cancel what still belongs to it."""
+    position = holding.position
+    worst, best = (holding.low, holding.high) if position.side is Side.LONG else (holding.high, holding.low)
+    closing = Closing(
+        position_id=position.position_id,
+        run=position.run,
+        slot=journal.slot,
+        closed_at=at,
+        reason=reason,
+        profit=journal.portfolio.holdings[position.token_id].cash,
+        mae=fraction_half_even(holding.sign * (worst / position.entry_price - ONE)),
+        mfe=fraction_half_even(holding.sign * (best / position.entry_price - ONE)),
     )
+    journal.write(closing)
     for live in [live for live in journal.portfolio.orders.values() if live.order.position_id == position.position_id]:
         journal.write(event(live.order, journal.slot, OrderState.CANCELLED, Reason.POSITION_CLOSED))
 

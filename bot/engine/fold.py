@@ -1,17 +1,20 @@
 """The fold from facts to a portfolio: the only way an account changes, in a cycle and at a restart alike."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from decimal import localcontext
-from typing import TypeVar
+from decimal import Decimal, localcontext
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from bot.domain.books import Account, JournalEntry
 from bot.domain.decisions import Candidate, EquityMark, Fact
+from bot.domain.events import Act, EventKind, EventState, RunEvent
 from bot.domain.ids import OrderId, PositionId, TokenId
-from bot.domain.numbers import EXACT, ZERO, Quantity, micro_half_even
+from bot.domain.numbers import EXACT, ZERO, Quantity
 from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role, check_transition
-from bot.domain.portfolio import Holding, LiveOrder, Portfolio, TokenMemory
-from bot.domain.positions import Closing, Mark, Position
+from bot.domain.portfolio import Holding, LiveOrder, Portfolio, TokenMemory, Tripped
+from bot.domain.positions import Closing, Mark, Position, StopMove
+from bot.engine.rules import BreakerName
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -29,27 +32,8 @@ def fold(portfolio: Portfolio, facts: Iterable[Fact]) -> Portfolio:
 
 def apply_fact(portfolio: Portfolio, fact: Fact) -> Portfolio:
     """Return the portfolio after one fact, under EXACT; facts that only explain leave it as it is."""
-    match fact:
-        case Candidate():
-            return _judged(portfolio, fact)
-        case Order():
-            return _born(portfolio, fact)
-        case OrderEvent():
-            return _moved(portfolio, fact)
-        case Position():
-            return _opened(portfolio, fact)
-        case Fill():
-            return _filled(portfolio, fact)
-        case JournalEntry():
-            return _posted(portfolio, fact)
-        case Mark():
-            return _marked(portfolio, fact)
-        case Closing():
-            return _closed(portfolio, fact)
-        case EquityMark():
-            return replace(portfolio, high_water_mark=fact.high_water_mark)
-        case _:
-            return portfolio
+    folded = _FOLDS.get(type(fact))
+    return portfolio if folded is None else folded(portfolio, fact)
 
 
 def _with(mapping: Mapping[K, V], key: K, value: V) -> Mapping[K, V]:
@@ -95,45 +79,115 @@ def _opened(portfolio: Portfolio, position: Position) -> Portfolio:
     holding = Holding(
         position=position,
         quantity=position.quantity,
-        cost=micro_half_even(position.quantity * position.entry_price),
+        cost=ZERO,
         cash=ZERO,
+        booked=ZERO,
+        price=position.entry_price,
         low=position.entry_price,
         high=position.entry_price,
+        stop=position.stop_initial,
     )
-    return replace(portfolio, holdings=_with(portfolio.holdings, position.token_id, holding))
+    return _hold(portfolio, holding)
+
+
+def _hold(portfolio: Portfolio, holding: Holding) -> Portfolio:
+    return replace(portfolio, holdings=_with(portfolio.holdings, holding.position.token_id, holding))
 
 
 def _filled(portfolio: Portfolio, fill: Fill) -> Portfolio:
     if fill.role is Role.ENTRY:
         return portfolio
     holding = portfolio.holdings[fill.token_id]
-    left = replace(holding, quantity=Quantity(holding.quantity - fill.quantity))
-    return replace(portfolio, holdings=_with(portfolio.holdings, fill.token_id, left))
+    return _hold(portfolio, replace(holding, quantity=Quantity(holding.quantity - fill.quantity)))
 
 
 def _posted(portfolio: Portfolio, entry: JournalEntry) -> Portfolio:
-    change = sum((leg.amount for leg in entry.postings if leg.account is Account.CASH), ZERO)
+    change = _posted_to(entry, Account.CASH)
     portfolio = replace(portfolio, cash=portfolio.cash + change)
     if entry.position_id is None:
         return portfolio
-    token_id, holding = _held(portfolio, entry.position_id)
-    paid = replace(holding, cash=holding.cash + change)
-    return replace(portfolio, holdings=_with(portfolio.holdings, token_id, paid))
+    holding = _held(portfolio, entry.position_id)
+    grown = holding.sign * _posted_to(entry, Account.POSITION)
+    cash, cost = holding.cash + change, holding.cost + grown
+    return _hold(
+        portfolio,
+        replace(
+            holding,
+            cash=cash,
+            cost=cost,
+            booked=cash + holding.sign * cost if grown < ZERO else holding.booked,
+            borrowed_at=entry.at if not grown else holding.borrowed_at,
+        ),
+    )
 
 
-def _held(portfolio: Portfolio, position_id: PositionId) -> tuple[TokenId, Holding]:
+def _posted_to(entry: JournalEntry, account: Account) -> Decimal:
+    return sum((leg.amount for leg in entry.postings if leg.account is account), ZERO)
+
+
+def _held(portfolio: Portfolio, position_id: PositionId) -> Holding:
     """Find an open position; a fact about one that is not open is a contradiction, and crashes."""
-    return next(pair for pair in portfolio.holdings.items() if pair[1].position.position_id == position_id)
+    return next(held for held in portfolio.holdings.values() if held.position.position_id == position_id)
 
 
 def _marked(portfolio: Portfolio, mark: Mark) -> Portfolio:
-    token_id, holding = _held(portfolio, mark.position_id)
-    seen = replace(holding, low=mark.low, high=mark.high)
-    return replace(portfolio, holdings=_with(portfolio.holdings, token_id, seen))
+    holding = _held(portfolio, mark.position_id)
+    return _hold(portfolio, replace(holding, price=mark.price, low=mark.low, high=mark.high))
+
+
+def _stop_moved(portfolio: Portfolio, move: StopMove) -> Portfolio:
+    holding = _held(portfolio, move.position_id)
+    moved = replace(holding, stop=move.price, moves=(*holding.moves, move))
+    return _hold(portfolio, moved)
+
+
+def _equity(portfolio: Portfolio, mark: EquityMark) -> Portfolio:
+    before = portfolio.marked
+    day_start = portfolio.day_start
+    if before is None:
+        day_start = mark.equity
+    elif before[0].date() != mark.slot.date():
+        day_start = before[1]
+    return replace(
+        portfolio,
+        high_water_mark=mark.high_water_mark,
+        marked=(mark.slot, mark.equity),
+        day_start=day_start,
+        risk_high=max(portfolio.risk_high, mark.equity),
+    )
+
+
+def _happened(portfolio: Portfolio, event: RunEvent) -> Portfolio:
+    if event.kind is EventKind.OPERATOR and event.name in {Act.PAUSE, Act.RESUME}:
+        return replace(portfolio, paused=event.name == Act.PAUSE)
+    if event.kind is EventKind.HOOK and event.token_id is not None:
+        return replace(portfolio, told=_with(portfolio.told, event.token_id, event.notice))
+    if event.kind is not EventKind.BREAKER:
+        return portfolio
+    if event.state is EventState.TRIPPED:
+        return replace(portfolio, breakers=_with(portfolio.breakers, event.name, Tripped(event.slot, event.until)))
+    others = {name: tripped for name, tripped in portfolio.breakers.items() if name != event.name}
+    return _armed_again(replace(portfolio, breakers=others), event)
+
+
+def _armed_again(portfolio: Portfolio, event: RunEvent) -> Portfolio:
+    """Let a breaker that was reset measure from its reset on; without an equity it keeps what it measured from."""
+    match event.name, event.equity:
+        case BreakerName.DRAWDOWN, Decimal() as equity:
+            return replace(portfolio, risk_high=equity)
+        case BreakerName.DAILY_LOSS, Decimal() as equity:
+            return replace(portfolio, day_start=equity)
+        case BreakerName.LOSS_STREAK, _:
+            return replace(portfolio, loss_streak=0)
+        case BreakerName.VOLATILITY_SHOCK, _:
+            return replace(portfolio, shock_reset_at=event.slot)
+        case _:
+            return portfolio
 
 
 def _closed(portfolio: Portfolio, closing: Closing) -> Portfolio:
-    token_id, holding = _held(portfolio, closing.position_id)
+    holding = _held(portfolio, closing.position_id)
+    token_id = holding.position.token_id
     memory = portfolio.remembered(token_id)
     memory = replace(
         memory,
@@ -144,4 +198,22 @@ def _closed(portfolio: Portfolio, closing: Closing) -> Portfolio:
         loss_at=closing.closed_at if closing.profit < ZERO else memory.loss_at,
     )
     rest = {key: other for key, other in portfolio.holdings.items() if key != token_id}
-    return _remember(replace(portfolio, holdings=rest), token_id, memory)
+    streak = portfolio.loss_streak + 1 if closing.profit < ZERO else 0
+    return _remember(replace(portfolio, holdings=rest, loss_streak=streak), token_id, memory)
+
+
+_FOLDS: Mapping[type[Fact], Callable[[Portfolio, Any], Portfolio]] = MappingProxyType(
+    {
+        Candidate: _judged,
+        Order: _born,
+        OrderEvent: _moved,
+        Position: _opened,
+        Fill: _filled,
+        JournalEntry: _posted,
+        StopMove: _stop_moved,
+        Mark: _marked,
+        Closing: _closed,
+        EquityMark: _equity,
+        RunEvent: _happened,
+    }
+)

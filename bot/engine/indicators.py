@@ -2,16 +2,23 @@
 
 import math
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 from itertools import pairwise
 
 from bot.domain.market import Bar
-from bot.domain.numbers import EXACT, ZERO, from_float, to_float
+from bot.domain.numbers import EXACT, ONE, ZERO, Price, from_float, to_float
 
 ATR_DAYS = 14
 SPAN = 35
 RETURNS_MIN = 10
 DAYS_A_YEAR = 365
+ONE_DAY = timedelta(days=1)
+# What is older weighs nothing; both archives keep so much, so that the same days give the same figures.
+DAYS_MAX = 600
+FLOOR_VALUES_MIN, FLOOR_VALUES_MAX = 100, 500
+FLOOR_PERCENT = 5
+CORRELATION_DAYS = 60
 
 
 def atr(days: Sequence[Bar]) -> Decimal | None:
@@ -31,31 +38,78 @@ def atr(days: Sequence[Bar]) -> Decimal | None:
         return total / ATR_DAYS
 
 
-def daily_sigma(days: Sequence[Bar]) -> float | None:
-    """Return the exponentially weighted standard deviation of simple daily returns, span 35; None below 10 returns.
+def daily_sigmas(days: Sequence[Bar]) -> list[float]:
+    """Return the exponentially weighted standard deviation of simple daily returns after each return from the tenth on.
 
-    Weights (1 - 2/36)^age, mean-centred and bias-corrected, as pandas ewm(span=35).std().
+    Span 35: weights (1 - 2/36)^age, mean-centred and bias-corrected, as pandas ewm(span=35).std() gives them; by the
+    recursion of mean and variance of West (1979), as pandas computes them.
     """
-    closes = [to_float(day.close) for day in days]
-    returns = [later / earlier - 1 for earlier, later in pairwise(closes)]
-    if len(returns) < RETURNS_MIN:
-        return None
+    closes = [to_float(day.close) for day in days[-DAYS_MAX:]]
     decay = 1 - 2 / (SPAN + 1)
-    weights = [decay**age for age in range(len(returns) - 1, -1, -1)]
-    total = math.fsum(weights)
-    squares = math.fsum(weight * weight for weight in weights)
-    mean = math.fsum(weight * value for weight, value in zip(weights, returns, strict=True)) / total
-    spread = math.fsum(weight * (value - mean) ** 2 for weight, value in zip(weights, returns, strict=True)) / total
-    return math.sqrt(spread * total * total / (total * total - squares))
+    weight = squares = mean = spread = 0.0  # sums of weights and of their squares; weighted mean and its variance
+    found = []
+    for count, (before, after) in enumerate(pairwise(closes), 1):
+        older = weight * decay
+        weight, squares = older + 1, squares * decay * decay + 1
+        gap = after / before - 1 - mean
+        mean += gap / weight
+        spread = older / weight * (spread + gap * gap / weight)
+        if count >= RETURNS_MIN:
+            found.append(math.sqrt(spread * weight * weight / (weight * weight - squares)))
+    return found
 
 
 def sigma(days: Sequence[Bar]) -> Decimal | None:
-    """Return the daily sigma as an exact number."""
-    value = daily_sigma(days)
-    return None if value is None else from_float(value)
+    """Return the daily sigma as it is now; None below 10 returns."""
+    found = daily_sigmas(days)
+    return from_float(found[-1]) if found else None
 
 
 def annual_sigma(days: Sequence[Bar]) -> Decimal | None:
-    """Return sigma annualised by sqrt(365): crypto trades every day."""
-    value = daily_sigma(days)
-    return None if value is None else from_float(value * math.sqrt(DAYS_A_YEAR))
+    """Return the annual sigma to size by; None below 10 returns.
+
+    The daily sigma, at least the 5 % quantile of its own last 500 values once it has 100 (pysystemtrade's volatility
+    floor, Carver: Systematic Trading), times sqrt(365): crypto trades every day.
+    """
+    found = daily_sigmas(days)
+    if not found:
+        return None
+    history = found[-FLOOR_VALUES_MAX:]
+    floor = _quantile(history, FLOOR_PERCENT) if len(history) >= FLOOR_VALUES_MIN else 0.0
+    return from_float(max(found[-1], floor) * math.sqrt(DAYS_A_YEAR))
+
+
+def _quantile(values: Sequence[float], percent: int) -> float:
+    """Return a quantile with linear interpolation between neighbours, as numpy does by default."""
+    ordered = sorted(values)
+    place, rest = divmod((len(ordered) - 1) * percent, 100)
+    low, high = ordered[place : place + 2]
+    return low + (high - low) * (rest / 100)
+
+
+def correlation(days: Sequence[Bar], others: Sequence[Bar]) -> Decimal | None:
+    """Return Pearson's correlation of two tokens' simple daily returns over their last 60 common days.
+
+    A return leads from one common day to the next, and only where they follow each other on the calendar, so there are
+    at most 59; None below 10 of them, or where one token did not move.
+    """
+    pairs = [
+        (to_float(after[1]) / to_float(before[1]) - 1, to_float(after[2]) / to_float(before[2]) - 1)
+        for before, after in pairwise(_common_closes(days, others)[-CORRELATION_DAYS:])
+        if after[0] - before[0] == ONE_DAY
+    ]
+    if len(pairs) < RETURNS_MIN:
+        return None
+    mean, other_mean = (math.fsum(column) / len(pairs) for column in zip(*pairs, strict=True))
+    spread = math.fsum((one - mean) ** 2 for one, _ in pairs)
+    other_spread = math.fsum((other - other_mean) ** 2 for _, other in pairs)
+    if spread <= 0 or other_spread <= 0:
+        return None
+    shared = math.fsum((one - mean) * (other - other_mean) for one, other in pairs)
+    found = from_float(shared / (math.sqrt(spread) * math.sqrt(other_spread)))
+    return max(-ONE, min(ONE, found))
+
+
+def _common_closes(days: Sequence[Bar], others: Sequence[Bar]) -> list[tuple[datetime, Price, Price]]:
+    closes = {day.opened_at: day.close for day in others}
+    return [(day.opened_at, day.close, closes[day.opened_at]) for day in days if day.opened_at in closes]

@@ -6,11 +6,14 @@ Each leg is rounded half-even to micro-dollars; the profit leg takes the remaind
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from bot.domain.books import Account, JournalEntry, Posting
 from bot.domain.decisions import Fact
+from bot.domain.events import EventKind, EventState, RunEvent
 from bot.domain.ids import PositionId, RunName, entry_id
 from bot.domain.numbers import ZERO, micro_half_even
+from bot.domain.orders import Side
 from bot.domain.portfolio import Portfolio
 from bot.engine.fold import apply_fact
 
@@ -29,6 +32,21 @@ class Journal:
         for fact in facts:
             self.portfolio = apply_fact(self.portfolio, fact)
         self.facts.extend(facts)
+
+    def happen(self, kind: EventKind, name: str, state: EventState, notice: str, **measured: Any) -> None:
+        """Add the next event of the slot; only the decision writes events, so that this journal has them all."""
+        number = sum(isinstance(fact, RunEvent) for fact in self.facts)
+        event = RunEvent(
+            run=self.portfolio.run,
+            slot=self.slot,
+            number=number,
+            kind=kind,
+            name=name,
+            state=state,
+            notice=notice,
+            **measured,
+        )
+        self.write(event)
 
 
 def balanced(legs: Iterable[tuple[Account, Decimal]]) -> tuple[Posting, ...]:
@@ -52,20 +70,32 @@ def opening(run: RunName, capital: Decimal, at: datetime) -> JournalEntry:
     )
 
 
-def bought(notional: Decimal, fee: Decimal) -> tuple[Posting, ...]:
-    """Return the legs of a long entry: cash -(N+f), position +N, fees +f."""
-    return balanced([(Account.CASH, -(notional + fee)), (Account.POSITION, notional), (Account.FEES, fee)])
+def entry_legs(notional: Decimal, fee: Decimal, side: Side) -> tuple[Posting, ...]:
+    """Return the legs of an entry: cash -(N+f), position +N, fees +f of a long; cash +(N-f), position -N of a short."""
+    signed = side.sign * notional
+    return balanced([(Account.CASH, -(signed + fee)), (Account.POSITION, signed), (Account.FEES, fee)])
 
 
-def sold(cost: Decimal, notional: Decimal, fee: Decimal) -> tuple[Posting, ...]:
-    """Return the legs of a long exit: cash +(M-f), position -cost, fees +f, profit -(M-cost)."""
-    return balanced([(Account.CASH, notional - fee), (Account.POSITION, -cost), (Account.FEES, fee)])
+def exit_legs(cost: Decimal, notional: Decimal, fee: Decimal, side: Side) -> tuple[Posting, ...]:
+    """Return the legs of an exit.
+
+    Of a long: cash +(M-f), position -cost, fees +f, profit -(M-cost); of a short: cash -(M+f), position +cost, fees +f,
+    profit -(cost-M).
+    """
+    return balanced(
+        [(Account.CASH, side.sign * notional - fee), (Account.POSITION, -side.sign * cost), (Account.FEES, fee)]
+    )
+
+
+def borrow_legs(fee: Decimal) -> tuple[Posting, ...]:
+    """Return the legs of a borrow fee: cash -b, fees +b."""
+    return balanced([(Account.CASH, -fee), (Account.FEES, fee)])
 
 
 def entry_of(
     run: RunName, slot: datetime, cause: str, position_id: PositionId, at: datetime, postings: tuple[Posting, ...]
 ) -> JournalEntry:
-    """Make the journal entry of a fill."""
+    """Make the journal entry of a fill or a borrow fee."""
     return JournalEntry(
         entry_id=entry_id(run, cause),
         run=run,

@@ -3,7 +3,7 @@
 Fractions are fractions, hours are hours; None means that the rule is absent, never that it has a default elsewhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -35,6 +35,7 @@ class Rank(StrEnum):
     SORTINO = "sortino"
     SHARPE = "sharpe"
     REWARD_RISK = "reward_risk"
+    COMPOSITE = "composite"
 
 
 class PriceRule(StrEnum):
@@ -52,6 +53,7 @@ class SizeRule(StrEnum):
     """How a notional is found before the caps."""
 
     INVERSE_VOLATILITY = "inverse_volatility"
+    NORMALISED_INVERSE_VOLATILITY = "normalised_inverse_volatility"
     RISK_FRACTION = "risk_fraction"
     FIXED_NOTIONAL = "fixed_notional"
     FIXED_FRACTION = "fixed_fraction"
@@ -73,6 +75,32 @@ class ExitRule(StrEnum):
     STOP_HIT = "stop_hit"
     TARGET_HIT = "target_hit"
     TIME_STOP = "time_stop"
+    TRAILING_STOP = "trailing_stop"
+    BREAK_EVEN = "break_even"
+
+
+class Anchor(StrEnum):
+    """The price that bracket and quantity are computed from: the reference price, or what the entry is filled at."""
+
+    REFERENCE = "reference"
+    FILL = "fill"
+
+
+class BreakerName(StrEnum):
+    """What a breaker watches."""
+
+    DAILY_LOSS = "daily_loss"
+    DRAWDOWN = "drawdown"
+    LOSS_STREAK = "loss_streak"
+    VOLATILITY_SHOCK = "volatility_shock"
+
+
+class BreakerAction(StrEnum):
+    """What a tripped breaker does beside blocking entries: nothing, halve each stop's distance, or close everything."""
+
+    BLOCK = "block"
+    TIGHTEN = "tighten"
+    FLATTEN = "flatten"
 
 
 class TooFar(StrEnum):
@@ -112,13 +140,14 @@ class SameBar(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryRules:
-    """When a signal becomes a candidate, and which candidate goes first."""
+    """When a signal becomes a candidate, and which candidate goes first; weights: of a composite rank, by Rank."""
 
     act_on: ActOn = ActOn.TURN
     age_max_hours: Decimal = Decimal(72)
     reentry: Reentry = Reentry.NEVER
     cooldown_hours: Decimal | None = None
     rank: Rank = Rank.TOKEN_ID
+    weights: Mapping[Rank, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,14 +165,19 @@ class GateRules:
     market_cap_min: Decimal | None = None
     resistance_distance_min: Decimal | None = None
     reward_risk_min: Decimal | None = None
+    correlation_max: Decimal | None = None
+    price_disagreement_max: Decimal | None = None
+    frozen_hours_max: Decimal | None = None
     freshness_hours: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelRules:
-    """Which levels count as strong; without strong_min all do."""
+    """Which levels count: merged where nearer than a fraction, not older than days, strong from strong_min on."""
 
+    merge_fraction: Decimal | None = None
     strong_min: Decimal | None = None
+    age_max_days: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +191,7 @@ class Fallback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopRules:
-    """Where the stop goes; distances are fractions of the reference price."""
+    """Where the stop goes; distances are fractions of the anchor's price."""
 
     rule: PriceRule = PriceRule.NONE
     fraction: Decimal | None = None
@@ -166,12 +200,22 @@ class StopRules:
     distance_min: Decimal | None = None
     distance_max: Decimal | None = None
     too_far: TooFar = TooFar.REJECT
+    anchor: Anchor = Anchor.REFERENCE
     fallback: Fallback | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TargetPart:
+    """One of several targets: its share of the initial quantity (None: the rest), and its level's rank or its R."""
+
+    share: Decimal | None = None
+    rank: int | None = None
+    multiple: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetRules:
-    """Where the target goes; rank_max counts resistances above the reference price."""
+    """Where the target goes; rank_max counts the levels ahead of the price."""
 
     rule: PriceRule = PriceRule.NONE
     fraction: Decimal | None = None
@@ -179,6 +223,7 @@ class TargetRules:
     buffer_fraction: Decimal = ZERO
     rank_max: int = 1
     fallback: Fallback | None = None
+    parts: tuple[TargetPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,11 +236,13 @@ class SizingRules:
     volatility_floor: Decimal | None = None
     risk_fraction: Decimal | None = None
     weight_max: Decimal | None = None
+    category_max: Decimal | None = None
     volume_share_max: Decimal | None = None
     notional: Decimal | None = None
     fraction: Decimal | None = None
     quantity: Decimal | None = None
     notional_min: Decimal | None = None
+    drawdown_haircut: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,14 +251,50 @@ class ExitRules:
 
     rules: frozenset[ExitRule] = frozenset({ExitRule.SIGNAL_FLIPPED, ExitRule.STOP_HIT, ExitRule.TARGET_HIT})
     time_stop_hours: Decimal | None = None
+    trailing_fraction: Decimal | None = None
+    trailing_atr: Decimal | None = None
+    ratchet_to_support: bool = False
+    break_even_r: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breaker:
+    """A limit that trips at a value, acts, and is reset after some hours; None: by hand (a daily loss: at midnight)."""
+
+    at: Decimal
+    action: BreakerAction = BreakerAction.BLOCK
+    hours: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitRules:
-    """Bounds of the whole book."""
+    """Bounds of the whole book, and the breakers that watch its equity."""
 
     positions_max: int | None = None
     exposure_max: Decimal | None = None
+    daily_loss: Breaker | None = None
+    drawdown: Breaker | None = None
+    loss_streak: Breaker | None = None
+    volatility_shock: Breaker | None = None
+
+    @property
+    def breakers(self) -> Mapping[BreakerName, Breaker]:
+        """Return the configured breakers by what they watch."""
+        found = {
+            BreakerName.DAILY_LOSS: self.daily_loss,
+            BreakerName.DRAWDOWN: self.drawdown,
+            BreakerName.LOSS_STREAK: self.loss_streak,
+            BreakerName.VOLATILITY_SHOCK: self.volatility_shock,
+        }
+        return {name: breaker for name, breaker in found.items() if breaker is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShortRules:
+    """What a short pays for each begun day, as a fraction of its entry notional, and the margin it ties up."""
+
+    borrow_fraction_per_day: Decimal = ZERO
+    margin_fraction: Decimal = ONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,23 +314,50 @@ class FillRules:
         """Return c, half spread plus slippage."""
         return self.half_spread_fraction + self.slippage_fraction
 
-    @property
-    def buy(self) -> Decimal:
-        """Return what buying multiplies a price with."""
-        return ONE + self.cost
+    def entered(self, price: Decimal, side: Side) -> Decimal:
+        """Return what entering at a raw price is paid at: a long buys, a short sells."""
+        return price * (ONE + side.sign * self.cost)
 
-    @property
-    def sell(self) -> Decimal:
-        """Return what selling multiplies a price with."""
-        return ONE - self.cost
+    def left(self, price: Decimal, side: Side) -> Decimal:
+        """Return what leaving at a raw market price is paid at: a long sells, a short buys."""
+        return price * (ONE - side.sign * self.cost)
+
+    def with_entry_fee(self, amount: Decimal, side: Side) -> Decimal:
+        """Return what a long pays for, or a short gets from, an entry of this notional."""
+        return amount * (ONE + side.sign * self.fee_fraction)
+
+    def with_exit_fee(self, amount: Decimal, side: Side) -> Decimal:
+        """Return what a long gets from, or a short pays for, an exit of this notional."""
+        return amount * (ONE - side.sign * self.fee_fraction)
+
+
+class Raised(str):
+    """Why a hook could not answer: its error as one line."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """The functions of the file beside a strategy, each guarded so that an error is returned as a `Raised`.
+
+    veto(view, bracket): a reason or None; rank(view, bracket): a score, highest first; adjust_bracket(view, bracket):
+    a Bracket; extra_exits(view, holding): an exit reason or None. digest: of the file's text.
+    """
+
+    digest: str
+    veto: Callable[..., object] | None = None
+    rank: Callable[..., object] | None = None
+    adjust_bracket: Callable[..., object] | None = None
+    extra_exits: Callable[..., object] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """All rules of a strategy; bearish_exits is false where a bearish stance is ignored."""
+    """All rules of a strategy; bearish_exits is false where a turn against a position is ignored."""
 
     name: str
-    side: Side = Side.LONG
+    sides: frozenset[Side] = frozenset({Side.LONG})
     feed: str = "daily"
     bearish_exits: bool = True
     entry: EntryRules = field(default_factory=EntryRules)
@@ -258,4 +368,6 @@ class Rules:
     sizing: SizingRules = field(default_factory=SizingRules)
     exits: ExitRules = field(default_factory=ExitRules)
     limits: LimitRules = field(default_factory=LimitRules)
+    short: ShortRules = field(default_factory=ShortRules)
     fills: FillRules = field(default_factory=FillRules)
+    hooks: Hooks | None = None

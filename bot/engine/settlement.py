@@ -4,35 +4,81 @@ At one opening exits go before entries, entries in the order granted, and what h
 of them. What a bar leaves open is resolved against us.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import groupby
+from decimal import Decimal
+from typing import NamedTuple
 
 from bot.domain.decisions import Reason
-from bot.domain.ids import TokenId
+from bot.domain.ids import OrderId, TokenId
 from bot.domain.market import Bar
-from bot.domain.orders import Order, OrderState, Role
+from bot.domain.numbers import ZERO, Price, Quantity, floor_to_step
+from bot.domain.orders import Order, OrderState, Role, Side
 from bot.domain.portfolio import Holding
 from bot.domain.positions import ExitReason
 from bot.domain.snapshot import TokenView
+from bot.engine.entries import fill_entry
 from bot.engine.exits import accept_exit, waiting_exit
-from bot.engine.fills import ENTRY_WAIT, after_fill, drop_entry, fill_entry, fill_exit, stretch
+from bot.engine.fills import DAY, ENTRY_WAIT, after_fill, charge_borrow, drop_entry, exit_cash, fill_exit, stretch
 from bot.engine.journal import Journal
 from bot.engine.rules import ExitRule, Rules, SameBar, TargetFill, TargetGap
+from bot.engine.stops import follow_bar, live_stop
 
 DELISTED_AFTER = timedelta(days=7)
 
 
-def settle_prints(journal: Journal, views: Mapping[TokenId, TokenView], rules: Rules) -> None:
+class Stop(NamedTuple):
+    """A stop that counts for a bar: its order, where it is, and what a hit of it is called."""
+
+    order: Order
+    price: Price
+    reason: ExitReason
+
+
+def settle_prints(
+    journal: Journal, views: Mapping[TokenId, TokenView], granted: Mapping[OrderId, TokenView], rules: Rules
+) -> None:
     """Let every print that was not settled yet meet the orders and positions it concerns."""
-    for opened_at, together in groupby(_in_order(journal, views), key=lambda pair: pair[1].opened_at):
-        prints = list(together)
+    left = sorted(
+        ((token_id, bar) for token_id, view in views.items() for bar in view.prints),
+        key=_opening,
+        reverse=True,
+    )
+    while left:
+        opened_at = left[-1][1].opened_at
+        prints = []
+        while left and left[-1][1].opened_at == opened_at:
+            token_id, bar = left.pop()
+            holding = journal.portfolio.holdings.get(token_id)
+            lived = after_fill(holding.position, bar) if holding else bar
+            if lived is bar:
+                prints.append((token_id, bar))
+            elif lived is not None:
+                _put_back(left, token_id, lived)
+        charge_begun_days(journal, opened_at, rules)
         for token_id, bar in prints:
-            _exit_at_open(journal, token_id, bar, rules)
-        _enter_at_open(journal, dict(prints), opened_at, views, rules)
+            _exit_at_open(journal, token_id, bar, views[token_id], rules)
+        _enter_at_open(journal, dict(prints), opened_at, views, granted, rules)
+        for token_id in dict(prints):
+            _put_closes_back(journal, left, token_id, views[token_id], opened_at)
         for token_id, bar in prints:
-            _exit_inside(journal, token_id, bar, rules)
+            _exit_inside(journal, token_id, bar, views[token_id], rules)
+            follow_bar(journal, token_id, bar, views[token_id], rules)
+
+
+def charge_begun_days(journal: Journal, until: datetime, rules: Rules) -> None:
+    """Charge every short for the days of 24 hours since its opening that have begun by an instant."""
+    settled = journal.portfolio.settled_slot
+    for _, holding in sorted(journal.portfolio.holdings.items()):
+        position = holding.position
+        if position.side is Side.LONG or not rules.short.borrow_fraction_per_day:
+            continue
+        paid = max(position.opened_at, holding.borrowed_at or position.opened_at, settled or position.opened_at)
+        day = (paid - position.opened_at) // DAY + 1
+        while position.opened_at + day * DAY <= until:
+            charge_borrow(journal, position, position.opened_at + day * DAY, rules)
+            day += 1
 
 
 def expire_and_delist(journal: Journal, views: Mapping[TokenId, TokenView], rules: Rules) -> None:
@@ -45,36 +91,47 @@ def expire_and_delist(journal: Journal, views: Mapping[TokenId, TokenView], rule
         if view is None or view.price is None or journal.slot - view.price.known_at < DELISTED_AFTER:
             continue
         order = waiting_exit(journal, holding) or accept_exit(journal, holding, view.price.price, ExitReason.DELISTED)
-        fill_exit(journal, holding, order, view.price.price, journal.slot, ExitReason.DELISTED, rules)
+        fill_exit(journal, order, view.price.price, journal.slot, ExitReason.DELISTED, rules)
 
 
-def _in_order(journal: Journal, views: Mapping[TokenId, TokenView]) -> list[tuple[TokenId, Bar]]:
-    """Return the prints of the tokens concerned, by opening, then by token."""
-    found: list[tuple[TokenId, Bar]] = []
-    for token_id, view in views.items():
-        holding = journal.portfolio.holdings.get(token_id)
+def _opening(pair: tuple[TokenId, Bar]) -> tuple[datetime, TokenId]:
+    return pair[1].opened_at, pair[0]
+
+
+def _put_back(left: list[tuple[TokenId, Bar]], token_id: TokenId, bar: Bar) -> None:
+    """Put a print among those that are left, the latest first."""
+    left.append((token_id, bar))
+    left.sort(key=_opening, reverse=True)
+
+
+def _put_closes_back(
+    journal: Journal, left: list[tuple[TokenId, Bar]], token_id: TokenId, view: TokenView, opened_at: datetime
+) -> None:
+    """Let a position that has just been opened meet the closes of bars that had opened before it."""
+    holding = journal.portfolio.holdings.get(token_id)
+    if holding is not None and holding.position.opened_at == opened_at:
         for bar in view.prints:
-            lived = after_fill(holding.position, bar) if holding else bar
-            if lived is not None:
-                found.append((token_id, lived))
-    return sorted(found, key=lambda pair: (pair[1].opened_at, pair[0]))
+            if bar.opened_at < opened_at and (lived := after_fill(holding.position, bar)) is not None:
+                _put_back(left, token_id, lived)
 
 
-def _exit_at_open(journal: Journal, token_id: TokenId, bar: Bar, rules: Rules) -> None:
+def _exit_at_open(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView, rules: Rules) -> None:
     holding = journal.portfolio.holdings.get(token_id)
     if holding is None:
         return
     market = waiting_exit(journal, holding)
     if market is not None and bar.opened_at >= _fillable_from(journal, market):
         reason = ExitReason(market.reason or ExitReason.SIGNAL_FLIPPED)
-        fill_exit(journal, holding, market, bar.open, bar.opened_at, reason, rules)
+        fill_exit(journal, market, bar.open, bar.opened_at, reason, rules)
         return
-    stop, target = _bracket(journal, holding, rules)
-    if stop is not None and bar.open <= stop.price:
-        fill_exit(journal, holding, stop, bar.open, bar.opened_at, ExitReason.STOP_HIT, rules)
-    elif target is not None and bar.open >= target.price:
-        raw = bar.open if rules.fills.target_gap is TargetGap.OPEN else target.price
-        fill_exit(journal, holding, target, raw, bar.opened_at, ExitReason.TARGET_HIT, rules)
+    stop = _stop_for(journal, holding, bar, rules)
+    if stop is not None and holding.sign * (bar.open - stop.price) <= ZERO:
+        fill_exit(journal, stop.order, bar.open, bar.opened_at, stop.reason, rules)
+        return
+    gapped = [order for order in _targets(journal, holding, rules) if holding.sign * (bar.open - order.price) >= ZERO]
+    for order in gapped:
+        raw = bar.open if rules.fills.target_gap is TargetGap.OPEN else order.price
+        _fill_target(journal, order, raw, bar.opened_at, view, rules)
 
 
 def _fillable_from(journal: Journal, order: Order) -> datetime:
@@ -86,51 +143,136 @@ def _fillable_from(journal: Journal, order: Order) -> datetime:
 
 
 def _enter_at_open(
-    journal: Journal, prints: Mapping[TokenId, Bar], at: datetime, views: Mapping[TokenId, TokenView], rules: Rules
+    journal: Journal,
+    prints: Mapping[TokenId, Bar],
+    at: datetime,
+    views: Mapping[TokenId, TokenView],
+    granted: Mapping[OrderId, TokenView],
+    rules: Rules,
 ) -> None:
     for order in journal.portfolio.waiting(Role.ENTRY):
         bar = prints.get(order.token_id)
         if bar is not None and _fillable_from(journal, order) <= at < order.slot + ENTRY_WAIT:
-            step = views[order.token_id].instrument.quantity_step
-            fill_entry(journal, order, bar.open, at, rules, step)
+            fill_entry(journal, order, bar.open, at, views, granted.get(order.order_id), rules)
 
 
-def _exit_inside(journal: Journal, token_id: TokenId, bar: Bar, rules: Rules) -> None:
+def _exit_inside(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView, rules: Rules) -> None:
     holding = journal.portfolio.holdings.get(token_id)
     if holding is None:
         return
-    stop, target = _bracket(journal, holding, rules)
-    stopped = stop is not None and bar.low <= stop.price
-    reached = target is not None and (
-        bar.high > target.price if rules.fills.target_fill is TargetFill.THROUGH else bar.high >= target.price
-    )
-    stop_first = stopped and (not reached or rules.fills.same_bar is SameBar.STOP_FIRST)
-    first, other = (stop, target) if stop_first else (target, stop)
-    if first is None or not (stopped or reached):
-        _live_on(journal, token_id, stretch(holding, bar.low, bar.high))
+    worst, best = (bar.low, bar.high) if holding.sign > 0 else (bar.high, bar.low)
+    stop = _stop_for(journal, holding, bar, rules)
+    if stop is not None and holding.sign * (worst - stop.price) > ZERO:
+        stop = None
+    reached = [order for order in _targets(journal, holding, rules) if _is_reached(holding, order, best, rules)]
+    if stop is None and not reached:
+        _live_on(journal, stretch(holding, bar.low, bar.high))
+    elif stop is not None and (not reached or rules.fills.same_bar is SameBar.STOP_FIRST):
+        # At a stop the price was no worse than the stop.
+        _live_on(journal, stretch(holding, bar.open))
+        otherwise = _cash_if_reached(holding, reached, stop.price, view, rules) if reached else None
+        fill_exit(journal, stop.order, stop.price, bar.opened_at, stop.reason, rules, cash_otherwise=otherwise)
+    else:
+        # Before a target the bar may have been at its worst.
+        _live_on(journal, stretch(holding, bar.open) if stop else stretch(holding, bar.open, worst))
+        _exit_at_targets(journal, reached, stop, bar, view, rules)
+
+
+def _is_reached(holding: Holding, order: Order, best: Price, rules: Rules) -> bool:
+    beyond = holding.sign * (best - order.price)
+    return beyond > ZERO if rules.fills.target_fill is TargetFill.THROUGH else beyond >= ZERO
+
+
+def _exit_at_targets(
+    journal: Journal, reached: Sequence[Order], stop: Stop | None, bar: Bar, view: TokenView, rules: Rules
+) -> None:
+    """Fill the targets that a bar reached; a stop that it touched too takes what is left, as late as it can."""
+    token_id = view.instrument.token_id
+    before = journal.portfolio.holdings[token_id]
+    otherwise = None
+    if stop is not None:
+        otherwise = before.cash + exit_cash(before, Role.STOP, stop.price, before.quantity, rules)
+    for order in reached:
+        _fill_target(journal, order, order.price, bar.opened_at, view, rules, otherwise)
+    holding = journal.portfolio.holdings.get(token_id)
+    if holding is None:
         return
-    reason = ExitReason.STOP_HIT if first.role is Role.STOP else ExitReason.TARGET_HIT
-    open_to = (other.role, other.price) if other is not None and stopped and reached else None
-    # Before a target the bar may have been at its low; at a stop it was no lower than the stop.
-    lived = stretch(holding, bar.open) if stopped else stretch(holding, bar.open, bar.low)
-    fill_exit(journal, lived, first, first.price, bar.opened_at, reason, rules, open_to)
+    if stop is None:
+        _live_on(journal, stretch(holding, bar.low, bar.high))
+    else:
+        fill_exit(journal, stop.order, stop.price, bar.opened_at, stop.reason, rules, cash_otherwise=otherwise)
 
 
-def _live_on(journal: Journal, token_id: TokenId, holding: Holding) -> None:
+def _fill_target(
+    journal: Journal,
+    order: Order,
+    raw: Price,
+    at: datetime,
+    view: TokenView,
+    rules: Rules,
+    otherwise: Decimal | None = None,
+) -> None:
+    holding = journal.portfolio.holdings.get(order.token_id)
+    quantity = _part_of(holding, order, view) if holding else ZERO
+    if holding is None or quantity <= ZERO:
+        return
+    closes = quantity == holding.quantity
+    fill_exit(
+        journal,
+        order,
+        raw,
+        at,
+        ExitReason.TARGET_HIT,
+        rules,
+        quantity=Quantity(quantity),
+        cash_otherwise=otherwise if closes else None,
+    )
+
+
+def _part_of(holding: Holding, order: Order, view: TokenView) -> Decimal:
+    """Return what a target takes of what is left: its share of the initial quantity, or the rest."""
+    if order.share is None:
+        return holding.quantity
+    share = floor_to_step(holding.position.quantity * order.share, view.instrument.quantity_step)
+    return min(share, holding.quantity)
+
+
+def _cash_if_reached(holding: Holding, reached: Sequence[Order], stop: Price, view: TokenView, rules: Rules) -> Decimal:
+    """Return a position's cash, had its bar gone to the reached targets first and stopped the rest after them."""
+    cash, left = holding.cash, holding.quantity
+    for order in reached:
+        part = _part_of(replace(holding, quantity=left), order, view)
+        cash += exit_cash(holding, Role.TARGET, order.price, part, rules)
+        left = Quantity(left - part)
+    return cash + exit_cash(holding, Role.STOP, stop, left, rules)
+
+
+def _live_on(journal: Journal, holding: Holding) -> None:
     """Keep the extremes of a position that lived through a bar; they become a fact with the slot's mark."""
-    holdings = {**journal.portfolio.holdings, token_id: holding}
+    holdings = {**journal.portfolio.holdings, holding.position.token_id: holding}
     journal.portfolio = replace(journal.portfolio, holdings=holdings)
 
 
-def _bracket(journal: Journal, holding: Holding, rules: Rules) -> tuple[Order | None, Order | None]:
-    """Return the live stop and target orders of a position, each only where its rule is on."""
-    found = {
-        live.order.role: live.order
+def _stop_for(journal: Journal, holding: Holding, bar: Bar, rules: Rules) -> Stop | None:
+    """Return the stop that counts for a bar: one that was moved after the bar had opened is not asked yet."""
+    order = live_stop(journal, holding)
+    stood = next((move for move in reversed(holding.moves) if move.moved_at <= bar.opened_at), None)
+    price = holding.position.stop_initial if stood is None else stood.price
+    reason = ExitReason.STOP_HIT if stood is None else stood.reason
+    if order is None or price is None:
+        return None
+    if reason is ExitReason.STOP_HIT and ExitRule.STOP_HIT not in rules.exits.rules:
+        return None
+    return Stop(order, price, reason)
+
+
+def _targets(journal: Journal, holding: Holding, rules: Rules) -> list[Order]:
+    """Return the live targets of a position, nearest first, where their rule is on."""
+    if ExitRule.TARGET_HIT not in rules.exits.rules:
+        return []
+    found = (
+        live.order
         for live in journal.portfolio.orders.values()
-        if live.order.position_id == holding.position.position_id
-    }
-    on = rules.exits.rules
-    return (
-        found.get(Role.STOP) if ExitRule.STOP_HIT in on else None,
-        found.get(Role.TARGET) if ExitRule.TARGET_HIT in on else None,
+        if live.order.position_id == holding.position.position_id and live.order.role is Role.TARGET
     )
+    return sorted(found, key=lambda order: (holding.sign * order.price, order.part or 0))

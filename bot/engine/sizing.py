@@ -1,17 +1,23 @@
-"""How much to buy: a rule's notional, cut by every cap; the bound that held is named.
+"""How much to enter with: a rule's notional, cut by every cap; the bound that held is named.
 
 Quantity is rounded down to the instrument's step and never bumped up.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
+from bot.domain.ids import TokenId
 from bot.domain.numbers import ONE, QUANTITY_MAX, ZERO, Price, Quantity, floor_to_step
+from bot.domain.orders import Side
 from bot.domain.snapshot import TokenView
-from bot.engine.brackets import Bracket, paid_per_unit, proceeds_per_unit
+from bot.engine.account import entry_need
+from bot.engine.brackets import Bracket, entry_per_unit, stopped_per_unit
 from bot.engine.indicators import annual_sigma
-from bot.engine.rules import FillRules, Rules, SizeRule, VolatilitySource
+from bot.engine.rules import FillRules, Rules, SizeRule, SizingRules, VolatilitySource
+
+BY_VOLATILITY = frozenset({SizeRule.INVERSE_VOLATILITY, SizeRule.NORMALISED_INVERSE_VOLATILITY})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +26,20 @@ class Size:
 
     quantity: Quantity
     bound: str
+
+
+class Means(NamedTuple):
+    """The account as earlier candidates of the slot have left it.
+
+    category_notional: what is held and granted in the token's category; drawdown: of the book; weight: the token's
+    normalised weight, where the size asks for one.
+    """
+
+    equity: Decimal
+    free_cash: Decimal
+    category_notional: Decimal = ZERO
+    drawdown: Decimal = ZERO
+    weight: Decimal | None = None
 
 
 def volatility(view: TokenView, source: VolatilitySource) -> Decimal | None:
@@ -38,53 +58,80 @@ def lacks_volume(view: TokenView, rules: Rules) -> bool:
     return rules.sizing.volume_share_max is not None and (view.market is None or view.market.volume_24h is None)
 
 
+def lacks_drawdown(view: TokenView, rules: Rules) -> bool:
+    """Tell whether a haircut by drawdown does not know the token's."""
+    return rules.sizing.drawdown_haircut is not None and _drawdown(view) is None
+
+
 def needs_volatility(rules: Rules) -> bool:
     """Tell whether the size depends on volatility."""
-    return rules.sizing.rule is SizeRule.INVERSE_VOLATILITY
+    return rules.sizing.rule in BY_VOLATILITY
 
 
 def risk_per_unit(reference: Price, bracket: Bracket, fills: FillRules) -> Decimal | None:
     """Return what one unit loses at its stop, costs included; None without a stop."""
     if bracket.stop is None:
         return None
-    return paid_per_unit(reference, fills) - proceeds_per_unit(bracket.stop, fills)
+    side = bracket.side
+    return side.sign * (entry_per_unit(reference, fills, side) - stopped_per_unit(bracket.stop, fills, side))
 
 
-def size_entry(
-    view: TokenView, reference: Price, bracket: Bracket, equity: Decimal, free_cash: Decimal, rules: Rules
-) -> Size | None:
+def normalised_weights(views: Mapping[TokenId, TokenView], rules: Rules) -> dict[TokenId, Decimal]:
+    """Return (1 / sigma) / sum of 1 / sigma over the slot's candidates; one whose sigma is unknown has no weight.
+
+    Sizes of another rule ask for none.
+    """
+    if rules.sizing.rule is not SizeRule.NORMALISED_INVERSE_VOLATILITY:
+        return {}
+    sigmas = {token_id: _floored_volatility(view, rules.sizing) for token_id, view in views.items()}
+    inverse = {token_id: ONE / sigma for token_id, sigma in sigmas.items() if sigma is not None}
+    total = sum(inverse.values(), ZERO)
+    return {token_id: part / total for token_id, part in inverse.items()}
+
+
+def size_entry(view: TokenView, reference: Price, bracket: Bracket, account: Means, rules: Rules) -> Size | None:
     """Return the size of an entry at the reference price; None where a needed measure is missing."""
-    ruled = _ruled_notional(view, reference, bracket, equity, rules)
-    if ruled is None or lacks_volume(view, rules):
+    ruled = _ruled_notional(view, reference, bracket, account, rules)
+    kept = _kept_fraction(view, account, rules.sizing)
+    if ruled is None or kept is None or lacks_volume(view, rules):
         return None
     notional, bound = ruled, rules.sizing.rule.value
-    for cap, name in _caps(view, reference, bracket, equity, free_cash, rules):
+    for cap, name in _caps(view, reference, bracket, account, rules):
         if cap < notional:
             notional, bound = cap, name
+    if kept < ONE:
+        notional, bound = notional * kept, f"{bound}+drawdown_haircut"
     quantity = floor_to_step(max(notional, ZERO) / reference, view.instrument.quantity_step)
     return Size(quantity=Quantity(quantity), bound=bound)
 
 
+def _floored_volatility(view: TokenView, sizing: SizingRules) -> Decimal | None:
+    """Return the volatility to divide by; None where it is missing, or zero: that would buy without bound."""
+    found = volatility(view, sizing.volatility)
+    if found is None:
+        return None
+    floored = max(found, sizing.volatility_floor or ZERO)
+    return floored if floored > ZERO else None
+
+
 def _ruled_notional(
-    view: TokenView, reference: Price, bracket: Bracket, equity: Decimal, rules: Rules
+    view: TokenView, reference: Price, bracket: Bracket, account: Means, rules: Rules
 ) -> Decimal | None:
-    sizing = rules.sizing
+    sizing, equity = rules.sizing, account.equity
     match sizing.rule:
         case SizeRule.INVERSE_VOLATILITY:
-            sigma = volatility(view, sizing.volatility)
+            sigma = _floored_volatility(view, sizing)
             if sigma is None or sizing.target_volatility is None or not rules.limits.positions_max:
                 return None
-            floored = sigma if sizing.volatility_floor is None else max(sigma, sizing.volatility_floor)
-            if floored <= ZERO:
-                return None
-            return equity * sizing.target_volatility / floored / rules.limits.positions_max
+            return equity * sizing.target_volatility / sigma / rules.limits.positions_max
+        case SizeRule.NORMALISED_INVERSE_VOLATILITY:
+            whole = equity if rules.limits.exposure_max is None else equity * rules.limits.exposure_max
+            return None if account.weight is None else whole * account.weight
         case SizeRule.RISK_FRACTION:
             risk = risk_per_unit(reference, bracket, rules.fills)
-            return (
-                None
-                if risk is None or sizing.risk_fraction is None
-                else equity * sizing.risk_fraction / risk * reference
-            )
+            if risk is None or sizing.risk_fraction is None:
+                return None
+            return equity * sizing.risk_fraction / risk * reference
         case SizeRule.FIXED_NOTIONAL:
             return sizing.notional
         case SizeRule.FIXED_FRACTION:
@@ -94,15 +141,33 @@ def _ruled_notional(
 
 
 def _caps(
-    view: TokenView, reference: Price, bracket: Bracket, equity: Decimal, free_cash: Decimal, rules: Rules
+    view: TokenView, reference: Price, bracket: Bracket, account: Means, rules: Rules
 ) -> Iterator[tuple[Decimal, str]]:
-    sizing, fills = rules.sizing, rules.fills
-    risk = risk_per_unit(reference, bracket, fills)
+    sizing, equity = rules.sizing, account.equity
+    risk = risk_per_unit(reference, bracket, rules.fills)
     if sizing.risk_fraction is not None and risk is not None:
         yield equity * sizing.risk_fraction / risk * reference, "risk_budget"
     if sizing.weight_max is not None:
         yield equity * sizing.weight_max, "weight"
+    if sizing.category_max is not None and view.instrument.category is not None:
+        yield equity * sizing.category_max - account.category_notional, "category"
     if sizing.volume_share_max is not None and view.market and view.market.volume_24h is not None:
         yield view.market.volume_24h * sizing.volume_share_max, "volume_share"
     yield reference * QUANTITY_MAX, "quantity_max"
-    yield free_cash / (fills.buy * (ONE + fills.fee_fraction)), "cash"
+    need = entry_need(rules.fills, bracket.side, rules.short.margin_fraction)
+    yield account.free_cash / need, "cash" if bracket.side is Side.LONG else "margin"
+
+
+def _drawdown(view: TokenView) -> Decimal | None:
+    deepest = view.quantmetrics.max_drawdown if view.quantmetrics else None
+    return None if deepest is None else abs(deepest)
+
+
+def _kept_fraction(view: TokenView, account: Means, sizing: SizingRules) -> Decimal | None:
+    """Return what the haircut leaves: 1 - k x the larger of the token's and the book's drawdown, at least nothing."""
+    if sizing.drawdown_haircut is None:
+        return ONE
+    deepest = _drawdown(view)
+    if deepest is None:
+        return None
+    return max(ZERO, ONE - sizing.drawdown_haircut * max(deepest, account.drawdown))

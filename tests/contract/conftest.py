@@ -7,6 +7,7 @@ import pytest
 
 from bot.adapters.memory_ledger import MemoryLedger
 from bot.adapters.sql.ledger import SqlLedger, writing
+from tests.contract.decision_samples import BOTH
 from tests.contract.ledger_samples import opened
 
 AnyLedger = SqlLedger | MemoryLedger
@@ -29,11 +30,11 @@ def book(ledger_url: str) -> Iterator[SqlLedger]:
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyLedger]:
-    """Every ledger there is, with the sample run opened."""
+    """Every ledger there is, with the sample runs opened."""
     if request.param == "memory":
         yield MemoryLedger()
         return
     sqlite = f"sqlite:///{tmp_path}/ledger.db"
     url = sqlite if request.param == "sqlite" else request.getfixturevalue("postgres_database")
     with writing(url, create=True) as book:
-        yield opened(book)
+        yield opened(opened(book), BOTH)

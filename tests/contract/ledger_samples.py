@@ -11,8 +11,8 @@ from decimal import Decimal
 from bot.adapters.sql.ledger import SqlLedger
 from bot.domain import ids
 from bot.domain.books import Account, JournalEntry, Posting
-from bot.domain.decisions import Candidate, Comparator, EquityMark, Fact, Outcome, Verdict
-from bot.domain.ids import FillId, RunName, SignalId, Symbol, TokenId
+from bot.domain.decisions import Candidate, CandidateLevel, Comparator, EquityMark, Fact, Outcome, Verdict
+from bot.domain.ids import PositionId, RunName, SignalId, Symbol, TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.numbers import Price, Quantity
 from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role, Side
@@ -74,14 +74,20 @@ def cycle(slot: datetime, name: RunName = RUN, state: CycleState = CycleState.CO
     )
 
 
-def entry(slot: datetime, cause: str, legs: Sequence[tuple[Account, str]], name: RunName = RUN) -> JournalEntry:
-    """Make a journal entry; its position is the one of its cause."""
+def entry(
+    slot: datetime,
+    cause: str,
+    legs: Sequence[tuple[Account, str]],
+    name: RunName = RUN,
+    position_id: PositionId | None = None,
+) -> JournalEntry:
+    """Make a journal entry."""
     return JournalEntry(
         entry_id=ids.entry_id(name, cause),
         run=name,
         slot=slot,
         cause=cause,
-        position_id=None if cause == "opening" else _POSITION_OF[FillId(cause)],
+        position_id=position_id,
         at=slot,
         postings=tuple(Posting(account, d(amount)) for account, amount in legs),
     )
@@ -195,7 +201,7 @@ def position(of: Order, slot: datetime, price: str) -> Position:
         ordinal=0,
         order_ordinal=0,
         signal_id=of.signal_id,
-        side=Side.LONG,
+        side=of.side,
         quantity=of.quantity,
         entry_price=Price(d(price)),
         opened_at=slot - HOUR,
@@ -262,7 +268,7 @@ def entered(slot: datetime, born: datetime, token: TokenId, name: RunName = RUN)
         event(bought, slot, OrderState.FILLED),
         position(bought, slot, "100.1"),
         made,
-        entry(slot, made.fill_id, legs, name),
+        entry(slot, made.fill_id, legs, name, made.position_id),
         *(event(one, slot, OrderState.ACCEPTED) for one in bracket),
     ]
 
@@ -291,18 +297,10 @@ def stopped(slot: datetime, born: datetime, token: TokenId, name: RunName = RUN)
     return [
         event(stop, slot, OrderState.FILLED, "stop_hit"),
         made,
-        entry(slot, made.fill_id, legs, name),
+        entry(slot, made.fill_id, legs, name, made.position_id),
         closing,
         event(target, slot, OrderState.CANCELLED, "position_closed"),
     ]
-
-
-_POSITION_OF = {
-    ids.fill_id(ids.order_id(name, signal(token).signal_id, role, 0), 0): ids.position_id(name, token, 0)
-    for name in (RUN, RunName("other"))
-    for token in (SOL, ETH)
-    for role in ("entry", "stop")
-}
 
 
 def story(name: RunName = RUN) -> list[CycleRecord]:
@@ -345,14 +343,19 @@ def opened(book: SqlLedger, name: RunName = RUN) -> SqlLedger:
 
 
 def portfolio_part(records: Sequence[CycleRecord]) -> list[Fact]:
-    """Return the facts that a portfolio is folded from: the last mark of what is open, the last equity, no verdicts."""
+    """Return the facts that a portfolio is folded from, of a story that fits into one day and arms no breaker.
+
+    Left out are verdicts, levels, marks of what is closed or marked again, and equity between the first and the last
+    slot that is not the highest.
+    """
     facts = [fact for record in records for fact in record.facts]
     closed = {fact.position_id for fact in facts if isinstance(fact, Closing)}
-    last_slot = records[-1].cycle.slot
+    first, last = records[0].cycle.slot, records[-1].cycle.slot
+    highest = max(fact.equity for fact in facts if isinstance(fact, EquityMark))
     return [
         fact
         for fact in facts
-        if not isinstance(fact, Verdict)
-        and not (isinstance(fact, EquityMark) and fact.slot != last_slot)
-        and not (isinstance(fact, Mark) and (fact.position_id in closed or fact.slot != last_slot))
+        if not isinstance(fact, Verdict | CandidateLevel)
+        and not (isinstance(fact, EquityMark) and fact.slot not in {first, last} and fact.equity != highest)
+        and not (isinstance(fact, Mark) and (fact.position_id in closed or fact.slot != last))
     ]

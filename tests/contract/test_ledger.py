@@ -1,5 +1,6 @@
 """The ledger port, kept by every ledger: each slot once, in order, and what comes back is what was committed."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,10 @@ from bot.domain.errors import InvariantError
 from bot.domain.ids import RunName
 from bot.domain.numbers import Price
 from bot.domain.orders import Order
+from bot.domain.portfolio import Portfolio
 from bot.domain.record import CycleRecord, CycleState
+from bot.engine.fold import fold
+from tests.contract.decision_samples import both_ways
 from tests.contract.ledger_samples import HOUR, RUN, TEN, cycle, d, opened, portfolio_part, story
 
 AnyLedger = SqlLedger | MemoryLedger
@@ -21,12 +25,24 @@ def _changed(fact: Fact) -> Fact:
     return replace(fact, price=Price(d("101"))) if isinstance(fact, Order) else fact
 
 
-def test_what_was_committed_comes_back_in_order(ledger: AnyLedger) -> None:
+@pytest.mark.parametrize("tell", [story, both_ways])
+def test_what_was_committed_comes_back_in_order(ledger: AnyLedger, tell: Callable[[], list[CycleRecord]]) -> None:
     """The facts of a run are those a portfolio is folded from, equal in value and in the order they happened."""
-    records = story()
+    records = tell()
     for record in records:
         assert ledger.commit(record)
-    assert list(ledger.facts(RUN)) == portfolio_part(records)
+    assert list(ledger.facts(records[0].cycle.run)) == portfolio_part(records)
+
+
+@pytest.mark.parametrize("tell", [story, both_ways])
+def test_a_restart_lands_on_the_same_portfolio(ledger: AnyLedger, tell: Callable[[], list[CycleRecord]]) -> None:
+    """After each cycle, folding what the ledger gives back is folding all that was committed."""
+    told: list[Fact] = []
+    for record in tell():
+        ledger.commit(record)
+        told.extend(record.facts)
+        start = Portfolio(run=record.cycle.run)
+        assert fold(start, ledger.facts(start.run)) == fold(start, told)
 
 
 def test_committing_twice_equals_once(ledger: AnyLedger) -> None:

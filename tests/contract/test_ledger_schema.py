@@ -1,5 +1,6 @@
-"""The schema: migrated and created ledgers are the same, and a ledger of another schema is refused with the mend."""
+"""The schema: migrations and declarations say the same, and a ledger of another schema is refused with the mend."""
 
+import re
 import sqlite3
 import stat
 import subprocess
@@ -9,14 +10,16 @@ from pathlib import Path
 
 import pytest
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert
 
+from bot.adapters.sql.columns import metadata
 from bot.adapters.sql.engine import begin, check_schema, open_engine
 from bot.adapters.sql.ledger import writing
 from bot.adapters.sql.migrate import backup, create_if_empty, migrations_folder, upgrade
 from bot.adapters.sql.reads import Reader
 from bot.adapters.sql.revisions import REVISIONS
-from bot.adapters.sql.schema import create
+from bot.adapters.sql.schema import create_views, trigger_texts
+from bot.adapters.sql.tables import writer_lease
 from bot.adapters.sql.verify import violations
 from bot.domain.errors import ConfigError, LeaseError, StorageError
 from tests.contract.ledger_samples import RUN, opened, story
@@ -30,15 +33,21 @@ POSTGRESQL_SCHEMA = (
     """SELECT tgrelid::regclass::text, tgname, pg_get_triggerdef(oid) FROM pg_trigger
     WHERE NOT tgisinternal ORDER BY 1, 2""",
     "SELECT viewname, definition FROM pg_views WHERE schemaname = 'public' ORDER BY 1",
-    "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1",
+    "SELECT number, epoch FROM writer_lease",
 )
+ON_ITS_COLUMN = re.compile(r"^(\w+ .*?) (CONSTRAINT \w+ CHECK .*)$")
 
 
 def _described(connection: Connection) -> list[tuple[object, ...]]:
-    """Describe a schema as text: every object of it, without Alembic's own table."""
+    """Describe a schema: every object of it, without Alembic's own table."""
     if connection.dialect.name == "sqlite":
         found = connection.exec_driver_sql("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name")
-        return [tuple(row) for row in found if row.tbl_name != "alembic_version"]
+        lease = connection.exec_driver_sql("SELECT number, epoch FROM writer_lease").all()
+        return [
+            (row.type, row.name, _parts(row.sql) if row.type == "table" else row.sql)
+            for row in found
+            if row.tbl_name != "alembic_version"
+        ] + [tuple(row) for row in lease]
     return [
         tuple(row)
         for statement in POSTGRESQL_SCHEMA
@@ -47,7 +56,40 @@ def _described(connection: Connection) -> list[tuple[object, ...]]:
     ]
 
 
-def test_migrated_and_created_schemas_are_the_same(ledger_url: str) -> None:
+def _parts(text: str) -> tuple[list[str], list[str], str]:
+    """Take a table's text apart: its columns in order, its constraints wherever they stand, what follows them."""
+    start, end = text.index("("), text.rindex(")")
+    parts = [" ".join(part.split()) for part in _between_commas(text[start + 1 : end])]
+    alone = [found.groups() if (found := ON_ITS_COLUMN.match(part)) else (part,) for part in parts]
+    spread = [part.replace("KEY(", "KEY (") for found in alone for part in found]
+    constraints = sorted(part for part in spread if part.startswith("CONSTRAINT"))
+    return [part for part in spread if part not in constraints], constraints, text[end + 1 :].strip()
+
+
+def _between_commas(text: str) -> list[str]:
+    """Split at the commas that stand in no parentheses."""
+    depth, parts = 0, [""]
+    for sign in text:
+        depth += {"(": 1, ")": -1}.get(sign, 0)
+        if sign == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    return parts
+
+
+def _declare(connection: Connection) -> None:
+    """Create what the declarations say; the function behind PostgreSQL's triggers is tested by what they refuse."""
+    metadata.create_all(connection, checkfirst=False)
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'")
+    for statement in trigger_texts(connection.dialect.name).values():
+        connection.exec_driver_sql(statement)
+    create_views(connection)
+    connection.execute(insert(writer_lease).values(number=1, epoch=0))
+
+
+def test_migrated_and_declared_schemas_are_the_same(ledger_url: str) -> None:
     """What the migrations leave and what the declarations say do not differ in any table, trigger or view."""
     upgrade(ledger_url)
     engine = open_engine(ledger_url)
@@ -55,7 +97,7 @@ def test_migrated_and_created_schemas_are_the_same(ledger_url: str) -> None:
         migrated = _described(connection)
     with begin(engine) as connection:
         _empty(connection)
-        create(connection)
+        _declare(connection)
         created = _described(connection)
     engine.dispose()
     assert len(migrated) > 100
@@ -81,8 +123,8 @@ def test_the_listed_revisions_are_those_of_the_migrations() -> None:
 
 def test_upgrading_says_what_it_did(ledger_url: str) -> None:
     """The first upgrade creates, the second has nothing to do."""
-    assert upgrade(ledger_url).endswith("schema 0001, created")
-    assert upgrade(ledger_url).endswith("schema 0001, nothing to do")
+    assert upgrade(ledger_url).endswith("schema 0002, created")
+    assert upgrade(ledger_url).endswith("schema 0002, nothing to do")
 
 
 def test_creating_leaves_an_existing_ledger_as_it_is(ledger_url: str) -> None:
@@ -132,9 +174,9 @@ def test_another_schema_is_refused_with_the_mend(ledger_url: str, statement: str
 def test_an_older_schema_names_the_upgrade(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A ledger of an older revision is refused until it is upgraded."""
     upgrade(ledger_url)
-    monkeypatch.setattr("bot.adapters.sql.engine.HEAD", "0002")
+    monkeypatch.setattr("bot.adapters.sql.engine.HEAD", "0003")
     engine = open_engine(ledger_url)
-    with pytest.raises(ConfigError, match="older schema 0001, this program needs 0002: run `bot db upgrade`"):
+    with pytest.raises(ConfigError, match="older schema 0002, this program needs 0003: run `bot db upgrade`"):
         check_schema(engine)
     engine.dispose()
 

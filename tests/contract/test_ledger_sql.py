@@ -14,22 +14,26 @@ from bot.adapters.sql.engine import begin
 from bot.adapters.sql.lease import exclusive
 from bot.adapters.sql.ledger import SqlLedger, reading, writing
 from bot.adapters.sql.migrate import create_if_empty
+from bot.adapters.sql.requests import put
 from bot.adapters.sql.rows import DATUM_TABLES, FACT_TABLES
 from bot.adapters.sql.schema import APPEND_ONLY
-from bot.adapters.sql.tables import cycles, runs, signals
+from bot.adapters.sql.tables import cycles, requests, runs
 from bot.adapters.sql.tape import SqlTape
+from bot.adapters.sql.tape_tables import signals
 from bot.domain.books import JournalEntry
 from bot.domain.decisions import Fact
 from bot.domain.errors import AccessError, ConfigError, InvariantError, LeaseError, StorageError
+from bot.domain.events import Request
 from bot.domain.ids import Symbol, TokenId
 from bot.domain.record import Cycle, Run
 from bot.domain.signals import Signal
 from bot.domain.tape import Datum
+from tests.contract.decision_samples import BOTH, CLOSE, both_ways
 from tests.contract.ledger_samples import ETH, RUN, SOL, TEN, UNIVERSE, d, opened, portfolio_part, run, story
 from tests.contract.tape_samples import api_call, recorded
 
 
-@pytest.mark.parametrize(("kind", "table"), [*FACT_TABLES.items(), (Run, runs), (Cycle, cycles)])
+@pytest.mark.parametrize(("kind", "table"), [*FACT_TABLES.items(), (Run, runs), (Cycle, cycles), (Request, requests)])
 def test_columns_are_named_as_the_fields(kind: type[Fact], table: Table) -> None:
     """Every fact has a column for each of its fields, and its table no other but its place and its chain."""
     named = {field.name for field in fields(kind)} - ({"postings"} if kind is JournalEntry else set())
@@ -44,19 +48,21 @@ def test_every_kind_of_fact_and_datum_has_a_table() -> None:
 
 def test_both_databases_give_the_same_links(tmp_path: Path, postgres_database: str) -> None:
     """The hash chain is computed from the facts alone: equal on both databases, single or in bulk."""
+    told = [*story(), *both_ways()]
     with writing(f"{tmp_path}/ledger.db", create=True) as book:
-        opened(book).commit_all(story())
+        opened(opened(book), BOTH).commit_all(told)
         sqlite = _links(book)
     with writing(postgres_database, create=True) as book:
-        for record in story():
-            opened(book).commit(record)
+        opened(opened(book), BOTH)
+        for record in told:
+            book.commit(record)
         assert _links(book) == sqlite
-    assert len(set(sqlite)) == 3
+    assert len(set(sqlite)) == len(told)
 
 
 def _links(book: SqlLedger) -> list[str]:
     with begin(book.engine) as connection:
-        return list(connection.execute(select(cycles.c.hash).order_by(cycles.c.slot)).scalars())
+        return list(connection.execute(select(cycles.c.hash).order_by(cycles.c.slot, cycles.c.run)).scalars())
 
 
 def test_a_long_replay_is_written_in_portions(book: SqlLedger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +90,8 @@ def test_wall_clock_times_are_no_part_of_the_chain(tmp_path: Path) -> None:
 
 def test_nothing_can_be_changed_or_deleted(book: SqlLedger) -> None:
     """Every table but the writer's lease refuses UPDATE and DELETE in the database itself."""
-    book.commit_all(story())
+    opened(book, BOTH).commit_all([*story(), *both_ways()])
+    put(book.engine.url.render_as_string(hide_password=False), [CLOSE])
     tape = SqlTape(book.engine)
     tape.rows(recorded())
     tape.answer(api_call("a" * 64), b"body")

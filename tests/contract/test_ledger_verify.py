@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from bot.adapters.sql.engine import begin, open_engine
 from bot.adapters.sql.ledger import writing
 from bot.adapters.sql.tape import SqlTape
 from bot.adapters.sql.verify import violations
+from bot.domain.positions import ExitReason
 from bot.domain.record import CycleRecord
+from tests.contract.decision_samples import BOTH, LONG, SHORT, TWELVE, both_ways, stop_move
 from tests.contract.ledger_samples import HOUR, TEN, cycle, opened, story
 from tests.contract.tape_samples import api_call
 
@@ -88,7 +91,7 @@ def test_a_deleted_fill_is_named(told_url: str) -> None:
             f"{SLOT}: the row of cycles was changed",
         ),
         ("UPDATE orders SET ordinal = 7 WHERE role = 'entry'", "orders", "is not the id of what it names"),
-        ("UPDATE fills SET fill_id = 'fill-0' WHERE role = 'stop'", "fills", "fills: fill-0 is not the id of a fill"),
+        ("UPDATE fills SET fill_id = 'fill-0' WHERE role = 'stop'", "fills", "fills: fill-0 is not the id of what"),
         ("UPDATE order_events SET state = 'expired' WHERE state = 'accepted'", "order_events", "is no transition"),
         ("UPDATE closings SET profit = profit + 1", "closings", "closing_profit: pos-"),
         ("UPDATE equity SET cash = cash + 1", "equity", "cash: levels_long: cash at"),
@@ -106,6 +109,59 @@ def test_each_kind_of_damage_is_named(tmp_path: Path, statement: str, table: str
     tamper(url, statement, table=table)
     found = violations(url)
     assert any(named in line for line in found), found
+
+
+@pytest.mark.parametrize(
+    ("statement", "table", "named"),
+    [
+        ("UPDATE orders SET part = 2 WHERE part = 1", "orders", "is not the id of what it names"),
+        ("UPDATE stop_moves SET level = '50.1'", "stop_moves", "a row of stop_moves was changed"),
+        ("UPDATE run_events SET notice = 'all is well'", "run_events", "a row of run_events was changed"),
+        ("DELETE FROM run_events", "run_events", "run_events has 0 rows, 1 were committed"),
+        ("UPDATE candidate_levels SET merged = 7", "candidate_levels", "a row of candidate_levels was changed"),
+        ("DELETE FROM fills WHERE price = '60'", "fills", "exit_quantity: pos-"),
+        ("UPDATE fills SET quantity = '2.1' WHERE price = '70'", "fills", "exit_quantity: pos-"),
+        (
+            "UPDATE postings SET amount = amount + 1 WHERE account = 'position' AND amount = 999000000",
+            "postings",
+            "position_account: pos-",
+        ),
+        ("DELETE FROM postings WHERE amount = -50000", "postings", "closing_profit: pos-"),
+    ],
+)
+def test_damage_to_a_run_of_both_sides_is_named(tmp_path: Path, statement: str, table: str, named: str) -> None:
+    """Part exits, shorts, moved stops, events and levels are watched like the rest."""
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    with writing(url, create=True) as book:
+        opened(book, BOTH).commit_all(both_ways())
+    assert violations(url) == []
+    tamper(url, statement, table=table)
+    found = violations(url)
+    assert any(named in line for line in found), found
+
+
+@pytest.mark.parametrize(
+    ("statement", "loosened"),
+    [
+        ("UPDATE stop_moves SET price = '104' WHERE price = '101'", [f"{SHORT.position_id}: its stop move 1"]),
+        ("UPDATE stop_moves SET price = '103' WHERE price = '101'", [f"{SHORT.position_id}: its stop move 1"]),
+        ("UPDATE stop_moves SET price = '105.1' WHERE price = '103'", [f"{SHORT.position_id}: its stop move 0"]),
+        ("UPDATE stop_moves SET price = '44.9' WHERE price = '50.15'", [f"{LONG.position_id}: its stop move 0"]),
+        ("UPDATE stop_moves SET price = '51' WHERE price = '53'", [f"{LONG.position_id}: its stop move 3"]),
+        ("UPDATE stop_moves SET price = '50.149999' WHERE price = '50.15'", []),
+    ],
+)
+def test_a_loosened_stop_is_named(ledger_url: str, statement: str, loosened: list[str]) -> None:
+    """A move away from the price, or to where the stop was, is found on either side; the least one nearer is right."""
+    first, second, third, last = both_ways()
+    prices = ("50.150000000000000001", "52", "53")
+    more = [stop_move(LONG, TWELVE, number, price, ExitReason.TRAILING_STOP) for number, price in enumerate(prices, 1)]
+    with writing(ledger_url, create=True) as book:
+        opened(book, BOTH).commit_all([first, second, replace(third, facts=(*third.facts, *more)), last])
+    assert violations(ledger_url) == []
+    tamper(ledger_url, statement, table="stop_moves")
+    found = [line for line in violations(ledger_url) if line.startswith("stop_loosened")]
+    assert found == [f"stop_loosened: {what} is not nearer to the price" for what in loosened]
 
 
 def test_a_cycle_taken_out_breaks_the_chain(ledger_url: str) -> None:

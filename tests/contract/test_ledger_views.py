@@ -1,7 +1,6 @@
 """The public views: their columns as the contract lists them, and the numbers of a run that can be done by hand."""
 
 from datetime import datetime
-from decimal import Decimal
 
 import pytest
 
@@ -13,24 +12,28 @@ from bot.domain.market import Bar
 from bot.domain.numbers import Price
 from bot.domain.tape import TokenPrint
 from tests.contract.ledger_samples import ETH, HOUR, RUN, SOL, TEN, d, signal, story
+from tests.contract.questions import ask
 from tests.contract.tape_samples import api_call, recorded
 
 TRADE_COLUMNS = (
     "run position_id signal_id symbol token_id side is_open opened_at closed_at quantity entry_price exit_price"
     " notional fees profit profit_fraction r_multiple stop_initial stop_last target stop_source target_source"
-    " exit_reason profit_pessimistic profit_optimistic mae mfe"
+    " exit_reason profit_pessimistic profit_optimistic mae mfe config_hash"
 )
-ORDER_COLUMNS = "run order_id position_id symbol side role state reason quantity price fee fill_model filled_at"
+ORDER_COLUMNS = (
+    "run order_id position_id symbol side role state reason quantity price fee fill_model filled_at"
+    " config_hash"
+)
 DATUM_COLUMNS = "token_id symbol published_at known_at"
 
 CONTRACT = {
     "v_trades": TRADE_COLUMNS,
     "v_open_positions": f"{TRADE_COLUMNS} mark_price unrealised_profit age_hours",
-    "v_orders": ORDER_COLUMNS,
+    "v_orders": f"{ORDER_COLUMNS} part",
     "v_fills": ORDER_COLUMNS,
     "v_decisions": "run slot symbol token_id signal_id outcome first_reason reference_price stop target reward_risk"
-    " quantity size_bound",
-    "v_gates": "run slot symbol gate value comparator threshold passed reason",
+    " quantity size_bound side config_hash",
+    "v_gates": "run slot symbol gate value comparator threshold passed reason config_hash",
     "v_gate_funnel": "run gate candidates passed failed only_failure",
     "v_equity": "run slot cash positions_value equity high_water_mark drawdown exposure open_positions",
     "v_cycles": "run slot cut_off state started_at finished_at seconds entries exits rejections config_hash"
@@ -43,6 +46,11 @@ CONTRACT = {
     "v_signal_scorecard": "signal_id stance return_1h return_4h return_1d return_7d grade_bucket taken",
     "v_postings": "entry_id run account amount at",
     "v_ledger_check": "check_name subject detail",
+    "v_run_events": "run slot number kind name state notice value threshold action until equity token_id symbol"
+    " request_id",
+    "v_stop_moves": "run slot symbol token_id position_id number moved_at price reason level",
+    "v_slot_levels": "run slot symbol token_id candidate_id number price strength strength_source merged kind",
+    "v_near_misses": "run slot symbol token_id signal_id gate value comparator threshold reason",
 }
 
 
@@ -51,19 +59,6 @@ def told(book: SqlLedger) -> SqlLedger:
     """The sample run, committed."""
     book.commit_all(story())
     return book
-
-
-def ask(book: SqlLedger, statement: str) -> list[dict[str, object]]:
-    """Ask, and bring PostgreSQL's exact numbers and instants to SQLite's."""
-    return [{name: _alike(value) for name, value in row.items()} for row in rows(book.engine, statement, {})]
-
-
-def _alike(value: object) -> object:
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return value
 
 
 def test_every_view_has_the_columns_of_the_contract(told: SqlLedger) -> None:

@@ -9,9 +9,13 @@ from hypothesis import strategies as st
 from bot.domain.ids import TokenId
 from bot.domain.market import Bar, Level, LevelSet
 from bot.domain.numbers import Price
+from bot.domain.orders import Side
 from bot.domain.signals import Signal, Stance
 from bot.engine.rules import (
     ActOn,
+    Anchor,
+    Breaker,
+    BreakerAction,
     EntryRules,
     ExitRule,
     ExitRules,
@@ -20,11 +24,14 @@ from bot.engine.rules import (
     GateRules,
     LimitRules,
     PriceRule,
+    Reentry,
     Rules,
     SameBar,
+    ShortRules,
     SizeRule,
     SizingRules,
     StopRules,
+    TargetPart,
     TargetRules,
 )
 from tests.notation import HOUR, Tape, Token, at
@@ -84,51 +91,94 @@ COSTS = FillRules(
 FREE = FillRules(fee_fraction=Decimal(0), half_spread_fraction=Decimal(0), slippage_fraction=Decimal(0))
 
 
+SIDES = (frozenset({Side.LONG}), frozenset({Side.SHORT}), frozenset({Side.LONG, Side.SHORT}))
+
+
 @st.composite
-def rules(draw: st.DrawFn, fills: FillRules = COSTS) -> Rules:
-    """Draw a strategy from the rules that need no measures."""
-    exits = frozenset({ExitRule.STOP_HIT, ExitRule.TARGET_HIT, ExitRule.SIGNAL_FLIPPED})
+def exit_rules(draw: st.DrawFn) -> ExitRules:
+    """Draw the ways out: the first three always, and any of the others."""
     hours = draw(st.sampled_from([None, Decimal(3), Decimal(9)]))
+    trailing = draw(st.sampled_from([None, Decimal("0.02"), Decimal("0.05")]))
+    even = draw(st.sampled_from([None, Decimal("0.5"), Decimal(1)]))
+    ratchet = draw(st.booleans())
+    chosen = {ExitRule.STOP_HIT, ExitRule.TARGET_HIT, ExitRule.SIGNAL_FLIPPED}
+    chosen |= {ExitRule.TIME_STOP} if hours else set()
+    chosen |= {ExitRule.TRAILING_STOP} if trailing or ratchet else set()
+    chosen |= {ExitRule.BREAK_EVEN} if even else set()
+    return ExitRules(
+        rules=frozenset(chosen),
+        time_stop_hours=hours,
+        trailing_fraction=trailing,
+        ratchet_to_support=ratchet,
+        break_even_r=even,
+    )
+
+
+@st.composite
+def breakers(draw: st.DrawFn, at: str, hours: int) -> Breaker | None:
+    """Draw a breaker or none."""
+    action = draw(st.sampled_from([None, *BreakerAction]))
+    return (
+        None
+        if action is None
+        else Breaker(at=Decimal(at), action=action, hours=draw(st.sampled_from([None, Decimal(hours)])))
+    )
+
+
+PARTS = (TargetPart(share=Decimal("0.3"), multiple=Decimal("0.5")), TargetPart(multiple=Decimal("1.5")))
+
+
+STOPS = (
+    StopRules(rule=PriceRule.FRACTION, fraction=Decimal("0.04")),
+    StopRules(
+        rule=PriceRule.LEVEL,
+        buffer_fraction=Decimal("0.003"),
+        distance_max=Decimal("0.1"),
+        fallback=Fallback(rule=PriceRule.FRACTION, fraction=Decimal("0.05")),
+    ),
+    StopRules(rule=PriceRule.FRACTION, fraction=Decimal("0.04"), anchor=Anchor.FILL),
+)
+TARGETS = (
+    TargetRules(rule=PriceRule.NONE),
+    TargetRules(rule=PriceRule.R_MULTIPLE, multiple=Decimal(1)),
+    TargetRules(rule=PriceRule.R_MULTIPLE, multiple=Decimal(1), parts=PARTS),
+    TargetRules(rule=PriceRule.LEVEL, rank_max=3),
+)
+SIZES = (
+    SizingRules(rule=SizeRule.FIXED_FRACTION, fraction=Decimal("0.6")),
+    SizingRules(rule=SizeRule.FIXED_NOTIONAL, notional=Decimal(4000), notional_min=Decimal(3000)),
+    SizingRules(rule=SizeRule.RISK_FRACTION, risk_fraction=Decimal("0.02"), weight_max=Decimal("0.5")),
+)
+
+
+@st.composite
+def limit_rules(draw: st.DrawFn) -> LimitRules:
+    """Draw places, exposure and breakers."""
+    return LimitRules(
+        positions_max=draw(st.sampled_from([None, 1, 2])),
+        exposure_max=draw(st.sampled_from([None, Decimal("0.7")])),
+        drawdown=draw(breakers("0.02", 6)),
+        daily_loss=draw(breakers("0.02", 3)),
+        loss_streak=draw(breakers("2", 5)),
+    )
+
+
+@st.composite
+def rules(draw: st.DrawFn, fills: FillRules = COSTS, sides: tuple[frozenset[Side], ...] = SIDES) -> Rules:
+    """Draw a strategy from the rules that need no measures."""
     return Rules(
         name="drawn",
-        entry=EntryRules(act_on=draw(st.sampled_from(list(ActOn)))),
+        sides=draw(st.sampled_from(sides)),
+        short=ShortRules(borrow_fraction_per_day=draw(st.sampled_from([Decimal(0), Decimal("0.001")]))),
+        entry=EntryRules(
+            act_on=draw(st.sampled_from(list(ActOn))), reentry=draw(st.sampled_from([Reentry.NEVER, *Reentry]))
+        ),
         gates=GateRules(reward_risk_min=draw(st.sampled_from([None, Decimal("0.5"), Decimal(1)]))),
-        stop=draw(
-            st.sampled_from(
-                [
-                    StopRules(rule=PriceRule.FRACTION, fraction=Decimal("0.04")),
-                    StopRules(
-                        rule=PriceRule.LEVEL,
-                        buffer_fraction=Decimal("0.003"),
-                        distance_max=Decimal("0.1"),
-                        fallback=Fallback(rule=PriceRule.FRACTION, fraction=Decimal("0.05")),
-                    ),
-                ]
-            )
-        ),
-        target=draw(
-            st.sampled_from(
-                [
-                    TargetRules(rule=PriceRule.NONE),
-                    TargetRules(rule=PriceRule.R_MULTIPLE, multiple=Decimal(1)),
-                    TargetRules(rule=PriceRule.LEVEL, rank_max=3),
-                ]
-            )
-        ),
-        sizing=draw(
-            st.sampled_from(
-                [
-                    SizingRules(rule=SizeRule.FIXED_FRACTION, fraction=Decimal("0.6")),
-                    SizingRules(rule=SizeRule.FIXED_NOTIONAL, notional=Decimal(4000), notional_min=Decimal(3000)),
-                    SizingRules(rule=SizeRule.RISK_FRACTION, risk_fraction=Decimal("0.02"), weight_max=Decimal("0.5")),
-                ]
-            )
-        ),
-        exits=ExitRules(rules=exits | {ExitRule.TIME_STOP} if hours else exits, time_stop_hours=hours),
-        limits=LimitRules(
-            positions_max=draw(st.sampled_from([None, 1, 2])),
-            exposure_max=draw(st.sampled_from([None, Decimal("0.7")])),
-        ),
+        stop=draw(st.sampled_from(STOPS)),
+        target=draw(st.sampled_from(TARGETS)),
+        sizing=draw(st.sampled_from(SIZES)),
+        exits=draw(exit_rules()),
+        limits=draw(limit_rules()),
         fills=replace(fills, same_bar=draw(st.sampled_from(list(SameBar)))),
     )
 

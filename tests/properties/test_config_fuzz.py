@@ -11,10 +11,10 @@ from bot.app.config import KEYS as CONFIG_KEYS
 from bot.app.config import RUN_KEYS, parse_config
 from bot.app.strategies import load_strategy
 from bot.app.strategy_keys import KEYS
-from bot.app.tables import Key
+from bot.app.tables import Key, every
 from bot.domain.errors import AccessError, ConfigError
 
-WORDS = sorted({word for key in KEYS for word in key.kind.describe().replace('"', " ").split()})
+WORDS = sorted({word for key in every(KEYS) for word in key.kind.describe().replace('"', " ").split()})
 SCALARS = st.one_of(
     st.integers(),
     st.floats(),
@@ -27,6 +27,18 @@ SCALARS = st.one_of(
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3), max_leaves=4)
 # What is always there, so that the keys behind it are reached.
 STRATEGY = {"strategy.name": "any", "strategy.universe": "*", "sizing.rule": "fixed_notional", "sizing.notional": 1}
+# With these every key of a strategy is one of a rule that is chosen, but for the parts of several targets.
+CHOSEN = {
+    "strategy.side": "both",
+    "entry.rank": "composite",
+    "entry.weights.grade": 1,
+    "stop.rule": "level",
+    "target.rule": "level",
+    "exits.rules": ["stop_hit", "trailing_stop", "break_even", "time_stop"],
+    "exits.break_even_r": 1,
+    "exits.trailing_atr": 2,
+    "exits.time_stop_hours": 1,
+}
 RUN = {"name": "any", "strategy": "any", "cash": 1, "schedule": "2 * * * *"}
 
 
@@ -67,7 +79,7 @@ def read_or_refused(text: bytes) -> str:
 
 def keys_of(*tables: Key) -> st.SearchStrategy[dict[str, object]]:
     """Draw values of any type for some of the keys."""
-    return st.dictionaries(st.sampled_from(sorted({key.path for key in tables})), VALUES, max_size=6)
+    return st.dictionaries(st.sampled_from(sorted({key.path for key in every(tables)})), VALUES, max_size=6)
 
 
 @given(keys_of(*KEYS))
@@ -76,6 +88,16 @@ def keys_of(*tables: Key) -> st.SearchStrategy[dict[str, object]]:
 def test_any_value_of_a_strategy_is_read_or_refused(document: dict[str, object]) -> None:
     """Known keys with values of any type, size and sign never end in another error than the promised ones."""
     read_or_refused(written({**STRATEGY, **document}).encode())
+    read_or_refused(written({**STRATEGY, **CHOSEN, **document}).encode())
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["share", "rank", "multiple"]), VALUES, max_size=3), max_size=4))
+@example([{"share": Decimal("0.5"), "rank": 1}, {"multiple": 2}])
+@example([{"share": [0]}])
+def test_any_parts_of_a_target_are_read_or_refused(parts: list[dict[str, object]]) -> None:
+    """The same of several targets."""
+    tables = "".join(f"[[target.part]]\n{written(part)}" for part in parts)
+    read_or_refused(f"{written({**STRATEGY, **CHOSEN})}{tables}".encode())
 
 
 @given(keys_of(*CONFIG_KEYS), keys_of(*RUN_KEYS))

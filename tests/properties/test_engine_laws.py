@@ -9,17 +9,20 @@ from hypothesis import strategies as st
 from bot.app.cycle import run_cycle
 from bot.domain.books import JournalEntry
 from bot.domain.decisions import Candidate, EquityMark, Outcome, Verdict
+from bot.domain.events import EventState, RunEvent
 from bot.domain.market import Bar
 from bot.domain.numbers import Price
-from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role
+from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role, Side
 from bot.domain.portfolio import Portfolio
-from bot.domain.positions import Closing, ExitReason, Position
+from bot.domain.positions import Closing, ExitReason, Position, StopMove
 from bot.domain.record import CycleRecord
 from bot.engine.cycle import apply
 from bot.engine.rules import (
     LimitRules,
     PriceRule,
+    Reentry,
     Rules,
+    ShortRules,
     SizeRule,
     SizingRules,
     StopRules,
@@ -77,7 +80,7 @@ def test_shuffled_rows_give_the_same_journal(tape: Tape, drawn: Rules, order: ob
     assert cycles(drawn, Tape(mixed))[0] == cycles(drawn, tape)[0]
 
 
-@given(tape=tapes(), drawn=rules(fills=FREE))
+@given(tape=tapes(), drawn=rules(fills=FREE).map(lambda one: replace(one, short=ShortRules())))
 def test_r_is_minus_one_at_the_stop_when_nothing_costs(tape: Tape, drawn: Rules) -> None:
     """A stop that filled at its own price loses exactly one R, and a gap loses more."""
     records, _ = cycles(drawn, tape)
@@ -87,34 +90,39 @@ def test_r_is_minus_one_at_the_stop_when_nothing_costs(tape: Tape, drawn: Rules)
         if closing.reason is not ExitReason.STOP_HIT:
             continue
         position, fill = positions[closing.position_id], fills[closing.position_id]
-        risk = position.quantity * (position.entry_price - position.stop_initial)
+        if fill.quantity < position.quantity:
+            continue  # a part left before, at its target
+        risk = position.quantity * abs(position.entry_price - position.stop_initial)
         if fill.price == position.stop_initial:
             assert abs(closing.profit + risk) <= Decimal("0.000002")
         else:
-            assert fill.price < position.stop_initial
+            assert position.side.sign * (fill.price - position.stop_initial) < 0
 
 
 @given(tape=tapes(), drawn=rules())
 def test_no_fill_is_at_a_price_that_the_bar_did_not_have(tape: Tape, drawn: Rules) -> None:
     """Before costs every fill lies within its bar, but for a target that a gap passed: that pays less than the bar."""
     records, _ = cycles(drawn, tape)
+    sides = {position.position_id: position.side for position in all_of(records, Position)}
     for fill in all_of(records, Fill):
         bar = next((b for b in tape.tokens[fill.token_id].bars if b.opened_at == fill.filled_at), None)
         if bar is None:
             continue
-        factor = {Role.ENTRY: drawn.fills.buy, Role.TARGET: Decimal(1)}.get(fill.role, drawn.fills.sell)
-        raw = fill.price / factor
-        assert raw <= bar.high + Decimal("1e-9")
-        assert fill.role is Role.TARGET or raw >= bar.low - Decimal("1e-9")
+        side = sides[fill.position_id]
+        costs = {Role.ENTRY: drawn.fills.entered, Role.TARGET: lambda price, _side: price}
+        raw = fill.price / costs.get(fill.role, drawn.fills.left)(Decimal(1), side)
+        gapped = fill.role is Role.TARGET
+        assert raw <= bar.high + Decimal("1e-9") or (gapped and side is Side.SHORT)
+        assert raw >= bar.low - Decimal("1e-9") or (gapped and side is Side.LONG)
 
 
 @given(tape=tapes(), drawn=rules())
 def test_limits_hold_at_every_acceptance(tape: Tape, drawn: Rules) -> None:
-    """Cash is never negative, and places held and granted never exceed positions_max."""
+    """A long buys with cash only, and places held and granted never exceed positions_max."""
     records, _ = cycles(drawn, tape)
     most = drawn.limits.positions_max
     for mark in all_of(records, EquityMark):
-        assert mark.cash >= 0
+        assert mark.cash >= 0 or Side.SHORT in drawn.sides
         assert most is None or mark.open_positions <= most
 
 
@@ -138,7 +146,44 @@ def test_an_episode_is_acted_on_once(tape: Tape, drawn: Rules) -> None:
     orders = all_of(records, Order)
     assert len({order.order_id for order in orders}) == len(orders)
     entries = [order.signal_id for order in orders if order.role is Role.ENTRY]
-    assert len(set(entries)) == len(entries)
+    assert drawn.entry.reentry is not Reentry.NEVER or len(set(entries)) == len(entries)
+
+
+@given(tape=tapes(), drawn=rules())
+def test_a_stop_never_loosens(tape: Tape, drawn: Rules) -> None:
+    """Every move of a stop brings it nearer to the price than the one before, from the initial stop on."""
+    records, _ = cycles(drawn, tape)
+    stops = {position.position_id: (position.side, position.stop_initial) for position in all_of(records, Position)}
+    for move in all_of(records, StopMove):
+        side, before = stops[move.position_id]
+        assert before is None or side.sign * (move.price - before) > 0
+        stops[move.position_id] = (side, move.price)
+
+
+@given(tape=tapes(), drawn=rules())
+def test_the_bands_of_a_trade_hold_its_profit(tape: Tape, drawn: Rules) -> None:
+    """Summed over its exits, the pessimistic profit is at most what was booked, and the optimistic at least."""
+    records, _ = cycles(drawn, tape)
+    exits = [fill for fill in all_of(records, Fill) if fill.role is not Role.ENTRY]
+    for closing in all_of(records, Closing):
+        own = [fill for fill in exits if fill.position_id == closing.position_id]
+        assert sum(fill.profit_pessimistic for fill in own) <= closing.profit
+        assert sum(fill.profit_optimistic for fill in own) >= closing.profit
+        assert sum(fill.quantity for fill in own) == next(
+            one.quantity for one in all_of(records, Position) if one.position_id == closing.position_id
+        )
+
+
+@given(tape=tapes(), drawn=rules())
+def test_no_entry_is_accepted_while_a_breaker_is_tripped(tape: Tape, drawn: Rules) -> None:
+    """Between a trip and its reset no entry order is born."""
+    records, _ = cycles(drawn, tape)
+    tripped: set[str] = set()
+    for record in records:
+        for fact in record.facts:
+            if isinstance(fact, RunEvent):
+                (tripped.add if fact.state is EventState.TRIPPED else tripped.discard)(fact.name)
+            assert not (tripped and isinstance(fact, Order) and fact.role is Role.ENTRY)
 
 
 @given(tape=tapes(), drawn=rules(), hours=st.integers(1, HOURS))

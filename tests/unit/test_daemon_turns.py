@@ -4,6 +4,7 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,8 @@ from bot.app.config import Config, RunConfig, SourceConfig
 from bot.app.daemon.loop import Daemon, chosen, report, slot_of, told
 from bot.app.logs import set_up_logs
 from bot.domain.errors import BotError, ConfigError, InvariantError, LeaseError, UpstreamError, UsageError
+from bot.domain.events import EventKind, EventState, RunEvent
+from bot.domain.ids import RunName
 from bot.engine.rules import PriceRule, Rules, SizeRule, SizingRules, StopRules
 from tests.notation import Tape, Token, at, bars, cycles, signal
 
@@ -81,6 +84,32 @@ def test_a_failed_feed_is_reported_beside_its_cycle(lines: Callable[[], list[dic
     assert [line["event"] for line in lines()] == ["cycle", "feeds_failed", "rows_refused"]
 
 
+def test_what_happened_to_a_run_is_a_notice(lines: Callable[[], list[dict[str, object]]]) -> None:
+    """Each event of a committed cycle is a warning with its run, name, state and words."""
+    records, _ = cycles(RULES, TAPE)
+    quiet = SimpleNamespace(source=SimpleNamespace(failures=(), refusals=()))
+    report(replace(records[0], facts=(*records[0].facts, TRIPPED)), quiet)  # type: ignore[arg-type]
+    _, notice = lines()
+    named = {name: notice[name] for name in ("event", "level", "run", "name", "state", "notice")}
+    assert named == {
+        "event": "notice",
+        "level": "warning",
+        "run": "test",
+        "name": "drawdown",
+        "state": "tripped",
+        "notice": "drawdown 0.2 reached 0.2: no new entries",
+    }
+
+
+TRIPPED = RunEvent(
+    run=RunName("test"),
+    slot=at("2024-01-01 01:00"),
+    number=0,
+    kind=EventKind.BREAKER,
+    name="drawdown",
+    state=EventState.TRIPPED,
+    notice="drawdown 0.2 reached 0.2: no new entries",
+)
 RULES = Rules(
     name="told",
     stop=StopRules(rule=PriceRule.FRACTION, fraction=Decimal("0.05")),
@@ -98,6 +127,13 @@ def test_a_cycle_is_told_with_its_orders() -> None:
         "  T1 stop order: 10 at 95",
     ]
     assert told(records[1], TAPE.instruments)[1] == "  T1 entry filled: 10 at 100.07"
+
+
+def test_a_cycle_is_told_with_what_happened_to_its_run() -> None:
+    """A notice comes before the orders."""
+    records, _ = cycles(RULES, TAPE)
+    lines = told(replace(records[0], facts=(*records[0].facts, TRIPPED)), TAPE.instruments)
+    assert lines[1:3] == ["  drawdown 0.2 reached 0.2: no new entries", "  T1 entry order: 10 at 100"]
 
 
 def config_of(*names: str) -> Config:

@@ -140,4 +140,3 @@ def test_a_volume_cap_without_a_volume_waits_for_it() -> None:
     sizing = replace(RULES.sizing, volume_share_max=Decimal("0.01"))
     found = judged(replace(RULES, sizing=sizing), Tape({1: Token(bars=bars("2024-01-01", "100"), signals=TURN)}))
     assert (found.first_reason, found.complete) == ("missing_market", False)
-

@@ -223,3 +223,9 @@ def _costs(value: str | int) -> dict[str, Decimal]:
         "half_spread_fraction": Decimal(value),
         "slippage_fraction": Decimal(0),
     }
+
+
+def test_a_stop_counts_only_where_its_rule_is_on() -> None:
+    """Without stop_hit among the rules the stop measures risk, and ends nothing."""
+    rules = fixed(exits=ExitRules(rules=frozenset({ExitRule.TARGET_HIT})))
+    assert exits(rules, after_entry("100 101 80 90")) == []

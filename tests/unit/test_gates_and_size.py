@@ -115,7 +115,7 @@ def test_a_missing_input_fails_its_gate_and_keeps_the_candidate_open(key: str, g
 def test_an_absent_gate_gives_no_row() -> None:
     """Only the gates that no configuration can switch off speak."""
     _, verdicts = judge(BASE, token())
-    assert list(verdicts) == ["stance", "signal_age", "reference_price", "already_held", "notional"]
+    assert list(verdicts) == ["signal_age", "reference_price", "already_held", "notional"]
 
 
 def test_levels_known_but_none_above_pass_the_resistance_gate() -> None:

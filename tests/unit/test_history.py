@@ -11,6 +11,8 @@ from bot.adapters.history.archive import HistorySource, open_history
 from bot.adapters.history.instruments import Universe
 from bot.domain.errors import ConfigError
 from bot.domain.ids import TokenId
+from bot.domain.market import Level
+from bot.domain.numbers import Price
 from bot.domain.signals import Stance
 from bot.ports import Archive, Source
 from tests.history_texts import (
@@ -64,6 +66,38 @@ def test_a_price_is_the_close_of_the_last_bar_closed_by_then(tmp_path: Path) -> 
     assert early
     assert early.price == Decimal(101)
     assert archive.price(BTC, at("2024-01-01 00:59"), at("2024-01-01 00:59")) is None
+
+
+def test_the_close_is_the_price(tmp_path: Path) -> None:
+    """A history has no quotes beside its bars."""
+    archive = opened(tmp_path).archive
+    when = at("2024-01-01 03:30")
+    assert archive.close(BTC, when, when) == archive.price(BTC, when, when)
+    assert archive.close(BTC, at("2024-01-01 00:59"), when) is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "hour", "expected"),
+    [
+        ("1,1,1,1|1,1,1,1|1,1,1,1", 3, None),  # never another price
+        ("2,2,2,2|1,1,1,1|1,1,1,1", 3, 1),
+        ("2,2,2,2|1,1,1,1|1,1,1,1", 1, None),
+        ("1,1,1,1|1,2,1,1|1,1,1,1", 3, 2),
+        ("1,1,1,1|1,1,1,1|1,1,0.5,1", 3, 3),
+        ("1,1,1,1|1,1,1,1|2,2,1,1", 3, 3),
+        ("2,2,2,2|" + "|".join(["1,1,1,1"] * 300), 301, 1),
+        ("|".join(["1,1,1,1"] * 5 + ["1,3,1,1"] + ["1,1,1,1"] * 300), 306, 6),
+    ],
+)
+def test_a_price_moved_at_the_close_of_the_last_bar_with_another(
+    tmp_path: Path, rows: str, hour: int, expected: int | None
+) -> None:
+    """Any of a bar's four prices counts, however far back; before the first bar there is no price to have moved."""
+    lines = [f"{at('2024-01-01') + n * HOUR:%Y-%m-%dT%H:%M:%SZ},{row},1" for n, row in enumerate(rows.split("|"))]
+    archive = opened(tmp_path, {"bars/1h/BTC.csv": BARS + "\n".join(lines) + "\n"}, ["BTC"]).archive
+    now = at("2024-01-01") + hour * HOUR
+    assert archive.moved_at(BTC, now, now) == (None if expected is None else at("2024-01-01") + expected * HOUR)
+    assert archive.moved_at(BTC, at("2024-01-01"), now) is None
 
 
 def test_prints_are_the_bars_closed_since_the_last_slot(tmp_path: Path) -> None:
@@ -145,7 +179,10 @@ def test_levels_of_one_time_are_one_set_known_whole(tmp_path: Path) -> None:
     archive = opened(tmp_path, {"levels.csv": LEVELS + rows}).archive
     first = archive.levels(BTC, at("2024-01-01 04:59"), at("2024-01-01 05:00"))
     assert first
-    assert first.levels == ((Decimal(90), None), (Decimal("110.123456789012345678"), Decimal("0.5")))
+    assert first.levels == (
+        Level(Price(Decimal(90))),
+        Level(Price(Decimal("110.123456789012345678")), Decimal("0.5")),
+    )
     assert first.published_at == first.known_at == at("2024-01-01")
     second = archive.levels(BTC, at("2024-01-01 05:00"), at("2024-01-01 05:00"))
     assert second

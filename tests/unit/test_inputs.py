@@ -1,5 +1,6 @@
 """What rules read: the files a replay asks for and the feeds a daemon fetches come from one list."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -7,9 +8,14 @@ import pytest
 from bot.app.inputs import GATE_INPUTS, inputs_of
 from bot.app.wiring import feeds_of
 from bot.engine.rules import (
+    Breaker,
     EntryRules,
+    ExitRules,
     Fallback,
     GateRules,
+    Hooks,
+    LevelRules,
+    LimitRules,
     PriceRule,
     Rank,
     Rules,
@@ -56,6 +62,77 @@ PLAIN = SizingRules(rule=SizeRule.FIXED_NOTIONAL, notional=Decimal(1))
             Rules(name="larger", sizing=SizingRules()),
             {"quantmetrics": 'sizing.volatility = "larger"', "days": 'sizing.volatility = "larger"'},
         ),
+        (
+            Rules(
+                name="normalised",
+                sizing=SizingRules(
+                    rule=SizeRule.NORMALISED_INVERSE_VOLATILITY, volatility=VolatilitySource.QUANTMETRICS
+                ),
+            ),
+            {"quantmetrics": 'sizing.volatility = "quantmetrics"'},
+        ),
+        (
+            Rules(name="haircut", sizing=replace(PLAIN, drawdown_haircut=Decimal(1))),
+            {"quantmetrics": "sizing.drawdown_haircut"},
+        ),
+        (
+            Rules(
+                name="composite",
+                sizing=PLAIN,
+                entry=EntryRules(rank=Rank.COMPOSITE, weights={Rank.GRADE: Decimal(1), Rank.SHARPE: Decimal(2)}),
+            ),
+            {"trader_grades": "entry.weights.grade", "quantmetrics": "entry.weights.sharpe"},
+        ),
+        (
+            Rules(
+                name="reward",
+                sizing=PLAIN,
+                entry=EntryRules(rank=Rank.COMPOSITE, weights={Rank.REWARD_RISK: Decimal(1)}),
+            ),
+            {},
+        ),
+        (
+            Rules(name="correlated", sizing=PLAIN, gates=GateRules(correlation_max=Decimal(1))),
+            {"days": "gates.correlation_max"},
+        ),
+        (
+            Rules(name="trailing", sizing=PLAIN, exits=ExitRules(trailing_atr=Decimal(3))),
+            {"days": "exits.trailing_atr"},
+        ),
+        (
+            Rules(name="ratchet", sizing=PLAIN, exits=ExitRules(ratchet_to_support=True)),
+            {"levels": "exits.ratchet_to_support"},
+        ),
+        (
+            Rules(name="shock", sizing=PLAIN, limits=LimitRules(volatility_shock=Breaker(at=Decimal(4)))),
+            {"days": "limits.volatility_shock"},
+        ),
+        (
+            Rules(name="strong", sizing=PLAIN, levels=LevelRules(strong_min=Decimal("0.5"))),
+            {},
+        ),
+        (
+            Rules(
+                name="strong stops",
+                sizing=PLAIN,
+                stop=StopRules(rule=PriceRule.LEVEL),
+                levels=LevelRules(strong_min=Decimal("0.5")),
+            ),
+            {"levels": 'stop.rule = "level"', "days": "levels.strong_min"},
+        ),
+        (
+            Rules(name="hooks", sizing=PLAIN, hooks=Hooks(digest="any")),
+            {"days": "its hooks"},
+        ),
+        (
+            Rules(
+                name="prices",
+                sizing=PLAIN,
+                gates=GateRules(price_disagreement_max=Decimal(1), frozen_hours_max=Decimal(1)),
+                exits=ExitRules(trailing_fraction=Decimal("0.1"), break_even_r=Decimal(1)),
+            ),
+            {},
+        ),
     ],
 )
 def test_each_rule_names_what_it_reads(rules: Rules, expected: dict[str, str]) -> None:
@@ -76,3 +153,5 @@ def test_feeds_are_the_union_of_what_the_runs_read() -> None:
     graded = Rules(name="graded", sizing=PLAIN, feed="hourly", gates=GateRules(trader_grade_min=Decimal(1)))
     assert feeds_of([levels]) == {"price", "hourly-ohlcv", "trading-signals", "resistance-support"}
     assert feeds_of([levels, graded]) == feeds_of([levels]) | {"hourly-trading-signals", "tm-grade"}
+    trailing = Rules(name="trailing", sizing=PLAIN, exits=ExitRules(trailing_atr=Decimal(3)))
+    assert feeds_of([levels, trailing]) == feeds_of([levels]) | {"daily-ohlcv"}

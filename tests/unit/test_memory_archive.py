@@ -224,6 +224,56 @@ def test_the_price_is_the_newest_of_quotes_and_closes() -> None:
     assert kept.price(TOKEN, at("09"), at("09")) is None
 
 
+def test_the_close_is_that_of_the_last_bar_whatever_quotes_came() -> None:
+    """The newer of hours and days, each once it closed and was known; a quote is no close."""
+    kept = archive(quote("10 09:30", "7"))
+    assert kept.close(TOKEN, at("10 10:00"), at("10 10:00")) is None
+    kept = archive(bar(at("09"), "90", "1d"), bar(at("10 08:00"), "100"), quote("10 09:30", "101"))
+    found = kept.close(TOKEN, at("10 09:30"), at("10 09:30"))
+    assert found is not None
+    assert (found.price, found.known_at) == (100, at("10 09:00"))
+    earlier = kept.close(TOKEN, at("10 08:59"), at("10 10:00"))
+    assert earlier is not None
+    assert (earlier.price, earlier.known_at) == (90, at("10"))
+    kept.add(bar(at("10 09:00"), "102", known=at("10 10:30")))
+    unknown = kept.close(TOKEN, at("10 10:00"), at("10 10:29"))
+    assert unknown is not None
+    assert unknown.price == 100
+
+
+def moved(kept: MemoryArchive, as_of: str, cut_off: str | None = None) -> datetime | None:
+    """Ask when the price was last another."""
+    return kept.moved_at(TOKEN, at(as_of), at(cut_off or as_of))
+
+
+def test_a_price_moved_when_it_was_last_another() -> None:
+    """Of quotes their instant, of a bar that holds another price its closing; what is not known yet does not count."""
+    assert moved(archive(), "10") is None
+    kept = archive(bar(at("10 06:00"), "99"), bar(at("10 07:00"), "100"), quote("10 08:30", "100"))
+    assert moved(kept, "10 09:00") == at("10 07:00")
+    assert moved(kept, "10 07:59") is None
+    kept.add(quote("10 08:40", "101"))
+    assert moved(kept, "10 09:00") == at("10 08:30")
+    assert moved(kept, "10 09:00", "10 08:35") == at("10 07:00")
+    kept.add(quote("10 08:50", "100"))
+    assert moved(kept, "10 09:00") == at("10 08:40")
+    swing = bar(at("10 09:00"), "100").bar._replace(high=Price(Decimal("100.1")))
+    kept.add(TokenPrint(token_id=TOKEN, timeframe="1h", known_at=at("10 10:00"), bar=swing))
+    assert moved(kept, "10 10:00") == at("10 10:00")
+    assert moved(kept, "10 09:59", "10 10:00") == at("10 08:40")
+
+
+def test_a_day_moves_a_price_only_where_nothing_finer_does() -> None:
+    """Yesterday held another price, and so did its hours until 06:00: it has stood since then, not since midnight."""
+    day = bar(at("09"), "100", "1d").bar._replace(low=Price(Decimal(90)))
+    days = archive(TokenPrint(token_id=TOKEN, timeframe="1d", known_at=at("10"), bar=day))
+    assert moved(days, "10 05:00") == at("10")
+    days.add(bar(at("10 03:00"), "100"))
+    assert moved(days, "10 05:00") == at("10")
+    days.add(bar(at("09 05:00"), "90"))
+    assert moved(days, "10 05:00") == at("09 06:00")
+
+
 def test_days_are_whole_and_ended() -> None:
     """Only days that ended by the slot and were known by the cut-off are given, oldest first."""
     days = [bar(at("08"), "1", "1d"), bar(at("10"), "3", "1d"), bar(at("09"), "2", "1d", known=at("11 05:00"))]
@@ -304,5 +354,6 @@ def test_a_slot_is_answered_quickly() -> None:
         kept.episode(TOKEN, end, end)
         kept.price(TOKEN, end, end)
         kept.days(TOKEN, end, end)
+        kept.close(TOKEN, end, end)
         kept.prints(TOKEN, (end - HOUR, end - HOUR), end, end)
     assert time.process_time() - begun < 0.2

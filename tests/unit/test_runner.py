@@ -1,6 +1,7 @@
 """A run, cycle after cycle: each slot once, missed slots as rows, a restart goes on."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
@@ -8,8 +9,11 @@ import pytest
 from bot.adapters.memory_ledger import MemoryLedger
 from bot.app.daemon.loop import fire
 from bot.app.runner import Runner
-from bot.app.wiring import LiveRun
+from bot.app.wiring import LiveRun, Unwritten
+from bot.domain.decisions import Candidate
 from bot.domain.errors import StorageError
+from bot.domain.events import Act, EventState, Request, RunEvent, request_id_of
+from bot.domain.ids import RunName
 from bot.domain.orders import Order, Role
 from bot.domain.record import CycleRecord, CycleState
 from bot.engine.rules import Rules, SizeRule, SizingRules
@@ -31,7 +35,7 @@ def runner(ledger: MemoryLedger) -> Runner:
     return Runner(setup_of(RULES, TAPE), TAPE, ledger, lambda: at("2024-01-02"))
 
 
-def hour(number: int) -> object:
+def hour(number: int) -> datetime:
     """Return a slot of the day."""
     return at(f"2024-01-01 {number:02d}:00")
 
@@ -124,3 +128,75 @@ def test_missed_slots_are_rows_of_the_same_transaction() -> None:
     assert record is not None
     stored = [(found.cycle.slot.hour, found.cycle.state.value) for found in ledger.records[record.cycle.run]]
     assert stored == [(1, "committed"), (2, "missed"), (3, "missed"), (4, "caught_up")]
+
+
+def asked(act: Act, at_hour: int) -> Request:
+    """Make an operator's request of the run."""
+    run, asked_at = RunName("test"), hour(at_hour)
+    return Request(
+        request_id=request_id_of(run, act, None, asked_at), run=run, act=act, token_id=None, asked_at=asked_at
+    )
+
+
+def applied(record: CycleRecord | None) -> list[tuple[str, EventState]]:
+    """Name the events of a cycle."""
+    assert record is not None
+    return [(fact.name, fact.state) for fact in record.facts if isinstance(fact, RunEvent)]
+
+
+def entries(record: CycleRecord | None) -> int:
+    """Count the entries of a cycle, which must have had a candidate."""
+    assert record is not None
+    assert any(isinstance(fact, Candidate) for fact in record.facts)
+    return record.cycle.entries
+
+
+def test_a_request_is_applied_by_the_next_cycle_and_only_once() -> None:
+    """A pause is an event of the first cycle after it and of no other, and stops that cycle's entry."""
+    ledger = MemoryLedger()
+    steady = runner(ledger)
+    assert applied(steady.fire(hour(1), HOUR)) == []
+    ledger.put([asked(Act.PAUSE, 1)])
+    paused = steady.fire(hour(2), HOUR)
+    assert applied(paused) == [("pause", EventState.APPLIED)]
+    assert entries(paused) == 0
+    assert applied(steady.fire(hour(3), HOUR)) == []
+    assert ledger.requests(RunName("test")) == ()
+
+
+def test_a_pause_outlives_its_process() -> None:
+    """A new process is still paused and applies nothing twice, until it is resumed; then the same turn is entered."""
+    ledger = MemoryLedger()
+    runner(ledger).fire(hour(1), HOUR)
+    ledger.put([asked(Act.PAUSE, 1)])
+    assert entries(runner(ledger).fire(hour(2), HOUR)) == 0
+    again = runner(ledger)
+    assert again.portfolio.paused
+    assert applied(again.fire(hour(3), HOUR)) == []
+    ledger.put([asked(Act.RESUME, 3)])
+    resumed = runner(ledger)
+    assert applied(resumed.fire(hour(4), HOUR)) == [("resume", EventState.APPLIED)]
+    assert not runner(ledger).portfolio.paused
+
+
+def test_a_request_whose_commit_was_lost_is_not_applied_twice() -> None:
+    """The answer to the commit was lost, the event is there: the next cycle finds nothing waiting."""
+    ledger = Unheard()
+    steady = runner(ledger)
+    ledger.put([asked(Act.PAUSE, 1)])
+    with pytest.raises(StorageError):
+        steady.fire(hour(2), HOUR)
+    assert applied(steady.fire(hour(3), HOUR)) == []
+    assert steady.portfolio.paused
+
+
+def test_a_dry_run_sees_what_is_waiting() -> None:
+    """A ledger that keeps nothing passes requests on, and without a ledger there are none."""
+    ledger = MemoryLedger()
+    ledger.put([asked(Act.FLATTEN, 1)])
+    rehearsed = Unwritten(ledger)  # type: ignore[arg-type]
+    assert rehearsed.requests(RunName("test")) == ledger.requests(RunName("test"))
+    record = Runner(setup_of(RULES, TAPE), TAPE, rehearsed, lambda: at("2024-01-02")).fire(hour(2), HOUR)
+    assert applied(record) == [("flatten", EventState.APPLIED)]
+    assert len(ledger.requests(RunName("test"))) == 1
+    assert Unwritten(None).requests(RunName("test")) == ()

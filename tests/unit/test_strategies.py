@@ -5,32 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from bot.app.strategies import Strategy, load_strategy
-from bot.app.strategy_keys import KEYS, LATER
+from bot.app.strategies import load_strategy
+from bot.app.strategy_keys import KEYS
+from bot.app.tables import every
 from bot.domain.errors import AccessError, BotError, ConfigError
 from bot.engine.rules import ExitRule, Fallback, PriceRule, Reentry, Rules, SizeRule, SizingRules
+from tests.strategy_texts import HEAD, SIZED, STOPPED, read, refusal
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAD = '[strategy]\nname = "plain"\nuniverse = ["BTC"]\n'
-SIZED = '[sizing]\nrule = "fixed_notional"\nnotional = 100\n'
-STOPPED = '[stop]\nrule = "fraction"\nfraction = 0.1\n'
-
-
-def read(folder: Path, text: str) -> Strategy:
-    """Read a strategy of this text."""
-    (folder / "plain.toml").write_text(text)
-    return load_strategy("plain", folder)
-
-
-def refusal(folder: Path, text: str) -> str:
-    """Return the one line that refuses a strategy of this text."""
-    with pytest.raises(ConfigError) as caught:
-        read(folder, text)
-    assert caught.value.exit_code == 78
-    line = str(caught.value)
-    assert "\n" not in line
-    assert line.startswith(str(folder / "plain.toml"))
-    return line
 
 
 def test_the_shipped_strategy_is_read_with_its_numbers_as_written() -> None:
@@ -93,11 +75,6 @@ def test_words_become_the_members_the_engine_compares_with(tmp_path: Path) -> No
     assert rules.entry.reentry is Reentry.AFTER_STOP
 
 
-def test_the_reference_anchor_and_the_long_side_may_be_written(tmp_path: Path) -> None:
-    """What is the only choice so far may be said."""
-    assert read(tmp_path, HEAD + 'side = "long"\n' + SIZED + STOPPED + 'anchor = "reference"\n').rules.stop.fraction
-
-
 def test_freshness_holds_only_what_was_written(tmp_path: Path) -> None:
     """Each freshness gate is there for its input alone."""
     rules = read(tmp_path, HEAD + SIZED + "[gates.freshness_hours]\nsignals = 30\nprices = 2\n").rules
@@ -124,7 +101,13 @@ def test_the_risk_cap_goes_with_every_size_rule(tmp_path: Path, rule: str) -> No
         (HEAD + SIZED + '[stop]\nrule = "fracton"\n', "stop.rule", "did you mean `fraction`?"),
         (HEAD + SIZED + '[exits]\nrules = ["stop_hitt"]\n', "exits.rules", "did you mean `stop_hit`?"),
         (HEAD + SIZED + '[exits]\nrules = "stop_hit"\n', "exits.rules", "no list"),
-        (HEAD + SIZED + '[entry]\nrank = "composite"\n', "entry.rank", "not available in this version"),
+        (HEAD + SIZED + '[fills]\nsame_bar = "finer_bars"\n', "fills.same_bar", "not available in this version"),
+        (HEAD + SIZED + "[limits.drawdwn]\nat = 0.2\n", "limits.drawdwn", "did you mean `drawdown`?"),
+        (HEAD + SIZED + "[limits]\ndrawdown = { att = 0.2 }\n", "limits.drawdown.att", "did you mean `at`?"),
+        (HEAD + SIZED + "[exits]\ntrailing_fracton = 0.1\n", "exits.trailing_fracton", "`trailing_fraction`?"),
+        (HEAD + SIZED + "[short]\nborow_fraction_per_day = 0\n", "short.borow_fraction_per_day", "`borrow_fraction"),
+        (HEAD + SIZED + "[target]\nshare = 0.5\n", "target.share", "did you mean `target.part.share`?"),
+        (HEAD + SIZED + '[entry]\nrank = "komposite"\n', "entry.rank", "did you mean `composite`?"),
         (HEAD + SIZED + "[entry]\nrank = 1\n", "entry.rank", "no text"),
     ],
 )
@@ -147,7 +130,18 @@ def test_unknown_names_are_refused_with_the_nearest(tmp_path: Path, text: str, p
         ("gates.sharpe_min", '"1_000"', "no number"),
         ("gates.sharpe_min", "1e40", "more than 18 digits"),
         ("gates.resistance_distance_min", '"0.2%"', "write a fraction"),
-        ("gates.resistance_distance_min", "20", "fractions, not percent"),
+        ("gates.resistance_distance_min", "20", "20 is not at most 1: write a fraction, 0.2 for 20 %"),
+        ("gates.resistance_distance_min", "2000", "2000 is not at most 1"),
+        ("gates.volatility_max", "80", "write a fraction, 0.8 for 80 %"),
+        ("gates.correlation_max", "-1.1", "not at least -1"),
+        ("gates.correlation_max", "1.1", "not at most 1"),
+        ("gates.price_disagreement_max", "2", "write a fraction, 0.02 for 2 %"),
+        ("gates.frozen_hours_max", "0", "not above 0"),
+        ("levels.merge_fraction", "1", "write a fraction, 0.01 for 1 %"),
+        ("levels.merge_fraction", "-0.01", "not above 0"),
+        ("levels.age_max_days", "0", "not above 0"),
+        ("limits.drawdown", "0.2", "0.2 is no table: write [limits.drawdown] with at, action, hours"),
+        ("target.part", "[]", 'belongs to target.rule = "level" or "r_multiple"'),
         ("gates.trader_grade_min", "101", "not at most 100"),
         ("gates.trader_grade_min", "-1", "not at least 0"),
         ("gates.max_drawdown_limit", "-0.5", "not above 0"),
@@ -175,6 +169,22 @@ def test_a_value_of_wrong_type_or_out_of_bounds_is_refused(tmp_path: Path, key: 
     line = refusal(tmp_path, f"{head}[{table}]\n{name} = {value}\n{tail}")
     assert f": {key}: " in line
     assert reason in line
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("gates.resistance_distance_min", "2000"),
+        ("gates.max_drawdown_limit", "-85"),
+        ("gates.trader_grade_min", "101"),
+        ("gates.correlation_max", "2"),
+        ("entry.age_max_hours", "-1"),
+    ],
+)
+def test_no_fraction_is_named_where_none_was_meant(tmp_path: Path, key: str, value: str) -> None:
+    """What is no fraction, and what no percentage would mend, is refused without one."""
+    table, _, name = key.rpartition(".")
+    assert "write a fraction" not in refusal(tmp_path, f"{HEAD}[{table}]\n{name} = {value}\n{SIZED}")
 
 
 @pytest.mark.parametrize(
@@ -225,6 +235,11 @@ def test_a_universe_that_names_no_tokens_is_refused(tmp_path: Path, universe: st
         (SIZED + "quantity = 1\n", "sizing.quantity", 'sizing.rule is "fixed_notional"'),
         (SIZED + '[exits]\nrules = ["stop_hit"]\ntime_stop_hours = 4\n', "exits.time_stop_hours", 'holds "stop_hit"'),
         (SIZED + "[exits]\nrules = []\ntime_stop_hours = 4\n", "exits.time_stop_hours", "holds nothing"),
+        (SIZED + "[exits]\ntrailing_fraction = 0.1\n", "exits.trailing_fraction", "trailing_stop"),
+        (SIZED + "[exits]\nbreak_even_r = 1\n", "exits.break_even_r", "break_even"),
+        (SIZED + "[short]\nmargin_fraction = 1\n", "short.margin_fraction", 'strategy.side is "long"'),
+        (SIZED + "[entry.weights]\ngrade = 1\n", "entry.weights", 'entry.rank is "token_id"'),
+        (SIZED + "[[target.part]]\nrank = 1\n", "target.part", 'target.rule is "none"'),
     ],
 )
 def test_keys_of_a_rule_not_chosen_are_refused(tmp_path: Path, text: str, path: str, rule: str) -> None:
@@ -240,6 +255,11 @@ def test_keys_of_a_rule_not_chosen_are_refused(tmp_path: Path, text: str, path: 
         ("", "sizing.target_volatility"),
         ("[sizing]\ntarget_volatility = 0.2\n", "limits.positions_max"),
         ('[sizing]\nrule = "fixed_quantity"\n', "sizing.quantity"),
+        ('[sizing]\nrule = "normalised_inverse_volatility"\n', "sizing.weight_max"),
+        (SIZED + '[entry]\nrank = "composite"\n', "entry.weights"),
+        (SIZED + STOPPED + '[exits]\nrules = ["break_even"]\n', "exits.break_even_r"),
+        (SIZED + "[limits.loss_streak]\nhours = 4\n", "limits.loss_streak.at"),
+        (SIZED + "[limits]\ndrawdown = {}\n", "limits.drawdown.at"),
         ('[sizing]\nrule = "fixed_fraction"\n', "sizing.fraction"),
         ('[sizing]\nrule = "risk_fraction"\n' + STOPPED, "sizing.risk_fraction"),
         (SIZED + '[stop]\nrule = "fraction"\n', "stop.fraction"),
@@ -261,48 +281,6 @@ def test_name_and_universe_are_needed(tmp_path: Path, gone: str) -> None:
     """A strategy without a name or a universe says so."""
     kept = "".join(line for line in HEAD.splitlines(keepends=True) if not line.startswith(gone))
     assert f": strategy.{gone}: missing: add" in refusal(tmp_path, kept + SIZED)
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        (STOPPED + "distance_min = 0.2\ndistance_max = 0.1\n", "above stop.distance_max"),
-        ("risk_fraction = 0.01\n", "needs a stop"),
-        ('[target]\nrule = "r_multiple"\nmultiple = 2\n', "needs a stop"),
-        ('[target]\nrule = "level"\n[target.fallback]\nrule = "r_multiple"\nmultiple = 2\n', "needs a stop"),
-        ("[fills]\nhalf_spread_fraction = 0.5\nslippage_fraction = 0.5\n", "sum below 1"),
-        ('[target]\nrule = "level"\n[target.fallback]\nrule = "atr"\nmultiple = 2\n', 'none of "fraction"'),
-        ('[stop]\nrule = "level"\n[stop.fallback]\nrule = "level"\n', 'none of "fraction"'),
-    ],
-)
-def test_keys_that_contradict_each_other_are_refused(tmp_path: Path, text: str, reason: str) -> None:
-    """What is right alone and wrong together does not start."""
-    assert reason in refusal(tmp_path, HEAD + SIZED + text)
-
-
-@pytest.mark.parametrize("path", LATER)
-def test_keys_of_a_later_version_are_known_and_refused(tmp_path: Path, path: str) -> None:
-    """A documented key that the engine does not obey yet is never ignored."""
-    table, _, name = path.rpartition(".")
-    text = f"{HEAD}[{table}]\n{name} = 1\n{SIZED}" if table not in {"", "sizing"} else f"{HEAD}{SIZED}{name} = 1\n"
-    if not table:
-        text = f"{HEAD}{SIZED}[{name}]\nborrow_fraction_per_day = 0.1\n"
-    assert f": {path}: known but not available in this version" in refusal(tmp_path, text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        HEAD + 'side = "short"\n' + SIZED,
-        HEAD + '[sizing]\nrule = "normalised_inverse_volatility"\n',
-        HEAD + SIZED + STOPPED + 'anchor = "fill"\n',
-        HEAD + SIZED + '[exits]\nrules = ["trailing_stop"]\n',
-        HEAD + SIZED + '[fills]\nsame_bar = "finer_bars"\n',
-    ],
-)
-def test_words_of_a_later_version_are_known_and_refused(tmp_path: Path, text: str) -> None:
-    """A documented word that the engine does not obey yet is never ignored."""
-    assert "known but not available in this version" in refusal(tmp_path, text)
 
 
 @pytest.mark.parametrize(
@@ -331,14 +309,6 @@ def test_an_unknown_strategy_is_named_with_the_nearest(tmp_path: Path) -> None:
         load_strategy("levels_long", tmp_path / "nowhere")
 
 
-def test_hooks_are_refused_rather_than_ignored(tmp_path: Path) -> None:
-    """A veto that would not be asked must not look as if it were."""
-    (tmp_path / "plain.py").write_text("")
-    (tmp_path / "plain.toml").write_text(HEAD + SIZED)
-    with pytest.raises(ConfigError, match=r"plain.py: hooks are known but not available"):
-        load_strategy("plain", tmp_path)
-
-
 def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
     """What cannot be read as a file is named."""
     (tmp_path / "plain.toml").mkdir()
@@ -349,6 +319,6 @@ def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
 
 def test_every_key_says_what_it_means() -> None:
     """The table from which the documentation is written has a meaning and an accepted form for every key, once."""
-    assert len({key.path for key in KEYS}) == len(KEYS)
-    assert all(key.meaning and key.kind.describe() for key in KEYS)
-    assert not {key.path for key in KEYS} & set(LATER)
+    keys = tuple(every(KEYS))
+    assert len({key.path for key in keys}) == len(keys)
+    assert all(key.meaning and key.kind.describe() for key in keys)

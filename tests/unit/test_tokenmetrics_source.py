@@ -77,6 +77,15 @@ def desk(
     return Desk(clock, provider, tape, source)
 
 
+class Slow(Provider):
+    """A provider that takes two minutes for every answer."""
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Answer, late."""
+        self.clock.set(self.clock.at + timedelta(minutes=2))
+        return super().__call__(request)
+
+
 def test_the_first_refresh_fills_the_archive() -> None:
     """After one refresh every question that a cycle asks has its answer, and nothing failed."""
     made = desk()
@@ -135,6 +144,63 @@ def test_two_runs_of_one_slot_share_a_fetch() -> None:
     made.provider.asked.clear()
     assert made.source.refresh(SLOT) > first
     assert made.provider.asked == []
+
+
+def test_two_runs_of_one_slot_share_a_fetch_that_took_long() -> None:
+    """The run that waited while the first one fetched for minutes asks nothing either; a minute later it would."""
+    made = desk(needs=frozenset({"price", "hourly-trading-signals"}), make=Slow)
+    cut_off = made.refresh(SLOT)
+    assert cut_off - SLOT >= timedelta(minutes=4)
+    made.provider.asked.clear()
+    made.source.refresh(SLOT)
+    assert made.provider.asked == []
+    made.clock.set(made.clock.at + timedelta(minutes=1))
+    made.source.refresh(SLOT)
+    assert made.endpoints == ["hourly-trading-signals", "price"]
+
+
+def test_a_run_asks_its_own_prices_once_more_after_a_shared_fetch() -> None:
+    """The prices for fills are asked by each run that decided, whoever fetched."""
+    made = desk()
+    one, other = made.source.of_feed("daily"), made.source.of_feed("hourly")
+    one.refresh(SLOT)
+    other.refresh(SLOT)
+    made.provider.asked.clear()
+    for run in (one, other):
+        assert [quote.token_id for quote in run.quotes([TokenId(3988)])] == [3988]
+    assert made.endpoints == ["price", "price"]
+
+
+def test_runs_of_two_feeds_share_the_answers_and_see_their_own_episodes() -> None:
+    """One fetch serves both; the daily run's episode is of the daily signals, the hourly run's of the hourly ones."""
+    made = desk(needs=EVERYTHING | {"hourly-trading-signals"})
+    made.clock.set(SLOT)
+    daily, hourly = made.source.of_feed("daily"), made.source.of_feed("hourly")
+    cut_off = daily.refresh(SLOT)
+    assert sorted(set(made.endpoints)) == sorted(EVERYTHING | {"hourly-trading-signals"})
+    made.provider.asked.clear()
+    assert hourly.refresh(SLOT) > cut_off
+    assert made.provider.asked == []
+    episodes = [run.archive.episode(TokenId(3375), SLOT, cut_off) for run in (daily, hourly)]
+    assert [episode and episode.turn.feed for episode in episodes] == ["daily", "hourly"]
+    assert episodes[0] != episodes[1]
+    assert daily.archive.price(TokenId(3375), SLOT, cut_off) == hourly.archive.price(TokenId(3375), SLOT, cut_off)
+
+
+def test_signals_that_fail_fail_the_runs_of_their_feed_alone() -> None:
+    """Without hourly signals the daily run's refresh goes on, the hourly run's raises; without prices both raise."""
+    made = desk(needs=frozenset({"price", "trading-signals", "hourly-trading-signals"}))
+    daily, hourly = made.source.of_feed("daily"), made.source.of_feed("hourly")
+    made.provider.broken["hourly-trading-signals"] = (503, b"<html>")
+    made.clock.set(SLOT)
+    daily.refresh(SLOT)
+    assert made.source.failures[0].startswith("hourly-trading-signals:")
+    with pytest.raises(UpstreamError, match="hourly-trading-signals"):
+        hourly.refresh(SLOT)
+    made.provider.broken = {"price": (503, b"<html>")}
+    for run in (daily, hourly):
+        with pytest.raises(UpstreamError, match="price"):
+            run.refresh(SLOT + HOUR)
 
 
 def test_only_feeds_that_are_needed_are_asked() -> None:
@@ -270,7 +336,7 @@ def test_an_hourly_run_reads_hourly_signals() -> None:
     made.refresh(SLOT)
     cut_off = made.refresh(SLOT + HOUR)
     assert made.endpoints == ["hourly-trading-signals", "price"]
-    episode = made.source.archive.episode(TokenId(3375), SLOT + HOUR, cut_off)
+    episode = made.source.of_feed("hourly").archive.episode(TokenId(3375), SLOT + HOUR, cut_off)
     assert episode is not None
     assert episode.turn.feed == "hourly"
 

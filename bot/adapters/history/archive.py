@@ -31,7 +31,7 @@ from bot.domain.market import Bar, Grades, LevelSet, MarketSize, QuantMetrics, Q
 from bot.domain.numbers import Price, from_float
 from bot.domain.signals import Episode
 
-DAYS_MAX = 600  # far more than any measure's window weighs
+DAYS_MAX = 600  # what the measures of days look back on; the live archive keeps as many
 REFUSED_NAMED = 20
 
 T = TypeVar("T")
@@ -71,8 +71,18 @@ class HistoryArchive:
         last = columns.closed_by(micros(min(as_of, cut_off))) - 1
         if last < 0:
             return None
-        closed_at = EPOCH + (int(columns.opened_at[last]) + columns.span) * MICROSECOND
-        return Quote(token_id=token_id, price=Price(from_float(float(columns.prices[3, last]))), known_at=closed_at)
+        price = Price(from_float(float(columns.prices[3, last])))
+        return Quote(token_id=token_id, price=price, known_at=columns.closed_at(last))
+
+    def close(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
+        """Return the close of the last bar: a history has no quotes beside."""
+        return self.price(token_id, as_of, cut_off)
+
+    def moved_at(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> datetime | None:
+        """Return the closing of the last bar that holds another price than the last close."""
+        columns = self.columns[token_id]
+        last = columns.last_move(columns.closed_by(micros(min(as_of, cut_off))))
+        return None if last is None else columns.closed_at(last)
 
     def levels(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> LevelSet | None:
         """Return the newest set of levels."""

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +60,21 @@ class Columns:
     def closed_by(self, at: int) -> int:
         """Count the bars that closed at or before an instant in microseconds."""
         return int(self.opened_at.searchsorted(at - self.span, side="right"))
+
+    def closed_at(self, row: int) -> datetime:
+        """Return the instant at which a row's bar closed."""
+        return EPOCH + (int(self.opened_at[row]) + self.span) * MICROSECOND
+
+    def last_move(self, count: int) -> int | None:
+        """Return the last of the first so many rows that holds another price than the last of them closed at."""
+        end, span = count, 1
+        while end:
+            start = max(0, end - span)
+            moved = np.flatnonzero((self.prices[:, start:end] != self.prices[3, count - 1]).any(axis=0))
+            if len(moved):
+                return start + int(moved[-1])
+            end, span = start, span * 8  # nearly always the last row itself; a frozen feed may go far back
+        return None
 
     def bars(self, start: int, end: int) -> tuple[Bar, ...]:
         """Make the bars of a range of rows."""

@@ -1,6 +1,6 @@
 """The checks behind v_ledger_check: each selects what contradicts itself, so that right books give no row.
 
-A check's name is public; `[amount ...]` and its kind are spelled per database by views.py.
+A check's name is public; `[amount ...]` and its kind are spelled per database by spelling.py.
 """
 
 from collections.abc import Mapping
@@ -62,6 +62,25 @@ CHECKS: Mapping[str, str] = MappingProxyType(
             LEFT JOIN journal_entries e ON e.position_id = c.position_id
             LEFT JOIN postings g ON g.entry_id = e.entry_id AND g.account = 'cash'
             GROUP BY c.position_id, c.profit HAVING c.profit <> coalesce(sum(g.amount), 0)""",
+        "position_account": """
+            SELECT c.position_id AS subject,
+                   'it is closed with ' || sum(g.amount) || ' micro-dollars on its position account' AS detail
+            FROM closings c
+            JOIN journal_entries e ON e.position_id = c.position_id
+            JOIN postings g ON g.entry_id = e.entry_id AND g.account = 'position'
+            GROUP BY c.position_id HAVING sum(g.amount) <> 0""",
+        "stop_loosened": """
+            SELECT m.position_id AS subject, 'its stop move ' || m.number || ' is not nearer to the price' AS detail
+            FROM (
+                SELECT s.position_id, s.number, s.price, p.side, coalesce(
+                    (SELECT b.price FROM stop_moves b WHERE b.position_id = s.position_id AND b.number < s.number
+                     ORDER BY b.number DESC LIMIT 1),
+                    p.stop_initial) AS earlier
+                FROM stop_moves s JOIN positions p ON p.position_id = s.position_id
+            ) m
+            WHERE m.price = m.earlier
+                OR (m.side = 'long' AND [number m.price] < [number m.earlier])
+                OR (m.side = 'short' AND [number m.price] > [number m.earlier])""",
         "equity_sum": """
             SELECT q.run AS subject, 'cash and positions are not the equity at ' || q.slot AS detail
             FROM equity q WHERE q.cash + q.positions_value <> q.equity""",

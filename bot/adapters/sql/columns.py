@@ -220,9 +220,9 @@ def whole(*names: str, required: bool = True) -> list[Column[Any]]:
     return [Column(name, Whole, nullable=not required) for name in names]
 
 
-def instant(*names: str) -> list[Column[Any]]:
+def instant(*names: str, required: bool = True) -> list[Column[Any]]:
     """Make columns of instants."""
-    return [Column(name, UtcDateTime(), nullable=False) for name in names]
+    return [Column(name, UtcDateTime(), nullable=not required) for name in names]
 
 
 def flag(*names: str) -> list[Column[Any]]:
@@ -230,13 +230,13 @@ def flag(*names: str) -> list[Column[Any]]:
     return [Column(name, Flag(), nullable=False) for name in names]
 
 
-def enum(name: str, members: type[StrEnum]) -> Column[Any]:
+def enum(name: str, members: type[StrEnum], *, required: bool = True) -> Column[Any]:
     """Make a column of an enum's members."""
-    return Column(name, EnumText(members), nullable=False)
+    return Column(name, EnumText(members), nullable=not required)
 
 
 def positive(*names: str) -> list[CheckConstraint]:
-    """Demand that exact decimals are above zero."""
+    """Demand that numbers are above zero."""
     return [CheckConstraint(f"CAST({name} AS REAL) > 0", name=f"{name}_positive") for name in names]
 
 

@@ -1,24 +1,26 @@
 """The stored facts that a run's portfolio is folded from, in the order they happened.
 
-Left out is what the fold does not need: verdicts, every equity mark but the newest, every mark of a position but the
-newest, and all marks of closed ones.
+Left out is what the fold does not need: verdicts, levels, every mark of a position but the newest, all marks of closed
+ones, and of the equity marks all but four: the last before the newest one's UTC day, the first of that day, the newest,
+and the highest since the drawdown breaker was last armed.
 """
 
 from datetime import datetime
 from itertools import groupby
 
-from sqlalchemy import Connection, Select, Table, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, exists, func, or_, select, true
 
+from bot.adapters.sql.fact_tables import closings, equity, journal_entries, marks, postings, run_events
 from bot.adapters.sql.rows import FACT_TABLES, fact_from, posting_from
-from bot.adapters.sql.tables import closings, equity, journal_entries, marks, postings
 from bot.domain.books import JournalEntry, Posting
 from bot.domain.decisions import Candidate, EquityMark, Fact
+from bot.domain.events import EventState, RunEvent
 from bot.domain.ids import RunName
 from bot.domain.orders import Fill, Order, OrderEvent
-from bot.domain.positions import Closing, Mark, Position
+from bot.domain.positions import Closing, Mark, Position, StopMove
 
 _Placed = tuple[tuple[datetime, int], Fact]
-_WHOLE_STORY = (Candidate, Order, OrderEvent, Position, Fill, Closing)
+_WHOLE_STORY = (Candidate, Order, OrderEvent, Position, Fill, StopMove, Closing, RunEvent)
 
 
 def portfolio_facts(connection: Connection, run: RunName) -> list[Fact]:
@@ -27,7 +29,7 @@ def portfolio_facts(connection: Connection, run: RunName) -> list[Fact]:
     for kind in _WHOLE_STORY:
         placed.extend(_facts(connection, kind, _of_run(FACT_TABLES[kind], run)))
     placed.extend(_facts(connection, Mark, _newest_marks(run)))
-    placed.extend(_facts(connection, EquityMark, _of_run(equity, run).order_by(equity.c.slot.desc()).limit(1)))
+    placed.extend(_equity_marks(connection, run))
     placed.extend(_journal(connection, run))
     return [fact for _, fact in sorted(placed, key=lambda pair: pair[0])]
 
@@ -45,6 +47,31 @@ def _newest_marks(run: RunName) -> Select[tuple[object, ...]]:
 
 def _facts(connection: Connection, kind: type[Fact], asked: Select[tuple[object, ...]]) -> list[_Placed]:
     return [((row.slot, row.seq), fact_from(kind, row)) for row in connection.execute(asked)]
+
+
+def _equity_marks(connection: Connection, run: RunName) -> list[_Placed]:
+    newest = connection.execute(select(func.max(equity.c.slot)).where(equity.c.run == run)).scalar()
+    if newest is None:
+        return []
+    midnight = newest.replace(hour=0, minute=0, second=0, microsecond=0)
+    of_run, at = _of_run(equity, run), equity.c.slot
+    asked = (
+        of_run.where(at < midnight).order_by(at.desc()),
+        of_run.where(at >= midnight).order_by(at),
+        of_run.where(at == newest),
+        of_run.where(_since_armed(connection, run)).order_by(equity.c.equity.desc(), at.desc()),
+    )
+    found = {row.slot: row for one in asked for row in connection.execute(one.limit(1))}
+    return [((row.slot, row.seq), fact_from(EquityMark, row)) for row in found.values()]
+
+
+def _since_armed(connection: Connection, run: RunName) -> ColumnElement[bool]:
+    """Tell the equity marks that came after the last reset of the drawdown breaker: all, where there was none."""
+    armed = _of_run(run_events, run).where(run_events.c.name == "drawdown", run_events.c.state == EventState.RESET)
+    last = connection.execute(armed.order_by(run_events.c.slot.desc(), run_events.c.seq.desc()).limit(1)).first()
+    if last is None:
+        return true()
+    return or_(equity.c.slot > last.slot, and_(equity.c.slot == last.slot, equity.c.seq > last.seq))
 
 
 def _journal(connection: Connection, run: RunName) -> list[_Placed]:

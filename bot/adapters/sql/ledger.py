@@ -19,11 +19,13 @@ from bot.adapters.sql.engine import begin, check_schema, file_identity, is_there
 from bot.adapters.sql.facts import portfolio_facts
 from bot.adapters.sql.lease import check_epoch, writer
 from bot.adapters.sql.migrate import create_if_empty
+from bot.adapters.sql.requests import pending
 from bot.adapters.sql.rows import Rows, add_fact, cycle_row, datum_rows, fact_from, portable_row
 from bot.adapters.sql.tables import config_versions, cycles, instruments, runs
 from bot.adapters.sql.writes import explain_conflict, insert_rows
 from bot.domain.decisions import Fact
 from bot.domain.errors import ConfigError, InvariantError, LeaseError
+from bot.domain.events import Request
 from bot.domain.ids import RunName, TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.numbers import plain
@@ -135,6 +137,11 @@ class SqlLedger:
         """Return the facts that make up a run's portfolio, in the order they happened."""
         with begin(self.engine) as connection:
             return portfolio_facts(connection, run)
+
+    def requests(self, run: RunName) -> tuple[Request, ...]:
+        """Return what an operator asked of a run and no event of it names yet, the oldest first."""
+        with begin(self.engine) as connection:
+            return pending(connection, run)
 
     def last_cycle(self, run: RunName) -> CycleRecord | None:
         """Return the run's newest cycle that settled something, without its facts."""

@@ -12,6 +12,7 @@ import bot
 from bot.adapters.sql.engine import begin, check_schema, connected, ledger_name, open_engine
 from bot.adapters.sql.lease import exclusive
 from bot.adapters.sql.revisions import HEAD, REVISIONS, stored_revision
+from bot.adapters.sql.schema import create_views, drop_views
 from bot.domain.errors import ConfigError, InvariantError, StorageError
 
 
@@ -83,7 +84,10 @@ def _run_revisions(connection: Connection) -> None:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(migrations_folder()))
     config.set_main_option("path_separator", "os")
+    # A view would stand in the way of a table that changes under it.
+    drop_views(connection)
     command.upgrade(config, "head")
+    create_views(connection)
 
 
 def migrations_folder() -> Path:

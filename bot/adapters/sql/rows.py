@@ -12,13 +12,15 @@ from typing import Any, cast
 from sqlalchemy import Row as ResultRow
 from sqlalchemy import Table
 
-from bot.adapters.sql import tables
+from bot.adapters.sql import fact_tables, tape_tables
 from bot.adapters.sql.columns import Portable
+from bot.adapters.sql.tables import cycles
 from bot.domain.books import Account, JournalEntry, Posting
-from bot.domain.decisions import Candidate, EquityMark, Fact, Verdict
+from bot.domain.decisions import Candidate, CandidateLevel, EquityMark, Fact, Verdict
+from bot.domain.events import RunEvent
 from bot.domain.market import Grades, LevelSet, MarketSize, QuantMetrics
 from bot.domain.orders import Fill, Order, OrderEvent
-from bot.domain.positions import Closing, Mark, Position
+from bot.domain.positions import Closing, Mark, Position, StopMove
 from bot.domain.record import Cycle
 from bot.domain.signals import Signal
 from bot.domain.tape import Datum, TokenPrint
@@ -27,29 +29,32 @@ PortableRow = tuple[Portable, ...]
 Rows = dict[Table, list[PortableRow]]
 
 FACT_TABLES: Mapping[type[Fact], Table] = {
-    Candidate: tables.candidates,
-    Verdict: tables.verdicts,
-    Order: tables.orders,
-    OrderEvent: tables.order_events,
-    Position: tables.positions,
-    Fill: tables.fills,
-    Mark: tables.marks,
-    Closing: tables.closings,
-    JournalEntry: tables.journal_entries,
-    EquityMark: tables.equity,
+    Candidate: fact_tables.candidates,
+    Verdict: fact_tables.verdicts,
+    CandidateLevel: fact_tables.candidate_levels,
+    Order: fact_tables.orders,
+    OrderEvent: fact_tables.order_events,
+    Position: fact_tables.positions,
+    Fill: fact_tables.fills,
+    StopMove: fact_tables.stop_moves,
+    Mark: fact_tables.marks,
+    Closing: fact_tables.closings,
+    JournalEntry: fact_tables.journal_entries,
+    EquityMark: fact_tables.equity,
+    RunEvent: fact_tables.run_events,
 }
 
 DATUM_TABLES: Mapping[type[Datum], Table] = {
-    Signal: tables.signals,
-    LevelSet: tables.level_sets,
-    QuantMetrics: tables.quantmetrics,
-    Grades: tables.grades,
-    MarketSize: tables.markets,
-    TokenPrint: tables.prints,
+    Signal: tape_tables.signals,
+    LevelSet: tape_tables.level_sets,
+    QuantMetrics: tape_tables.quantmetrics,
+    Grades: tape_tables.grades,
+    MarketSize: tape_tables.markets,
+    TokenPrint: tape_tables.prints,
 }
 
 # Parents before children: the order of insertion, and of the chain.
-FACT_ORDER: tuple[Table, ...] = (*FACT_TABLES.values(), tables.postings)
+FACT_ORDER: tuple[Table, ...] = (*FACT_TABLES.values(), fact_tables.postings)
 
 _OUTSIDE_THE_CHAIN = frozenset({"started_at", "finished_at", "contents", "previous_hash", "hash"})
 
@@ -94,9 +99,9 @@ def add_fact(rows: Rows, fact: Fact, seq: int) -> None:
     table = FACT_TABLES[type(fact)]
     rows.setdefault(table, []).append(portable_row(table, (seq, *_reader(table)(fact))))
     if isinstance(fact, JournalEntry):
-        legs = rows.setdefault(tables.postings, [])
+        legs = rows.setdefault(fact_tables.postings, [])
         legs.extend(
-            portable_row(tables.postings, (number, fact.entry_id, posting.account, posting.amount))
+            portable_row(fact_tables.postings, (number, fact.entry_id, posting.account, posting.amount))
             for number, posting in enumerate(fact.postings)
         )
 
@@ -104,14 +109,14 @@ def add_fact(rows: Rows, fact: Fact, seq: int) -> None:
 def cycle_row(cycle: Cycle, contents: str, previous_hash: str, link: str) -> PortableRow:
     """Return the row of a cycle and its link in the chain."""
     values = [getattr(cycle, field.name) for field in fields(Cycle)]
-    return portable_row(tables.cycles, (*values, contents, previous_hash, link))
+    return portable_row(cycles, (*values, contents, previous_hash, link))
 
 
 def chained_part(row: Sequence[Portable]) -> list[Portable]:
     """Return what the chain holds of a cycle's row: not its wall-clock times."""
     return [
         value
-        for column, value in zip(tables.cycles.columns.keys(), row, strict=True)
+        for column, value in zip(cycles.columns.keys(), row, strict=True)
         if column not in _OUTSIDE_THE_CHAIN
     ]
 
@@ -128,7 +133,7 @@ def datum_rows(datum: Datum) -> Iterator[tuple[Table, PortableRow]]:
     if isinstance(datum, LevelSet):
         naming = (datum.token_id, datum.published_at, datum.known_at)
         for number, level in enumerate(datum.levels):
-            yield tables.levels, portable_row(tables.levels, (*naming, number, level.price, level.strength))
+            yield tape_tables.levels, portable_row(tape_tables.levels, (*naming, number, level.price, level.strength))
 
 
 def fact_from(kind: type[Any], row: ResultRow[Any], **more: object) -> Any:

@@ -1,25 +1,21 @@
-"""What the database itself enforces and shows: tables, refusing triggers and views, from declared lists.
+"""What the database itself enforces and shows: refusing triggers and views, from declared lists.
 
-A ledger that was migrated and one that was created here have the same schema; a test compares them.
+Tables and triggers come from the revisions; a test holds them against the declarations. Views hold nothing: they are
+made anew from the declarations at the end of every migration, and no revision speaks of them.
 """
 
-from collections.abc import Iterator
+from sqlalchemy import Connection, Table
 
-from sqlalchemy import Connection, insert
-
-from bot.adapters.sql.columns import POSTGRESQL, metadata
-from bot.adapters.sql.tables import writer_lease
+from bot.adapters.sql import fact_tables, tables, tape_tables
+from bot.adapters.sql.columns import POSTGRESQL
 from bot.adapters.sql.views import VIEWS, view_text
 
-APPEND_ONLY = tuple(table.name for table in metadata.sorted_tables if table is not writer_lease)
-
-_REFUSE_FUNCTION = """
-CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || ' is append-only';
-END
-$$
-"""
+APPEND_ONLY = tuple(
+    declared.name
+    for module in (tables, fact_tables, tape_tables)
+    for declared in vars(module).values()
+    if isinstance(declared, Table) and declared is not tables.writer_lease
+)
 
 
 def trigger_texts(dialect: str) -> dict[str, str]:
@@ -38,18 +34,13 @@ def trigger_texts(dialect: str) -> dict[str, str]:
     }
 
 
-def guard_texts(dialect: str) -> Iterator[str]:
-    """Yield the statements that create triggers and views."""
-    if dialect == POSTGRESQL:
-        yield _REFUSE_FUNCTION
-    yield from trigger_texts(dialect).values()
+def drop_views(connection: Connection) -> None:
+    """Take our views away, those that read others first; a view that someone else made is not ours to drop."""
+    for name in reversed(tuple(VIEWS)):
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
+
+
+def create_views(connection: Connection) -> None:
+    """Make every view as it is declared."""
     for name in VIEWS:
-        yield view_text(name, dialect)
-
-
-def create(connection: Connection) -> None:
-    """Create the whole schema in an empty database, with a lease that nobody has held."""
-    metadata.create_all(connection, checkfirst=False)
-    for statement in guard_texts(connection.dialect.name):
-        connection.exec_driver_sql(statement)
-    connection.execute(insert(writer_lease).values(number=1, epoch=0))
+        connection.exec_driver_sql(view_text(name, connection.dialect.name))

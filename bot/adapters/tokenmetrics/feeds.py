@@ -5,6 +5,7 @@ A request never asks for more rows than one page holds where that can be told be
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 from bot.adapters.tokenmetrics.calls import PAGE_ROWS, Query
 from bot.domain.ids import TokenId
@@ -26,20 +27,31 @@ FRESH = timedelta(minutes=1)
 ONE_DAY = timedelta(days=1)
 
 
+class Fetch(NamedTuple):
+    """When a feed was last fetched."""
+
+    began_at: datetime
+    ended_at: datetime
+
+
 def hour_of(at: datetime) -> datetime:
     """Return the beginning of an hour."""
     return at.replace(minute=0, second=0, microsecond=0)
 
 
-def is_due(feed: str, slot: datetime, now: datetime, last: datetime | None, *, whole: bool) -> bool:
-    """Tell whether to fetch; last: when it was fetched; whole: yesterday's rows are there."""
+def is_due(feed: str, slot: datetime, now: datetime, last: Fetch | None, *, whole: bool) -> bool:
+    """Tell whether to fetch at a slot; whole: yesterday's rows are there.
+
+    The runs of one slot come one after another and share a fetch, however long it took.
+    """
     if last is None:
         return True
     if feed in EACH_SLOT:
-        return last < slot or now - last >= FRESH
+        return last.began_at < slot or now - last.ended_at >= FRESH
+    later = hour_of(now) > hour_of(last.began_at)
     if feed == HOURS:
-        return hour_of(now) > hour_of(last)
-    return now.date() != last.date() or (feed in OF_DAYS and not whole and hour_of(now) > hour_of(last))
+        return later
+    return now.date() != last.began_at.date() or (feed in OF_DAYS and not whole and later)
 
 
 def batches(tokens: Iterable[TokenId], size: int) -> Iterator[tuple[TokenId, ...]]:

@@ -1,10 +1,12 @@
 """The live source: at each slot it fetches what is due, records it, and adds what is new to the archive.
 
-The failure of one feed never loses another: what came is kept, and only a cycle without prices or signals fails.
+All runs share it. The failure of one feed never loses another: what came is kept, and only a cycle without prices or
+without the signals of its own feed fails.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.adapters.http import Clock, HttpClient
@@ -23,6 +25,7 @@ from bot.adapters.tokenmetrics.feeds import (
     QUANTMETRICS,
     SIGNALS,
     TIMED,
+    Fetch,
     dated_queries,
     is_due,
     plain_queries,
@@ -57,18 +60,22 @@ class TokenMetricsSource:
         self.failures: tuple[str, ...] = ()
         self.refusals: tuple[Refusal, ...] = ()
         self._desk = Desk(http, tape)
-        self._archive = archive.of_feed(DAILY if SIGNALS in needs else HOURLY)
+        self._archive = archive
         self._tape = tape
         self._clock = clock
         self._needs = needs
-        self._fetched: dict[str, datetime] = {}
+        self._fetched: dict[str, Fetch] = {}
         self._slot = clock.now()
         self._untaped: list[Datum] = []
 
     @property
     def archive(self) -> MemoryArchive:
-        """What has been fetched so far; its episodes are of the daily signals where both feeds are needed."""
+        """What has been fetched so far."""
         return self._archive
+
+    def of_feed(self, feed: str) -> "FeedSource":
+        """Return the source of the runs that follow the signals of a feed."""
+        return FeedSource(self, self._archive.of_feed(feed))
 
     def resolve(self, universe: Sequence[str | int]) -> dict[TokenId, Instrument]:
         """Find the tokens of symbols and token_ids, and admit them to the archive; raises ConfigError."""
@@ -77,22 +84,23 @@ class TokenMetricsSource:
         self._fetched.clear()
         return instruments
 
-    def refresh(self, slot: datetime) -> datetime:
-        """Fetch what is due and return the instant the fetch ended; raises where prices or signals failed."""
+    def refresh(self, slot: datetime, essential: Sequence[str] = ESSENTIAL) -> datetime:
+        """Fetch what is due and return the instant the fetch ended; raises where an essential feed failed."""
         self._slot = slot
         now = self._clock.now()
         due = [feed for feed in FEEDS if feed in self._needs and self._is_due(feed, slot, now)]
         queries = [query for feed in due for query in self._queries(feed, now)]
         self.failures, self.refusals = (), ()
         failed = self._take(self._desk.ask(slot, queries))
+        fetch = Fetch(now, self._clock.now())
         for feed in due:
             # What the plan does not include is asked for again the next day, not at every slot.
             if feed not in failed or (isinstance(failed[feed], AccessError) and feed not in ESSENTIAL):
-                self._fetched[feed] = now
-        for feed in ESSENTIAL:
+                self._fetched[feed] = fetch
+        for feed in essential:
             if feed in failed:
                 raise failed[feed]
-        return self._clock.now()
+        return fetch.ended_at
 
     def quotes(self, tokens: Sequence[TokenId]) -> tuple[Quote, ...]:
         """Ask the prices of these tokens once more; what cannot be had is left out and noted in `failures`."""
@@ -159,7 +167,7 @@ class TokenMetricsSource:
         """Go on, for all tokens together, at the last day known; unknown tokens begin further back."""
         first = (now - timedelta(days=FIRST_DAYS[feed] - 1)).date()
         last = self._fetched.get(feed)
-        floor = (now - (min(now - last + SILENT_AFTER, GAP_MAX) if last else GAP_MAX)).date()
+        floor = (now - (min(now - last.began_at + SILENT_AFTER, GAP_MAX) if last else GAP_MAX)).date()
         begins = defaultdict(list)
         known = {token_id: end.date() - ONE_DAY for token_id in tokens if (end := self._end_of(feed, token_id))}
         going_on = max(min(known.values(), default=first), floor)
@@ -171,6 +179,22 @@ class TokenMetricsSource:
         """Return how far back hourly rows are wanted: to the oldest of the newest hours known."""
         ends = [end for token_id in tokens if (end := self._end_of(feed, token_id)) is not None]
         last = self._fetched.get(feed)
-        longest = min(now - last + HOURS_REACH, HOURS_REACH_MAX) if last else HOURS_REACH_MAX
+        longest = min(now - last.began_at + HOURS_REACH, HOURS_REACH_MAX) if last else HOURS_REACH_MAX
         wanted = [end for end in ends if end > now - longest]
         return min(wanted, default=now - (longest if ends else HOURS_REACH))
+
+
+@dataclass(frozen=True, slots=True)
+class FeedSource:
+    """The shared source as the runs of one feed see it: the same answers, and the episodes of their own signals."""
+
+    shared: TokenMetricsSource
+    archive: MemoryArchive
+
+    def refresh(self, slot: datetime) -> datetime:
+        """Fetch what is due for all runs; raises where prices or these signals failed."""
+        return self.shared.refresh(slot, (SIGNALS if self.archive.feed == DAILY else HOURLY_SIGNALS, PRICE))
+
+    def quotes(self, tokens: Sequence[TokenId]) -> tuple[Quote, ...]:
+        """Ask the prices of these tokens once more."""
+        return self.shared.quotes(tokens)

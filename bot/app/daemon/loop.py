@@ -1,7 +1,7 @@
 """The loop of the daemon and of a single cycle: when to fire, and what to do with a failure.
 
-This is the only place that catches every exception: a cycle that fails is logged and the next slot comes; a broken
-invariant or a lost lease stops the daemon.
+No other place but the guard around hooks catches every exception: a cycle that fails is logged and the next slot comes;
+a broken invariant or a lost lease stops the daemon.
 """
 
 import logging
@@ -22,6 +22,7 @@ from bot.app.daemon.schedule import interval_of, newest_slot, slots_between, tri
 from bot.app.logs import set_up_logs
 from bot.app.wiring import Live, LiveRun, live, rehearsal
 from bot.domain.errors import BotError, ConfigError, InvariantError, LeaseError, UsageError
+from bot.domain.events import RunEvent
 from bot.domain.ids import TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.numbers import plain
@@ -96,7 +97,7 @@ class Daemon:
 
 
 def report(record: CycleRecord, opened: Live) -> None:
-    """Log what a committed cycle did."""
+    """Log what a committed cycle did, and what happened to its run as a whole."""
     cycle = record.cycle
     log.info(
         "cycle",
@@ -108,6 +109,9 @@ def report(record: CycleRecord, opened: Live) -> None:
         rejections=cycle.rejections,
         seconds=round((cycle.finished_at - cycle.started_at).total_seconds(), 3),
     )
+    for fact in record.facts:
+        if isinstance(fact, RunEvent):
+            log.warning("notice", run=fact.run, name=fact.name, state=fact.state.value, notice=fact.notice)
     if opened.source.failures:
         log.warning("feeds_failed", failures=list(opened.source.failures))
     if opened.source.refusals:
@@ -183,7 +187,7 @@ def once(config_path: Path, name: str | None, at: datetime | None, *, keep: bool
 
 
 def told(record: CycleRecord, instruments: Mapping[TokenId, Instrument]) -> list[str]:
-    """Tell a cycle, the orders it made and the fills they had."""
+    """Tell a cycle, what happened to its run as a whole, the orders it made and the fills they had."""
     cycle = record.cycle
     head = (
         f"{cycle.run} {cycle.slot:%Y-%m-%d %H:%M}Z {cycle.state}: {cycle.entries} entries, {cycle.exits} exits,"
@@ -192,6 +196,7 @@ def told(record: CycleRecord, instruments: Mapping[TokenId, Instrument]) -> list
     made = [fact for fact in record.facts if isinstance(fact, Order | Fill)]
     return [
         head,
+        *(f"  {fact.notice}" for fact in record.facts if isinstance(fact, RunEvent)),
         *(
             f"  {instruments[fact.token_id].symbol} {fact.role} {'filled' if isinstance(fact, Fill) else 'order'}:"
             f" {plain(fact.quantity)} at {plain(fact.price)}"

@@ -1,0 +1,50 @@
+"""What operators ask of a run: rows put beside the writer, in short transactions that need no lease.
+
+A request is only ever added; it is pending until an event of its run names it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+from sqlalchemy import Connection, exists, select
+
+from bot.adapters.sql.engine import begin, check_schema, ledger_name, open_engine
+from bot.adapters.sql.fact_tables import run_events
+from bot.adapters.sql.rows import fact_from, portable_row
+from bot.adapters.sql.tables import requests as request_table
+from bot.adapters.sql.tables import runs
+from bot.adapters.sql.writes import insert_rows
+from bot.domain.errors import ConfigError
+from bot.domain.events import Request
+from bot.domain.ids import RunName
+
+
+def put(url: str, requests: Sequence[Request]) -> None:
+    """Add requests to a ledger, also while a daemon holds it; ConfigError where the ledger or a run is missing."""
+    engine = open_engine(url)
+    try:
+        check_schema(engine)
+        with begin(engine) as connection:
+            _check_runs(connection, requests)
+            values = ([getattr(request, field.name) for field in fields(request)] for request in requests)
+            rows = [portable_row(request_table, row) for row in values]
+            insert_rows(connection, {request_table: rows}, repeatable=True)
+    finally:
+        engine.dispose()
+
+
+def _check_runs(connection: Connection, requests: Sequence[Request]) -> None:
+    known = connection.execute(select(runs.c.name).order_by(runs.c.name)).scalars().all()
+    for request in requests:
+        if request.run not in known:
+            name = ledger_name(connection.engine.url)
+            message = f"no run {request.run} in the ledger {name}: it has {', '.join(known) or 'none yet'}"
+            raise ConfigError(message)
+
+
+def pending(connection: Connection, run: RunName) -> tuple[Request, ...]:
+    """Return the requests of a run that no event names yet, by instant, then by id."""
+    named = exists().where(run_events.c.request_id == request_table.c.request_id)
+    found = connection.execute(select(request_table).where(request_table.c.run == run, ~named))
+    asked: list[Request] = [fact_from(Request, row) for row in found]
+    return tuple(sorted(asked, key=lambda request: (request.asked_at, request.request_id)))

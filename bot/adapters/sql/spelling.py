@@ -1,0 +1,36 @@
+"""How the two databases spell what the ledger's SQL says once: what differs stands in square brackets."""
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from bot.adapters.sql.columns import POSTGRESQL
+
+# [number x]: an exact decimal as a number; [amount x]: micro-dollars in quote currency; [seconds a | b]: from a to b;
+# [after a | h]: h hours after a; [later a | b]: the later of two instants.
+_SQLITE: Mapping[str, str] = MappingProxyType(
+    {
+        "number": "CAST({0} AS REAL)",
+        "amount": "({0} / 1000000.0)",
+        "seconds": "round((julianday({1}) - julianday({0})) * 86400.0, 3)",
+        "after": "strftime('%Y-%m-%dT%H:%M:%f000Z', {0}, '+{1} hours')",
+        "later": "max({0}, {1})",
+    }
+)
+_POSTGRESQL: Mapping[str, str] = MappingProxyType(
+    {
+        "number": "{0}",
+        "amount": "round({0} / 1000000.0, 6)",
+        "seconds": "round(extract(epoch FROM {1} - {0}), 3)",
+        "after": "({0} + interval '{1} hours')",
+        "later": "greatest({0}, {1})",
+    }
+)
+
+_BRACKETED = re.compile(r"\[(\w+) ([^\[\]]+)\]")
+
+
+def spelled(text: str, dialect: str) -> str:
+    """Return a statement as a database spells it."""
+    spelling = _POSTGRESQL if dialect == POSTGRESQL else _SQLITE
+    return _BRACKETED.sub(lambda found: spelling[found[1]].format(*found[2].split(" | ")), text)

@@ -1,0 +1,117 @@
+"""`bot explain ORDER_ID`: one order from the answers it rests on to the books it moved.
+
+Plain SQL over the public views, and nothing that was not known at the order's slot.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from bot.adapters.sql.reads import Reader
+from bot.app.reports import Row, shown, table
+from bot.app.why import CUT_OFF, GATES, NEWEST, gates_told, levels_of, listed, proposed_told
+from bot.domain.errors import ConfigError
+
+ORDER = "select * from v_orders where order_id = :order_id"
+# The entry that an order belongs to was decided with all its bracket.
+DECISION = """
+select d.* from v_orders o
+join v_orders e on e.run = o.run and e.signal_id = o.signal_id and e.ordinal = o.ordinal and e.role = 'entry'
+join v_decisions d on d.run = e.run and d.signal_id = e.signal_id and d.slot = e.planned_at
+where o.order_id = :order_id
+"""
+SIGNAL = """
+select published_at, known_at, provider, feed, stance, grade, confidence from v_signals
+where signal_id = :signal_id and known_at <= :cut_off order by known_at limit 1
+"""
+LEVELS = f"select published_at, known_at from v_levels {NEWEST}"  # noqa: S608 - a constant
+QUANTMETRICS = f"""
+select published_at, known_at, volatility, sharpe, sortino, max_drawdown, cagr from v_quantmetrics {NEWEST}
+"""  # noqa: S608 - a constant
+GRADES = f"select published_at, known_at, trader_grade, investor_grade from v_grades {NEWEST}"  # noqa: S608 - a constant
+DATA: Mapping[str, str] = MappingProxyType(
+    {"signal": SIGNAL, "levels": LEVELS, "quantmetrics": QUANTMETRICS, "grades": GRADES}
+)
+# A datum carries the instant of the answer that brought it first.
+CALLS = """
+select endpoint, at, known_at, status, rows, request_id, answer_hash, query from v_api_calls
+where known_at = :known_at and answer_hash is not null order by endpoint, request_id
+"""
+PRICES = """
+select endpoint, at, known_at, status, rows, request_id, answer_hash, query from v_api_calls
+where endpoint = 'price' and slot = :slot and known_at <= :cut_off and answer_hash is not null order by known_at desc
+"""
+FILLS = """
+select fill_id, role, reason, quantity, price, fee, filled_at, fill_model, profit_pessimistic, profit_optimistic
+from v_fills where order_id = :order_id order by filled_at, fill_id
+"""
+POSTINGS = """
+select p.account, p.amount, p.at, p.entry_id from v_postings p join v_fills f on f.fill_id = p.cause
+where f.order_id = :order_id order by p.entry_id, p.account
+"""
+
+
+def explain(reader: Reader, order_id: str) -> Row:
+    """Return an order with its decision, the data known then and the answers that brought them, fills and postings."""
+    order = reader.rows(ORDER, {"order_id": order_id})
+    if not order:
+        message = f"no order {order_id} in the ledger {reader.name}: `bot orders` lists them"
+        raise ConfigError(message)
+    named = {"order_id": order_id}
+    (decision,) = reader.rows(DECISION, named)
+    return {
+        "order": order[0],
+        "decision": decision,
+        "gates": reader.rows(GATES, {"candidate_id": decision["candidate_id"]}),
+        "levels": levels_of(reader, decision),
+        "data": _inputs(reader, decision),
+        "fills": reader.rows(FILLS, named),
+        "postings": reader.rows(POSTINGS, named),
+    }
+
+
+def _inputs(reader: Reader, decision: Row) -> list[Row]:
+    """Return the newest of each input known at a decision, and the answers that brought it; none in a replay."""
+    key = {"run": decision["run"], "slot": decision["slot"]}
+    token = str(decision["token_id"])
+    known = {name: decision[name] for name in ("token_id", "signal_id", "slot")} | reader.rows(CUT_OFF, key)[0]
+    found: list[Row] = []
+    for name, statement in DATA.items():
+        for row in reader.rows(statement, known):
+            calls = reader.rows(CALLS, {"known_at": row["known_at"]})
+            found.append({"input": name, **row, "answers": [call for call in calls if _is_about(call, token)]})
+    prices = [call for call in reader.rows(PRICES, known) if _is_about(call, token)]
+    if prices:
+        quote = {"price": decision["reference_price"], "known_at": prices[0]["known_at"]}
+        found.append({"input": "price", **quote, "answers": prices[:1]})
+    return found
+
+
+def _is_about(call: Row, token: str) -> bool:
+    """Tell whether a call asked for a token."""
+    named = dict(part.split("=", 1) for part in str(call["query"]).split("&") if "=" in part)
+    return token in named.get("token_id", "").split(",")
+
+
+def tell_explained(answer: Row) -> str:
+    """Tell an order as text, from the answers to the books."""
+    order, decision = _row(answer["order"]), _row(answer["decision"])
+    head = (
+        f"{order['symbol']} {order['side']} {order['role']} of run {order['run']}: {order['state']}"
+        f"{'' if order['reason'] is None else ', ' + str(order['reason'])};"
+        f" {shown(order['quantity'])} at {shown(order['price'])}, planned at {shown(order['planned_at'])}"
+    )
+    decided = f"decided at {shown(decision['slot'])}: {decision['outcome']}; {proposed_told(decision)}"
+    data = [line for row in listed(answer["data"]) for line in _datum_told(row)]
+    parts = [head, decided, *data, gates_told(listed(answer["gates"]))]
+    parts += [table(listed(answer[name])) for name in ("fills", "postings")]
+    return "\n".join(part for part in parts if part)
+
+
+def _datum_told(row: Row) -> list[str]:
+    values = [f"{name} {shown(value)}" for name, value in row.items() if name not in {"input", "answers"}]
+    answers = [f"  from {call['endpoint']}, answer {call['answer_hash']}" for call in listed(row["answers"])]
+    return [f"{row['input']}: {', '.join(values)}", *answers]
+
+
+def _row(value: object) -> Row:
+    return value if isinstance(value, Mapping) else {}

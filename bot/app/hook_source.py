@@ -1,0 +1,193 @@
+"""What a file of hooks may hold, asked of its syntax tree before anything of it runs.
+
+It is a check of a contract, no prison: an honest author learns at once what would make two runs of a strategy differ.
+"""
+
+import ast
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from bot.app.kinds import near
+
+SIGNATURES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "veto": ("view", "bracket"),
+        "rank": ("view", "bracket"),
+        "adjust_bracket": ("view", "bracket"),
+        "extra_exits": ("view", "holding"),
+    }
+)
+MODULES = frozenset(
+    {
+        "__future__", "collections", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools",
+        "itertools", "math", "operator", "statistics", "typing",
+    }
+)
+PACKAGES = ("bot.domain.", "bot.engine.")
+# What reaches beyond its arguments, or differs from one process to the next.
+REACHING = frozenset(
+    {
+        "breakpoint", "compile", "delattr", "dir", "eval", "exec", "exit", "getattr", "globals", "hash", "help", "id",
+        "input", "locals", "open", "print", "quit", "setattr", "vars",
+    }
+)
+CLOCKS = frozenset({"now", "today", "utcnow"})
+VALUES = frozenset({"NamedTuple", "Enum", "StrEnum", "IntEnum"})
+
+
+class Offence(NamedTuple):
+    """Something that a file of hooks may not hold: its line, and the reason with its mend."""
+
+    line: int
+    reason: str
+
+
+def offences(tree: ast.Module) -> list[Offence]:
+    """Return all that is wrong with a file of hooks, in order of lines."""
+    found = [
+        *(Offence(node.lineno, reason) for node in tree.body for reason in _at_the_top(node)),
+        *(Offence(getattr(node, "lineno", 0), reason) for node in ast.walk(tree) for reason in _anywhere(node)),
+        *_doubles(tree),
+    ]
+    return sorted(found) or _absence(tree)
+
+
+def assigned(tree: ast.Module) -> dict[str, int]:
+    """Return the names that a file gives values at its top, each with its line."""
+    return {
+        node.id: node.lineno
+        for statement in tree.body
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None
+        for target in (statement.targets if isinstance(statement, ast.Assign) else [statement.target])
+        for node in ast.walk(target)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+
+
+def _hooks(tree: ast.Module) -> list[ast.FunctionDef]:
+    return [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in SIGNATURES]
+
+
+def _doubles(tree: ast.Module) -> list[Offence]:
+    found = _hooks(tree)
+    names = [node.name for node in found]
+    again = (node for number, node in enumerate(found) if node.name in names[:number])
+    return [Offence(node.lineno, f"{node.name} is defined twice: keep one") for node in again]
+
+
+def _absence(tree: ast.Module) -> list[Offence]:
+    if _hooks(tree):
+        return []
+    return [Offence(1, f"no hook in it: define one of {', '.join(SIGNATURES)}, or move the file away")]
+
+
+def _at_the_top(node: ast.stmt) -> Iterator[str]:
+    match node:
+        case ast.FunctionDef():
+            yield from _of_function(node)
+        case ast.Import() | ast.ImportFrom() | ast.ClassDef() | ast.Expr(value=ast.Constant(value=str())):
+            pass
+        case ast.Assign() | ast.AnnAssign():
+            for name in SIGNATURES:
+                if name in assigned(ast.Module([node], [])):
+                    yield f"{name} must be a function: write {_written(name)}"
+        case ast.AsyncFunctionDef():
+            pass  # refused wherever it stands
+        case _:
+            yield "only imports, constants, functions and frozen values stand at the top: move this into a function"
+
+
+def _of_function(node: ast.FunctionDef) -> Iterator[str]:
+    if node.name not in SIGNATURES:
+        if not node.name.startswith("_"):
+            known = near(node.name, SIGNATURES) or f"; hooks are {', '.join(SIGNATURES)}"
+            yield f"{node.name} is no hook{known}: a function of your own begins with _"
+        return
+    given = node.args
+    names = tuple(argument.arg for argument in given.args)
+    others = (*given.posonlyargs, *given.kwonlyargs, *given.defaults, given.vararg, given.kwarg, *node.decorator_list)
+    if names != SIGNATURES[node.name] or any(others):
+        yield f"{node.name} has another signature: write {_written(node.name)}, without defaults or decorators"
+
+
+def _written(name: str) -> str:
+    return f"def {name}({', '.join(SIGNATURES[name])})"
+
+
+def _anywhere(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.Import():
+            yield from (_of_module(alias.name) for alias in node.names if not _allowed(alias.name))
+        case ast.ImportFrom():
+            yield from _of_import(node)
+        case ast.ClassDef():
+            if not _is_value(node):
+                yield f"{node.name} can change: make it a NamedTuple, or put @dataclass(frozen=True) above it"
+        case ast.FunctionDef(args=given) | ast.Lambda(args=given):
+            if any(isinstance(one, ast.List | ast.Dict | ast.Set) for one in (*given.defaults, *given.kw_defaults)):
+                yield "a default that can change keeps something between calls: use a tuple or None"
+        case _:
+            yield from _out_of_reach(node)
+
+
+def _out_of_reach(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.Name():
+            if node.id in REACHING or _is_inner(node.id):
+                yield f"{node.id} is not for hooks, which see their arguments and nothing else: leave it out"
+        case ast.Attribute():
+            if _is_inner(node.attr):
+                yield f"{node.attr} is not for hooks, which see values from outside only: leave it out"
+            elif node.attr in CLOCKS:
+                yield f".{node.attr} reads a clock: take the time from the view"
+            elif not isinstance(node.ctx, ast.Load):
+                yield f".{node.attr} is set: values do not change, make a new one with dataclasses.replace"
+        case ast.Global():
+            yield f"global {', '.join(node.names)}: a hook keeps nothing between calls: return what it finds"
+        case ast.AsyncFunctionDef() | ast.Await() | ast.AsyncFor() | ast.AsyncWith():
+            yield "a hook waits for nothing: write it without async and await"
+
+
+def _of_module(name: str) -> str:
+    known = ", ".join(sorted(MODULES - {"__future__"}))
+    return f"{name} is not for hooks: import from {known}, bot.domain or bot.engine"
+
+
+def _allowed(name: str) -> bool:
+    return name.partition(".")[0] in MODULES or f"{name}.".startswith(PACKAGES)
+
+
+def _of_import(node: ast.ImportFrom) -> Iterator[str]:
+    if node.level or not _allowed(node.module or ""):
+        yield _of_module("." * node.level + (node.module or ""))
+    for alias in node.names:
+        name = alias.asname or alias.name
+        if name == "*":
+            yield f"from {node.module} import * hides what is used: name it"
+        if name in SIGNATURES:
+            yield f"{name} must be a function of this file: import it under another name"
+
+
+def _is_inner(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
+
+
+def _is_value(node: ast.ClassDef) -> bool:
+    """Tell whether a class makes values that cannot change."""
+    frozen = any(
+        isinstance(one, ast.Call) and _last(one.func) == "dataclass" and any(_is_frozen(word) for word in one.keywords)
+        for one in node.decorator_list
+    )
+    return frozen or any(_last(parent) in VALUES for parent in node.bases)
+
+
+def _is_frozen(word: ast.keyword) -> bool:
+    return word.arg == "frozen" and isinstance(word.value, ast.Constant) and word.value.value is True
+
+
+def _last(node: ast.expr) -> str:
+    """Return a name, or the last part of a dotted one."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""

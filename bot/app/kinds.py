@@ -1,0 +1,205 @@
+"""What a value of a TOML file may be: numbers within bounds, words, flags and texts.
+
+Every refusal is a ValueError whose words show the value and the mend; no number goes through binary float.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import Protocol
+
+from bot.domain.numbers import plain
+
+NUMBER_TEXT = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
+WHOLE_TEXT = re.compile(r"[+-]?[0-9]{1,30}")
+SCALE = 18  # digits the ledger keeps before and after the point
+FRACTION = "fraction"
+
+Value = object
+
+
+class Kind(Protocol):
+    """What a value may be."""
+
+    def read(self, raw: object) -> Value:
+        """Return the typed value; ValueError says why it is refused."""
+
+    def describe(self) -> str:
+        """Say in words what is accepted."""
+
+
+def quoted(words: Iterable[str]) -> list[str]:
+    """Quote words for a message."""
+    return [f'"{word}"' for word in words]
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean ...?` for the nearest known name, or nothing."""
+    names = {name.lower(): name for name in known}
+    found = get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    return f"; did you mean `{names[found[0]]}`?" if found else ""
+
+
+def shown(raw: object) -> str:
+    """Write a refused value short and on one line."""
+    if isinstance(raw, bool):
+        return str(raw).lower()
+    if isinstance(raw, dict):
+        return "a table"
+    text = repr(raw) if isinstance(raw, str) else str(raw)
+    return text if len(text) <= 40 else text[:37] + "..."  # noqa: PLR2004 - a line stays readable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Number:
+    """An exact number within bounds; at_least and at_most are inclusive, above and below are not.
+
+    unit: what it counts; of a fraction, the refusal of a percentage shows the fraction that was meant.
+    """
+
+    at_least: Decimal | int | None = None
+    above: Decimal | int | None = None
+    at_most: Decimal | int | None = None
+    below: Decimal | int | None = None
+    whole: bool = False
+    unit: str = ""
+
+    def read(self, raw: object) -> Decimal | int:
+        """Return the number exactly as written."""
+        value = exact(raw, whole=self.whole)
+        if broken := self._broken(value):
+            message = f"{shown(raw)} is not {broken}{self._fraction_meant(value)}"
+            raise ValueError(message)
+        return value if not self.whole else int(value)
+
+    def describe(self) -> str:
+        """Say in words what is accepted."""
+        named = (("at least", self.at_least), ("above", self.above), ("at most", self.at_most), ("below", self.below))
+        bounds = ", ".join(f"{words} {bound}" for words, bound in named if bound is not None)
+        return " ".join(["whole number" if self.whole else "number", bounds]).strip()
+
+    def _broken(self, value: Decimal) -> str | None:
+        """Name the first bound that a value does not keep."""
+        bounds = (
+            (self.at_least, "at least", self.at_least is None or value >= self.at_least),
+            (self.above, "above", self.above is None or value > self.above),
+            (self.at_most, "at most", self.at_most is None or value <= self.at_most),
+            (self.below, "below", self.below is None or value < self.below),
+        )
+        return next((f"{words} {bound}" for bound, words, met in bounds if not met), None)
+
+    def _fraction_meant(self, value: Decimal) -> str:
+        meant = value.scaleb(-2)
+        if self.unit != FRACTION or value < 1 or self._broken(meant):
+            return ""
+        return f": write a fraction, {plain(meant)} for {plain(value)} %"
+
+
+def exact(raw: object, *, whole: bool) -> Decimal:
+    """Return a TOML number, or a string of digits, as the decimal that was written."""
+    value = raw
+    if isinstance(raw, str):
+        if "%" in raw:
+            message = f"{shown(raw)} is a percentage: write a fraction, 0.2 for 20 %"
+            raise ValueError(message)
+        value = _number_in(raw.strip(), whole=whole)
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | Decimal):
+        message = f"{shown(raw)} is no {'whole number' if whole else 'number'}"
+        raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
+    number = Decimal(value)
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int):
+        message = f"{shown(raw)} is no finite number"
+        raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
+    if number and (exponent < -SCALE or number.adjusted() >= SCALE):
+        message = f"{shown(raw)} has more than {SCALE} digits before or after the point"
+        raise ValueError(message)
+    return number
+
+
+def _number_in(text: str, *, whole: bool) -> object:
+    """Return the number that a string of digits names, or the string as it is."""
+    if whole:
+        return int(text) if WHOLE_TEXT.fullmatch(text) else text
+    return Decimal(text) if NUMBER_TEXT.fullmatch(text) else text
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One of the accepted words; later holds words that a later version will accept."""
+
+    words: tuple[str, ...]
+    later: tuple[str, ...] = ()
+
+    def read(self, raw: object) -> str:
+        """Return the accepted word, an enum member where the table holds one."""
+        if not isinstance(raw, str):
+            message = f"{shown(raw)} is no text: write one of {', '.join(quoted(self.words))}"
+            raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
+        for word in self.words:
+            if word == raw:
+                return word
+        if raw in self.later:
+            message = f"{shown(raw)} is known but not available in this version: write {self.describe()}"
+            raise ValueError(message)
+        message = f"{shown(raw)} is none of {', '.join(quoted(self.words))}{near(raw, self.words)}"
+        raise ValueError(message)
+
+    def describe(self) -> str:
+        """Say in words what is accepted."""
+        return " or ".join(quoted(self.words))
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A set of accepted words, written as a list."""
+
+    word: Word
+
+    def read(self, raw: object) -> frozenset[str]:
+        """Return the set."""
+        if not isinstance(raw, list):
+            message = f"{shown(raw)} is no list: write e.g. [{', '.join(quoted(self.word.words))}]"
+            raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
+        return frozenset(self.word.read(item) for item in raw)
+
+    def describe(self) -> str:
+        """Say in words what is accepted."""
+        return f"list of {', '.join(quoted(self.word.words))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text that matches a pattern, and what the pattern means in words; the value is never repeated in a message."""
+
+    pattern: str
+    meaning: str
+
+    def read(self, raw: object) -> str:
+        """Return the text as it is."""
+        if not isinstance(raw, str) or not re.fullmatch(self.pattern, raw):
+            message = f"the value is no {self.meaning}"
+            raise ValueError(message)
+        return raw
+
+    def describe(self) -> str:
+        """Say in words what is accepted."""
+        return self.meaning
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """True or false."""
+
+    def read(self, raw: object) -> bool:
+        """Return the flag."""
+        if not isinstance(raw, bool):
+            message = f"{shown(raw)} is neither true nor false"
+            raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
+        return raw
+
+    def describe(self) -> str:
+        """Say in words what is accepted."""
+        return "true or false"

@@ -1,0 +1,117 @@
+"""What an operator asks of runs: put into the ledger at once, applied by each run's next cycle.
+
+It works while a daemon holds the ledger and while none runs. With a configuration only its runs are asked: one that was
+given up long ago must not find an old wish when it is taken up again.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from bot.adapters.clock import SystemClock
+from bot.adapters.sql.reads import Reader
+from bot.adapters.sql.requests import put
+from bot.app.config import load_config
+from bot.app.daemon.schedule import interval_of
+from bot.app.kinds import near
+from bot.app.reading import ledger_of
+from bot.app.reports import Row, shown
+from bot.app.reports import as_json as to_json
+from bot.domain.errors import ConfigError
+from bot.domain.events import Act, Request, request_id_of
+from bot.domain.ids import RunName, TokenId
+from bot.engine.breakers import ASKED
+
+# A replay has an identity, and asks nobody.
+LIVE_RUNS = "select name from runs where identity is null order by name"
+TOKENS = """
+select i.run, i.token_id, i.symbol, i.name from instruments i join runs r on r.name = i.run
+where r.identity is null order by i.token_id, i.run
+"""
+
+
+def operate(
+    act: Act, named: str | None, config_path: Path, ledger: str | None, run: str | None, *, as_json: bool
+) -> int:
+    """Ask something of one run, or of all runs of a ledger, and say when it takes effect and what goes on."""
+    # Only the configuration's own ledger is known to be run by its schedules.
+    config = load_config(config_path) if ledger is None else None
+    schedules = {one.name: one.schedule for one in config.runs} if config else {}
+    url = ledger_of(config_path, ledger)
+    asked = requests_of(Reader(url), act, named, run, SystemClock().now(), only=frozenset(schedules) or None)
+    put(url, asked)
+    answer = [_answer(request, schedules) for request in asked]
+    print(to_json(answer) if as_json else "\n".join(_told(row, named) for row in answer))
+    return 0
+
+
+def requests_of(
+    reader: Reader,
+    act: Act,
+    named: str | None,
+    run: str | None,
+    asked_at: datetime,
+    only: frozenset[str] | None = None,
+) -> list[Request]:
+    """Make a request for each run concerned; named: the symbol or token_id of what to close; only: the runs to ask."""
+    live = [str(row["name"]) for row in reader.rows(LIVE_RUNS, {})]
+    runs = [name for name in live if only is None or name in only]
+    if run is not None and run not in runs:
+        message = f"no live run {run} in the ledger {reader.name}{near(run, runs)}; it has {', '.join(runs) or 'none'}"
+        raise ConfigError(message)
+    if not runs:
+        message = f"no live run in the ledger {reader.name}: `bot run` starts those of a configuration"
+        raise ConfigError(message)
+    concerned = [run] if run is not None else runs
+    token_id = None
+    if named is not None:
+        known = [row for row in reader.rows(TOKENS, {}) if row["run"] in concerned]
+        token_id, concerned = _token(named, known)
+    return [
+        Request(
+            request_id=request_id_of(RunName(name), act, token_id, asked_at),
+            run=RunName(name),
+            act=act,
+            token_id=token_id,
+            asked_at=asked_at,
+        )
+        for name in concerned
+    ]
+
+
+def _token(named: str, known: Sequence[Row]) -> tuple[TokenId, list[str]]:
+    """Find one token by its symbol or token_id, and the runs that know it."""
+    found: list[Row] = []
+    for name, wanted in (("symbol", named), ("symbol", named.upper()), ("token_id", named)):
+        found = found or [row for row in known if str(row[name]) == wanted]
+    names = {int(str(row["token_id"])): str(row["name"]) for row in found}
+    if not names:
+        symbols = sorted({str(row["symbol"]) for row in known})
+        hint = near(named, symbols) or f"; they trade {', '.join(symbols)}"
+        message = f"no token {named} in these runs{hint}"
+        raise ConfigError(message)
+    if len(names) > 1:
+        choices = ", ".join(f"{token_id} ({name})" for token_id, name in names.items())
+        message = f"{named} is more than one token: {choices}; write the token_id"
+        raise ConfigError(message)
+    return TokenId(next(iter(names))), [str(row["run"]) for row in found]
+
+
+def _answer(request: Request, schedules: Mapping[str, str]) -> Row:
+    """Return a request with the slot that it waits for, None where the schedule is not known here."""
+    schedule = schedules.get(request.run)
+    return {
+        "run": request.run,
+        "act": request.act.value,
+        "token_id": request.token_id,
+        "request_id": request.request_id,
+        "asked_at": request.asked_at,
+        "slot": None if schedule is None else request.asked_at + interval_of(schedule, request.asked_at),
+        "notice": ASKED[request.act],
+    }
+
+
+def _told(row: Row, named: str | None) -> str:
+    what = str(row["act"]) if named is None else f"{row['act']} {named}"
+    when = "its next cycle" if row["slot"] is None else f"its next slot, {shown(row['slot'])[:16]}Z"
+    return f"{row['run']}: {what} at {when}: {str(row['notice']).partition(': ')[2]}"

@@ -1,0 +1,171 @@
+"""`bot why SYMBOL`: one decision with everything it was made of, and what was decided on the symbol before.
+
+Plain SQL over the public views: whoever has only the database can ask the same.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from bot.adapters.sql.reads import Reader
+from bot.app.kinds import near
+from bot.app.reports import Row, require_run, shown, table, within
+from bot.domain.errors import ConfigError
+
+SYMBOLS = "select distinct symbol from instruments order by symbol"
+DECISION = "select * from v_decisions {where} order by slot desc, run, token_id limit 1"
+GATES = """
+select gate, value, comparator, threshold, passed, reason from v_gates
+where candidate_id = :candidate_id order by number
+"""
+# As merged and weighed by the strategy, where it does that.
+SLOT_LEVELS = "select price, strength, strength_source, merged from v_slot_levels where candidate_id = :candidate_id"
+# A row counts from the provider's instant or from ours, whichever came first, and never before we had it.
+NEWEST = """
+where token_id = :token_id and known_at <= :cut_off and (published_at <= :slot or known_at <= :slot)
+order by case when published_at < known_at then published_at else known_at end desc, published_at desc, known_at desc
+limit 1
+"""
+RECORDED_LEVELS = f"""
+select l.price, l.strength from v_levels l join (select token_id, published_at, known_at from v_levels {NEWEST}) n
+on n.token_id = l.token_id and n.published_at = l.published_at and n.known_at = l.known_at
+"""  # noqa: S608 - a constant
+CUT_OFF = "select cut_off from v_cycles where run = :run and slot = :slot"
+TRADES_OF = """
+select opened_at, closed_at, quantity, entry_price, exit_price, exit_reason, profit, r_multiple, position_id
+from v_trades where run = :run and signal_id = :signal_id order by opened_at
+"""
+MOVES_OF = """
+select m.moved_at, m.price, m.reason, m.level from v_stop_moves m join v_trades t on t.position_id = m.position_id
+where t.run = :run and t.signal_id = :signal_id order by m.moved_at, m.number
+"""
+# Decisions that follow one another and say the same are one row.
+EARLIER = """
+select count(*) as decisions, min(slot) as first_slot, max(slot) as last_slot, signal_id, outcome, first_reason
+from (
+    select slot, signal_id, outcome, first_reason,
+           row_number() over (order by slot)
+               - row_number() over (partition by signal_id, outcome, first_reason order by slot) as stretch
+    from v_decisions where run = :run and token_id = :token_id and slot < :slot
+) d
+group by signal_id, outcome, first_reason, stretch order by max(slot) desc limit 10
+"""
+NEAREST = 3
+
+
+def symbol_in(reader: Reader, symbol: str) -> str:
+    """Return a symbol as the ledger writes it; ConfigError names the nearest one."""
+    known = [str(row["symbol"]) for row in reader.rows(SYMBOLS, {})]
+    if symbol in known:
+        return symbol
+    if symbol.upper() in known:
+        return symbol.upper()
+    hint = near(symbol, known) or f"; it knows {', '.join(known) or 'none'}"
+    message = f"no token {symbol} in this ledger{hint}"
+    raise ConfigError(message)
+
+
+def why(reader: Reader, symbol: str, window: tuple[datetime | None, datetime | None], run: str | None) -> Row | None:
+    """Return the newest decision on a symbol within a window: its gates, levels, trades, and the decisions before."""
+    require_run(reader, run)
+    where, given = within(*window, run)
+    where = f"{where} and symbol = :symbol" if where else "where symbol = :symbol"
+    found = reader.rows(DECISION.format(where=where), {**given, "symbol": symbol_in(reader, symbol)})
+    if not found:
+        return None
+    decision = found[0]
+    return {
+        **decision,
+        "gates": reader.rows(GATES, _named(decision, "candidate_id")),
+        "levels": levels_of(reader, decision),
+        "trades": reader.rows(TRADES_OF, _named(decision, "run", "signal_id")),
+        "stop_moves": reader.rows(MOVES_OF, _named(decision, "run", "signal_id")),
+        "earlier": reader.rows(EARLIER, _named(decision, "run", "token_id", "slot")),
+    }
+
+
+def levels_of(reader: Reader, decision: Row) -> list[Row]:
+    """Return the levels that a decision saw, lowest first: as it read them, else as they were recorded by then."""
+    found = reader.rows(SLOT_LEVELS, _named(decision, "candidate_id"))
+    if not found:
+        cut_off = reader.rows(CUT_OFF, _named(decision, "run", "slot"))[0]
+        found = reader.rows(RECORDED_LEVELS, {**cut_off, **_named(decision, "token_id", "slot")})
+    return sorted(found, key=lambda row: float(str(row["price"])))
+
+
+def _named(row: Row, *names: str) -> dict[str, object]:
+    return {name: row[name] for name in names}
+
+
+def tell_why(answer: Row) -> str:
+    """Tell a decision as text: what was proposed, what each gate said, and what came of it."""
+    head = (
+        f"{answer['symbol']} {answer['side']} at {shown(answer['slot'])}, run {answer['run']}: {answer['outcome']}"
+        f"{'' if answer['first_reason'] is None else ', ' + str(answer['first_reason'])}"
+    )
+    trades = [{name: trade[name] for name in trade if name != "position_id"} for trade in listed(answer["trades"])]
+    parts = [
+        head,
+        proposed_told(answer),
+        _levels_told(answer),
+        gates_told(listed(answer["gates"])),
+        table(trades),
+        table(listed(answer["stop_moves"])),
+        "\n".join(_stretch_told(row) for row in listed(answer["earlier"])),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def proposed_told(decision: Row) -> str:
+    """Say what was proposed, and where each price came from."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {shown(decision[name])}{_origin(decision, name)}"
+        for name in ("reference_price", "stop", "target", "reward_risk", "quantity", "size_bound")
+        if decision[name] is not None
+    )
+
+
+def gates_told(gates: Sequence[Row]) -> str:
+    """Lay out what each gate said."""
+    return table(
+        [
+            {
+                "gate": gate["gate"],
+                "value": gate["value"],
+                "must be": f"{gate['comparator']} {shown(gate['threshold'])}",
+                "verdict": "pass" if gate["passed"] else f"FAIL {gate['reason']}",
+            }
+            for gate in gates
+        ]
+    )
+
+
+def _origin(answer: Row, name: str) -> str:
+    """Say which rule gave a price, and from which level."""
+    source, level = answer.get(f"{name}_source"), answer.get(f"{name}_level")
+    if source is None:
+        return ""
+    return f" ({source})" if level is None else f" ({source} {shown(level)})"
+
+
+def _levels_told(answer: Row) -> str:
+    """Name the nearest levels on both sides of the reference price."""
+    prices = [float(str(row["price"])) for row in listed(answer["levels"])]
+    if not prices or answer["reference_price"] is None:
+        return ""
+    reference = float(str(answer["reference_price"]))
+    below = [shown(price) for price in prices if price < reference][-NEAREST:]
+    above = [shown(price) for price in prices if price > reference][:NEAREST]
+    sides = f"supports {', '.join(reversed(below)) or 'none'}; resistances {', '.join(above) or 'none'}"
+    return f"nearest of {len(prices)} levels: {sides}"
+
+
+def _stretch_told(row: Row) -> str:
+    first, last = (shown(row[name])[:16] for name in ("first_slot", "last_slot"))
+    until = "" if first == last else f" to {last[11:] if first[:10] == last[:10] else last}"
+    reason = "" if row["first_reason"] is None else f" {row['first_reason']}"
+    return f"before: {row['decisions']} x {row['outcome']}{reason}, {first}{until}"
+
+
+def listed(value: object) -> list[Row]:
+    """Return the rows inside an answer."""
+    return list(value) if isinstance(value, list) else []

@@ -1,0 +1,90 @@
+"""What an account has and what of it is free: values at given prices, cash tied up by shorts and by waiting entries."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from bot.domain.ids import TokenId
+from bot.domain.numbers import ONE, ZERO, Price, fraction_half_even, micro_half_even
+from bot.domain.orders import Role, Side
+from bot.domain.portfolio import Holding, Portfolio
+from bot.domain.snapshot import TokenView
+from bot.engine.rules import FillRules, Rules
+
+
+def mark_prices(portfolio: Portfolio, views: Mapping[TokenId, TokenView]) -> dict[TokenId, Price]:
+    """Return the price each held token is valued at: the last known one, before the first its last mark."""
+    found: dict[TokenId, Price] = {}
+    for token_id, holding in portfolio.holdings.items():
+        view = views.get(token_id)
+        found[token_id] = view.price.price if view and view.price else holding.price
+    return found
+
+
+def net_value(portfolio: Portfolio, prices: Mapping[TokenId, Price]) -> Decimal:
+    """Return what the positions would bring at these prices: shorts count negative."""
+    values = (
+        held.sign * micro_half_even(held.quantity * prices[token_id]) for token_id, held in portfolio.holdings.items()
+    )
+    return sum(values, ZERO)
+
+
+def gross_value(portfolio: Portfolio, prices: Mapping[TokenId, Price]) -> Decimal:
+    """Return the size of all positions at these prices, longs and shorts alike."""
+    return sum((held.quantity * prices[token_id] for token_id, held in portfolio.holdings.items()), ZERO)
+
+
+def drawdown(equity: Decimal, high: Decimal) -> Decimal:
+    """Return the fall from a high as a fraction of it, zero where there was none."""
+    return fraction_half_even(max(ZERO, ONE - equity / high)) if high > ZERO else ZERO
+
+
+def entry_need(fills: FillRules, side: Side, margin: Decimal) -> Decimal:
+    """Return the free cash that an entry ties up for each unit of its notional at the reference price, costs included.
+
+    A long pays (1 + c) x (1 + fee); a short ties up its margin and what its costs take from the proceeds.
+    """
+    paid = fills.with_entry_fee(fills.entered(ONE, side), side)
+    return paid if side is Side.LONG else margin + ONE - paid
+
+
+def unlocked_cash(portfolio: Portfolio, prices: Mapping[TokenId, Price], rules: Rules) -> Decimal:
+    """Return the cash that open shorts do not tie up: each keeps the price of its cover and its margin."""
+    locked = (
+        held.quantity * prices[token_id] * (ONE + rules.short.margin_fraction)
+        for token_id, held in portfolio.holdings.items()
+        if held.position.side is Side.SHORT
+    )
+    return portfolio.cash - sum(locked, ZERO)
+
+
+def free_cash(portfolio: Portfolio, prices: Mapping[TokenId, Price], rules: Rules) -> Decimal:
+    """Return the cash that neither open shorts nor accepted entries tie up."""
+    reserved = (
+        order.quantity * order.price * entry_need(rules.fills, order.side, rules.short.margin_fraction)
+        for order in portfolio.waiting(Role.ENTRY)
+    )
+    return unlocked_cash(portfolio, prices, rules) - sum(reserved, ZERO)
+
+
+def is_closing(portfolio: Portfolio, holding: Holding) -> bool:
+    """Tell whether an accepted exit is closing a position."""
+    return any(order.position_id == holding.position.position_id for order in portfolio.waiting(Role.EXIT))
+
+
+def in_category(
+    portfolio: Portfolio, prices: Mapping[TokenId, Price], views: Mapping[TokenId, TokenView], category: str | None
+) -> Decimal:
+    """Return the notional of the positions and waiting entries of a category that no exit is closing."""
+    if category is None:
+        return ZERO
+
+    def belongs(token_id: TokenId) -> bool:
+        return token_id in views and views[token_id].instrument.category == category
+
+    held = (
+        holding.quantity * prices[token_id]
+        for token_id, holding in portfolio.holdings.items()
+        if belongs(token_id) and not is_closing(portfolio, holding)
+    )
+    waiting = (order.quantity * order.price for order in portfolio.waiting(Role.ENTRY) if belongs(order.token_id))
+    return sum(held, ZERO) + sum(waiting, ZERO)

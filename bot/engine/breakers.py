@@ -1,0 +1,180 @@
+"""Breakers and operators: what stops entries, tightens stops or closes everything, measured on marked equity.
+
+A breaker trips on open losses too. It stays tripped, over restarts, until its hours are over or it is resumed by hand;
+then it measures from the equity of that slot on.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from types import MappingProxyType
+
+from bot.domain.decisions import EquityMark, Reason
+from bot.domain.events import Act, EventKind, EventState
+from bot.domain.ids import TokenId
+from bot.domain.numbers import MICRO, fraction_half_even, plain
+from bot.domain.orders import OrderState, Role
+from bot.domain.portfolio import Portfolio
+from bot.domain.positions import ExitReason
+from bot.domain.snapshot import Snapshot, TokenView
+from bot.engine.account import drawdown, mark_prices
+from bot.engine.exits import leave
+from bot.engine.fills import drop_entry
+from bot.engine.indicators import sigma
+from bot.engine.journal import Journal
+from bot.engine.rules import Breaker, BreakerAction, BreakerName, Rules
+from bot.engine.stops import decided_at, tighten_stop
+
+Views = Mapping[TokenId, TokenView]
+Measure = Callable[[Portfolio, EquityMark, Views], Decimal | None]
+
+BY_HAND = "resumed by hand"
+EXITS_GO_ON = "stops, targets and other exits of open positions go on"
+DONE: Mapping[BreakerAction, str] = MappingProxyType(
+    {
+        BreakerAction.BLOCK: f"no new entries; {EXITS_GO_ON}, and so do entries already accepted",
+        BreakerAction.TIGHTEN: f"no new entries, every stop moved halfway to its price; {EXITS_GO_ON}",
+        BreakerAction.FLATTEN: "no new entries, accepted ones cancelled, every position leaves at its next price",
+    }
+)
+ASKED: Mapping[Act, str] = MappingProxyType(
+    {
+        Act.PAUSE: f"paused: no new entries until `bot resume`; {EXITS_GO_ON}, and so do entries already accepted",
+        Act.RESUME: "resumed: entries again, tripped breakers are armed again from this slot's equity",
+        Act.CLOSE: "close: the token's position leaves at its next price, its accepted entry is cancelled;"
+        " new entries go on, `bot pause` stops them",
+        Act.FLATTEN: "flatten: every position leaves at its next price, accepted entries are cancelled;"
+        " new entries go on, `bot pause` stops them",
+    }
+)
+
+
+def _daily_loss(portfolio: Portfolio, mark: EquityMark, _views: Views) -> Decimal | None:
+    return None if portfolio.day_start is None else drawdown(mark.equity, portfolio.day_start)
+
+
+def _drawdown(portfolio: Portfolio, mark: EquityMark, _views: Views) -> Decimal | None:
+    return drawdown(mark.equity, portfolio.risk_high)
+
+
+def _loss_streak(portfolio: Portfolio, _mark: EquityMark, _views: Views) -> Decimal | None:
+    return Decimal(portfolio.loss_streak)
+
+
+def _volatility_shock(portfolio: Portfolio, _mark: EquityMark, views: Views) -> Decimal | None:
+    """Return the largest move of a held token since its last whole day, in daily sigmas.
+
+    After a reset only days that ended later count: what tripped it once does not trip it again.
+    """
+    moves = [
+        abs(view.price.price / view.days[-1].close - 1) / daily
+        for token_id in portfolio.holdings
+        if (view := views.get(token_id)) and view.price and view.days and (daily := sigma(view.days))
+        if portfolio.shock_reset_at is None or view.days[-1].closed_at > portfolio.shock_reset_at
+    ]
+    return max(moves, default=None)
+
+
+MEASURES: Mapping[BreakerName, Measure] = MappingProxyType(
+    {
+        BreakerName.DAILY_LOSS: _daily_loss,
+        BreakerName.DRAWDOWN: _drawdown,
+        BreakerName.LOSS_STREAK: _loss_streak,
+        BreakerName.VOLATILITY_SHOCK: _volatility_shock,
+    }
+)
+
+
+def watch(journal: Journal, mark: EquityMark, snapshot: Snapshot, rules: Rules) -> None:
+    """Reset the breakers whose time is over, then trip those whose limit is reached."""
+    configured = rules.limits.breakers
+    for name, tripped in sorted(journal.portfolio.breakers.items()):
+        if name not in configured:
+            _reset(journal, name, mark.equity, "is not configured any more")
+        elif tripped.until is not None and journal.slot >= tripped.until:
+            _reset(journal, name, mark.equity, "its hours are over")
+    for name, breaker in configured.items():
+        value = MEASURES[name](journal.portfolio, mark, snapshot.tokens)
+        if name not in journal.portfolio.breakers and value is not None and value >= breaker.at:
+            _trip(journal, name, breaker, value, snapshot)
+
+
+def _reset(journal: Journal, name: str, equity: Decimal, why: str) -> None:
+    notice = f"{name} reset, {why}: entries again unless something else blocks them"
+    # A new day has a loss of its own to measure; within the day of the trip, or by hand, it starts anew.
+    other_day = journal.portfolio.breakers[name].at.date() != journal.slot.date()
+    kept = name == BreakerName.DAILY_LOSS and other_day and why != BY_HAND
+    journal.happen(EventKind.BREAKER, name, EventState.RESET, notice, equity=None if kept else equity)
+
+
+def _trip(journal: Journal, name: BreakerName, breaker: Breaker, value: Decimal, snapshot: Snapshot) -> None:
+    until = _until(journal.slot, name, breaker)
+    lasts = "until `bot resume`" if until is None else f"until {until:%Y-%m-%d %H:%M}Z"
+    measured = plain(value.quantize(MICRO))
+    journal.happen(
+        EventKind.BREAKER,
+        name,
+        EventState.TRIPPED,
+        f"{name} {measured} reached {plain(breaker.at)}, {lasts}: {DONE[breaker.action]}",
+        value=fraction_half_even(value),
+        threshold=breaker.at,
+        action=breaker.action.value,
+        until=until,
+    )
+    if breaker.action is BreakerAction.FLATTEN:
+        _flatten(journal, snapshot.tokens, ExitReason.RISK_BREAKER, Reason.RISK_BREAKER)
+    elif breaker.action is BreakerAction.TIGHTEN:
+        _tighten(journal, snapshot)
+
+
+def _until(slot: datetime, name: BreakerName, breaker: Breaker) -> datetime | None:
+    if breaker.hours is not None:
+        return slot + timedelta(microseconds=int(breaker.hours * 3_600_000_000))
+    if name is BreakerName.DAILY_LOSS:
+        return slot.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    return None
+
+
+def _tighten(journal: Journal, snapshot: Snapshot) -> None:
+    prices = mark_prices(journal.portfolio, snapshot.tokens)
+    for token_id, holding in sorted(journal.portfolio.holdings.items()):
+        instrument = snapshot.tokens[token_id].instrument
+        tighten_stop(journal, holding, prices[token_id], instrument, decided_at(snapshot))
+
+
+def _flatten(
+    journal: Journal, views: Views, exit_reason: ExitReason, entry_reason: Reason, only: TokenId | None = None
+) -> None:
+    """Cancel accepted entries and leave every position, or those of one token."""
+    for order in journal.portfolio.waiting(Role.ENTRY):
+        if only in {None, order.token_id}:
+            drop_entry(journal, order, OrderState.CANCELLED, entry_reason)
+    for token_id in sorted(journal.portfolio.holdings):
+        if only in {None, token_id}:
+            leave(journal, token_id, views, exit_reason)
+
+
+def obey(journal: Journal, snapshot: Snapshot, mark: EquityMark) -> None:
+    """Apply what operators asked for, in the order they asked."""
+    for request in snapshot.requests:
+        notice = ASKED[request.act]
+        if request.act is Act.CLOSE and not _is_concerned(journal, request.token_id):
+            notice = "close: the token has neither a position nor an accepted entry, nothing to do"
+        journal.happen(
+            EventKind.OPERATOR,
+            request.act.value,
+            EventState.APPLIED,
+            notice,
+            token_id=request.token_id,
+            request_id=request.request_id,
+        )
+        if request.act is Act.RESUME:
+            for name in sorted(journal.portfolio.breakers):
+                _reset(journal, name, mark.equity, BY_HAND)
+        elif request.act in {Act.FLATTEN, Act.CLOSE}:
+            _flatten(journal, snapshot.tokens, ExitReason.MANUAL, Reason.MANUAL, only=request.token_id)
+
+
+def _is_concerned(journal: Journal, token_id: TokenId | None) -> bool:
+    waiting = [order.token_id for order in journal.portfolio.waiting(Role.ENTRY)]
+    return token_id in journal.portfolio.holdings or token_id in waiting

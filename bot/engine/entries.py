@@ -1,0 +1,187 @@
+"""Entries from acceptance to fill, with the bracket that is born with them.
+
+A bracket anchored at the reference price is planned when its entry is accepted; one anchored at the fill is found then,
+from what was known when the entry was accepted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from bot.domain.decisions import Candidate, Reason
+from bot.domain.ids import TokenId, order_id, position_id
+from bot.domain.numbers import ZERO, Price, Quantity, floor_to_step, fraction_half_even
+from bot.domain.orders import Order, OrderState, Role
+from bot.domain.snapshot import TokenView
+from bot.engine.account import in_category, is_closing, unlocked_cash
+from bot.engine.brackets import Bracket, Part, is_whole, place_bracket
+from bot.engine.fills import (
+    bracket_child,
+    bracket_orders,
+    drop_entry,
+    event,
+    is_overtaken,
+    open_position,
+    target_child,
+)
+from bot.engine.hooks import adjusted_bracket
+from bot.engine.journal import Journal
+from bot.engine.levels import read_levels
+from bot.engine.rules import Anchor, Rules
+from bot.engine.sizing import Means, size_entry
+
+
+class Grant(NamedTuple):
+    """What an entry is accepted with: the account of its slot, the cut-off of its data, and the instrument's step."""
+
+    means: Means
+    cut_off: datetime
+    step: Decimal
+
+
+def accept_entry(
+    journal: Journal, candidate: Candidate, bracket: Bracket, quantity: Quantity, grant: Grant, rules: Rules
+) -> None:
+    """Accept the entry of a candidate; a bracket anchored at the reference price is born with it, planned."""
+    portfolio = journal.portfolio
+    memory = portfolio.remembered(candidate.token_id)
+    ordinal = memory.entries(candidate.signal_id)
+    closed = memory.closed + (candidate.token_id in portfolio.holdings)  # held: the other side, and being closed
+    born = Order(
+        order_id=order_id(candidate.run, candidate.signal_id, Role.ENTRY.value, ordinal),
+        run=candidate.run,
+        slot=candidate.slot,
+        position_id=position_id(candidate.run, candidate.token_id, closed),
+        signal_id=candidate.signal_id,
+        token_id=candidate.token_id,
+        side=bracket.side,
+        role=Role.ENTRY,
+        ordinal=ordinal,
+        rank=candidate.rank,
+        quantity=quantity,
+        price=Price(candidate.reference_price or ZERO),
+        stop=candidate.stop,
+        target=candidate.target,
+        stop_source=candidate.stop_source,
+        target_source=candidate.target_source,
+    )
+    anchored = rules.stop.anchor is Anchor.FILL
+    if anchored:
+        weight = grant.means.weight
+        born = replace(
+            born,
+            equity=grant.means.equity,
+            cut_off=grant.cut_off,
+            drawdown=grant.means.drawdown,
+            weight=None if weight is None else fraction_half_even(weight),
+        )
+    journal.write(born, event(born, journal.slot, OrderState.ACCEPTED))
+    if not anchored:
+        _bear_children(journal, born, bracket, grant.step, OrderState.PLANNED)
+
+
+def _bear_children(journal: Journal, entry: Order, bracket: Bracket, step: Decimal, state: OrderState) -> None:
+    """Write the stop and target orders of a bracket."""
+    children = [] if bracket.stop is None else [bracket_child(entry, Role.STOP, bracket.stop, journal.slot)]
+    targets = bracket.parts or (() if bracket.target is None else (Part(bracket.target),))
+    left = entry.quantity
+    for number, target in enumerate(targets):
+        share = left if target.share is None else Quantity(floor_to_step(entry.quantity * target.share, step))
+        children.append(target_child(entry, number, target, share, journal.slot))
+        left = Quantity(left - share)
+    for child in children:
+        if child.quantity > ZERO:
+            journal.write(child, event(child, journal.slot, state))
+
+
+def fill_entry(
+    journal: Journal,
+    order: Order,
+    raw: Price,
+    at: datetime,
+    views: Mapping[TokenId, TokenView],
+    granted: TokenView | None,
+    rules: Rules,
+) -> None:
+    """Fill a waiting entry at a raw price, or cancel it where its bracket or the cash no longer holds."""
+    step = views[order.token_id].instrument.quantity_step
+    if granted is not None:
+        _fill_anchored(journal, order, raw, at, views, granted, rules)
+    elif is_overtaken(order, raw):
+        drop_entry(journal, order, OrderState.CANCELLED, Reason.BRACKET_INVALID_AT_FILL)
+    elif open_position(journal, order, raw, at, rules, step):
+        for child in bracket_orders(journal, order):
+            journal.write(event(child, journal.slot, OrderState.ACCEPTED))
+
+
+def _fill_anchored(
+    journal: Journal,
+    order: Order,
+    raw: Price,
+    at: datetime,
+    views: Mapping[TokenId, TokenView],
+    granted: TokenView,
+    rules: Rules,
+) -> None:
+    """Find bracket and quantity from the raw fill price, as known when the entry was accepted, and fill."""
+    known = read_levels(granted, rules.levels, order.slot)
+    bracket, refused = adjusted_bracket(known, place_bracket(known, raw, order.side, rules), raw, rules)
+    if refused is not None or not is_whole(bracket, raw, rules):
+        drop_entry(journal, order, OrderState.CANCELLED, Reason.BRACKET_INVALID_AT_FILL)
+        return
+    size = size_entry(known, raw, bracket, _means(journal, order, views, known, rules), rules)
+    step = known.instrument.quantity_step
+    room = _room(journal, order, rules)
+    quantity = ZERO if size is None else size.quantity
+    if room is not None and quantity * raw > room:
+        quantity = floor_to_step(max(room, ZERO) / raw, step)
+        if not quantity:
+            drop_entry(journal, order, OrderState.CANCELLED, Reason.EXPOSURE_AT_FILL)
+            return
+    if quantity <= ZERO or quantity * rules.fills.entered(raw, order.side) < (rules.sizing.notional_min or ZERO):
+        drop_entry(journal, order, OrderState.CANCELLED, Reason.CASH_AT_FILL)
+        return
+    placed = replace(
+        order,
+        quantity=Quantity(quantity),
+        stop=bracket.stop,
+        target=bracket.target,
+        stop_source=bracket.stop_source,
+        target_source=bracket.target_source,
+    )
+    if open_position(journal, placed, raw, at, rules, step, levels=(bracket.stop_level, bracket.target_level)):
+        held = journal.portfolio.holdings[order.token_id].quantity
+        _bear_children(journal, replace(placed, quantity=held), bracket, step, OrderState.ACCEPTED)
+
+
+def _means(journal: Journal, order: Order, views: Mapping[TokenId, TokenView], known: TokenView, rules: Rules) -> Means:
+    """Return the account of the order's slot, with the cash and the category of now."""
+    portfolio = journal.portfolio
+    marks = {token_id: held.price for token_id, held in portfolio.holdings.items()}
+    category = known.instrument.category
+    own = order.quantity * order.price if category is not None else ZERO
+    return Means(
+        equity=order.equity or ZERO,
+        free_cash=unlocked_cash(portfolio, marks, rules),
+        category_notional=in_category(portfolio, marks, views, category) - own,
+        drawdown=order.drawdown or ZERO,
+        weight=order.weight,
+    )
+
+
+def _room(journal: Journal, order: Order, rules: Rules) -> Decimal | None:
+    """Return the notional that the largest exposure leaves for an entry; None without a limit."""
+    if rules.limits.exposure_max is None:
+        return None
+    portfolio = journal.portfolio
+    held = (
+        holding.quantity * holding.price
+        for holding in portfolio.holdings.values()
+        if not is_closing(portfolio, holding)
+    )
+    others = (
+        other.quantity * other.price for other in portfolio.waiting(Role.ENTRY) if other.order_id != order.order_id
+    )
+    return rules.limits.exposure_max * (order.equity or ZERO) - sum(held, ZERO) - sum(others, ZERO)

@@ -1,0 +1,159 @@
+"""Stops on their way: trailing, break-even, ratchet and a breaker's tightening.
+
+A stop only ever moves towards the price. A bar moves it after it has been settled, so that a bar is never judged by a
+stop that it made itself.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from bot.domain.ids import TokenId, order_id
+from bot.domain.instruments import Instrument
+from bot.domain.market import Bar
+from bot.domain.numbers import ZERO, Price
+from bot.domain.orders import Order, OrderState, Role, Side
+from bot.domain.portfolio import Holding
+from bot.domain.positions import ExitReason, Position, StopMove
+from bot.domain.snapshot import Snapshot, TokenView
+from bot.engine.account import is_closing
+from bot.engine.brackets import Place, stops_at_levels
+from bot.engine.fills import event
+from bot.engine.indicators import atr
+from bot.engine.journal import Journal
+from bot.engine.levels import read_levels
+from bot.engine.rules import ExitRule, FillRules, Rules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposed:
+    """Where a stop might go, what a hit of it would be called, and the level that it hangs on."""
+
+    price: Price
+    reason: ExitReason
+    level: Price | None = None
+
+
+def live_stop(journal: Journal, holding: Holding) -> Order | None:
+    """Return the accepted stop order of a position."""
+    position = holding.position
+    key = order_id(position.run, position.signal_id, Role.STOP.value, position.order_ordinal)
+    live = journal.portfolio.orders.get(key)
+    return live.order if live else None
+
+
+def follow_bar(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView, rules: Rules) -> None:
+    """Move the stop of a position by a whole bar that it has lived through."""
+    holding = journal.portfolio.holdings.get(token_id)
+    if holding is None or bar.closed_at == bar.opened_at:
+        return
+    place = Place(bar.close, holding.position.side, view.instrument)
+    best = bar.high if place.side is Side.LONG else bar.low
+    proposed = [*_break_even(holding.position, best, place, rules), *_trailing(best, bar, view, place, rules)]
+    tightest = max(proposed, key=lambda one: place.side.sign * one.price, default=None)
+    if tightest is not None:
+        move_stop(journal, holding, tightest, bar.closed_at)
+
+
+def break_even_price(position: Position, fills: FillRules) -> Decimal:
+    """Return the stop that pays the round trip back: entry x (1 + fee) / ((1 - c) x (1 - fee)), mirrored for a short.
+
+    The entry price holds the costs of the entry already.
+    """
+    side = position.side
+    unit = fills.with_exit_fee(fills.left(Decimal(1), side), side)
+    return fills.with_entry_fee(position.entry_price, side) / unit
+
+
+def _break_even(position: Position, best: Price, place: Place, rules: Rules) -> Iterator[Proposed]:
+    after = rules.exits.break_even_r
+    if ExitRule.BREAK_EVEN not in rules.exits.rules or after is None or position.stop_initial is None:
+        return
+    price = place.on_tick(break_even_price(position, rules.fills))
+    one_r = abs(position.entry_price - position.stop_initial)
+    reached = position.side.sign * (best - position.entry_price) >= after * one_r
+    if reached and position.side.sign * (best - price) >= ZERO:
+        yield Proposed(price=price, reason=ExitReason.BREAK_EVEN)
+
+
+def _trailing(best: Price, bar: Bar, view: TokenView, place: Place, rules: Rules) -> Iterator[Proposed]:
+    if ExitRule.TRAILING_STOP not in rules.exits.rules:
+        return
+    distances = []
+    if rules.exits.trailing_fraction is not None:
+        distances.append(best * rules.exits.trailing_fraction)
+    if rules.exits.trailing_atr is not None:
+        span = atr([day for day in view.days if day.closed_at <= bar.closed_at])
+        distances += [] if span is None else [rules.exits.trailing_atr * span]
+    for distance in distances:
+        price = place.on_tick(best - place.side.sign * distance)
+        if price > ZERO:
+            yield Proposed(price=price, reason=ExitReason.TRAILING_STOP)
+
+
+def ratchet_stops(journal: Journal, snapshot: Snapshot, rules: Rules) -> None:
+    """Move stops to the nearest support, as known at the slot, that lies in the stop's window and is nearer."""
+    if ExitRule.TRAILING_STOP not in rules.exits.rules or not rules.exits.ratchet_to_support:
+        return
+    for token_id, holding in sorted(journal.portfolio.holdings.items()):
+        view = snapshot.tokens.get(token_id)
+        if view is None or view.price is None or is_closing(journal.portfolio, holding):
+            continue
+        place = Place(view.price.price, holding.position.side, view.instrument)
+        levels = read_levels(view, rules.levels, journal.slot).levels
+        for found in stops_at_levels(levels, place, rules.stop)[:1]:
+            proposed = Proposed(price=found.price, reason=ExitReason.TRAILING_STOP, level=found.level)
+            move_stop(journal, holding, proposed, decided_at(snapshot))
+
+
+def decided_at(snapshot: Snapshot) -> datetime:
+    """Return when a slot's decisions exist: not before its fetch has ended."""
+    return max(snapshot.as_of, snapshot.cut_off)
+
+
+def tighten_stop(journal: Journal, holding: Holding, price: Price, instrument: Instrument, at: datetime) -> None:
+    """Halve the distance between a stop and the price; without a stop there is nothing to tighten."""
+    if holding.stop is not None:
+        place = Place(price, holding.position.side, instrument)
+        halfway = place.on_tick((holding.stop + price) / 2)
+        move_stop(journal, holding, Proposed(price=halfway, reason=ExitReason.RISK_BREAKER), at)
+
+
+def move_stop(journal: Journal, holding: Holding, proposed: Proposed, at: datetime) -> None:
+    """Move a stop if that brings it nearer to the price; a position without a stop order gets one."""
+    position = holding.position
+    if holding.stop is not None and holding.sign * (proposed.price - holding.stop) <= ZERO:
+        return
+    move = StopMove(
+        position_id=position.position_id,
+        run=position.run,
+        slot=journal.slot,
+        number=len(holding.moves),
+        moved_at=at,
+        price=proposed.price,
+        reason=proposed.reason,
+        level=proposed.level,
+    )
+    journal.write(move)
+    if live_stop(journal, holding) is None:
+        born = _stop_order(journal, holding, proposed.price)
+        journal.write(born, event(born, journal.slot, OrderState.ACCEPTED))
+
+
+def _stop_order(journal: Journal, holding: Holding, price: Price) -> Order:
+    position = holding.position
+    return Order(
+        order_id=order_id(position.run, position.signal_id, Role.STOP.value, position.order_ordinal),
+        run=position.run,
+        slot=journal.slot,
+        position_id=position.position_id,
+        signal_id=position.signal_id,
+        token_id=position.token_id,
+        side=position.side,
+        role=Role.STOP,
+        ordinal=position.order_ordinal,
+        rank=0,
+        quantity=holding.quantity,
+        price=price,
+    )

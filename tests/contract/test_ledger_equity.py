@@ -1,0 +1,78 @@
+"""Of all equity marks a ledger gives back only those that the breakers' state is folded from: the fold is the same."""
+
+from dataclasses import replace
+from datetime import datetime
+from random import Random
+
+from bot.adapters.memory_ledger import MemoryLedger
+from bot.adapters.sql.ledger import SqlLedger
+from bot.domain.decisions import EquityMark, Fact
+from bot.domain.events import EventKind, EventState, RunEvent
+from bot.domain.ids import RunName
+from bot.domain.portfolio import Portfolio
+from bot.domain.record import CycleRecord
+from bot.engine.fold import fold
+from tests.contract.ledger_samples import HOUR, RUN, TEN, cycle, d, equity, opened
+
+AnyLedger = SqlLedger | MemoryLedger
+
+RUNS = 60
+
+
+def event(slot: datetime, name: RunName, number: int, breaker: str, state: EventState, amount: str) -> RunEvent:
+    """Make an event of a breaker."""
+    return RunEvent(
+        run=name,
+        slot=slot,
+        number=number,
+        kind=EventKind.BREAKER,
+        name=breaker,
+        state=state,
+        notice="",
+        equity=d(amount),
+    )
+
+
+def _events(chance: Random, slot: datetime, name: RunName, number: int) -> list[Fact]:
+    """Draw a reset of a breaker, one that trips, or nothing."""
+    if chance.random() < 0.8:
+        return []
+    state = chance.choice((EventState.RESET, EventState.RESET, EventState.TRIPPED))
+    return [event(slot, name, number, chance.choice(("drawdown", "daily_loss")), state, str(chance.randint(70, 100)))]
+
+
+def drawn(name: RunName, chance: Random) -> list[CycleRecord]:
+    """Draw a run of some hours or days, with events before and after its marks, and slots that have no mark."""
+    slot, high, records = TEN, d("0"), []
+    for _ in range(chance.randint(0, 20)):
+        slot += chance.choice((1, 1, 2, 5, 24)) * HOUR
+        mark = equity(slot, str(chance.randint(90, 110)), "0", name)
+        high = max(high, mark.equity)
+        marks: list[Fact] = [replace(mark, high_water_mark=high)] if chance.random() < 0.8 else []
+        facts = [*_events(chance, slot, name, 0), *marks, *_events(chance, slot, name, 1)]
+        records.append(CycleRecord(cycle=cycle(slot, name), facts=tuple(facts)))
+    return records
+
+
+def test_folding_the_stored_facts_equals_folding_all(ledger: AnyLedger) -> None:
+    """Whatever is marked and reset when, the portfolio of the stored facts is that of all, from at most four marks."""
+    told = {name: drawn(name, Random(name)) for name in (RunName(f"drawn_{number}") for number in range(RUNS))}
+    for name, records in told.items():
+        if isinstance(ledger, SqlLedger):
+            opened(ledger, name)
+        ledger.commit_all(records)
+    for name, records in told.items():
+        facts = list(ledger.facts(name))
+        told_in_full = [fact for record in records for fact in record.facts]
+        assert fold(Portfolio(run=name), facts) == fold(Portfolio(run=name), told_in_full), name
+        assert sum(isinstance(fact, EquityMark) for fact in facts) <= 4
+
+
+def test_a_mark_before_a_reset_in_its_slot_counts_no_more(ledger: AnyLedger) -> None:
+    """The drawdown breaker is armed after the mark of 110: what counts from there is the 100 that came later."""
+    reset = event(TEN, RUN, 0, "drawdown", EventState.RESET, "70")
+    marks = [equity(TEN + hours * HOUR, held, "0") for hours, held in enumerate(("110", "100", "95", "96"))]
+    for mark in marks:
+        facts = (mark, reset) if mark.slot == TEN else (mark,)
+        ledger.commit(CycleRecord(cycle=cycle(mark.slot), facts=facts))
+    assert list(ledger.facts(RUN)) == [marks[0], reset, marks[1], marks[3]]

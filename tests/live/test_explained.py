@@ -1,0 +1,100 @@
+"""Each order of the demo, explained from the answer's bytes to the books; and the digest of the same ledger."""
+
+import json
+import sqlite3
+import zlib
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.app.demo import play
+from bot.cli import main
+from tests.live.conftest import Command
+
+ORDERS = "select order_id, role from v_orders where state = 'filled' order by order_id"
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Play five simulated days into a ledger."""
+    path = tmp_path_factory.mktemp("explained") / "demo.db"
+    play(path, 5)
+    return path
+
+
+def rows(path: Path, statement: str, *given: object) -> list[tuple[Any, ...]]:
+    """Ask a ledger."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(statement, given).fetchall()
+
+
+def answered(ledger: Path, digest: str, token: int) -> list[dict[str, Any]]:
+    """Return the rows of a recorded answer that are about a token."""
+    ((body,),) = rows(ledger, "select body from answers where answer_hash = ?", digest)
+    return [row for row in json.loads(zlib.decompress(body))["data"] if row["TOKEN_ID"] == token]
+
+
+def test_an_entry_rests_on_recorded_answers(ledger: Path, bot: Command) -> None:
+    """Price, volatility, levels and signal of each entry stand in the bytes of the answers that it names."""
+    entries = [order_id for order_id, role in rows(ledger, ORDERS) if role == "entry"]
+    assert len(entries) > 3
+    for order_id in entries:
+        code, out, _ = bot("explain", order_id, "--ledger", str(ledger), "--json")
+        assert code == 0
+        told = json.loads(out)
+        token, found = told["order"]["token_id"], {row["input"]: row for row in told["data"]}
+        bytes_of = {
+            name: [row for call in datum["answers"] for row in answered(ledger, call["answer_hash"], token)]
+            for name, datum in found.items()
+        }
+        assert set(bytes_of) == {"signal", "levels", "quantmetrics", "grades", "price"}
+        assert [row["CURRENT_PRICE"] for row in bytes_of["price"]] == [told["decision"]["reference_price"]]
+        assert found["quantmetrics"]["volatility"] in [row["VOLATILITY"] for row in bytes_of["quantmetrics"]]
+        assert any(row["TOKEN_TREND"] == 1 for row in bytes_of["signal"])
+        listed = [level for row in bytes_of["levels"] for level in row["HISTORICAL_RESISTANCE_SUPPORT_LEVELS"]]
+        assert {level["price"] for level in told["levels"]} == {level["level"] for level in listed} != set()
+        assert told["fills"][0]["quantity"] == told["order"]["quantity"] == told["decision"]["quantity"]
+        assert sum(leg["amount"] for leg in told["postings"]) == pytest.approx(0)
+
+
+def test_an_exit_is_explained_by_the_decision_of_its_entry(ledger: Path, bot: Command) -> None:
+    """Every filled stop, target and exit leads to the candidate that was entered, also as text."""
+    others = [order_id for order_id, role in rows(ledger, ORDERS) if role != "entry"]
+    assert others
+    for order_id in others:
+        told = json.loads(bot("explain", order_id, "--ledger", str(ledger), "--json")[1])
+        assert told["decision"]["outcome"] == "entered"
+        assert told["decision"]["signal_id"] == told["order"]["signal_id"]
+        text = bot("explain", order_id, "--ledger", str(ledger))[1]
+        for part in ("decided at", "from resistance-support, answer", "must be", "filled_at", "je-"):
+            assert part in text
+
+
+def test_the_digest_agrees_with_the_decisions(ledger: Path, bot: Command) -> None:
+    """Entries and refusals by their first reason, counted by hand over the newest decision of each signal."""
+    code, out, _ = bot("why", "--ledger", str(ledger), "--json")
+    assert code == 0
+    (row,) = json.loads(out)
+    newest: dict[str, str] = {}
+    decided = rows(ledger, "select signal_id, outcome, first_reason from v_decisions order by slot")
+    for signal, outcome, reason in decided:
+        if newest.get(signal) != "entered":
+            newest[signal] = "entered" if outcome == "entered" else reason
+    counted = Counter(newest.values())
+    assert row["entries"] == counted.pop("entered") > 3
+    assert row["refused"] == dict(counted)
+    assert row["candidates"] == len(newest)
+    measured = "from v_near_misses where value is not null and threshold <> 0"
+    ((missed,),) = rows(ledger, f"select count(distinct signal_id) {measured}")
+    assert len(row["near_misses"]) == missed > 0
+    text = bot("why", "--ledger", str(ledger))[1]
+    assert text.startswith(f"levels_long: {row['entries']} entries in 121 cycles: {row['candidates']} candidates, ")
+
+
+def test_an_unknown_order_is_one_line(ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An id that no order has: 78, and where the ids are."""
+    assert main(["explain", "ord-0", "--ledger", str(ledger)]) == 78
+    assert "`bot orders` lists them" in capsys.readouterr().err
