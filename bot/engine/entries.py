@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from bot.domain.decisions import Candidate, Reason
 from bot.domain.ids import TokenId, order_id, position_id
-from bot.domain.numbers import ZERO, Price, Quantity, floor_to_step, fraction_half_even
+from bot.domain.numbers import ZERO, Price, Quantity, floor_to_step, fraction_half_even, price_half_even
 from bot.domain.orders import Order, OrderState, Role
 from bot.domain.snapshot import TokenView
 from bot.engine.account import in_category, is_closing, unlocked_cash
@@ -125,22 +125,24 @@ def _fill_anchored(
     granted: TokenView,
     rules: Rules,
 ) -> None:
-    """Find bracket and quantity from the raw fill price, as known when the entry was accepted, and fill."""
+    """Find bracket and quantity from the fill price, as known when the entry was accepted, and fill."""
+    paid = price_half_even(rules.fills.entered(raw, order.side))
     known = read_levels(granted, rules.levels, order.slot)
-    bracket, refused = adjusted_bracket(known, place_bracket(known, raw, order.side, rules), raw, rules)
-    if refused is not None or not is_whole(bracket, raw, rules):
+    bracket, refused = adjusted_bracket(known, place_bracket(known, paid, order.side, rules), paid, rules)
+    overtaken = is_overtaken(replace(order, stop=bracket.stop, target=bracket.target), raw)
+    if refused is not None or overtaken or not is_whole(bracket, paid, rules):
         drop_entry(journal, order, OrderState.CANCELLED, Reason.BRACKET_INVALID_AT_FILL)
         return
-    size = size_entry(known, raw, bracket, _means(journal, order, views, known, rules), rules)
+    size = size_entry(known, paid, bracket, _means(journal, order, views, known, rules), rules)
     step = known.instrument.quantity_step
     room = _room(journal, order, rules)
     quantity = ZERO if size is None else size.quantity
-    if room is not None and quantity * raw > room:
-        quantity = floor_to_step(max(room, ZERO) / raw, step)
+    if room is not None and quantity * paid > room:
+        quantity = floor_to_step(max(room, ZERO) / paid, step)
         if not quantity:
             drop_entry(journal, order, OrderState.CANCELLED, Reason.EXPOSURE_AT_FILL)
             return
-    if quantity <= ZERO or quantity * rules.fills.entered(raw, order.side) < (rules.sizing.notional_min or ZERO):
+    if quantity <= ZERO or quantity * paid < (rules.sizing.notional_min or ZERO):
         drop_entry(journal, order, OrderState.CANCELLED, Reason.CASH_AT_FILL)
         return
     placed = replace(

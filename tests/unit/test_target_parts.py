@@ -402,3 +402,28 @@ def test_an_anchored_entry_keeps_the_haircut_and_weight_of_its_slot() -> None:
     orders = [fact for record in records for fact in record.facts if isinstance(fact, Order)]
     fills = [fact for record in records for fact in record.facts if isinstance(fact, Fill)]
     assert (orders[0].quantity, orders[0].weight, fills[0].quantity) == (40, 1, 40)  # half of 10000, less a fifth
+
+
+def test_an_anchored_bracket_is_measured_from_the_price_that_was_paid() -> None:
+    """Filled at 102 with one percent of slippage the entry costs 103.02: stop, target and quantity are from there."""
+    rules = parted(
+        stop=StopRules(rule=PriceRule.FRACTION, fraction=Decimal("0.05"), anchor=Anchor.FILL),
+        fills=replace(FREE, slippage_fraction=Decimal("0.01")),
+    )
+    token = Token(bars=bars("2024-01-01", "100 | 102 103 101 102"), signals=[signal("2024-01-01 01:00", "bullish")])
+    assert play(rules, Tape({1: token})) == "01-01 01:00 ENTER T1 9.70685303 @ 103.02 stop 97.869 target 108.171"
+
+
+def test_an_anchored_stop_at_the_price_itself_cancels_its_entry() -> None:
+    """The stop is measured from the price paid, 102, and lies at the raw price, 100: nothing is bought."""
+    rules = parted(
+        stop=StopRules(rule=PriceRule.LEVEL, anchor=Anchor.FILL),
+        target=TargetRules(),
+        fills=replace(FREE, slippage_fraction=Decimal("0.02")),
+    )
+    token = Token(
+        bars=bars("2024-01-01", "101 | 100 101 99 100"),
+        signals=[signal("2024-01-01 01:00", "bullish")],
+        levels=[levels("2024-01-01 00:30", 100)],
+    )
+    assert play(rules, Tape({1: token})).splitlines()[-1].endswith("bracket_invalid_at_fill")
