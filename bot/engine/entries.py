@@ -15,7 +15,7 @@ from bot.domain.ids import TokenId, order_id, position_id
 from bot.domain.numbers import ZERO, Price, Quantity, floor_to_step, fraction_half_even, price_half_even
 from bot.domain.orders import Order, OrderState, Role
 from bot.domain.snapshot import TokenView
-from bot.engine.account import in_category, is_closing, unlocked_cash
+from bot.engine.account import entry_need, free_cash, in_category, is_closing
 from bot.engine.brackets import Bracket, Part, is_whole, place_bracket
 from bot.engine.fills import (
     bracket_child,
@@ -159,15 +159,16 @@ def _fill_anchored(
 
 
 def _means(journal: Journal, order: Order, views: Mapping[TokenId, TokenView], known: TokenView, rules: Rules) -> Means:
-    """Return the account of the order's slot, with the cash and the category of now."""
+    """Return the account of the order's slot, with the cash that others leave it and the category of now."""
     portfolio = journal.portfolio
     marks = {token_id: held.price for token_id, held in portfolio.holdings.items()}
     category = known.instrument.category
-    own = order.quantity * order.price if category is not None else ZERO
+    own = order.quantity * order.price
+    reserved = own * entry_need(rules.fills, order.side, rules.short.margin_fraction)
     return Means(
         equity=order.equity or ZERO,
-        free_cash=unlocked_cash(portfolio, marks, rules),
-        category_notional=in_category(portfolio, marks, views, category) - own,
+        free_cash=free_cash(portfolio, marks, rules) + reserved,
+        category_notional=in_category(portfolio, marks, views, category) - (own if category is not None else ZERO),
         drawdown=order.drawdown or ZERO,
         weight=order.weight,
     )
