@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from bot.app.hook_source import SIGNATURES, assigned, offences
 from bot.domain.errors import ConfigError
+from bot.engine.hooks import one_line
 from bot.engine.rules import Hooks, Raised
 
 Hook = Callable[..., object]
 
-LINE_MAX = 200
 # Where an object lies in memory differs between processes, and a row must not.
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
@@ -94,8 +94,8 @@ def _asked(question: Callable[[], object], where: str) -> object:
     try:
         return question()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's own code: whatever it raises is its answer
-        told = ADDRESS.sub("", " ".join(f"{type(error).__name__}: {error}".split()))
-        return _Failure(told[:LINE_MAX], _line_of(error.__traceback__, where))
+        told = one_line(ADDRESS.sub("", f"{type(error).__name__}: {error}"))
+        return _Failure(told, _line_of(error.__traceback__, where))
 
 
 def _line_of(trace: TracebackType | None, where: str) -> int | None:

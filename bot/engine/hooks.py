@@ -21,6 +21,7 @@ from bot.engine.rules import Raised, Rules
 HOOK_EXITS = frozenset({ExitReason.SIGNAL_FLIPPED, ExitReason.TIME_STOP, ExitReason.RISK_BREAKER, ExitReason.MANUAL})
 HOOK_SOURCE = "hook"
 PRICE_MAX = Decimal(10) ** 18
+LINE_MAX = 200
 
 
 def adjusted_bracket(view: TokenView, bracket: Bracket, reference: Price, rules: Rules) -> tuple[Bracket, str | None]:
@@ -99,9 +100,14 @@ def veto(view: TokenView, bracket: Bracket, rules: Rules) -> str | None:
     if rules.hooks is None or rules.hooks.veto is None:
         return None
     answer = rules.hooks.veto(view, bracket)
-    if answer is None or isinstance(answer, str):
-        return answer
-    return f"hook veto: {type(answer).__name__} is neither a reason nor None"
+    if isinstance(answer, str):
+        return one_line(answer)
+    return None if answer is None else f"hook veto: {type(answer).__name__} is neither a reason nor None"
+
+
+def one_line(words: str) -> str:
+    """Return words as a line that can be stored: what cannot be printed left out, and cut where it is long."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())[:LINE_MAX]
 
 
 def hook_scores(

@@ -62,6 +62,15 @@ def test_a_veto_rejects_with_its_own_words() -> None:
     assert "ENTER" in play(hooked(veto=lambda _view, _bracket: None), rising())
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [("two\nlines", "two lines"), ("a\x00b\ud800", "a b"), ("x" * 10_000, "x" * 200), ("\n", "veto")],
+)
+def test_a_veto_is_one_line_that_every_database_can_hold(words: str, told: str) -> None:
+    """What cannot be printed is left out and the rest is cut; where nothing is left the gate's name is the reason."""
+    assert play(hooked(veto=lambda _view, _bracket: words), rising()) == f"01-01 01:00 SKIP T1 {told}"
+
+
 def test_a_hook_sees_the_view_and_the_bracket_of_its_candidate() -> None:
     """It is asked with the token's view and the bracket that would be placed."""
     seen: list[tuple[object, object]] = []

@@ -241,6 +241,12 @@ def test_an_error_is_an_answer_of_one_line(tmp_path: Path, body: str, told: str)
     assert "\n" not in answer
 
 
+def test_what_no_database_can_hold_is_left_out_of_an_error(tmp_path: Path) -> None:
+    """Half a surrogate pair and a NUL, which SQLite or PostgreSQL refuse, end no cycle."""
+    body = "def veto(view, bracket):\n    raise ValueError('a' + chr(0xD800) + chr(0) + 'b')\n"
+    assert loaded(tmp_path, body).veto(VIEW, BRACKET) == "hook veto: ValueError: a b (line 2)"  # type: ignore[misc]
+
+
 def test_a_long_error_is_cut(tmp_path: Path) -> None:
     """An error of any length stays a line that a table can show."""
     answer = loaded(tmp_path, "def veto(view, bracket):\n    raise ValueError('x' * 10000)\n").veto(VIEW, BRACKET)  # type: ignore[misc]
