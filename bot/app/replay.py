@@ -21,6 +21,7 @@ from bot.app.cycle import RunSetup, run_cycle
 from bot.app.inputs import inputs_of
 from bot.app.reports import as_json as to_json
 from bot.app.strategies import Strategy, load_strategy
+from bot.app.waking import Waking
 from bot.domain.decisions import EquityMark
 from bot.domain.errors import ConfigError, UsageError
 from bot.domain.ids import RunName, canonical
@@ -128,19 +129,26 @@ def _write(
 def records(
     setup: RunSetup, source: HistorySource, slots: Sequence[datetime], clock: SystemClock
 ) -> Iterator[CycleRecord]:
-    """Run every slot, and yield the cycles in which something happened, the first of each UTC day, and the last.
+    """Run the slots, and yield the cycles in which something happened, the first of each UTC day, and the last.
 
-    The account is marked at every slot, yielded or not: high-water mark and breakers are those of a run that keeps all.
+    Slots at which nothing can happen are passed over; the account's high-water mark and breakers are those of a run
+    that keeps all.
     """
     portfolio = Portfolio(run=setup.name)
-    day = None
-    for number, slot in enumerate(slots):
+    waking = Waking(setup, source.archive, slots)
+    day, place, told = None, 0, 0
+    while place < len(slots):
+        slot = slots[place]
         record, portfolio = run_cycle(setup, source, portfolio, slot, clock.now)
-        if day != slot.date() or number == len(slots) - 1 or _happened(record):
+        if day != slot.date() or place == len(slots) - 1 or _happened(record):
             yield record
         day = slot.date()
-        if number % 500 == 0:
-            _progress(number, len(slots))
+        following = waking.after(place, portfolio)
+        portfolio = waking.passed_over(place, following, portfolio)
+        if place >= told:
+            _progress(place, len(slots))
+            told = place + 500
+        place = following
     _progress(len(slots), len(slots))
 
 

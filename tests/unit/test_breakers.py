@@ -11,7 +11,7 @@ from bot.adapters.memory_ledger import MemoryLedger
 from bot.app.runner import Runner
 from bot.domain.events import Act, EventState, Request, RunEvent
 from bot.domain.ids import RequestId, RunName, TokenId
-from bot.domain.orders import OrderEvent, OrderState
+from bot.domain.orders import Order, OrderEvent, OrderState, Role
 from bot.domain.portfolio import Portfolio
 from bot.domain.record import CycleRecord
 from bot.engine.fold import fold
@@ -355,3 +355,13 @@ def test_a_daily_loss_that_is_over_within_the_day_measures_from_there() -> None:
         (EventState.RESET, "09:00"),
         (EventState.TRIPPED, "13:00"),
     ]
+
+
+def test_a_second_flatten_leaves_an_accepted_exit_alone() -> None:
+    """Asked twice before the next price, each position leaves once."""
+    tape = falling("100 | 101 | 102 | - | - | 105 | 106 | 107")
+    wishes = asked(Act.FLATTEN, "2024-01-01 05:00") | asked(Act.CLOSE, "2024-01-01 06:00", 1)
+    slots = [at(f"2024-01-01 {hour:02d}:00") for hour in range(1, 10)]
+    records, _ = cycles(limited(), tape, slots, asked=wishes)
+    exits = [fact for record in records for fact in record.facts if isinstance(fact, Order) and fact.role is Role.EXIT]
+    assert [(order.reason, f"{order.slot:%H:%M}") for order in exits] == [("manual", "05:00")]

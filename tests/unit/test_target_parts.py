@@ -323,23 +323,22 @@ def test_an_anchored_entry_that_the_cash_does_not_pay_is_cancelled() -> None:
     assert play(rules, Tape({1: token}), cash="170").splitlines() == ["01-01 02:00 CANCELLED order cash_at_fill"]
 
 
-def test_an_anchored_entry_is_cancelled_where_rounding_its_price_takes_the_last_step() -> None:
-    """At a price of the last digit costs round it up, and what was affordable before rounding is not any more."""
-    coarse = Instrument(
-        token_id=TokenId(1), symbol=Symbol("T1"), name="Token 1", quantity_step=Decimal(2_000_000_000_000)
-    )
+def test_an_anchored_short_is_cancelled_where_its_margin_grew_beyond_the_cash() -> None:
+    """One whole unit was granted at 50; at 100 its cover and margin tie up 200 and its proceeds bring 50: too much."""
+    whole = Instrument(token_id=TokenId(1), symbol=Symbol("T1"), name="Token 1", quantity_step=Decimal(1))
     rules = parted(
+        sides=frozenset({Side.SHORT}),
         stop=StopRules(anchor=Anchor.FILL),
         target=TargetRules(),
         fills=replace(FREE, slippage_fraction=Decimal("0.5")),
-        sizing=SizingRules(rule=SizeRule.FIXED_FRACTION, fraction=Decimal(1)),
+        sizing=SizingRules(rule=SizeRule.FIXED_QUANTITY, quantity=Decimal(1)),
     )
     token = Token(
-        bars=bars("2024-01-01", "1e-18 | 1e-18 1e-18 1e-18 1e-18"),
-        signals=[signal("2024-01-01 01:00", "bullish")],
-        instrument=coarse,
+        bars=bars("2024-01-01", "50 | 100 100 100 100"),
+        signals=[signal("2024-01-01 01:00", "bearish")],
+        instrument=whole,
     )
-    told = play(rules, Tape({1: token}), cash="0.000003").splitlines()
+    told = play(rules, Tape({1: token}), cash="100").splitlines()
     assert told == ["01-01 02:00 CANCELLED order cash_at_fill"]
 
 

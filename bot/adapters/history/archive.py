@@ -65,6 +65,18 @@ class HistoryArchive:
         series = self.records.episodes.get(token_id)
         return series.newest(min(as_of, cut_off)) if series else None
 
+    def turns(self, token_id: TokenId) -> list[datetime]:
+        """Return the instants from which another episode stands."""
+        series = self.records.episodes.get(token_id)
+        if series is None:
+            return []
+        ids = [episode.signal_id for episode in series.values]
+        return [
+            at
+            for at, signal_id, before in zip(series.instants, ids, [None, *ids[:-1]], strict=True)
+            if signal_id != before
+        ]
+
     def price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the close of the last bar, known since its closing."""
         columns = self.columns[token_id]

@@ -41,7 +41,8 @@ FROM (
     JOIN cycles y ON y.run = p.run AND y.slot = p.slot
     LEFT JOIN closings c ON c.position_id = p.position_id
     LEFT JOIN orders o
-        ON o.run = p.run AND o.signal_id = p.signal_id AND o.role = 'entry' AND o.ordinal = p.order_ordinal
+        ON o.position_id = p.position_id AND o.role = 'entry'
+        AND o.signal_id = p.signal_id AND o.ordinal = p.order_ordinal
     LEFT JOIN candidates k ON k.run = o.run AND k.slot = o.slot AND k.signal_id = o.signal_id AND o.equity IS NULL
     LEFT JOIN (
         SELECT

@@ -1,0 +1,123 @@
+"""Which slots of a replay have to be run: those at which something may happen, the first of each UTC day, and the last.
+
+The journal of the slots that are run equals the journal of all of them; the account's high-water mark too.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal, localcontext
+
+import numpy as np
+
+from bot.adapters.history.archive import HistoryArchive
+from bot.adapters.history.columns import Columns, Floats, Integers
+from bot.adapters.history.reader import micros
+from bot.app.cycle import RunSetup
+from bot.domain.ids import TokenId
+from bot.domain.numbers import EXACT, to_float
+from bot.domain.orders import Role, Side
+from bot.domain.portfolio import Holding, Portfolio
+from bot.engine.account import net_value
+from bot.engine.candidates import is_due
+from bot.engine.fills import DAY
+from bot.engine.horizon import WIDENED, first_reached, highest_places, is_restless, reach_of
+from bot.engine.rules import ExitRule
+from bot.engine.settlement import DELISTED_AFTER
+
+MICROSECOND = timedelta(microseconds=1)
+MICROSECONDS_AN_HOUR = 3_600_000_000
+
+
+class Waking:
+    """The slots of a replay over an archive, and what is known of them beforehand."""
+
+    def __init__(self, setup: RunSetup, archive: HistoryArchive, slots: Sequence[datetime]) -> None:
+        """Look at slots in order of time."""
+        self.setup = setup
+        self.archive = archive
+        self.slots = slots
+        self._instants: Integers = np.array([micros(slot) for slot in slots], dtype=np.int64)
+        self._days = [
+            number for number, slot in enumerate(slots) if not number or slot.date() != slots[number - 1].date()
+        ]
+        turns = {turned_at for token_id in setup.universe for turned_at in archive.turns(token_id)}
+        self._turns = sorted(
+            {place for turned_at in turns if (place := self._first_at(micros(turned_at))) < len(slots)}
+        )
+        self._closes: dict[TokenId, Integers] = {}
+
+    def after(self, place: int, portfolio: Portfolio) -> int:
+        """Return the place of the next slot to run after one that was run; one past the end where there is none."""
+        rules, last = self.setup.rules, len(self.slots) - 1
+        waits = any(portfolio.waiting(role) for role in (Role.ENTRY, Role.EXIT))
+        if place >= last or is_restless(rules) or waits or self._has_candidate(place, portfolio):
+            return place + 1
+        found = last
+        for places in (self._days, self._turns):
+            following = bisect_right(places, place)
+            found = min([found, *places[following : following + 1]])
+        for token_id, holding in portfolio.holdings.items():
+            found = min(found, self._concerned(place, found, token_id, holding, portfolio))
+        return max(found, place + 1)
+
+    def _has_candidate(self, place: int, portfolio: Portfolio) -> bool:
+        slot = self.slots[place]
+        return any(
+            is_due(portfolio, self.archive.episode(token_id, slot, slot), self.setup.rules)
+            for token_id in self.setup.universe
+        )
+
+    def _first_at(self, instant: int) -> int:
+        """Return the first slot at or after an instant."""
+        return int(self._instants.searchsorted(instant))
+
+    def _concerned(self, place: int, most: int, token_id: TokenId, holding: Holding, portfolio: Portfolio) -> int:
+        """Return the first slot after a place, at most another, that concerns a position."""
+        rules, position = self.setup.rules, holding.position
+        columns = self.archive.columns[token_id]
+        start, end = columns.closed_by(int(self._instants[place])), columns.closed_by(int(self._instants[most]))
+        reach = reach_of(portfolio, holding, rules)
+        row = first_reached(columns.prices[2, start:end], columns.prices[1, start:end], reach)
+        if row is not None:
+            most = min(most, self._first_at(int(columns.opened_at[start + row]) + columns.span))
+        opened = micros(position.opened_at)
+        if ExitRule.TIME_STOP in rules.exits.rules and rules.exits.time_stop_hours is not None:
+            most = min(most, self._first_at(opened + int(rules.exits.time_stop_hours * MICROSECONDS_AN_HOUR)))
+        if position.side is Side.SHORT and rules.short.borrow_fraction_per_day:
+            begun = (self.slots[place] - position.opened_at) // DAY + 1
+            most = min(most, self._first_at(opened + begun * (DAY // MICROSECOND)))
+        return min(most, self._silent(place, token_id, columns))
+
+    def _silent(self, place: int, token_id: TokenId, columns: Columns) -> int:
+        """Return the first slot after a place at which a token has had no bar for as long as makes it delisted."""
+        if token_id not in self._closes:
+            closes = columns.opened_at + columns.span
+            gaps = np.diff(closes, append=np.iinfo(np.int64).max)
+            self._closes[token_id] = closes[gaps > DELISTED_AFTER // MICROSECOND]
+        silences = self._closes[token_id] + DELISTED_AFTER // MICROSECOND
+        at = int(silences.searchsorted(self._instants[place], side="right"))
+        return self._first_at(int(silences[at])) if at < len(silences) else len(self.slots)
+
+    def passed_over(self, place: int, following: int, portfolio: Portfolio) -> Portfolio:
+        """Return the account after the slots between two that are run: only its high-water mark may have risen."""
+        if following - place <= 1 or not portfolio.holdings:
+            return portfolio
+        instants = self._instants[place + 1 : following]
+        curve: Floats = np.full(len(instants), to_float(portfolio.cash))
+        for token_id, holding in portfolio.holdings.items():
+            columns = self.archive.columns[token_id]
+            rows = columns.opened_at.searchsorted(instants - columns.span, side="right") - 1
+            curve += holding.sign * to_float(holding.quantity) * columns.prices[3, rows]
+        high = portfolio.high_water_mark
+        if float(curve.max()) < to_float(high) * (1 - WIDENED):
+            return portfolio
+        exact = (self._equity(place + 1 + one, portfolio) for one in highest_places(curve))
+        return replace(portfolio, high_water_mark=max(high, *exact))
+
+    def _equity(self, place: int, portfolio: Portfolio) -> Decimal:
+        slot = self.slots[place]
+        quotes = ((token_id, self.archive.price(token_id, slot, slot)) for token_id in portfolio.holdings)
+        with localcontext(EXACT):
+            return portfolio.cash + net_value(portfolio, {token_id: one.price for token_id, one in quotes if one})

@@ -1,0 +1,79 @@
+"""When a position has to be looked at again: a scan of columns for the first bar that could touch its bracket.
+
+It decides when to ask, never what the answer is: floats only select, every comparison widened towards waking, and the
+bar that is found is settled in exact decimals. It may wake for nothing; it never lets anyone oversleep.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bot.domain.numbers import to_float
+from bot.domain.orders import Role, Side
+from bot.domain.portfolio import Holding, Portfolio
+from bot.engine.rules import ExitRule, Rules
+
+Floats = npt.NDArray[np.float64]
+
+WIDENED = 1e-12
+SCAN_ROWS, SCAN_ROWS_MAX = 64, 8192
+FOLLOWED_BY_BARS = (ExitRule.TRAILING_STOP, ExitRule.BREAK_EVEN)
+
+
+class Reach(NamedTuple):
+    """What a bar has to reach to concern a position: a low of below or less, a high of above or more."""
+
+    below: float
+    above: float
+
+
+EVERY_BAR = Reach(float("inf"), float("-inf"))
+
+
+def is_restless(rules: Rules) -> bool:
+    """Tell whether something may happen at any slot: breakers, levels that pull a stop, hooks that close."""
+    pulled = rules.exits.ratchet_to_support and ExitRule.TRAILING_STOP in rules.exits.rules
+    hooked = rules.hooks is not None and rules.hooks.extra_exits is not None
+    return bool(rules.limits.breakers) or pulled or hooked
+
+
+def reach_of(portfolio: Portfolio, holding: Holding, rules: Rules) -> Reach:
+    """Return what concerns a position; every bar does where bars move its stop."""
+    if any(rule in rules.exits.rules for rule in FOLLOWED_BY_BARS):
+        return EVERY_BAR
+    targets = (
+        live.order.price
+        for live in portfolio.orders.values()
+        if live.order.position_id == holding.position.position_id and live.order.role is Role.TARGET
+    )
+    wanted = [holding.sign * price for price in targets] if ExitRule.TARGET_HIT in rules.exits.rules else []
+    stop = holding.stop if ExitRule.STOP_HIT in rules.exits.rules else None
+    behind = None if stop is None else to_float(stop)
+    ahead = to_float(abs(min(wanted))) if wanted else None
+    low, high = (behind, ahead) if holding.position.side is Side.LONG else (ahead, behind)
+    return Reach(
+        float("-inf") if low is None else low * (1 + WIDENED),
+        float("inf") if high is None else high * (1 - WIDENED),
+    )
+
+
+def first_reached(lows: Floats, highs: Floats, reach: Reach) -> int | None:
+    """Return the first row of two columns of equal length that concerns a position."""
+    start, span = 0, SCAN_ROWS
+    while start < len(lows):
+        end = start + span
+        hit = (lows[start:end] <= reach.below) | (highs[start:end] >= reach.above)
+        found = int(hit.argmax())
+        if hit[found]:
+            return start + found
+        start, span = end, min(span * 4, SCAN_ROWS_MAX)
+    return None
+
+
+def highest_places(equity: Floats) -> list[int]:
+    """Return where a curve is highest, with all places that rounding may have put below the highest."""
+    if not len(equity):
+        return []
+    highest = float(equity.max())
+    return [int(place) for place in np.flatnonzero(equity >= highest - abs(highest) * WIDENED)]

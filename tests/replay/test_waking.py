@@ -1,0 +1,168 @@
+"""Skipping slots changes nothing: the journal of a replay equals that of a plain loop over every slot."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.adapters.clock import SystemClock
+from bot.adapters.history.archive import HistorySource, open_history
+from bot.app.cycle import RunSetup, run_cycle
+from bot.app.replay import records
+from bot.app.waking import Waking
+from bot.domain.decisions import EquityMark
+from bot.domain.ids import RunName, TokenId
+from bot.domain.portfolio import Portfolio
+from bot.domain.positions import Closing, Mark
+from bot.domain.record import CycleRecord
+from bot.engine.horizon import EVERY_BAR, Reach, first_reached, highest_places, is_restless, reach_of
+from bot.engine.rules import Breaker, ExitRule, ExitRules, Hooks, LimitRules, Rules, SizeRule, SizingRules
+from tests.acceptance.folder_reader import Bar
+from tests.acceptance.history_folders import Tables, write_folder
+from tests.properties.random_tapes import rules
+from tests.proposals import holding
+from tests.replay.random_histories import HOUR, START, random_tables
+
+AT = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def opened(folder: Path, seed: int) -> tuple[HistorySource, Sequence[datetime], tuple[TokenId, ...]]:
+    """Open the random history of a seed, written once."""
+    place = folder / str(seed)
+    if not place.exists():
+        write_folder(place, random_tables(seed, 1))
+    history = open_history(place, timeframe="1h", universe="*")
+    return HistorySource(history), history.closes, history.universe
+
+
+def setup_of(drawn: Rules, universe: tuple[TokenId, ...]) -> RunSetup:
+    """Make a run of these rules."""
+    return RunSetup(
+        name=RunName("drawn"),
+        rules=drawn,
+        universe=universe,
+        cash=Decimal(10000),
+        interval=None,
+        config_hash="none",
+        code_version="test",
+    )
+
+
+def every_slot(setup: RunSetup, source: HistorySource, slots: Sequence[datetime]) -> Iterator[CycleRecord]:
+    """Run every slot, and keep the cycles that a replay writes."""
+    portfolio, day = Portfolio(run=setup.name), None
+    for number, slot in enumerate(slots):
+        record, portfolio = run_cycle(setup, source, portfolio, slot, lambda: AT)
+        happened = any(not isinstance(fact, Mark | EquityMark) for fact in record.facts)
+        if day != slot.date() or number == len(slots) - 1 or happened:
+            yield record
+        day = slot.date()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where the histories of the seeds are kept."""
+    return tmp_path_factory.mktemp("histories")
+
+
+@st.composite
+def calm_rules(draw: st.DrawFn) -> Rules:
+    """Draw rules, most of them without what must be asked at every slot or every bar."""
+    drawn = draw(rules())
+    if draw(st.integers(0, 4)):
+        limits = replace(drawn.limits, drawdown=None, daily_loss=None, loss_streak=None)
+        drawn = replace(drawn, limits=limits, exits=replace(drawn.exits, ratchet_to_support=False))
+    if draw(st.integers(0, 3)):
+        moving = {ExitRule.TRAILING_STOP, ExitRule.BREAK_EVEN}
+        drawn = replace(drawn, exits=replace(drawn.exits, rules=drawn.exits.rules - moving))
+    return drawn
+
+
+@given(drawn=calm_rules(), seed=st.integers(0, 40), every=st.sampled_from([1, 1, 2, 5]))
+def test_the_journal_with_skipping_equals_the_journal_without(
+    folder: Path, drawn: Rules, seed: int, every: int
+) -> None:
+    """Every fact of every cycle that is written is the same, high-water marks included."""
+    source, closes, universe = opened(folder, seed)
+    slots = closes[::every]
+    setup = setup_of(drawn, universe)
+    woken = [
+        replace(record, cycle=replace(record.cycle, started_at=AT, finished_at=AT))
+        for record in records(setup, source, slots, SystemClock())
+    ]
+    assert woken == list(every_slot(setup, source, slots))
+
+
+def test_slots_are_skipped_at_all(folder: Path) -> None:
+    """The law above is not about nothing: with nothing to do most slots of a day are passed over."""
+    source, slots, universe = opened(folder, 1)
+    setup = setup_of(Rules(name="quiet", sides=frozenset()), universe)
+    waking = Waking(setup, source.archive, slots)
+    run, place = 0, 0
+    while place < len(slots):
+        run, place = run + 1, waking.after(place, Portfolio(run=setup.name))
+    assert run < len(slots) / 2
+
+
+@pytest.mark.parametrize(
+    ("reach", "expected"),
+    [
+        (Reach(95.0, 105.0), 200),
+        (Reach(94.0, 104.0), 300),
+        (Reach(94.0, 105.0), None),
+        (EVERY_BAR, 0),
+        (Reach(float("-inf"), float("inf")), None),
+    ],
+)
+def test_the_first_bar_that_reaches_a_bracket_is_found(reach: Reach, expected: int | None) -> None:
+    """Row 200 falls to 95, row 300 rises to 104; a touch counts, and later rows do not matter."""
+    lows, highs = np.full(20_000, 99.0), np.full(20_000, 101.0)
+    lows[200], highs[300] = 95.0, 104.0
+    assert first_reached(lows, highs, reach) == expected
+
+
+def test_the_highest_places_hold_what_rounding_may_hide() -> None:
+    """Places within rounding of the highest are all returned; of nothing there are none."""
+    assert highest_places(np.array([1.0, 2.0, 2.0 - 1e-13, 1.5])) == [1, 2]
+    assert highest_places(np.array([])) == []
+
+
+def test_a_hook_that_closes_is_asked_at_every_slot(folder: Path) -> None:
+    """What the horizon does not know is asked always: slower, never wrong."""
+    source, slots, universe = opened(folder, 2)
+    hooks = Hooks(digest="", extra_exits=lambda _view, _holding: None)
+    setup = setup_of(Rules(name="hooked", hooks=hooks), universe)
+    waking = Waking(setup, source.archive, slots)
+    assert is_restless(Rules(name="limited", limits=LimitRules(drawdown=Breaker(at=Decimal(1)))))
+    assert not is_restless(Rules(name="quiet"))
+    assert all(waking.after(place, Portfolio(run=setup.name)) == place + 1 for place in range(len(slots)))
+
+
+def test_a_token_that_falls_silent_is_delisted_at_its_slot(tmp_path: Path) -> None:
+    """A week after its last bar the position is closed; that slot is not slept through, though nothing else happens."""
+    tables = Tables("1h")
+    for token, hours in ((1, 240), (2, 30)):
+        tables.instruments.append((token, f"T{token}", f"T{token}", ""))
+        tables.bars[f"T{token}"] = [
+            Bar(START + hour * HOUR, START + (hour + 1) * HOUR, *[Decimal(100)] * 4) for hour in range(hours)
+        ]
+        tables.signals.append((token, START + 2 * HOUR, "bullish" if token == 2 else "neutral", ""))
+    history = open_history(write_folder(tmp_path, tables), timeframe="1h", universe="*")
+    sizing = SizingRules(rule=SizeRule.FIXED_NOTIONAL, notional=Decimal(100))
+    setup = setup_of(Rules(name="silent", sizing=sizing), history.universe)
+    made = list(records(setup, HistorySource(history), history.closes, SystemClock()))
+    closings = [fact for record in made for fact in record.facts if isinstance(fact, Closing)]
+    assert [(one.reason, one.slot) for one in closings] == [("delisted", START + (30 + 168) * HOUR)]
+
+
+@pytest.mark.parametrize("rule", [ExitRule.TRAILING_STOP, ExitRule.BREAK_EVEN])
+def test_every_bar_matters_where_bars_move_a_stop(rule: ExitRule) -> None:
+    """A strategy with a trailing stop or break-even is asked at each bar of a position."""
+    moving = Rules(name="moving", exits=ExitRules(rules=frozenset({rule})))
+    assert reach_of(Portfolio(run=RunName("drawn")), holding(1), moving) == EVERY_BAR
