@@ -1,10 +1,12 @@
 """The public views: their columns as the contract lists them, and the numbers of a run that can be done by hand."""
 
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
-from bot.adapters.sql.ledger import SqlLedger
+from bot.adapters.sql.engine import begin
+from bot.adapters.sql.ledger import SqlLedger, writing
 from bot.adapters.sql.reads import Reader, rows
 from bot.adapters.sql.tape import SqlTape
 from bot.adapters.sql.views import VIEWS
@@ -215,3 +217,11 @@ def test_a_reader_takes_named_parameters(told: SqlLedger, ledger_url: str) -> No
     assert len(found) == 2
     again = Reader(ledger_url).rows(statement, {"run": RUN, "at": found[0]["slot"]})
     assert len(again) == 1
+
+
+@pytest.mark.parametrize("view", ["v_trades", "v_open_positions", "v_orders", "v_fills"])
+def test_a_row_is_not_looked_for_among_all_of_its_run(tmp_path: Path, view: str) -> None:
+    """Years of trades are read in the time they take: no join goes through a run's whole table for each of its rows."""
+    with writing(f"sqlite:///{tmp_path}/ledger.db", create=True) as book, begin(book.engine) as connection:
+        plan = [str(row.detail) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN SELECT * FROM {view}")]
+    assert not [step for step in plan if "_run_slot (run=?)" in step]
