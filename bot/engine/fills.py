@@ -31,7 +31,7 @@ from bot.engine.brackets import Part
 from bot.engine.journal import Journal, borrow_legs, entry_legs, entry_of, exit_legs
 from bot.engine.rules import Rules, TargetCost
 
-FILL_MODEL = "bars-1"
+FILL_MODEL = "bars-2"
 ENTRY_WAIT = timedelta(hours=72)
 DAY = timedelta(days=1)
 BRACKET_ROLES = (Role.STOP, Role.TARGET)
