@@ -28,6 +28,7 @@ from bot.engine.settlement import DELISTED_AFTER
 
 MICROSECOND = timedelta(microseconds=1)
 MICROSECONDS_AN_HOUR = 3_600_000_000
+MICRO_DOLLAR = 1e-6
 
 
 class Waking:
@@ -106,14 +107,17 @@ class Waking:
             return portfolio
         instants = self._instants[place + 1 : following]
         curve: Floats = np.full(len(instants), to_float(portfolio.cash))
+        within = abs(curve[0]) * WIDENED
         for token_id, holding in portfolio.holdings.items():
             columns = self.archive.columns[token_id]
             rows = columns.opened_at.searchsorted(instants - columns.span, side="right") - 1
-            curve += holding.sign * to_float(holding.quantity) * columns.prices[3, rows]
+            values = to_float(holding.quantity) * columns.prices[3, rows]
+            curve += holding.sign * values
+            within += MICRO_DOLLAR + values.max() * WIDENED  # each value is rounded alone
         high = portfolio.high_water_mark
-        if float(curve.max()) < to_float(high) * (1 - WIDENED):
+        if float(curve.max()) + within < to_float(high):
             return portfolio
-        exact = (self._equity(place + 1 + one, portfolio) for one in highest_places(curve))
+        exact = (self._equity(place + 1 + one, portfolio) for one in highest_places(curve, within))
         return replace(portfolio, high_water_mark=max(high, *exact))
 
     def _equity(self, place: int, portfolio: Portfolio) -> Decimal:

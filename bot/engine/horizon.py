@@ -71,9 +71,8 @@ def first_reached(lows: Floats, highs: Floats, reach: Reach) -> int | None:
     return None
 
 
-def highest_places(equity: Floats) -> list[int]:
-    """Return where a curve is highest, with all places that rounding may have put below the highest."""
+def highest_places(equity: Floats, within: float) -> list[int]:
+    """Return where a curve is highest, with all places so near below that rounding may have put them there."""
     if not len(equity):
         return []
-    highest = float(equity.max())
-    return [int(place) for place in np.flatnonzero(equity >= highest - abs(highest) * WIDENED)]
+    return [int(place) for place in np.flatnonzero(equity >= equity.max() - within)]

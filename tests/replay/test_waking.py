@@ -22,7 +22,7 @@ from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Closing, Mark
 from bot.domain.record import CycleRecord
 from bot.engine.horizon import EVERY_BAR, Reach, first_reached, highest_places, is_restless, reach_of
-from bot.engine.rules import Breaker, ExitRule, ExitRules, Hooks, LimitRules, Rules, SizeRule, SizingRules
+from bot.engine.rules import Breaker, ExitRule, ExitRules, FillRules, Hooks, LimitRules, Rules, SizeRule, SizingRules
 from tests.acceptance.folder_reader import Bar
 from tests.acceptance.history_folders import Tables, write_folder
 from tests.properties.random_tapes import rules
@@ -129,8 +129,28 @@ def test_the_first_bar_that_reaches_a_bracket_is_found(reach: Reach, expected: i
 
 def test_the_highest_places_hold_what_rounding_may_hide() -> None:
     """Places within rounding of the highest are all returned; of nothing there are none."""
-    assert highest_places(np.array([1.0, 2.0, 2.0 - 1e-13, 1.5])) == [1, 2]
-    assert highest_places(np.array([])) == []
+    assert highest_places(np.array([1.0, 2.0, 2.0 - 1e-7, 1.5]), 1e-6) == [1, 2]
+    assert highest_places(np.array([]), 1e-6) == []
+
+
+def test_a_peak_that_only_rounding_makes_is_not_slept_through(tmp_path: Path) -> None:
+    """Each value is rounded alone: 50.0000006 twice is more than 50.0000014 and 50.0000004, though not before."""
+    tables = Tables("1h")
+    peaks = {5: ("50.0000006", "50.0000006"), 8: ("50.0000014", "50.0000004")}
+    for token in (1, 2):
+        tables.instruments.append((token, f"T{token}", f"T{token}", ""))
+        prices = [Decimal(peaks.get(hour, ("50", "50"))[token - 1]) for hour in range(12)]
+        tables.bars[f"T{token}"] = [
+            Bar(START + hour * HOUR, START + (hour + 1) * HOUR, *[one] * 4) for hour, one in enumerate(prices)
+        ]
+        tables.signals.append((token, START + 2 * HOUR, "bullish", ""))
+    history = open_history(write_folder(tmp_path, tables), timeframe="1h", universe="*")
+    sizing = SizingRules(rule=SizeRule.FIXED_QUANTITY, quantity=Decimal(1))
+    nothing = FillRules(fee_fraction=Decimal(0), half_spread_fraction=Decimal(0), slippage_fraction=Decimal(0))
+    setup = setup_of(Rules(name="peaks", sizing=sizing, fills=nothing), history.universe)
+    last = list(records(setup, HistorySource(history), history.closes, SystemClock()))[-1]
+    (mark,) = [fact for fact in last.facts if isinstance(fact, EquityMark)]
+    assert mark.high_water_mark == Decimal("10000.000002")
 
 
 def test_a_hook_that_closes_is_asked_at_every_slot(folder: Path) -> None:
