@@ -6,7 +6,7 @@ Everything is written in one transaction; a replay that was already written adds
 import hashlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -20,6 +20,7 @@ from bot.adapters.sql.reads import Reader
 from bot.app.cycle import RunSetup, run_cycle
 from bot.app.inputs import inputs_of
 from bot.app.reports import as_json as to_json
+from bot.app.results import statistics, tell_statistics
 from bot.app.strategies import Strategy, load_strategy
 from bot.app.waking import Waking
 from bot.domain.decisions import EquityMark
@@ -75,14 +76,16 @@ def replay(
         added = _write(book, setup, strategy, history, slots, identity)
     for refusal in history.refused:
         sys.stderr.write(f"refused: {refusal}\n")
+    reader = Reader(url)
     result = {
-        **summary(url, strategy.name),
+        **summary(reader, strategy.name),
         "run": strategy.name,
         "bars": history.bars,
         "rows_refused": history.rows_refused,
         "slots": len(slots),
         "cycles_added": added,
         "ledger": ledger_name(parse_url(url)),
+        "statistics": statistics(reader, strategy.name, history),
         "seconds": round(time.perf_counter() - began, 3),
     }
     print(to_json(result) if as_json else _told(result))
@@ -162,20 +165,20 @@ def _progress(done: int, total: int) -> None:
         sys.stderr.flush()
 
 
-def summary(url: str, run: str) -> dict[str, object]:
+def summary(reader: Reader, run: str) -> dict[str, object]:
     """Read a run's figures from its ledger."""
-    reader = Reader(url)
     totals = reader.rows(SUMMARY, {"run": run})[0]
     last = reader.rows(LAST_EQUITY, {"run": run})
     worst = reader.rows(WORST, {"run": run})[0]
     return {**totals, **(last[0] if last else {}), **worst}
 
 
-def _told(result: dict[str, object]) -> str:
+def _told(result: Mapping[str, object]) -> str:
     names = ("trades", "open_positions", "fees", "profit", "equity", "max_drawdown", "bars", "slots", "seconds")
     width = max(len(name) for name in names)
     lines = [f"{name.replace('_', ' '):<{width}}  {_figure(result[name])}" for name in names]
-    return "\n".join([*lines, f"ledger: {result['ledger']}"])
+    figures = result["statistics"] if isinstance(result["statistics"], dict) else {}
+    return "\n".join([*lines, "", tell_statistics(figures), "", f"ledger: {result['ledger']}"])
 
 
 def _figure(value: object) -> str:

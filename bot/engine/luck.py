@@ -1,0 +1,110 @@
+"""How much of a Sharpe ratio may be luck: its interval by resampling, and the chance that it is above what luck gives.
+
+Nothing here is random: the bits are those of PCG64 for a given seed, which numpy promises to keep (NEP 19).
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from bot.engine.performance import DAYS_A_YEAR, DAYS_MIN, SPREAD_MIN, Figure, deviation, sharpe
+
+RESAMPLES = 1000
+COVERED_PERCENT = 95
+EULER_MASCHERONI = 0.5772156649015329
+HALF_BITS = 32
+HALF = 1 << HALF_BITS
+NORMAL = NormalDist()
+
+
+def sharpe_interval(
+    returns: Sequence[float], seed: int, *, resamples: int = RESAMPLES, year: int = DAYS_A_YEAR, least: int = DAYS_MIN
+) -> tuple[Figure, Figure]:
+    """Return the 95 % interval of the annual Sharpe ratio: the percentiles 2.5 and 97.5 of that of resampled returns.
+
+    By the stationary bootstrap of Politis and Romano 1994, Journal of the American Statistical Association 89(428):
+    blocks from uniform places round a circle of days, their lengths geometric with a mean of n^(1/3) days, the order
+    that is best for a mean. A resample that does not move counts as a ratio of zero. Undefined where the ratio is.
+    """
+    found = sharpe(returns, year=year, least=least)
+    if found.value is None:
+        return found, found
+    count = len(returns)
+    centre = math.fsum(returns) / count  # taken off before squaring, lest two large sums cancel
+    days = np.array(returns) - centre
+    total, squares = np.zeros(resamples), np.zeros(resamples)
+    for place in _places(count, resamples, seed):
+        drawn = days[place]
+        total += drawn
+        squares += drawn * drawn
+    mean = total / count
+    spread = np.sqrt(np.maximum(squares - total * mean, 0) / (count - 1))
+    moves = spread >= SPREAD_MIN
+    ratios = np.where(moves, (mean + centre) / np.where(moves, spread, 1), 0) * math.sqrt(year)
+    tail = (100 - COVERED_PERCENT) / 2
+    low, high = np.percentile(ratios, [tail, 100 - tail])
+    return Figure(float(low)), Figure(float(high))
+
+
+def _places(count: int, resamples: int, seed: int) -> Iterator[npt.NDArray[np.uint64]]:
+    """Yield for each day to draw the place that each resample takes it from: the next one, or that of a fresh block.
+
+    The upper half of 64 bits decides whether a block begins, the lower half where.
+    """
+    bits = np.random.PCG64(seed)
+    fresh_below = int(HALF * count ** (-1 / 3))
+    place = np.zeros(resamples, dtype=np.uint64)
+    for number in range(count):
+        drawn = bits.random_raw(resamples)
+        start = (drawn & (HALF - 1)) * count >> HALF_BITS
+        place = (place + 1) % count
+        np.copyto(place, start, where=drawn >> HALF_BITS < (fresh_below if number else HALF))
+        yield place
+
+
+def deflated_sharpe(
+    returns: Sequence[float], *, trials: int = 1, variance: float = 0.0, least: int = DAYS_MIN
+) -> Figure:
+    """Return the probability that the true Sharpe ratio is above what the best of so many worthless trials shows.
+
+    variance: of the trials' daily Sharpe ratios (annual variance / 365). Of one trial it is the probabilistic Sharpe
+    ratio, the probability that the true one is above zero. Bailey and Lopez de Prado 2014, The Deflated Sharpe Ratio,
+    Journal of Portfolio Management 40(5). Undefined where the Sharpe ratio is.
+    """
+    found = sharpe(returns, year=1, least=least)
+    if found.value is None:
+        return found
+    mean = math.fsum(returns) / len(returns)
+    gaps = [one - mean for one in returns]
+    spread = deviation(returns) * math.sqrt((len(returns) - 1) / len(returns))
+    skewness = math.fsum((gap / spread) ** 3 for gap in gaps) / len(gaps)
+    kurtosis = math.fsum((gap / spread) ** 4 for gap in gaps) / len(gaps)
+    return probability_above(expected_best(trials, variance), found.value, len(returns), skewness, kurtosis)
+
+
+def expected_best(trials: int, variance: float) -> float:
+    """Return the Sharpe ratio to expect of the best of so many trials that are all worthless, 0 of one.
+
+    sqrt(variance) x ((1 - g) x Z^-1(1 - 1/n) + g x Z^-1(1 - 1/(n e))), g = Euler-Mascheroni (Bailey and Lopez de Prado
+    2014, as above).
+    """
+    if trials <= 1:
+        return 0.0
+    first, second = NORMAL.inv_cdf(1 - 1 / trials), NORMAL.inv_cdf(1 - 1 / (trials * math.e))
+    return math.sqrt(variance) * ((1 - EULER_MASCHERONI) * first + EULER_MASCHERONI * second)
+
+
+def probability_above(threshold: float, ratio: float, days: int, skewness: float, kurtosis: float) -> Figure:
+    """Return the probability that the true Sharpe ratio is above a threshold; ratios are daily, not annual.
+
+    Z((ratio - threshold) sqrt(days - 1) / sqrt(1 - skewness ratio + (kurtosis - 1) / 4 ratio^2)), kurtosis 3 if normal:
+    the probabilistic Sharpe ratio of Bailey and Lopez de Prado 2012, The Sharpe Ratio Efficient Frontier, Journal of
+    Risk 15(2).
+    """
+    error = 1 - skewness * ratio + (kurtosis - 1) / 4 * ratio**2
+    if error < SPREAD_MIN:
+        return Figure(reason="the ratio's own error is zero: its returns take two values only")
+    return Figure(NORMAL.cdf((ratio - threshold) * math.sqrt(days - 1) / math.sqrt(error)))
