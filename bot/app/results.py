@@ -100,7 +100,7 @@ def statistics(reader: Reader, run: str, history: History | None = None) -> dict
         "closed_trades": len(closed),
         "wins": sum(trade.profit > 0 for trade in closed),
         "losses": sum(trade.profit < 0 for trade in closed),
-        **{name: figures[name].value for name in MEANINGS if name in figures},
+        **{name: figure.value for name, figure in figures.items()},
         **instants,
         "reasons": reasons | missing,
     }
