@@ -177,7 +177,7 @@ def win_rate(trades: Sequence[TradeResult]) -> Figure:
 
 
 def profit_factor(trades: Sequence[TradeResult]) -> Figure:
-    """Return the money won over the money lost (Schwager 1984, A Complete Guide to the Futures Markets)."""
+    """Return the money won over the money lost, as freqtrade and LEAN do, but undefined where no trade lost."""
     if not trades:
         return Figure(reason=UNTRADED)
     losses = _losses(trades)
@@ -200,8 +200,8 @@ def expectancy_r(trades: Sequence[TradeResult]) -> Figure:
 def sqn(trades: Sequence[TradeResult]) -> Figure:
     """Return the system quality number: sqrt(n) x mean / sample standard deviation (n - 1) of the trades' profits.
 
-    Tharp 2008, Definitive Guide to Position Sizing, in money instead of R, as backtrader, backtesting.py and freqtrade
-    have it. Below 30 trades it is not to be relied upon, and says so.
+    Tharp 2008, Definitive Guide to Position Sizing, in money instead of R, as backtrader and freqtrade have it. Below
+    30 trades it is not to be relied upon, and says so.
     """
     profits = [trade.profit for trade in trades]
     if len(profits) < 2:  # noqa: PLR2004 - one profit has no deviation
@@ -216,7 +216,7 @@ def sqn(trades: Sequence[TradeResult]) -> Figure:
 def exposure_time(points: Sequence[EquityPoint], trades: Sequence[TradeResult]) -> Figure:
     """Return the share of the time between the first mark and the last in which a position was open.
 
-    As Exposure Time of backtesting.py, by instants instead of bars; positions side by side count once.
+    Measured by instants, not by bars; positions side by side count once.
     """
     if not points or points[0].at >= points[-1].at:
         return Figure(reason="the marks span no time" if points else UNMARKED)

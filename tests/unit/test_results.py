@@ -70,7 +70,7 @@ def write(folder: Path, closes: dict[str, list[float]], turns: Sequence[int]) ->
 @pytest.fixture
 def answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Json:
     """Replay the two saws; returns the statistics that were printed."""
-    write(tmp_path / "history", CLOSES, range(12, DAYS, 6))
+    write(tmp_path / "history", CLOSES, (*range(12, DAYS, 6), DAYS - 2))
     return replayed(tmp_path, capsys)
 
 
@@ -88,8 +88,8 @@ def test_the_figures_are_those_of_the_views(answer: Json, tmp_path: Path) -> Non
     with closing(sqlite3.connect(tmp_path / "r.db")) as connection:
         equity = [row[0] for row in connection.execute("select equity from v_equity order by slot")]
         trades = connection.execute("select profit, r_multiple, notional from v_trades where not is_open").fetchall()
-        notional, deepest = connection.execute(
-            "select (select sum(notional) from v_trades), (select max(drawdown) from v_equity)"
+        notional, deepest, still_open = connection.execute(
+            "select sum(notional), (select max(drawdown) from v_equity), sum(is_open) from v_trades"
         ).fetchone()
     daily = [after / before - 1 for before, after in pairwise(equity)]
     profits = [profit for profit, _, _ in trades]
@@ -112,6 +112,7 @@ def test_the_figures_are_those_of_the_views(answer: Json, tmp_path: Path) -> Non
         "turnover": notional / mean(equity),
     }
     assert len(trades) > 10
+    assert still_open == 2
     assert {name: answer[name] for name in expected} == pytest.approx(expected, rel=1e-9)
 
 
