@@ -139,12 +139,22 @@ def _add_reading(commands: Commands) -> None:
     explain.add_argument("order_id", metavar="ORDER_ID", help="as `bot orders` shows it")
     _ledger_options(explain)
     verify = _add(commands, "verify", "check every invariant of the ledger", _verify)
+    verify.add_argument("--deep", action="store_true", help="derive every cycle of every live run again as well")
     _ledger_options(verify)
+    text = "derive a live run again from its recorded answers, and name what differs first"
+    parity = _add(commands, "parity", text, _parity, "parity --run levels_long --from 2025-03-10T12:00Z")
+    _window_options(parity)
+    _reading_options(parity)
 
 
 def _reading_options(added: argparse.ArgumentParser) -> None:
     _ledger_options(added)
     added.add_argument("--run", help="one run only")
+
+
+def _window_options(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--from", dest="start", type=_instant, metavar="T", help="first slot")
+    added.add_argument("--to", dest="end", type=_instant, metavar="T", help="last slot")
 
 
 def _ledger_options(added: argparse.ArgumentParser) -> None:
@@ -158,8 +168,7 @@ def _add_replay(commands: Commands) -> None:
     replay.add_argument("--strategy", required=True, metavar="NAME_OR_FILE", help="strategies/NAME.toml or a file")
     replay.add_argument("--history", required=True, type=Path, metavar="DIR", help="history folder")
     replay.add_argument("--ledger", metavar="URL", help="where to write [replay.db]")
-    replay.add_argument("--from", dest="start", type=_instant, metavar="T", help="first slot")
-    replay.add_argument("--to", dest="end", type=_instant, metavar="T", help="last slot")
+    _window_options(replay)
     replay.add_argument("--cash", default="10000", help="opening cash in quote currency [10000]")
     replay.add_argument("--schedule", metavar="CRON", help="slots, five fields, UTC [every close of a bar]")
     replay.add_argument("--json", action="store_true", help="print one JSON object")
@@ -274,7 +283,14 @@ def _explain(arguments: argparse.Namespace) -> int:
 def _verify(arguments: argparse.Namespace) -> int:
     from bot.app.reading import verify
 
-    return verify(arguments.config, arguments.ledger, as_json=arguments.json)
+    return verify(arguments.config, arguments.ledger, deep=arguments.deep, as_json=arguments.json)
+
+
+def _parity(arguments: argparse.Namespace) -> int:
+    from bot.app.parity import parity
+
+    window = (arguments.start, arguments.end)
+    return parity(arguments.config, arguments.ledger, arguments.run, window, as_json=arguments.json)
 
 
 def _replay(arguments: argparse.Namespace) -> int:

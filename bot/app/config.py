@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bot.app.kinds import Number, Text, Word, near
@@ -18,7 +19,8 @@ from bot.app.strategies import Strategy
 from bot.app.strategy_kinds import COUNT, NAME
 from bot.app.tables import Key, load_toml, members, read_tables, refuse
 from bot.domain.errors import AccessError, ConfigError
-from bot.domain.ids import canonical
+from bot.domain.ids import TokenId, canonical
+from bot.domain.instruments import Instrument
 from bot.domain.numbers import CASH_MAX, MICRO, plain
 from bot.engine.rules import Hooks
 
@@ -158,12 +160,18 @@ def resolve_key(config: Config, environ: Mapping[str, str] | None = None) -> Sec
     raise ConfigError(message)
 
 
-def effective(config: Config, strategies: Mapping[str, Strategy]) -> str:
-    """Write what is in force as canonical JSON, without secrets; strategies by the name of their run."""
+def effective(
+    config: Config,
+    strategies: Mapping[str, Strategy],
+    universes: Mapping[str, Mapping[TokenId, Instrument]] = MappingProxyType({}),
+) -> str:
+    """Write what is in force as canonical JSON, without secrets; strategies and resolved universes by their run."""
     runs = []
     for run in config.runs:
         strategy = strategies[run.name]
-        in_force = {"universe": strategy.universe, "bars": strategy.bars, "rules": strategy.rules}
+        in_force: dict[str, object] = {"universe": strategy.universe, "bars": strategy.bars, "rules": strategy.rules}
+        if run.name in universes:
+            in_force["instruments"] = tuple(one for _, one in sorted(universes[run.name].items()))
         runs.append({**_plain(run), "strategy": strategy.name, **_plain(in_force)})
     source = {**_plain(config.source), "base_url": masked(config.source.base_url)}
     return canonical({"ledger": masked(config.ledger), "source": source, "runs": runs})

@@ -1,6 +1,7 @@
 """The reading commands: they need a ledger and nothing else, so they work with the daemon dead."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bot.adapters.sql.reads import Reader
 from bot.app import reports
@@ -8,6 +9,9 @@ from bot.app.config import load_config
 from bot.app.digest import Window, digest, in_force, tell_digest
 from bot.app.explaining import explain, tell_explained
 from bot.app.why import tell_why, why
+
+if TYPE_CHECKING:
+    from bot.app.parity import Parity
 
 STATEMENTS = {
     "status": reports.STATUS,
@@ -68,17 +72,27 @@ def show_explained(order_id: str, config_path: Path, ledger: str | None, *, as_j
     return 0
 
 
-def verify(config_path: Path, ledger: str | None, *, as_json: bool) -> int:
-    """Check every invariant of a ledger; 65 where one is broken."""
+def verify(config_path: Path, ledger: str | None, *, deep: bool, as_json: bool) -> int:
+    """Check every invariant of a ledger, deep: derive its live runs again too; 65 where something is wrong."""
     from bot.adapters.sql.verify import violations  # noqa: PLC0415 - the other commands do without it
     from bot.domain.errors import BadInputError  # noqa: PLC0415
 
     found = violations(ledger_of(config_path, ledger))
+    runs = _derived(config_path, ledger) if deep else []
+    wrong = [*found, *(str(run) for run in runs if run.difference)]
     if as_json:
-        print(reports.as_json({"violations": found}))
+        derived = {"derived": [run.row for run in runs]} if deep else {}
+        print(reports.as_json({"violations": found, **derived}))
     else:
-        print("\n".join(found) if found else "the ledger is right: books balanced, ids and hash chain recomputed")
-    return BadInputError.exit_code if found else 0
+        right = [*(str(run) for run in runs), "the ledger is right: books balanced, ids and hash chain recomputed"]
+        print("\n".join(wrong or right))
+    return BadInputError.exit_code if wrong else 0
+
+
+def _derived(config_path: Path, ledger: str | None) -> "list[Parity]":
+    from bot.app.parity import every_parity  # noqa: PLC0415 - its import is slow
+
+    return every_parity(config_path, ledger)
 
 
 def upgrade(config_path: Path, ledger: str | None) -> int:

@@ -57,7 +57,7 @@ class Strategy:
 
 def load_strategy(name_or_path: str | Path, folder: Path) -> Strategy:
     """Read a strategy, and the hooks beside it, by its name in the folder or by the path of its file."""
-    path = _find(name_or_path, folder)
+    path = strategy_file(name_or_path, folder)
     document, text = load_toml(path, _known(path))
     values = read_tables(str(path), document, KEYS)
     for key, reason in _contradictions(values):
@@ -73,7 +73,8 @@ def load_strategy(name_or_path: str | Path, folder: Path) -> Strategy:
     )
 
 
-def _find(name_or_path: str | Path, folder: Path) -> Path:
+def strategy_file(name_or_path: str | Path, folder: Path) -> Path:
+    """Return the path of a strategy's file, given by its name in the folder or as a path."""
     path = Path(name_or_path)
     return path if path.suffix == ".toml" or path.parent != Path() else folder / f"{name_or_path}.toml"
 

@@ -128,7 +128,7 @@ def assemble(
     feeds = feeds_of([strategy.rules for strategy in strategies.values()])
     source = TokenMetricsSource(http, archive=archive, tape=tape, clock=clock, needs=feeds)
     universes = {run.name: resolve(source, strategies[run.name]) for run in config.runs}
-    text = effective(config, strategies)
+    text = effective(config, strategies, universes)
     digest = config_hash(text)
     book.keep_config(digest, text)
     runs = tuple(

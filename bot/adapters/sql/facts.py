@@ -34,6 +34,15 @@ def portfolio_facts(connection: Connection, run: RunName) -> list[Fact]:
     return [fact for _, fact in sorted(placed, key=lambda pair: pair[0])]
 
 
+def facts_before(connection: Connection, run: RunName, slot: datetime) -> list[Fact]:
+    """Return all facts of a run's earlier slots that a portfolio is folded from, every mark among them."""
+    placed = _journal(connection, run, slot)
+    for kind in (*_WHOLE_STORY, Mark, EquityMark):
+        table = FACT_TABLES[kind]
+        placed.extend(_facts(connection, kind, _of_run(table, run).where(table.c.slot < slot)))
+    return [fact for _, fact in sorted(placed, key=lambda pair: pair[0])]
+
+
 def _of_run(table: Table, run: RunName) -> Select[tuple[object, ...]]:
     return select(table).where(table.c.run == run)
 
@@ -74,18 +83,18 @@ def _since_armed(connection: Connection, run: RunName) -> ColumnElement[bool]:
     return or_(equity.c.slot > last.slot, and_(equity.c.slot == last.slot, equity.c.seq > last.seq))
 
 
-def _journal(connection: Connection, run: RunName) -> list[_Placed]:
-    asked = (
-        select(postings)
-        .join(journal_entries)
-        .where(journal_entries.c.run == run)
-        .order_by(postings.c.entry_id, postings.c.number)
-    )
+def _journal(connection: Connection, run: RunName, before: datetime | None = None) -> list[_Placed]:
+    here = journal_entries.c.run == run if before is None else _before(run, before)
+    asked = select(postings).join(journal_entries).where(here).order_by(postings.c.entry_id, postings.c.number)
     legs: dict[str, tuple[Posting, ...]] = {
         entry: tuple(posting_from(row) for row in rows)
         for entry, rows in groupby(connection.execute(asked), key=lambda row: row.entry_id)
     }
     return [
         ((row.slot, row.seq), fact_from(JournalEntry, row, postings=legs.get(row.entry_id, ())))
-        for row in connection.execute(_of_run(journal_entries, run))
+        for row in connection.execute(select(journal_entries).where(here))
     ]
+
+
+def _before(run: RunName, slot: datetime) -> ColumnElement[bool]:
+    return and_(journal_entries.c.run == run, journal_entries.c.slot < slot)

@@ -6,10 +6,11 @@ Recording the same again changes nothing; of a datum recorded twice the first st
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Engine, Row, select
+from sqlalchemy import Connection, Engine, Row, select
 
 from bot.adapters.sql.engine import begin
 from bot.adapters.sql.rows import DATUM_TABLES, Rows, datum_rows, fact_from, portable_row
@@ -58,19 +59,24 @@ class SqlTape:
 
     def load(self) -> Iterator[Datum]:
         """Yield all recorded data, each kind in the order it became known."""
-        for kind, table in DATUM_TABLES.items():
-            asked = select(table).order_by(table.c.known_at, *table.primary_key.columns)
-            with begin(self._engine) as connection:
-                found = connection.execute(asked).all()
-                legs = _levels(connection.execute(_LEVELS).all()) if table is level_sets else {}
-            for row in found:
-                if table is level_sets:
-                    yield fact_from(LevelSet, row, levels=legs.get(_level_key(row), ()))
-                elif table is prints:
-                    bar = Bar(row.opened_at, row.closed_at, row.open, row.high, row.low, row.close)
-                    yield fact_from(TokenPrint, row, bar=bar)
-                else:
-                    yield fact_from(kind, row)
+        with begin(self._engine) as connection:
+            yield from recorded_data(connection)
+
+
+def recorded_data(connection: Connection, until: datetime | None = None) -> Iterator[Datum]:
+    """Yield recorded data, all or what was known by an instant, each kind in the order it became known."""
+    for kind, table in DATUM_TABLES.items():
+        asked = select(table).order_by(table.c.known_at, *table.primary_key.columns)
+        found = connection.execute(asked if until is None else asked.where(table.c.known_at <= until)).all()
+        legs = _levels(connection.execute(_LEVELS).all()) if table is level_sets else {}
+        for row in found:
+            if table is level_sets:
+                yield fact_from(LevelSet, row, levels=legs.get(_level_key(row), ()))
+            elif table is prints:
+                bar = Bar(row.opened_at, row.closed_at, row.open, row.high, row.low, row.close)
+                yield fact_from(TokenPrint, row, bar=bar)
+            else:
+                yield fact_from(kind, row)
 
 
 def _level_key(row: Row[Any]) -> tuple[object, ...]:

@@ -11,9 +11,9 @@ from itertools import groupby
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, inspect, select
+from sqlalchemy import Connection, Row, Table, inspect, select
 
-from bot.adapters.sql.chain import GENESIS, digest, link
+from bot.adapters.sql.chain import GENESIS, link
 from bot.adapters.sql.checks import LEDGER_CHECK
 from bot.adapters.sql.columns import POSTGRESQL, metadata, utc_text
 from bot.adapters.sql.engine import begin, check_schema, open_engine
@@ -24,11 +24,11 @@ from bot.adapters.sql.fact_tables import (
     order_events,
     orders,
     positions,
-    postings,
 )
-from bot.adapters.sql.rows import FACT_ORDER, PortableRow, portable_row
+from bot.adapters.sql.rows import FACT_ORDER, portable_row
 from bot.adapters.sql.schema import trigger_texts
 from bot.adapters.sql.spelling import spelled
+from bot.adapters.sql.stored_rows import digests
 from bot.adapters.sql.tables import cycles, requests, runs
 from bot.adapters.sql.tape_tables import answers
 from bot.adapters.sql.views import VIEWS, view_text
@@ -137,7 +137,7 @@ def _chains(connection: Connection) -> Iterator[str]:
 def _chain(connection: Connection, run: str) -> Iterator[str]:
     """Follow a run's chain: what each cycle holds, its link, and the link before."""
     committed = connection.execute(select(cycles).where(cycles.c.run == run).order_by(cycles.c.slot)).all()
-    found = {table.name: _digests(connection, table, run) for table in FACT_ORDER}
+    found = {table.name: digests(connection, table, run) for table in FACT_ORDER}
     previous = GENESIS
     for cycle in committed:
         slot = utc_text(cycle.slot)
@@ -155,31 +155,6 @@ def _chain(connection: Connection, run: str) -> Iterator[str]:
         if cycle.hash != link(cycle.previous_hash, portable_row(cycles, cycle), cycle.contents):
             yield f"{where}: the row of cycles was changed"
         previous = cycle.hash
-
-
-def _digests(connection: Connection, table: Table, run: str) -> dict[str, list[Any]]:
-    """Return the digest of a table's rows per slot of a run."""
-    asked = _of_run(table, run)
-    found: dict[str, list[Any]] = {}
-    for slot, rows in groupby(connection.execute(asked), key=lambda row: row.slot_of_cycle):
-        found[utc_text(slot)] = digest(table, (_row_of(table, row) for row in rows))
-    return found
-
-
-def _of_run(table: Table, run: str) -> Select[Any]:
-    if table is postings:
-        slot = journal_entries.c.slot
-        return (
-            select(postings, slot.label("slot_of_cycle"))
-            .join(journal_entries)
-            .where(journal_entries.c.run == run)
-            .order_by(slot)
-        )
-    return select(table, table.c.slot.label("slot_of_cycle")).where(table.c.run == run).order_by(table.c.slot)
-
-
-def _row_of(table: Table, row: Row[Any]) -> PortableRow:
-    return portable_row(table, tuple(row)[: len(table.columns)])
 
 
 def _answers(connection: Connection) -> Iterator[str]:

@@ -1,0 +1,23 @@
+"""Recorded answers, read again as they were when they came: the same parser, with what the call itself tells."""
+
+from bot.adapters.tokenmetrics.parse import Asked, parse
+from bot.adapters.tokenmetrics.rows import read_envelope, rows_of
+from bot.domain.errors import BotError, UpstreamError
+from bot.domain.ids import TokenId
+from bot.domain.tape import ApiCall, Datum
+
+
+def read_again(call: ApiCall, body: bytes) -> tuple[Datum, ...]:
+    """Return the data in an answer; none where it was a failure then, or names no token that was asked for."""
+    failed = None if call.status is not None and call.status // 100 == 2 else UpstreamError(call.endpoint)  # noqa: PLR2004
+    try:
+        rows = rows_of(call.endpoint, call.status, read_envelope(body), failed)
+    except BotError:
+        return ()
+    asked = Asked(tokens=_tokens(call.query), started_at=call.at, known_at=call.known_at)
+    return parse(call.endpoint, rows, asked).data
+
+
+def _tokens(query: str) -> frozenset[TokenId]:
+    named = dict(part.partition("=")[::2] for part in query.split("&"))
+    return frozenset(TokenId(int(token)) for token in named.get("token_id", "").split(",") if token)

@@ -1,0 +1,173 @@
+"""What a live run had before it, out of the ledger: a source that gives recorded answers, a ledger that only compares.
+
+They stand where the provider and the ledger stood, under the same runner; the first difference ends the derivation.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+from bot.adapters.memory import MemoryArchive
+from bot.adapters.sql.recorded import Recorded, RowDifference, data_difference
+from bot.adapters.tokenmetrics.feeds import PRICE
+from bot.adapters.tokenmetrics.recorded import read_again
+from bot.domain.decisions import Fact
+from bot.domain.errors import BadInputError, InvariantError
+from bot.domain.events import Request
+from bot.domain.ids import RunName, TokenId
+from bot.domain.instruments import Instrument
+from bot.domain.market import Quote
+from bot.domain.record import Cycle, CycleRecord, CycleState
+from bot.domain.tape import ApiCall, Datum, TokenPrint
+
+ANSWER, INPUT, CONFIGURATION, HOOKS = "answer", "input", "configuration", "hooks"
+KINDS: Mapping[str, str] = MappingProxyType({"verdicts": "gate", "fills": "fill"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """The first thing that is not as it was: what kind, of which slot or answer, and both sides where it is a value."""
+
+    kind: str
+    at: datetime
+    what: str
+    stored: object = None
+    derived: object = None
+
+    def __str__(self) -> str:
+        """Tell it in one line."""
+        sides = f": {self.stored!r} in the ledger, {self.derived!r} derived"
+        return f"{self.kind} {self.at:%Y-%m-%dT%H:%M:%SZ}: {self.what}{'' if self.stored is self.derived else sides}"
+
+
+class DifferenceError(BadInputError):
+    """Something is not as it was."""
+
+    def __init__(self, difference: Difference) -> None:
+        """Name what differs."""
+        super().__init__(str(difference))
+        self.difference = difference
+
+
+def of_rows(kind: str, at: datetime, found: RowDifference) -> Difference:
+    """Name a difference between rows by table, key and column."""
+    what = f"{found.table} {found.key}{'' if found.column is None else ', ' + found.column}"
+    return Difference(kind=kind, at=at, what=what, stored=found.stored, derived=found.derived)
+
+
+class RecordedSource:
+    """The recorded answers as the cycles of one run met them: each is read again when its cycle comes to it."""
+
+    def __init__(self, recorded: Recorded, since: datetime | None) -> None:
+        """Go on after an instant, None: from the first answer."""
+        self.archive = self._shelves = MemoryArchive({})
+        self.answers = 0
+        self._cycle: Cycle | None = None
+        self._recorded = recorded
+        self._seen = since
+
+    def know(self, run: RunName) -> tuple[Instrument, ...]:
+        """Admit every instrument of the ledger with what was known of it, and return those of a run."""
+        listed = self._recorded.instruments()
+        mine = listed.pop(run, ())
+        for instruments in (*listed.values(), mine):
+            self.admit(instruments)
+        if self._seen is not None:
+            for datum in self._recorded.data(self._seen):
+                self._shelves.add(datum)
+        return mine
+
+    def admit(self, instruments: Iterable[Instrument]) -> None:
+        """Get to know instruments as a configuration had them."""
+        self._shelves.admit({one.token_id: one for one in instruments})
+
+    def turn(self, cycle: Cycle, feed: str) -> None:
+        """Come to a cycle, in which the episodes are those of a feed."""
+        self._cycle, self.archive = cycle, self._shelves.of_feed(feed)
+
+    def now(self) -> datetime:
+        """Return an instant to stamp the work with; nobody compares it."""
+        return self._at().cut_off
+
+    def refresh(self, slot: datetime) -> datetime:
+        """Read what came until the cut-off that is stored of a slot."""
+        if slot != self._at().slot:
+            message = f"no cycle of {slot:%Y-%m-%dT%H:%MZ} was recorded"
+            raise InvariantError(message)
+        self.read_until(self._at().cut_off)
+        return self._at().cut_off
+
+    def quotes(self, tokens: Sequence[TokenId]) -> tuple[Quote, ...]:
+        """Return the prices that came after the decision."""
+        slot, read = self._at().slot, self.read_until(self._at().settled_until)
+        prints = [datum for call, data in read if (call.slot, call.endpoint) == (slot, PRICE) for datum in data]
+        return tuple(
+            Quote(token_id=datum.token_id, price=datum.bar.close, known_at=datum.known_at)
+            for datum in prints
+            if isinstance(datum, TokenPrint) and datum.token_id in tokens
+        )
+
+    def read_until(self, end: datetime | None) -> list[tuple[ApiCall, tuple[Datum, ...]]]:
+        """Check, read and compare the answers not read yet, and add what they say to the archive."""
+        span = (self._seen, end)
+        stored = self._recorded.rows_known(span)
+        read: list[tuple[ApiCall, tuple[Datum, ...]]] = []
+        for call, body in self._recorded.answers(span):
+            if body is None:
+                what = f"the body of {call.answer_hash} was changed ({call.endpoint}, {call.query})"
+                raise DifferenceError(Difference(kind=ANSWER, at=call.known_at, what=what))
+            self.answers += 1
+            # Of an answer that said nothing new, only listed names, or came just before a crash, there is no row.
+            if call.known_at in stored:
+                read.append((call, read_again(call, body)))
+        new = [datum for _, data in read for datum in data if self._shelves.add(datum)]
+        found = data_difference(new, stored)
+        if found is not None:
+            raise DifferenceError(of_rows(INPUT, min(stored), found))
+        self._seen = end or self._seen
+        return read
+
+    def _at(self) -> Cycle:
+        if self._cycle is None:
+            message = "no cycle was turned to yet"
+            raise InvariantError(message)
+        return self._cycle
+
+
+class ComparingLedger:
+    """A ledger that holds one run as it was recorded, and compares what it is given with the cycles that follow."""
+
+    def __init__(self, recorded: Recorded, cycles: Sequence[Cycle]) -> None:
+        """Hold what was committed before the first of these cycles."""
+        self._recorded = recorded
+        self._cycles = deque(cycles)
+
+    def facts(self, _run: RunName) -> Iterable[Fact]:
+        """Return the facts that make up the run's portfolio before the next cycle."""
+        return self._recorded.facts(self._cycles[0].slot)
+
+    def requests(self, _run: RunName) -> tuple[Request, ...]:
+        """Return the requests that the next cycle applied."""
+        settled = next(cycle for cycle in self._cycles if cycle.state is not CycleState.MISSED)
+        return self._recorded.requests(settled.slot)
+
+    def last_cycle(self, _run: RunName) -> CycleRecord | None:
+        """Return the cycle before the next one."""
+        before = self._recorded.settled_before(self._cycles[0].slot)
+        return None if before is None else CycleRecord(cycle=before, facts=())
+
+    def commit_all(self, records: Iterable[CycleRecord]) -> int:
+        """Compare cycles with those stored; the first difference is raised."""
+        count = 0
+        for record in records:
+            stored = self._cycles.popleft()
+            if stored.slot != record.cycle.slot:
+                what = f"the next cycle is that of {stored.slot:%Y-%m-%dT%H:%MZ} in the ledger, not derived"
+                raise DifferenceError(Difference(kind="row", at=record.cycle.slot, what=what))
+            found = self._recorded.cycle_difference(record)
+            if found is not None:
+                raise DifferenceError(of_rows(KINDS.get(found.table, "row"), stored.slot, found))
+            count += 1
+        return count

@@ -1,0 +1,191 @@
+"""`bot parity`: the cycles of a live run derived again from what was recorded, by the runner that made them.
+
+Where everything is as it was, the hash of the last cycle is computed from derived rows alone.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from bot import __version__
+from bot.adapters.sql.recorded import Recorded, Window, live_runs, recorded
+from bot.app.config import load_config
+from bot.app.cycle import RunSetup
+from bot.app.daemon.loop import fire
+from bot.app.deriving import CONFIGURATION, HOOKS, ComparingLedger, Difference, DifferenceError, RecordedSource
+from bot.app.hooks import load_hooks
+from bot.app.kinds import near
+from bot.app.reading import ledger_of
+from bot.app.reports import Row
+from bot.app.reports import as_json as to_json
+from bot.app.runner import Runner
+from bot.app.stored_rules import StoredRun, stored_run
+from bot.app.strategies import strategy_file
+from bot.app.wiring import LiveRun
+from bot.domain.errors import BadInputError, ConfigError, UsageError
+from bot.domain.ids import RunName
+from bot.domain.record import Cycle, CycleState
+from bot.engine.rules import Rules
+
+PROGRESS_EVERY = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parity:
+    """What came of deriving a window again; cycles: derived, the differing one not counted; hash: of the last."""
+
+    run: str
+    window: tuple[datetime, datetime] | None
+    cycles: int
+    answers: int
+    hash: str
+    versions: tuple[str, ...]
+    difference: Difference | None
+
+    @property
+    def row(self) -> Row:
+        """Return it as a row of JSON."""
+        found = self.difference
+        return {
+            "run": self.run,
+            "identical": found is None,
+            "from": self.window and self.window[0],
+            "to": self.window and self.window[1],
+            "cycles": self.cycles,
+            "answers": self.answers,
+            "hash": self.hash,
+            "difference": found and asdict(found),
+        }
+
+    def __str__(self) -> str:
+        """Tell it in one line."""
+        if self.difference is None:
+            return f"{self.run}: identical, {self.cycles} cycles from {self.answers} answers, row hash {self.hash}"
+        others = [version for version in self.versions if version != __version__]
+        made = f"; made by version {', '.join(others)}, derived by {__version__}" if others else ""
+        return f"{self.run}: differs after {self.cycles} cycles: {self.difference}{made}"
+
+
+def parity(config_path: Path, ledger: str | None, run: str | None, window: Window, *, as_json: bool) -> int:
+    """Derive a window of a live run again and print what came of it; 65 where something differs."""
+    with recorded(ledger_of(config_path, ledger)) as connection:
+        name = _chosen([one.name for one in live_runs(connection)], run)
+        found = derived(Recorded(connection, name), name, window, config_path)
+    if not found.cycles and found.difference is None:
+        message = f"run {name} has no cycle in this window: `bot status` shows its last; widen --from or --to"
+        raise UsageError(message)
+    print(to_json(found.row) if as_json else found)
+    return BadInputError.exit_code if found.difference else 0
+
+
+def every_parity(config_path: Path, ledger: str | None) -> list[Parity]:
+    """Derive every live run of a ledger again, from its first cycle to its last."""
+    with recorded(ledger_of(config_path, ledger)) as connection:
+        runs = live_runs(connection)
+        return [derived(Recorded(connection, run.name), run.name, (None, None), config_path) for run in runs]
+
+
+def _chosen(live: Sequence[RunName], name: str | None) -> RunName:
+    """Return the run that was named, or the only one."""
+    if name is None and len(live) == 1:
+        return live[0]
+    if name is None and live:
+        message = f"this ledger has the live runs {', '.join(live)}; choose one with --run"
+        raise UsageError(message)
+    for run in live:
+        if run == name:
+            return run
+    message = f"no live run {name or ''} in this ledger{near(name or '', live)}; it has {', '.join(live) or 'none'}"
+    raise ConfigError(message)
+
+
+def derived(book: Recorded, name: RunName, window: Window, config_path: Path) -> Parity:
+    """Derive the cycles of a window one after another, until one differs or all are done."""
+    cycles = book.cycles(window)
+    slots = [cycle.slot for cycle in cycles if cycle.state is not CycleState.MISSED]
+    before = book.settled_before(slots[0]) if slots else None
+    source = RecordedSource(book, before.settled_until if before else None)
+    done, difference = 0, None
+    try:
+        for _ in _cycles(book, name, cycles, source, config_path):
+            done += 1
+            _progress(name, done, len(slots))
+        if window[1] is None:
+            source.read_until(None)
+    except DifferenceError as error:
+        difference = error.difference
+    return Parity(
+        run=name,
+        window=(slots[0], slots[-1]) if slots else None,
+        cycles=done,
+        answers=source.answers,
+        hash=book.link,
+        versions=tuple(sorted({cycle.code_version for cycle in cycles})),
+        difference=difference,
+    )
+
+
+def _cycles(
+    book: Recorded, name: RunName, cycles: Sequence[Cycle], source: RecordedSource, config_path: Path
+) -> Iterator[Cycle]:
+    """Fire the settled slots in order; a configuration's first is fired by a runner of its own, as after a restart."""
+    ledger = ComparingLedger(book, cycles)
+    known = source.know(name)
+    live: LiveRun | None = None
+    for cycle in cycles:
+        if cycle.state is CycleState.MISSED:
+            continue
+        if live is None or not _is_of(live.runner.setup, cycle):
+            stored = _stored(book, name, cycle)
+            source.admit(stored.instruments or ())
+            setup = RunSetup(
+                name=name,
+                rules=_with_hooks(stored, name, cycle, config_path),
+                universe=stored.tokens(known),
+                cash=stored.cash,
+                interval=None,
+                config_hash=cycle.config_hash,
+                code_version=cycle.code_version,
+            )
+            live = LiveRun(stored.schedule, Runner(setup, source, ledger, source.now))
+        source.turn(cycle, live.runner.setup.rules.feed)
+        fire(live, cycle.slot)
+        yield cycle
+
+
+def _is_of(setup: RunSetup, cycle: Cycle) -> bool:
+    return (setup.config_hash, setup.code_version) == (cycle.config_hash, cycle.code_version)
+
+
+def _stored(book: Recorded, name: RunName, cycle: Cycle) -> StoredRun:
+    text = book.config(cycle.config_hash)
+    if text is None:
+        what = f"the text of config_versions {cycle.config_hash} was changed"
+        raise DifferenceError(Difference(kind=CONFIGURATION, at=cycle.slot, what=what))
+    return stored_run(text, name)
+
+
+def _with_hooks(stored: StoredRun, name: RunName, cycle: Cycle, config_path: Path) -> Rules:
+    """Return the rules with the hooks that decided then; of those the ledger keeps the digest only."""
+    if stored.hooks is None:
+        return stored.rules
+    config = load_config(config_path) if config_path.exists() else None
+    strategies = {run.name: run.strategy for run in config.runs} if config else {}
+    folder = config.folder if config else Path()
+    path = strategy_file(strategies.get(name, stored.strategy), folder / "strategies").with_suffix(".py")
+    hooks = load_hooks(path)
+    if hooks is None or hooks.digest != stored.hooks:
+        what = f"{path} is not the file that decided: put the one with this digest back"
+        found = hooks and hooks.digest
+        raise DifferenceError(
+            Difference(kind=HOOKS, at=cycle.slot, what=what, stored=stored.hooks, derived=found)
+        )
+    return replace(stored.rules, hooks=hooks)
+
+
+def _progress(name: str, done: int, total: int) -> None:
+    if sys.stderr.isatty() and (done % PROGRESS_EVERY == 0 or done == total):
+        sys.stderr.write(f"\r{name}: {done} of {total} cycles" + ("\n" if done == total else ""))
+        sys.stderr.flush()
