@@ -179,9 +179,7 @@ def _with_hooks(stored: StoredRun, name: RunName, cycle: Cycle, config_path: Pat
     if hooks is None or hooks.digest != stored.hooks:
         what = f"{path} is not the file that decided: put the one with this digest back"
         found = hooks and hooks.digest
-        raise DifferenceError(
-            Difference(kind=HOOKS, at=cycle.slot, what=what, stored=stored.hooks, derived=found)
-        )
+        raise DifferenceError(Difference(kind=HOOKS, at=cycle.slot, what=what, stored=stored.hooks, derived=found))
     return replace(stored.rules, hooks=hooks)
 
 

@@ -197,9 +197,10 @@ def data_difference(data: Iterable[Datum], stored: Known) -> RowDifference | Non
         for table, row in datum_rows(datum):
             made.setdefault(table, []).append(row)
     held: Rows = {}
+    graded = {key_of(grades, row) for row in made.get(grades, ())}
     for table, row in chain.from_iterable(stored.values()):
         # A decision that took one grade from an older row keeps the pair as a row: no answer holds it.
-        if table is not grades or key_of(table, row) in {key_of(table, other) for other in made.get(table, ())}:
+        if table is not grades or key_of(table, row) in graded:
             held.setdefault(table, []).append(row)
     return _first(held, made)
 
