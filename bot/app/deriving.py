@@ -75,7 +75,7 @@ class RecordedSource:
         for instruments in (*listed.values(), mine):
             self.admit(instruments)
         if self._seen is not None:
-            for datum in self._recorded.data(self._seen):
+            for datum in self._recorded.data_until(self._seen):
                 self._shelves.add(datum)
         return mine
 
@@ -125,7 +125,7 @@ class RecordedSource:
         new = [datum for _, data in read for datum in data if self._shelves.add(datum)]
         found = data_difference(new, stored)
         if found is not None:
-            raise DifferenceError(of_rows(INPUT, min(stored), found))
+            raise DifferenceError(of_rows(INPUT, self._at().slot, found))
         self._seen = end or self._seen
         return read
 

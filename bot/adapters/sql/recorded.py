@@ -115,7 +115,7 @@ class Recorded:
         asked: list[Request] = [fact_from(Request, row) for row in found]
         return tuple(sorted(asked, key=lambda request: (request.asked_at, request.request_id)))
 
-    def data(self, until: datetime) -> Iterator[Datum]:
+    def data_until(self, until: datetime) -> Iterator[Datum]:
         """Yield the data known by an instant."""
         return recorded_data(self._connection, until)
 
