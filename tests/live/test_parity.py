@@ -236,8 +236,9 @@ def test_runs_with_a_full_life_are_identical(eventful: Path, bot: Command, run: 
     told = json.loads(out)
     assert (told["difference"], code) == (None, 0)
     assert told["hash"] == last_hash(eventful / "two.db", run)
-    middle = ("--from", "2025-03-02T20:00Z", "--to", "2025-03-03T20:00Z")
-    assert bot("parity", "--run", run, "--ledger", ledger, "--config", config, *middle)[0] == 0
+    for start, end in (("2025-03-02T20:00Z", "2025-03-03T20:00Z"), ("2025-03-03T22:00Z", "2025-03-04T15:00Z")):
+        window = ("--from", start, "--to", end)
+        assert bot("parity", "--run", run, "--ledger", ledger, "--config", config, *window)[0] == 0
 
 
 def test_one_changed_byte_names_the_answer(copy: Path, bot: Command) -> None:
@@ -333,6 +334,7 @@ def test_a_price_changed_with_its_hash_names_the_first_gate(copy: Path, bot: Com
         ("update signals set stance = 'neutral' where stance = 'bullish'", "input", "stance"),
         ("update prints set high = '1e9' where timeframe = '1h'", "input", "high"),
         ("update quantmetrics set sharpe = '9'", "input", "sharpe"),
+        ("update grades set trader_grade = '1'", "input", "trader_grade"),
         ("delete from levels where number = 1", "input", "levels"),
         ("update config_versions set text = replace(text, '0.85', '0.86')", "configuration", "config_versions"),
     ],

@@ -197,11 +197,13 @@ def data_difference(data: Iterable[Datum], stored: Known) -> RowDifference | Non
         for table, row in datum_rows(datum):
             made.setdefault(table, []).append(row)
     held: Rows = {}
-    graded = {key_of(grades, row) for row in made.get(grades, ())}
     for table, row in chain.from_iterable(stored.values()):
-        # A decision that took one grade from an older row keeps the pair as a row: no answer holds it.
-        if table is not grades or key_of(table, row) in graded:
-            held.setdefault(table, []).append(row)
+        held.setdefault(table, []).append(row)
+    # A decision that took one grade from an older row keeps the pair as a row of its own, which no answer holds; a
+    # process that began with it may take an answer for news that another did not. So only rows of both are compared.
+    both = {key_of(grades, row) for row in held.get(grades, ())} & {key_of(grades, row) for row in made.get(grades, ())}
+    for rows in (held, made):
+        rows[grades] = [row for row in rows.get(grades, ()) if key_of(grades, row) in both]
     return _first(held, made)
 
 
