@@ -25,7 +25,7 @@ select run, symbol, side, opened_at, quantity, entry_price, mark_price, stop_las
 from v_open_positions {where} order by run, opened_at, symbol
 """
 ORDERS = """
-select run, order_id, symbol, role, state, reason, quantity, price, accepted_at
+select run, order_id, symbol, side, role, part, state, reason, quantity, price, accepted_at
 from v_orders {where} order by accepted_at, symbol, role, order_id
 """
 EQUITY = """

@@ -75,10 +75,10 @@ DAYS = Number(above=0, at_most=3_650, unit="days")
 MONEY = Number(above=0, unit="quote currency")
 LEAST_MONEY = Number(at_least=0, unit="quote currency")
 BASE_UNITS = Number(above=0, unit="base units")
-SIGMAS = Number(above=0, unit="daily sigmas")
+SIGMAS = Number(above=0, at_most=1000, unit="daily sigmas")
 RANGES = Number(above=0, unit="ATR or daily sigma")
-ATRS = Number(above=0, unit="ATR")
-RISKS = Number(above=0, unit="R")
+ATRS = Number(above=0, at_most=1000, unit="ATR")
+RISKS = Number(above=0, at_most=1000, unit="R")
 
 # Words are tuples of plain literals and enum members alike: members are strings.
 STOP_PRICES = (PriceRule.FRACTION, PriceRule.ATR, PriceRule.SIGMA)

@@ -133,7 +133,8 @@ def _fill_anchored(
     if refused is not None or overtaken or not is_whole(bracket, paid, rules):
         drop_entry(journal, order, OrderState.CANCELLED, Reason.BRACKET_INVALID_AT_FILL)
         return
-    size = size_entry(known, paid, bracket, _means(journal, order, views, known, rules), rules)
+    means = _means(journal, order, views, known, rules)._replace(raw=raw)
+    size = size_entry(known, paid, bracket, means, rules)
     step = known.instrument.quantity_step
     room = _room(journal, order, rules)
     quantity = ZERO if size is None else size.quantity

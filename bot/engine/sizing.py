@@ -32,7 +32,7 @@ class Means(NamedTuple):
     """The account as earlier candidates of the slot have left it.
 
     category_notional: what is held and granted in the token's category; drawdown: of the book; weight: the token's
-    normalised weight, where the size asks for one.
+    normalised weight, where the size asks for one; raw: the price without costs, where the reference price holds them.
     """
 
     equity: Decimal
@@ -40,6 +40,7 @@ class Means(NamedTuple):
     category_notional: Decimal = ZERO
     drawdown: Decimal = ZERO
     weight: Decimal | None = None
+    raw: Price | None = None
 
 
 def volatility(view: TokenView, source: VolatilitySource) -> Decimal | None:
@@ -128,7 +129,7 @@ def _ruled_notional(
             whole = equity if rules.limits.exposure_max is None else equity * rules.limits.exposure_max
             return None if account.weight is None else whole * account.weight
         case SizeRule.RISK_FRACTION:
-            risk = risk_per_unit(reference, bracket, rules.fills)
+            risk = risk_per_unit(account.raw or reference, bracket, rules.fills)
             if risk is None or sizing.risk_fraction is None:
                 return None
             return equity * sizing.risk_fraction / risk * reference
@@ -144,7 +145,8 @@ def _caps(
     view: TokenView, reference: Price, bracket: Bracket, account: Means, rules: Rules
 ) -> Iterator[tuple[Decimal, str]]:
     sizing, equity = rules.sizing, account.equity
-    risk = risk_per_unit(reference, bracket, rules.fills)
+    raw = account.raw or reference
+    risk = risk_per_unit(raw, bracket, rules.fills)
     if sizing.risk_fraction is not None and risk is not None:
         yield equity * sizing.risk_fraction / risk * reference, "risk_budget"
     if sizing.weight_max is not None:
@@ -154,7 +156,7 @@ def _caps(
     if sizing.volume_share_max is not None and view.market and view.market.volume_24h is not None:
         yield view.market.volume_24h * sizing.volume_share_max, "volume_share"
     yield reference * QUANTITY_MAX, "quantity_max"
-    need = entry_need(rules.fills, bracket.side, rules.short.margin_fraction)
+    need = entry_need(rules.fills, bracket.side, rules.short.margin_fraction) * raw / reference
     yield account.free_cash / need, "cash" if bracket.side is Side.LONG else "margin"
 
 

@@ -54,6 +54,7 @@ accounts = st.builds(
     category_notional=decimals("0", "50000"),
     drawdown=decimals("0", "1"),
     weight=fractions,
+    raw=st.none(),
 )
 sizings = st.builds(
     SizingRules,

@@ -426,3 +426,18 @@ def test_an_anchored_stop_at_the_price_itself_cancels_its_entry() -> None:
         levels=[levels("2024-01-01 00:30", 100)],
     )
     assert play(rules, Tape({1: token})).splitlines()[-1].endswith("bracket_invalid_at_fill")
+
+
+def test_the_risk_of_an_anchored_entry_counts_its_costs_once() -> None:
+    """One percent of 10000 is lost at the stop, whether the bracket hangs on the reference price or on the fill."""
+    losses = []
+    for anchor in Anchor:
+        rules = parted(
+            stop=StopRules(rule=PriceRule.FRACTION, fraction=Decimal("0.05"), anchor=anchor),
+            target=TargetRules(),
+            fills=replace(FREE, slippage_fraction=Decimal("0.02")),
+            sizing=SizingRules(rule=SizeRule.RISK_FRACTION, risk_fraction=Decimal("0.01")),
+        )
+        lines = play(rules, after_entry("100 100 90 95")).splitlines()
+        losses.append(round(Decimal(lines[-1].split()[-1]), 2))
+    assert losses == [-100, -100]
