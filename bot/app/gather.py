@@ -118,5 +118,5 @@ def _granted(archive: Archive, portfolio: Portfolio, rules: Rules) -> dict[Order
     return {
         order.order_id: _view(archive, order.token_id, (order.slot, order.cut_off), EVERYTHING, rules)
         for order in portfolio.waiting(Role.ENTRY)
-        if order.cut_off is not None
+        if order.equity is not None and order.cut_off is not None
     }

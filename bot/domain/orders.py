@@ -70,9 +70,9 @@ class Order:
     """An instruction as it was born; price is the stop or target, or the reference price of a market order.
 
     An entry also carries the bracket it was granted with and where each price came from; one whose bracket is anchored
-    at its fill carries its slot's equity, drawdown and weight (of a normalised size) too, and its data's cut_off. Of
-    several targets part counts the second and later ones from 1, and share is what each takes of the initial quantity,
-    None: the rest.
+    at its fill carries its slot's equity, drawdown and weight (of a normalised size) too. Market orders carry the
+    cut_off of the cycle that accepted them. Of several targets part counts the second and later ones from 1, and share
+    is what each takes of the initial quantity, None: the rest.
     """
 
     order_id: OrderId

@@ -60,7 +60,7 @@ class Bench:
 def settle(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> tuple[Fact, ...]:
     """Settle the prints that the portfolio has not seen, then end what waited or lay too long."""
     with localcontext(EXACT):
-        journal = Journal(portfolio, snapshot.as_of)
+        journal = Journal(portfolio, snapshot.as_of, snapshot.cut_off)
         settle_prints(journal, snapshot.tokens, snapshot.granted, rules)
         charge_begun_days(journal, snapshot.as_of, rules)
         expire_and_delist(journal, snapshot.tokens, rules)
@@ -70,7 +70,7 @@ def settle(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> tuple[Fact
 def fill_quotes(snapshot: Snapshot, portfolio: Portfolio, quotes: tuple[Quote, ...], rules: Rules) -> tuple[Fact, ...]:
     """Fill the orders accepted at this slot at prices asked after the decision."""
     with localcontext(EXACT):
-        journal = Journal(portfolio, snapshot.as_of)
+        journal = Journal(portfolio, snapshot.as_of, snapshot.cut_off)
         views = {
             quote.token_id: replace(snapshot.tokens[quote.token_id], prints=(one_price(quote.known_at, quote.price),))
             for quote in quotes
@@ -78,7 +78,7 @@ def fill_quotes(snapshot: Snapshot, portfolio: Portfolio, quotes: tuple[Quote, .
         granted = {
             order_id: snapshot.tokens[live.order.token_id]
             for order_id, live in portfolio.orders.items()
-            if live.order.cut_off == snapshot.cut_off and live.order.slot == snapshot.as_of
+            if live.order.equity is not None and live.order.slot == snapshot.as_of
         }
         settled = {token_id: replace(view, prints=()) for token_id, view in snapshot.tokens.items()}
         settle_prints(journal, settled | views, {**snapshot.granted, **granted}, rules)
@@ -93,7 +93,7 @@ def decide(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> tuple[Fact
     Stops move after the exits: a breaker's by its action, the others by the levels of the slot.
     """
     with localcontext(EXACT):
-        journal = Journal(portfolio, snapshot.as_of)
+        journal = Journal(portfolio, snapshot.as_of, snapshot.cut_off)
         prices = mark_prices(portfolio, snapshot.tokens)
         mark = _equity(journal, prices)
         journal.write(mark)

@@ -66,6 +66,7 @@ def accept_entry(
         target=candidate.target,
         stop_source=candidate.stop_source,
         target_source=candidate.target_source,
+        cut_off=grant.cut_off,
     )
     anchored = rules.stop.anchor is Anchor.FILL
     if anchored:
@@ -73,7 +74,6 @@ def accept_entry(
         born = replace(
             born,
             equity=grant.means.equity,
-            cut_off=grant.cut_off,
             drawdown=grant.means.drawdown,
             weight=None if weight is None else fraction_half_even(weight),
         )

@@ -51,6 +51,7 @@ def accept_exit(journal: Journal, holding: Holding, reference: Price, reason: Ex
         quantity=holding.quantity,
         price=reference,
         reason=reason,
+        cut_off=journal.cut_off,
     )
     journal.write(order, event(order, journal.slot, OrderState.ACCEPTED, reason))
     return order

@@ -21,8 +21,9 @@ from bot.engine.fold import apply_fact
 class Journal:
     """An account being acted on: write a fact, and the portfolio moves with it."""
 
-    def __init__(self, portfolio: Portfolio, slot: datetime) -> None:
-        """Start from a portfolio at a slot."""
+    def __init__(self, portfolio: Portfolio, slot: datetime, cut_off: datetime | None = None) -> None:
+        """Start from a portfolio at a slot; cut_off: the end of its fetch, before which no price can be had."""
+        self.cut_off = cut_off
         self.portfolio = portfolio
         self.slot = slot
         self.facts: list[Fact] = []

@@ -69,12 +69,11 @@ def settle_prints(
 
 def charge_begun_days(journal: Journal, until: datetime, rules: Rules) -> None:
     """Charge every short for the days of 24 hours since its opening that have begun by an instant."""
-    settled = journal.portfolio.settled_slot
     for _, holding in sorted(journal.portfolio.holdings.items()):
         position = holding.position
         if position.side is Side.LONG or not rules.short.borrow_fraction_per_day:
             continue
-        paid = max(position.opened_at, holding.borrowed_at or position.opened_at, settled or position.opened_at)
+        paid = max(position.opened_at, holding.borrowed_at or position.opened_at)
         day = (paid - position.opened_at) // DAY + 1
         while position.opened_at + day * DAY <= until:
             charge_borrow(journal, position, position.opened_at + day * DAY, rules)
@@ -120,7 +119,7 @@ def _exit_at_open(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView
     if holding is None:
         return
     market = waiting_exit(journal, holding)
-    if market is not None and bar.opened_at >= _fillable_from(journal, market):
+    if market is not None and bar.opened_at >= _fillable_from(market):
         reason = ExitReason(market.reason or ExitReason.SIGNAL_FLIPPED)
         fill_exit(journal, market, bar.open, bar.opened_at, reason, rules)
         return
@@ -134,12 +133,9 @@ def _exit_at_open(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView
         _fill_target(journal, order, raw, bar.opened_at, view, rules)
 
 
-def _fillable_from(journal: Journal, order: Order) -> datetime:
+def _fillable_from(order: Order) -> datetime:
     """Return the earliest price that an order can have: none from before the cut-off of the cycle that accepted it."""
-    before = journal.portfolio
-    if before.settled_slot != order.slot or before.settled_until is None:
-        return order.slot
-    return max(order.slot, before.settled_until)
+    return max(order.slot, order.cut_off or order.slot)
 
 
 def _enter_at_open(
@@ -152,7 +148,7 @@ def _enter_at_open(
 ) -> None:
     for order in journal.portfolio.waiting(Role.ENTRY):
         bar = prints.get(order.token_id)
-        if bar is not None and _fillable_from(journal, order) <= at < order.slot + ENTRY_WAIT:
+        if bar is not None and _fillable_from(order) <= at < order.slot + ENTRY_WAIT:
             fill_entry(journal, order, bar.open, at, views, granted.get(order.order_id), rules)
 
 

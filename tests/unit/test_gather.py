@@ -159,15 +159,16 @@ def test_requests_are_handed_on() -> None:
 
 
 def test_entries_anchored_at_their_fill_keep_what_they_were_granted_on() -> None:
-    """Accepted a day ago on the levels and metrics of then; orders without a cut-off, and other roles, need nothing."""
+    """Accepted a day ago on the levels and metrics of then; other entries, and other roles, need nothing."""
     then = SLOT - DAY
-    anchored = accepted(1, Role.ENTRY, slot=then, cut_off=then)
+    anchored = accepted(1, Role.ENTRY, slot=then, cut_off=then, equity=Decimal(10000))
     known = replace(
         token(1),
         signals=[signal("2024-05-30 12:00", "bullish")],
         levels=[levels("2024-05-30 12:00", 80), levels("2024-05-31 12:00", 90)],
     )
-    found = seen(BOTH, book(anchored, accepted(2, Role.ENTRY), accepted(1, Role.STOP, cut_off=then)), known, token(2))
+    others = (accepted(2, Role.ENTRY, cut_off=then), accepted(1, Role.STOP, cut_off=then))
+    found = seen(BOTH, book(anchored, *others), known, token(2))
     (granted,) = found.granted.values()
     assert list(found.granted) == [anchored.order.order_id]
     assert granted.levels == known.levels[0]

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import pytest
 
 from bot.app.cycle import run_cycle
-from bot.domain.ids import TokenId
+from bot.domain.ids import RunName, TokenId
 from bot.domain.market import Bar, LevelSet, Quote, one_price
 from bot.domain.orders import Order, Role, Side
 from bot.domain.portfolio import Portfolio
@@ -21,6 +21,7 @@ from bot.engine.rules import (
     LevelRules,
     PriceRule,
     Rules,
+    ShortRules,
     SizeRule,
     SizingRules,
     StopRules,
@@ -314,20 +315,54 @@ def test_a_position_opened_within_a_batch_meets_the_close_of_its_bar() -> None:
         kept = tuple(bar for bar in found if bar.opened_at != at("2024-01-01 01:00"))
         return (*kept, quote) if any(bar.opened_at == at("2024-01-01 02:00") for bar in found) else kept
 
+    def late(slot: datetime) -> datetime:
+        return slot + timedelta(minutes=15)
+
     tape.prints = at_once  # type: ignore[method-assign]
+    tape.refresh = late  # type: ignore[method-assign]
     accepted = replace(tape.tokens[1], signals=[signal("2024-01-01 02:00", "bullish")])
     tape.tokens = {1: accepted}
-
     slots = [at(f"2024-01-01 {hour:02d}:00") for hour in (1, 2, 3, 4)]
     setup = setup_of(rules, tape)
     portfolio = Portfolio(run=setup.name)
     lines = []
     for slot in slots:
         record, portfolio = run_cycle(setup, tape, portfolio, slot, lambda: at("2030-01-01"))
-        if slot == at("2024-01-01 02:00"):
-            portfolio = replace(portfolio, settled_until=at("2024-01-01 02:15"))
         lines += tell(record.facts)
     assert lines == [
         "01-01 02:30 ENTER T1 10 @ 99 stop 95 target -",
         "01-01 03:00 EXIT T1 10 @ 90 stop_hit -90.000000",
     ]
+
+
+def test_an_entry_never_fills_at_a_price_from_before_its_decision() -> None:
+    """Decided at 02:50 for the slot of 02:00, it found no price for hours: the late hour of 02:00 is not its price."""
+    rules = trailed(ExitRules(), stop=StopRules(rule=PriceRule.FRACTION, fraction=Decimal("0.05")))
+    tape = Late({1: Token(bars=bars("2024-01-01", "100 | 100"), signals=[signal("2024-01-01 02:00", "bullish")])})
+    setup, portfolio, lines = setup_of(rules, tape), Portfolio(run=RunName("test")), []
+    late = bars("2024-01-01", "100 | 100 | 97 | 98 99 97 98")[2:]
+    for hour in (2, 3, 4):
+        if hour == 4:
+            tape.prints = lambda *_asked: late  # type: ignore[method-assign]
+        record, portfolio = run_cycle(setup, tape, portfolio, at(f"2024-01-01 {hour:02d}:00"), lambda: at("2030-01-01"))
+        lines += tell(record.facts)
+    assert lines == ["01-01 03:00 ENTER T1 10 @ 98 stop 95 target -"]
+
+
+def test_a_short_that_was_opened_late_pays_for_every_begun_day() -> None:
+    """Its bar came thirty hours late: the day that had begun since is charged with the next settlement."""
+    rules = Rules(
+        name="late",
+        sides=frozenset({Side.SHORT}),
+        short=ShortRules(borrow_fraction_per_day=Decimal("0.001")),
+        sizing=SizingRules(rule=SizeRule.FIXED_NOTIONAL, notional=Decimal(1000)),
+        fills=FREE,
+    )
+    flat = bars("2024-01-01", "100 | 100 | 100")
+    tape = Tape({1: Token(bars=flat[:1], signals=[signal("2024-01-01 01:00", "bearish")])})
+    setup, portfolio = setup_of(rules, tape), Portfolio(run=RunName("test"))
+    for number, slot in enumerate(["2024-01-01 01:00", "2024-01-02 06:00", "2024-01-02 07:00"]):
+        if number == 2:
+            tape.prints = lambda *_asked: flat[1:]  # type: ignore[method-assign]
+        _, portfolio = run_cycle(setup, tape, portfolio, at(slot), lambda: at("2030-01-01"))
+    assert portfolio.cash == 10998  # proceeds of 1000, less two begun days of 1
