@@ -154,9 +154,8 @@ def _fill_anchored(
         stop_source=bracket.stop_source,
         target_source=bracket.target_source,
     )
-    if open_position(journal, placed, raw, at, rules, step, levels=(bracket.stop_level, bracket.target_level)):
-        held = journal.portfolio.holdings[order.token_id].quantity
-        _bear_children(journal, replace(placed, quantity=held), bracket, step, OrderState.ACCEPTED)
+    opened = open_position(journal, placed, raw, at, rules, step, levels=(bracket.stop_level, bracket.target_level))
+    _bear_children(journal, replace(placed, quantity=opened), bracket, step, OrderState.ACCEPTED)
 
 
 def _means(journal: Journal, order: Order, views: Mapping[TokenId, TokenView], known: TokenView, rules: Rules) -> Means:

@@ -115,8 +115,8 @@ def open_position(
     step: Decimal,
     *,
     levels: tuple[Price | None, Price | None] = (None, None),
-) -> bool:
-    """Fill an entry at a raw price and open its position; False where the cash no longer holds, and it is dropped.
+) -> Quantity:
+    """Fill an entry at a raw price and return the quantity opened; none where the cash no longer holds: it is dropped.
 
     levels: those that stop and target hang on, where they were found at the fill.
     """
@@ -124,7 +124,7 @@ def open_position(
     quantity = _affordable(journal, order, raw, price, rules, step)
     if quantity is None:
         drop_entry(journal, order, OrderState.CANCELLED, Reason.CASH_AT_FILL)
-        return False
+        return Quantity(ZERO)
     moved = Execution(quantity, price, quantity * price * rules.fills.fee_fraction)
     position = replace(_position_of(journal, order, quantity, price, at), stop_level=levels[0], target_level=levels[1])
     fill = _fill_of(journal, order, position, moved, at)
@@ -133,7 +133,7 @@ def open_position(
     journal.write(event(order, journal.slot, OrderState.FILLED), position, fill, entry)
     if order.side is Side.SHORT:
         charge_borrow(journal, position, at, rules)
-    return True
+    return quantity
 
 
 def _affordable(
