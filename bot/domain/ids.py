@@ -21,9 +21,12 @@ EntryId = NewType("EntryId", str)
 RequestId = NewType("RequestId", str)
 
 
+_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), sort_keys=True, allow_nan=False).encode
+
+
 def canonical(parts: object) -> str:
     """Write a value as canonical JSON: ASCII, no spaces, sorted keys, no NaN."""
-    return json.dumps(parts, ensure_ascii=True, separators=(",", ":"), sort_keys=True, allow_nan=False)
+    return _encode(parts)
 
 
 def derive(prefix: str, parts: Sequence[object]) -> str:

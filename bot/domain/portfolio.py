@@ -3,13 +3,13 @@
 engine/fold.py is the fold; a restart folds the stored facts and lands on the same value.
 """
 
-from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from bot.domain.ids import OrderId, RunName, SignalId, TokenId
+from bot.domain.ids import OrderId, PositionId, RunName, SignalId, TokenId
 from bot.domain.numbers import ZERO, Price, Quantity
 from bot.domain.orders import Order, OrderState, Role
 from bot.domain.positions import Closing, Position, StopMove
@@ -41,9 +41,24 @@ class Holding:
         """Return 1 for a long, -1 for a short."""
         return self.position.side.sign
 
+    def marked(self, price: Price, low: Price, high: Price) -> "Holding":
+        """Return the position with another mark and other extremes."""
+        return Holding(
+            position=self.position,
+            quantity=self.quantity,
+            cost=self.cost,
+            cash=self.cash,
+            booked=self.booked,
+            price=price,
+            low=low,
+            high=high,
+            stop=self.stop,
+            moves=self.moves,
+            borrowed_at=self.borrowed_at,
+        )
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveOrder:
+
+class LiveOrder(NamedTuple):
     """An order that is not in a final state; state None: just born."""
 
     order: Order
@@ -72,6 +87,7 @@ class TokenMemory:
 
 
 NOTHING = TokenMemory()
+AT_MARKET = (Role.ENTRY, Role.EXIT)
 
 
 class Tripped(NamedTuple):
@@ -81,7 +97,7 @@ class Tripped(NamedTuple):
     until: datetime | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Portfolio:
     """A run's account at a moment; settled_slot and settled_until say which prints it has already seen.
 
@@ -89,32 +105,80 @@ class Portfolio:
     day of the first mark; risk_high: the highest equity since the drawdown breaker was armed; loss_streak: net losses
     in a row; shock_reset_at: when the volatility breaker was last reset; breakers: those tripped; told: the last
     notice about a hook, by token.
+
+    The one value that changes: the fold moves a copy of its own, fact by fact, and hands it on when it is done.
     """
 
     run: RunName
     cash: Decimal = ZERO
-    holdings: Mapping[TokenId, Holding] = field(default_factory=dict)
-    orders: Mapping[OrderId, LiveOrder] = field(default_factory=dict)
-    memory: Mapping[TokenId, TokenMemory] = field(default_factory=dict)
+    holdings: dict[TokenId, Holding] = field(default_factory=dict)
+    orders: dict[OrderId, LiveOrder] = field(default_factory=dict)
+    memory: dict[TokenId, TokenMemory] = field(default_factory=dict)
     high_water_mark: Decimal = ZERO
     marked: tuple[datetime, Decimal] | None = None
     day_start: Decimal | None = None
     risk_high: Decimal = ZERO
     loss_streak: int = 0
     shock_reset_at: datetime | None = None
-    breakers: Mapping[str, Tripped] = field(default_factory=dict)
-    told: Mapping[TokenId, str] = field(default_factory=dict)
+    breakers: dict[str, Tripped] = field(default_factory=dict)
+    told: dict[TokenId, str] = field(default_factory=dict)
     paused: bool = False
     settled_slot: datetime | None = None
     settled_until: datetime | None = None
+    # The live orders once more: by position, and those at market.
+    _of_position: dict[PositionId, dict[OrderId, LiveOrder]] = field(init=False, repr=False, compare=False)
+    _at_market: dict[OrderId, LiveOrder] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """List the live orders."""
+        given, self.orders, self._of_position, self._at_market = self.orders, {}, {}, {}
+        for live in given.values():
+            self.keep(live)
+
+    def copy(self) -> "Portfolio":
+        """Return the same account, to be moved on."""
+        other = copy(self)
+        other.holdings, other.memory = dict(self.holdings), dict(self.memory)
+        other.breakers, other.told = dict(self.breakers), dict(self.told)
+        other.orders, other._at_market = dict(self.orders), dict(self._at_market)
+        other._of_position = {position: dict(orders) for position, orders in self._of_position.items()}
+        return other
+
+    def keep(self, live: LiveOrder) -> None:
+        """Enter a live order, in place of what was known of it."""
+        order = live.order
+        self.orders[order.order_id] = live
+        self._of_position.setdefault(order.position_id, {})[order.order_id] = live
+        if order.role in AT_MARKET:
+            self._at_market[order.order_id] = live
+
+    def drop(self, order: Order) -> None:
+        """Forget an order that is in a final state."""
+        del self.orders[order.order_id]
+        siblings = self._of_position[order.position_id]
+        del siblings[order.order_id]
+        if not siblings:
+            del self._of_position[order.position_id]
+        self._at_market.pop(order.order_id, None)
 
     def remembered(self, token_id: TokenId) -> TokenMemory:
         """Return what is known of a token, nothing at first."""
         return self.memory.get(token_id, NOTHING)
 
     def waiting(self, role: Role) -> list[Order]:
-        """Return the accepted orders of a role in the order granted."""
+        """Return the accepted orders at market of a role, entry or exit, in the order granted."""
         found = [
-            live.order for live in self.orders.values() if live.state is OrderState.ACCEPTED and live.order.role is role
+            live.order
+            for live in self._at_market.values()
+            if live.order.role is role and live.state is OrderState.ACCEPTED
         ]
-        return sorted(found, key=lambda order: (order.slot, order.rank))
+        return sorted(found, key=_granted) if len(found) > 1 else found
+
+    def orders_of(self, position_id: PositionId, role: Role) -> list[Order]:
+        """Return the live orders of a position, open or about to be, in a role."""
+        siblings = self._of_position.get(position_id, {})
+        return [live.order for live in siblings.values() if live.order.role is role]
+
+
+def _granted(order: Order) -> tuple[datetime, int]:
+    return order.slot, order.rank

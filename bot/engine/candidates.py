@@ -31,7 +31,7 @@ def is_held(portfolio: Portfolio, token_id: TokenId, side: Side | None = None) -
     To one who would enter on a side, a position on the other side counts no more once its exit is accepted: a turn
     reverses at one slot.
     """
-    if any(live.order.token_id == token_id and live.order.role is Role.ENTRY for live in portfolio.orders.values()):
+    if any(order.token_id == token_id for order in portfolio.waiting(Role.ENTRY)):
         return True
     holding = portfolio.holdings.get(token_id)
     if holding is None or side in {None, holding.position.side}:

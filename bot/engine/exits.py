@@ -28,10 +28,7 @@ AGAINST: Mapping[Side, tuple[Stance, Reason]] = MappingProxyType(
 
 def waiting_exit(journal: Journal, holding: Holding) -> Order | None:
     """Return the market exit that a position waits for."""
-    position = holding.position
-    key = order_id(position.run, position.signal_id, Role.EXIT.value, position.order_ordinal)
-    live = journal.portfolio.orders.get(key)
-    return live.order if live else None
+    return next(iter(journal.portfolio.orders_of(holding.position.position_id, Role.EXIT)), None)
 
 
 def accept_exit(journal: Journal, holding: Holding, reference: Price, reason: ExitReason) -> Order:

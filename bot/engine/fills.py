@@ -57,7 +57,7 @@ def event(order: Order, slot: datetime, state: OrderState, reason: str | None = 
 
 def bracket_orders(journal: Journal, order: Order) -> list[Order]:
     """Return the live stop and target orders that belong to an entry."""
-    found = (live.order for live in journal.portfolio.orders.values() if live.order.role in BRACKET_ROLES)
+    found = (child for role in BRACKET_ROLES for child in journal.portfolio.orders_of(order.position_id, role))
     return [child for child in found if (child.signal_id, child.ordinal) == (order.signal_id, order.ordinal)]
 
 
@@ -280,13 +280,14 @@ def _close(journal: Journal, holding: Holding, at: datetime, reason: ExitReason)
         mfe=fraction_half_even(holding.sign * (best / position.entry_price - ONE)),
     )
     journal.write(closing)
-    for live in [live for live in journal.portfolio.orders.values() if live.order.position_id == position.position_id]:
-        journal.write(event(live.order, journal.slot, OrderState.CANCELLED, Reason.POSITION_CLOSED))
+    for role in Role:
+        for order in journal.portfolio.orders_of(position.position_id, role):
+            journal.write(event(order, journal.slot, OrderState.CANCELLED, Reason.POSITION_CLOSED))
 
 
 def stretch(holding: Holding, *prices: Price) -> Holding:
     """Widen a holding's extremes by prices it has lived through."""
-    return replace(holding, low=min(holding.low, *prices), high=max(holding.high, *prices))
+    return holding.marked(holding.price, min(holding.low, *prices), max(holding.high, *prices))
 
 
 def after_fill(position: Position, bar: Bar) -> Bar | None:

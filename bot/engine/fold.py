@@ -4,79 +4,64 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal, localcontext
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 from bot.domain.books import Account, JournalEntry
 from bot.domain.decisions import Candidate, EquityMark, Fact
 from bot.domain.events import Act, EventKind, EventState, RunEvent
-from bot.domain.ids import OrderId, PositionId, TokenId
+from bot.domain.ids import PositionId
 from bot.domain.numbers import EXACT, ZERO, Quantity
 from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role, check_transition
-from bot.domain.portfolio import Holding, LiveOrder, Portfolio, TokenMemory, Tripped
+from bot.domain.portfolio import Holding, LiveOrder, Portfolio, Tripped
 from bot.domain.positions import Closing, Mark, Position, StopMove
 from bot.engine.rules import BreakerName
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 FINAL = frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED})
 
 
 def fold(portfolio: Portfolio, facts: Iterable[Fact]) -> Portfolio:
-    """Apply facts in the order they happened."""
+    """Return the portfolio after facts, applied in the order they happened."""
+    moved = portfolio.copy()
     with localcontext(EXACT):
         for fact in facts:
-            portfolio = apply_fact(portfolio, fact)
-    return portfolio
+            apply_fact(moved, fact)
+    return moved
 
 
-def apply_fact(portfolio: Portfolio, fact: Fact) -> Portfolio:
-    """Return the portfolio after one fact, under EXACT; facts that only explain leave it as it is."""
+def apply_fact(portfolio: Portfolio, fact: Fact) -> None:
+    """Move a portfolio by one fact, under EXACT; facts that only explain leave it as it is."""
     folded = _FOLDS.get(type(fact))
-    return portfolio if folded is None else folded(portfolio, fact)
+    if folded is not None:
+        folded(portfolio, fact)
 
 
-def _with(mapping: Mapping[K, V], key: K, value: V) -> Mapping[K, V]:
-    return {**mapping, key: value}
+def _judged(portfolio: Portfolio, candidate: Candidate) -> None:
+    if candidate.complete:
+        memory = portfolio.remembered(candidate.token_id)
+        judged = (candidate.signal_id, memory.entries(candidate.signal_id))
+        portfolio.memory[candidate.token_id] = replace(memory, judged=judged)
 
 
-def _remember(portfolio: Portfolio, token_id: TokenId, memory: TokenMemory) -> Portfolio:
-    return replace(portfolio, memory=_with(portfolio.memory, token_id, memory))
+def _born(portfolio: Portfolio, order: Order) -> None:
+    portfolio.keep(LiveOrder(order, None))
+    if order.role is Role.ENTRY:
+        memory = portfolio.remembered(order.token_id)
+        others = tuple(pair for pair in memory.acted if pair[0] != order.signal_id)
+        acted = (*others, (order.signal_id, order.ordinal + 1))
+        portfolio.memory[order.token_id] = replace(memory, acted=acted)
 
 
-def _judged(portfolio: Portfolio, candidate: Candidate) -> Portfolio:
-    if not candidate.complete:
-        return portfolio
-    memory = portfolio.remembered(candidate.token_id)
-    judged = (candidate.signal_id, memory.entries(candidate.signal_id))
-    return _remember(portfolio, candidate.token_id, replace(memory, judged=judged))
-
-
-def _born(portfolio: Portfolio, order: Order) -> Portfolio:
-    live = LiveOrder(order=order, state=None)
-    portfolio = replace(portfolio, orders=_with(portfolio.orders, order.order_id, live))
-    if order.role is not Role.ENTRY:
-        return portfolio
-    memory = portfolio.remembered(order.token_id)
-    others = tuple(pair for pair in memory.acted if pair[0] != order.signal_id)
-    acted = (*others, (order.signal_id, order.ordinal + 1))
-    return _remember(portfolio, order.token_id, replace(memory, acted=acted))
-
-
-def _moved(portfolio: Portfolio, event: OrderEvent) -> Portfolio:
+def _moved(portfolio: Portfolio, event: OrderEvent) -> None:
     live = portfolio.orders.get(event.order_id)
     check_transition(event.order_id, live.state if live else None, event.state)
-    if live is None or event.state in FINAL:
-        orders: Mapping[OrderId, LiveOrder] = {
-            key: other for key, other in portfolio.orders.items() if key != event.order_id
-        }
-    else:
-        orders = _with(portfolio.orders, event.order_id, replace(live, state=event.state))
-    return replace(portfolio, orders=orders)
+    if live is not None and event.state in FINAL:
+        portfolio.drop(live.order)
+    elif live is not None:
+        portfolio.keep(LiveOrder(live.order, event.state))
 
 
-def _opened(portfolio: Portfolio, position: Position) -> Portfolio:
-    holding = Holding(
+def _opened(portfolio: Portfolio, position: Position) -> None:
+    portfolio.holdings[position.token_id] = Holding(
         position=position,
         quantity=position.quantity,
         cost=ZERO,
@@ -87,37 +72,29 @@ def _opened(portfolio: Portfolio, position: Position) -> Portfolio:
         high=position.entry_price,
         stop=position.stop_initial,
     )
-    return _hold(portfolio, holding)
 
 
-def _hold(portfolio: Portfolio, holding: Holding) -> Portfolio:
-    return replace(portfolio, holdings=_with(portfolio.holdings, holding.position.token_id, holding))
+def _filled(portfolio: Portfolio, fill: Fill) -> None:
+    if fill.role is not Role.ENTRY:
+        holding = portfolio.holdings[fill.token_id]
+        left = Quantity(holding.quantity - fill.quantity)
+        portfolio.holdings[fill.token_id] = replace(holding, quantity=left)
 
 
-def _filled(portfolio: Portfolio, fill: Fill) -> Portfolio:
-    if fill.role is Role.ENTRY:
-        return portfolio
-    holding = portfolio.holdings[fill.token_id]
-    return _hold(portfolio, replace(holding, quantity=Quantity(holding.quantity - fill.quantity)))
-
-
-def _posted(portfolio: Portfolio, entry: JournalEntry) -> Portfolio:
+def _posted(portfolio: Portfolio, entry: JournalEntry) -> None:
     change = _posted_to(entry, Account.CASH)
-    portfolio = replace(portfolio, cash=portfolio.cash + change)
+    portfolio.cash += change
     if entry.position_id is None:
-        return portfolio
+        return
     holding = _held(portfolio, entry.position_id)
     grown = holding.sign * _posted_to(entry, Account.POSITION)
     cash, cost = holding.cash + change, holding.cost + grown
-    return _hold(
-        portfolio,
-        replace(
-            holding,
-            cash=cash,
-            cost=cost,
-            booked=cash + holding.sign * cost if grown < ZERO else holding.booked,
-            borrowed_at=entry.at if not grown else holding.borrowed_at,
-        ),
+    portfolio.holdings[holding.position.token_id] = replace(
+        holding,
+        cash=cash,
+        cost=cost,
+        booked=cash + holding.sign * cost if grown < ZERO else holding.booked,
+        borrowed_at=entry.at if not grown else holding.borrowed_at,
     )
 
 
@@ -130,66 +107,58 @@ def _held(portfolio: Portfolio, position_id: PositionId) -> Holding:
     return next(held for held in portfolio.holdings.values() if held.position.position_id == position_id)
 
 
-def _marked(portfolio: Portfolio, mark: Mark) -> Portfolio:
+def _marked(portfolio: Portfolio, mark: Mark) -> None:
     holding = _held(portfolio, mark.position_id)
-    return _hold(portfolio, replace(holding, price=mark.price, low=mark.low, high=mark.high))
+    portfolio.holdings[holding.position.token_id] = holding.marked(mark.price, mark.low, mark.high)
 
 
-def _stop_moved(portfolio: Portfolio, move: StopMove) -> Portfolio:
+def _stop_moved(portfolio: Portfolio, move: StopMove) -> None:
     holding = _held(portfolio, move.position_id)
-    moved = replace(holding, stop=move.price, moves=(*holding.moves, move))
-    return _hold(portfolio, moved)
+    moves = (*holding.moves, move)
+    portfolio.holdings[holding.position.token_id] = replace(holding, stop=move.price, moves=moves)
 
 
-def _equity(portfolio: Portfolio, mark: EquityMark) -> Portfolio:
+def _equity(portfolio: Portfolio, mark: EquityMark) -> None:
     before = portfolio.marked
-    day_start = portfolio.day_start
     if before is None:
-        day_start = mark.equity
+        portfolio.day_start = mark.equity
     elif before[0].date() != mark.slot.date():
-        day_start = before[1]
-    return replace(
-        portfolio,
-        high_water_mark=mark.high_water_mark,
-        marked=(mark.slot, mark.equity),
-        day_start=day_start,
-        risk_high=max(portfolio.risk_high, mark.equity),
-    )
+        portfolio.day_start = before[1]
+    portfolio.high_water_mark = mark.high_water_mark
+    portfolio.marked = (mark.slot, mark.equity)
+    portfolio.risk_high = max(portfolio.risk_high, mark.equity)
 
 
-def _happened(portfolio: Portfolio, event: RunEvent) -> Portfolio:
+def _happened(portfolio: Portfolio, event: RunEvent) -> None:
     if event.kind is EventKind.OPERATOR and event.name in {Act.PAUSE, Act.RESUME}:
-        return replace(portfolio, paused=event.name == Act.PAUSE)
-    if event.kind is EventKind.HOOK and event.token_id is not None:
-        return replace(portfolio, told=_with(portfolio.told, event.token_id, event.notice))
-    if event.kind is not EventKind.BREAKER:
-        return portfolio
-    if event.state is EventState.TRIPPED:
-        return replace(portfolio, breakers=_with(portfolio.breakers, event.name, Tripped(event.slot, event.until)))
-    others = {name: tripped for name, tripped in portfolio.breakers.items() if name != event.name}
-    return _armed_again(replace(portfolio, breakers=others), event)
+        portfolio.paused = event.name == Act.PAUSE
+    elif event.kind is EventKind.HOOK and event.token_id is not None:
+        portfolio.told[event.token_id] = event.notice
+    elif event.kind is EventKind.BREAKER and event.state is EventState.TRIPPED:
+        portfolio.breakers[event.name] = Tripped(event.slot, event.until)
+    elif event.kind is EventKind.BREAKER:
+        portfolio.breakers.pop(event.name, None)
+        _arm_again(portfolio, event)
 
 
-def _armed_again(portfolio: Portfolio, event: RunEvent) -> Portfolio:
+def _arm_again(portfolio: Portfolio, event: RunEvent) -> None:
     """Let a breaker that was reset measure from its reset on; without an equity it keeps what it measured from."""
     match event.name, event.equity:
         case BreakerName.DRAWDOWN, Decimal() as equity:
-            return replace(portfolio, risk_high=equity)
+            portfolio.risk_high = equity
         case BreakerName.DAILY_LOSS, Decimal() as equity:
-            return replace(portfolio, day_start=equity)
+            portfolio.day_start = equity
         case BreakerName.LOSS_STREAK, _:
-            return replace(portfolio, loss_streak=0)
+            portfolio.loss_streak = 0
         case BreakerName.VOLATILITY_SHOCK, _:
-            return replace(portfolio, shock_reset_at=event.slot)
-        case _:
-            return portfolio
+            portfolio.shock_reset_at = event.slot
 
 
-def _closed(portfolio: Portfolio, closing: Closing) -> Portfolio:
+def _closed(portfolio: Portfolio, closing: Closing) -> None:
     holding = _held(portfolio, closing.position_id)
     token_id = holding.position.token_id
     memory = portfolio.remembered(token_id)
-    memory = replace(
+    portfolio.memory[token_id] = replace(
         memory,
         closed=memory.closed + 1,
         last=closing,
@@ -197,12 +166,11 @@ def _closed(portfolio: Portfolio, closing: Closing) -> Portfolio:
         last_ordinal=holding.position.order_ordinal,
         loss_at=closing.closed_at if closing.profit < ZERO else memory.loss_at,
     )
-    rest = {key: other for key, other in portfolio.holdings.items() if key != token_id}
-    streak = portfolio.loss_streak + 1 if closing.profit < ZERO else 0
-    return _remember(replace(portfolio, holdings=rest, loss_streak=streak), token_id, memory)
+    del portfolio.holdings[token_id]
+    portfolio.loss_streak = portfolio.loss_streak + 1 if closing.profit < ZERO else 0
 
 
-_FOLDS: Mapping[type[Fact], Callable[[Portfolio, Any], Portfolio]] = MappingProxyType(
+_FOLDS: Mapping[type[Fact], Callable[[Portfolio, Any], None]] = MappingProxyType(
     {
         Candidate: _judged,
         Order: _born,

@@ -24,14 +24,14 @@ class Journal:
     def __init__(self, portfolio: Portfolio, slot: datetime, cut_off: datetime | None = None) -> None:
         """Start from a portfolio at a slot; cut_off: the end of its fetch, before which no price can be had."""
         self.cut_off = cut_off
-        self.portfolio = portfolio
+        self.portfolio = portfolio.copy()
         self.slot = slot
         self.facts: list[Fact] = []
 
     def write(self, *facts: Fact) -> None:
         """Add facts in the order they happened."""
         for fact in facts:
-            self.portfolio = apply_fact(self.portfolio, fact)
+            apply_fact(self.portfolio, fact)
         self.facts.extend(facts)
 
     def happen(self, kind: EventKind, name: str, state: EventState, notice: str, **measured: Any) -> None:

@@ -245,8 +245,7 @@ def _cash_if_reached(holding: Holding, reached: Sequence[Order], stop: Price, vi
 
 def _live_on(journal: Journal, holding: Holding) -> None:
     """Keep the extremes of a position that lived through a bar; they become a fact with the slot's mark."""
-    holdings = {**journal.portfolio.holdings, holding.position.token_id: holding}
-    journal.portfolio = replace(journal.portfolio, holdings=holdings)
+    journal.portfolio.holdings[holding.position.token_id] = holding
 
 
 def _stop_for(journal: Journal, holding: Holding, bar: Bar, rules: Rules) -> Stop | None:
@@ -266,9 +265,5 @@ def _targets(journal: Journal, holding: Holding, rules: Rules) -> list[Order]:
     """Return the live targets of a position, nearest first, where their rule is on."""
     if ExitRule.TARGET_HIT not in rules.exits.rules:
         return []
-    found = (
-        live.order
-        for live in journal.portfolio.orders.values()
-        if live.order.position_id == holding.position.position_id and live.order.role is Role.TARGET
-    )
+    found = journal.portfolio.orders_of(holding.position.position_id, Role.TARGET)
     return sorted(found, key=lambda order: (holding.sign * order.price, order.part or 0))

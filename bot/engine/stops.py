@@ -37,10 +37,7 @@ class Proposed:
 
 def live_stop(journal: Journal, holding: Holding) -> Order | None:
     """Return the accepted stop order of a position."""
-    position = holding.position
-    key = order_id(position.run, position.signal_id, Role.STOP.value, position.order_ordinal)
-    live = journal.portfolio.orders.get(key)
-    return live.order if live else None
+    return next(iter(journal.portfolio.orders_of(holding.position.position_id, Role.STOP)), None)
 
 
 def follow_bar(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView, rules: Rules) -> None:

@@ -177,5 +177,5 @@ def test_entries_anchored_at_their_fill_keep_what_they_were_granted_on() -> None
     assert granted.price.known_at == then
     assert len(granted.days) == 1
     assert granted.prints == ()
-    planned = replace(anchored, state=OrderState.PLANNED)
+    planned = anchored._replace(state=OrderState.PLANNED)
     assert seen(BOTH, book(planned), known).granted == {}
