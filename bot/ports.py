@@ -9,6 +9,7 @@ from bot.domain.events import Request
 from bot.domain.ids import RunName, TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.market import Bar, Grades, LevelSet, MarketSize, QuantMetrics, Quote
+from bot.domain.reach import EVERY_BAR, Reach
 from bot.domain.record import CycleRecord
 from bot.domain.signals import Episode
 
@@ -52,9 +53,17 @@ class Archive(Protocol):
         """Return the whole UTC days ended by as_of, oldest first."""
 
     def prints(
-        self, token_id: TokenId, seen: tuple[datetime, datetime] | None, as_of: datetime, cut_off: datetime
+        self,
+        token_id: TokenId,
+        seen: tuple[datetime, datetime] | None,
+        as_of: datetime,
+        cut_off: datetime,
+        reach: Reach = EVERY_BAR,
     ) -> tuple[Bar, ...]:
-        """Return bars and quotes available now and not yet at seen = (as_of, cut_off), in order of opening."""
+        """Return bars and quotes available now and not yet at seen = (as_of, cut_off), in order of opening.
+
+        Those before the first that comes within reach may be told as one bar of all of them.
+        """
 
 
 class Source(Protocol):

@@ -20,6 +20,7 @@ from bot.domain.numbers import Price, plain
 from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role, Side
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Closing, Position, StopMove
+from bot.domain.reach import EVERY_BAR, Reach
 from bot.domain.record import CycleRecord
 from bot.domain.signals import Episode, Signal, Stance
 from bot.engine.rules import Rules
@@ -212,7 +213,12 @@ class Tape:
         )
 
     def prints(
-        self, token_id: TokenId, seen: tuple[datetime, datetime] | None, as_of: datetime, _cut_off: datetime
+        self,
+        token_id: TokenId,
+        seen: tuple[datetime, datetime] | None,
+        as_of: datetime,
+        _cut_off: datetime,
+        _reach: Reach = EVERY_BAR,
     ) -> tuple[Bar, ...]:
         """Return the bars closed since."""
         return tuple(bar for bar in self._closed(token_id, as_of) if seen is None or bar.closed_at > seen[0])

@@ -13,6 +13,7 @@ from bot.adapters.series import Arrivals, Candles, SignalRows, Versions
 from bot.domain.ids import TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.market import Bar, Grades, LevelSet, MarketSize, QuantMetrics, Quote
+from bot.domain.reach import EVERY_BAR, Reach
 from bot.domain.signals import Episode, Signal
 from bot.domain.tape import QUOTE, Datum, TokenPrint
 
@@ -150,7 +151,12 @@ class MemoryArchive:
         return (shelf.days if shelf.days.last else shelf.hours).whole_days(as_of, cut_off)
 
     def prints(
-        self, token_id: TokenId, seen: tuple[datetime, datetime] | None, as_of: datetime, cut_off: datetime
+        self,
+        token_id: TokenId,
+        seen: tuple[datetime, datetime] | None,
+        as_of: datetime,
+        cut_off: datetime,
+        _reach: Reach = EVERY_BAR,
     ) -> tuple[Bar, ...]:
         """Return hours and quotes available now and not yet at seen = (as_of, cut_off), in order of opening."""
         return self._shelves[token_id].arrivals.between(seen, as_of, cut_off)

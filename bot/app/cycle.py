@@ -3,7 +3,7 @@
 It reads the source, never the clock, to know what happened; the clock only stamps when the work was done.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -44,17 +44,21 @@ def run_cycle(
     slot: datetime,
     now: Callable[[], datetime],
     requests: tuple[Request, ...] = (),
+    asked: Iterable[TokenId] | None = None,
 ) -> tuple[CycleRecord, Portfolio]:
     """Fetch, settle, decide and fill at one slot; return the record to commit and the portfolio it leads to.
 
-    requests: what operators asked of the run since its last cycle.
+    requests: what operators asked of the run since its last cycle; asked: the tokens of the universe that may be
+    candidates, None: any of them.
     """
     started_at = now()
     first = portfolio.settled_slot is None
     facts: list[Fact] = [opening(setup.name, setup.cash, slot)] if first else []
     portfolio = apply(portfolio, facts)
     cut_off = source.refresh(slot)
-    snapshot = gather(source.archive, setup.universe, portfolio, setup.rules, slot, cut_off, setup.interval, requests)
+    snapshot = gather(
+        source.archive, setup.universe, portfolio, setup.rules, slot, cut_off, setup.interval, requests, asked
+    )
     for stage in (settle, decide):
         made = stage(snapshot, portfolio, setup.rules)
         portfolio = apply(portfolio, made)

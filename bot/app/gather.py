@@ -8,10 +8,14 @@ from typing import NamedTuple
 
 from bot.domain.events import Request
 from bot.domain.ids import OrderId, TokenId
+from bot.domain.market import Bar
 from bot.domain.orders import Role
-from bot.domain.portfolio import Portfolio
+from bot.domain.portfolio import AT_MARKET, Portfolio
+from bot.domain.reach import EVERY_BAR
+from bot.domain.signals import Episode
 from bot.domain.snapshot import Snapshot, TokenView
 from bot.engine.candidates import is_due
+from bot.engine.horizon import reach_of
 from bot.engine.rules import Reentry, Rules
 from bot.ports import Archive
 
@@ -26,6 +30,14 @@ class Wanted(NamedTuple):
     measures: bool = False
 
 
+class Told(NamedTuple):
+    """What is known of a token before its view is made."""
+
+    episode: Episode | None
+    prints: tuple[Bar, ...] = ()
+    followed: bool = True
+
+
 EVERYTHING = Wanted(levels=True, days=True, measures=True)
 
 
@@ -38,24 +50,33 @@ def gather(
     cut_off: datetime,
     interval: timedelta | None,
     requests: Iterable[Request] = (),
+    asked: Iterable[TokenId] | None = None,
 ) -> Snapshot:
-    """Freeze what may be known at a slot."""
+    """Freeze what may be known at a slot; asked: all of the universe that may be candidates, None: any may."""
     now, seen = (as_of, cut_off), _seen(portfolio)
-    busy = {*portfolio.holdings, *(live.order.token_id for live in portfolio.orders.values())}
+    waiting = frozenset(order.token_id for role in AT_MARKET for order in portfolio.waiting(role))
+    busy = waiting | portfolio.holdings.keys()
     followed = frozenset(universe)
     of_busy = _wanted_of_busy(rules)
     views: dict[TokenId, TokenView] = {}
-    for token_id in sorted(followed | busy):
-        due = token_id in followed and is_due(portfolio, archive.episode(token_id, *now), rules)
+    candidates = False
+    for token_id in sorted(busy.union(followed if asked is None else asked)):
+        episode = archive.episode(token_id, *now)
+        due = token_id in followed and is_due(portfolio, episode, rules)
+        candidates |= due
         if due or token_id in busy:
-            view = _view(archive, token_id, now, EVERYTHING if due else of_busy, rules)
-            prints = archive.prints(token_id, seen, *now) if seen else ()
-            views[token_id] = replace(view, prints=prints, followed=token_id in followed)
+            prints: tuple[Bar, ...] = ()
+            if seen is not None:
+                holding = None if token_id in waiting else portfolio.holdings.get(token_id)
+                reach = EVERY_BAR if holding is None else reach_of(portfolio, holding, rules)
+                prints = archive.prints(token_id, seen, *now, reach)
+            told = Told(episode, prints, token_id in followed)
+            views[token_id] = _view(archive, token_id, now, EVERYTHING if due else of_busy, told, rules)
     return Snapshot(
         as_of=as_of,
         cut_off=cut_off,
         interval=interval,
-        tokens=_with_namesakes(archive, followed | busy, views),
+        tokens=_with_namesakes(archive, followed | busy, views) if candidates else views,
         requests=tuple(requests),
         granted=_granted(archive, portfolio, rules),
     )
@@ -82,21 +103,22 @@ def _wanted_of_busy(rules: Rules) -> Wanted:
     return Wanted(levels=ratchets, days=days)
 
 
-def _view(archive: Archive, token_id: TokenId, now: Now, wanted: Wanted, rules: Rules) -> TokenView:
+def _view(archive: Archive, token_id: TokenId, now: Now, wanted: Wanted, told: Told, rules: Rules) -> TokenView:
     compared = wanted.measures and rules.gates.price_disagreement_max is not None
     watched = wanted.measures and rules.gates.frozen_hours_max is not None
     return TokenView(
         instrument=archive.instruments[token_id],
-        episode=archive.episode(token_id, *now),
+        episode=told.episode,
         price=archive.price(token_id, *now),
         levels=archive.levels(token_id, *now) if wanted.levels else None,
         quantmetrics=archive.quantmetrics(token_id, *now) if wanted.measures else None,
         grades=archive.grades(token_id, *now) if wanted.measures else None,
         market=archive.market(token_id, *now) if wanted.measures else None,
         days=archive.days(token_id, *now) if wanted.days else (),
-        prints=(),
+        prints=told.prints,
         close=archive.close(token_id, *now) if compared else None,
         moved_at=archive.moved_at(token_id, *now) if watched else None,
+        followed=told.followed,
     )
 
 
@@ -115,8 +137,10 @@ def _with_namesakes(
 
 def _granted(archive: Archive, portfolio: Portfolio, rules: Rules) -> dict[OrderId, TokenView]:
     """Return what waiting entries were decided on whose bracket is anchored at their fill."""
-    return {
-        order.order_id: _view(archive, order.token_id, (order.slot, order.cut_off), EVERYTHING, rules)
-        for order in portfolio.waiting(Role.ENTRY)
-        if order.equity is not None and order.cut_off is not None
-    }
+    found: dict[OrderId, TokenView] = {}
+    for order in portfolio.waiting(Role.ENTRY):
+        if order.equity is not None and order.cut_off is not None:
+            then = (order.slot, order.cut_off)
+            told = Told(archive.episode(order.token_id, *then))
+            found[order.order_id] = _view(archive, order.token_id, then, EVERYTHING, told, rules)
+    return found

@@ -142,7 +142,7 @@ def records(
     day, place, told = None, 0, 0
     while place < len(slots):
         slot = slots[place]
-        record, portfolio = run_cycle(setup, source, portfolio, slot, clock.now)
+        record, portfolio = run_cycle(setup, source, portfolio, slot, clock.now, asked=waking.asked)
         if day != slot.date() or place == len(slots) - 1 or _happened(record):
             yield record
         day = slot.date()

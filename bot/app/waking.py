@@ -17,12 +17,12 @@ from bot.adapters.history.reader import micros
 from bot.app.cycle import RunSetup
 from bot.domain.ids import TokenId
 from bot.domain.numbers import EXACT, to_float
-from bot.domain.orders import Role, Side
-from bot.domain.portfolio import Holding, Portfolio
+from bot.domain.orders import Side
+from bot.domain.portfolio import AT_MARKET, Holding, Portfolio
 from bot.engine.account import net_value
 from bot.engine.candidates import is_due
 from bot.engine.fills import DAY
-from bot.engine.horizon import WIDENED, first_reached, highest_places, is_restless, reach_of
+from bot.engine.horizon import WIDENED, highest_places, is_restless, reach_of
 from bot.engine.rules import ExitRule
 from bot.engine.settlement import DELISTED_AFTER
 
@@ -43,17 +43,34 @@ class Waking:
         self._days = [
             number for number, slot in enumerate(slots) if not number or slot.date() != slots[number - 1].date()
         ]
-        turns = {turned_at for token_id in setup.universe for turned_at in archive.turns(token_id)}
-        self._turns = sorted(
-            {place for turned_at in turns if (place := self._first_at(micros(turned_at))) < len(slots)}
+        turns = (
+            (self._first_at(micros(turned_at)), token_id)
+            for token_id in setup.universe
+            for turned_at in archive.turns(token_id)
         )
+        self._turned: dict[int, list[TokenId]] = {}
+        for place, token_id in turns:
+            self._turned.setdefault(place, []).append(token_id)
+        self._turns = sorted(place for place in self._turned if place < len(slots))
+        self.asked = frozenset(setup.universe)
         self._closes: dict[TokenId, Integers] = {}
+        self._rows: dict[TokenId, tuple[object, int]] = {}
 
     def after(self, place: int, portfolio: Portfolio) -> int:
-        """Return the place of the next slot to run after one that was run; one past the end where there is none."""
-        rules, last = self.setup.rules, len(self.slots) - 1
-        waits = any(portfolio.waiting(role) for role in (Role.ENTRY, Role.EXIT))
-        if place >= last or is_restless(rules) or waits or self._has_candidate(place, portfolio):
+        """Return the place of the next slot to run after one that was run; one past the end where there is none.
+
+        `asked` is then what may be a candidate there: those that still are, what is held or waits, and what turns.
+        """
+        waiting = [order.token_id for role in AT_MARKET for order in portfolio.waiting(role)]
+        due = self._due(place, portfolio)
+        following = self._following(place, portfolio, at_once=bool(waiting or due))
+        turned = (self._turned.get(one, ()) for one in range(place + 1, following + 1))
+        self.asked = due.union(waiting, portfolio.holdings, *turned)
+        return following
+
+    def _following(self, place: int, portfolio: Portfolio, *, at_once: bool) -> int:
+        last = len(self.slots) - 1
+        if place >= last or at_once or is_restless(self.setup.rules):
             return place + 1
         found = last
         for places in (self._days, self._turns):
@@ -63,11 +80,12 @@ class Waking:
             found = min(found, self._concerned(place, found, token_id, holding, portfolio))
         return max(found, place + 1)
 
-    def _has_candidate(self, place: int, portfolio: Portfolio) -> bool:
+    def _due(self, place: int, portfolio: Portfolio) -> frozenset[TokenId]:
         slot = self.slots[place]
-        return any(
-            is_due(portfolio, self.archive.episode(token_id, slot, slot), self.setup.rules)
-            for token_id in self.setup.universe
+        return frozenset(
+            token_id
+            for token_id in self.asked
+            if is_due(portfolio, self.archive.episode(token_id, slot, slot), self.setup.rules)
         )
 
     def _first_at(self, instant: int) -> int:
@@ -78,11 +96,10 @@ class Waking:
         """Return the first slot after a place, at most another, that concerns a position."""
         rules, position = self.setup.rules, holding.position
         columns = self.archive.columns[token_id]
-        start, end = columns.closed_by(int(self._instants[place])), columns.closed_by(int(self._instants[most]))
-        reach = reach_of(portfolio, holding, rules)
-        row = first_reached(columns.prices[2, start:end], columns.prices[1, start:end], reach)
-        if row is not None:
-            most = min(most, self._first_at(int(columns.opened_at[start + row]) + columns.span))
+        start = columns.closed_by(int(self._instants[place]))
+        row = self._reached(token_id, holding, portfolio, start)
+        if row < len(columns.opened_at):
+            most = min(most, self._first_at(int(columns.opened_at[row]) + columns.span))
         opened = micros(position.opened_at)
         if ExitRule.TIME_STOP in rules.exits.rules and rules.exits.time_stop_hours is not None:
             most = min(most, self._first_at(opened + int(rules.exits.time_stop_hours * MICROSECONDS_AN_HOUR)))
@@ -90,6 +107,17 @@ class Waking:
             begun = (self.slots[place] - position.opened_at) // DAY + 1
             most = min(most, self._first_at(opened + begun * (DAY // MICROSECOND)))
         return min(most, self._silent(place, token_id, columns))
+
+    def _reached(self, token_id: TokenId, holding: Holding, portfolio: Portfolio, start: int) -> int:
+        """Return the first row from one on that concerns a position; found once, until its bracket changes."""
+        key = (holding.position.position_id, holding.stop, holding.quantity)
+        known, row = self._rows.get(token_id, (None, 0))
+        if known != key or row < start:
+            columns = self.archive.columns[token_id]
+            reach = reach_of(portfolio, holding, self.setup.rules)
+            row = columns.first_reached(start, len(columns.opened_at), reach)
+            self._rows[token_id] = (key, row)
+        return row
 
     def _silent(self, place: int, token_id: TokenId, columns: Columns) -> int:
         """Return the first slot after a place at which a token has had no bar for as long as makes it delisted."""

@@ -4,31 +4,19 @@ It decides when to ask, never what the answer is: floats only select, every comp
 bar that is found is settled in exact decimals. It may wake for nothing; it never lets anyone oversleep.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
 from bot.domain.numbers import to_float
 from bot.domain.orders import Role, Side
 from bot.domain.portfolio import Holding, Portfolio
+from bot.domain.reach import EVERY_BAR, Reach
 from bot.engine.rules import ExitRule, Rules
 
 Floats = npt.NDArray[np.float64]
 
 WIDENED = 1e-12
-SCAN_ROWS, SCAN_ROWS_MAX = 64, 8192
 FOLLOWED_BY_BARS = (ExitRule.TRAILING_STOP, ExitRule.BREAK_EVEN)
-
-
-class Reach(NamedTuple):
-    """What a bar has to reach to concern a position: a low of below or less, a high of above or more."""
-
-    below: float
-    above: float
-
-
-EVERY_BAR = Reach(float("inf"), float("-inf"))
 
 
 def is_restless(rules: Rules) -> bool:
@@ -52,19 +40,6 @@ def reach_of(portfolio: Portfolio, holding: Holding, rules: Rules) -> Reach:
         float("-inf") if low is None else low * (1 + WIDENED),
         float("inf") if high is None else high * (1 - WIDENED),
     )
-
-
-def first_reached(lows: Floats, highs: Floats, reach: Reach) -> int | None:
-    """Return the first row of two columns of equal length that concerns a position."""
-    start, span = 0, SCAN_ROWS
-    while start < len(lows):
-        end = start + span
-        hit = (lows[start:end] <= reach.below) | (highs[start:end] >= reach.above)
-        found = int(hit.argmax())
-        if hit[found]:
-            return start + found
-        start, span = end, min(span * 4, SCAN_ROWS_MAX)
-    return None
 
 
 def highest_places(equity: Floats, within: float) -> list[int]:

@@ -20,8 +20,9 @@ from bot.domain.decisions import EquityMark
 from bot.domain.ids import RunName, TokenId
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Closing, Mark
+from bot.domain.reach import EVERY_BAR, Reach, first_reached
 from bot.domain.record import CycleRecord
-from bot.engine.horizon import EVERY_BAR, Reach, first_reached, highest_places, is_restless, reach_of
+from bot.engine.horizon import highest_places, is_restless, reach_of
 from bot.engine.rules import Breaker, ExitRule, ExitRules, FillRules, Hooks, LimitRules, Rules, SizeRule, SizingRules
 from tests.acceptance.folder_reader import Bar
 from tests.acceptance.history_folders import Tables, write_folder

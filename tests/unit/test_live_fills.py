@@ -8,6 +8,7 @@ from bot.domain.ids import TokenId
 from bot.domain.market import Bar
 from bot.domain.orders import Fill, Role
 from bot.domain.positions import Closing
+from bot.domain.reach import EVERY_BAR, Reach
 from bot.engine.rules import FillRules, PriceRule, Rules, SizeRule, SizingRules, StopRules
 from tests.notation import Tape, Token, at, bars, cycles, play, price, signal
 
@@ -65,7 +66,12 @@ def test_a_bar_that_closed_before_the_fill_does_not_count() -> None:
 
     class Late(Tape):
         def prints(
-            self, token_id: TokenId, seen: tuple[datetime, datetime] | None, as_of: datetime, _cut_off: datetime
+            self,
+            token_id: TokenId,
+            seen: tuple[datetime, datetime] | None,
+            as_of: datetime,
+            _cut_off: datetime,
+            _reach: Reach = EVERY_BAR,
         ) -> tuple[Bar, ...]:
             found = super().prints(token_id, seen, as_of, _cut_off)
             return (late, *found) if as_of == at("2024-01-01 03:00") else found

@@ -186,7 +186,7 @@ def test_a_ledger_of_another_schema_is_refused(run: Run, folder: Path) -> None:
 def test_a_replay_that_fails_leaves_no_run_behind(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine breaks in the middle: the ledger has no run, and the mended replay is taken under the same name."""
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **_more: object) -> None:
         message = "broken"
         raise RuntimeError(message)
 

@@ -14,6 +14,7 @@ from bot.domain.market import Bar, LevelSet, Quote, one_price
 from bot.domain.orders import Order, Role, Side
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import StopMove
+from bot.domain.reach import Reach
 from bot.engine.rules import (
     ExitRule,
     ExitRules,
@@ -309,8 +310,10 @@ def test_a_position_opened_within_a_batch_meets_the_close_of_its_bar() -> None:
     rules = trailed(ExitRules(), stop=StopRules(rule=PriceRule.FRACTION, fraction=Decimal("0.05")))
     tape = after_entry("100 100 89 90 | 90 90 90 90")
 
-    def at_once(token_id: TokenId, seen: tuple[datetime, datetime] | None, *now: datetime) -> tuple[Bar, ...]:
-        found = Tape.prints(tape, token_id, seen, *now)
+    def at_once(
+        token_id: TokenId, seen: tuple[datetime, datetime] | None, as_of: datetime, cut_off: datetime, _reach: Reach
+    ) -> tuple[Bar, ...]:
+        found = Tape.prints(tape, token_id, seen, as_of, cut_off)
         quote = one_price(at("2024-01-01 02:30"), price(99))
         kept = tuple(bar for bar in found if bar.opened_at != at("2024-01-01 01:00"))
         return (*kept, quote) if any(bar.opened_at == at("2024-01-01 02:00") for bar in found) else kept

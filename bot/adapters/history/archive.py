@@ -29,6 +29,7 @@ from bot.domain.ids import TokenId, canonical
 from bot.domain.instruments import Instrument
 from bot.domain.market import Bar, Grades, LevelSet, MarketSize, QuantMetrics, Quote
 from bot.domain.numbers import Price, from_float
+from bot.domain.reach import EVERY_BAR, Reach
 from bot.domain.signals import Episode
 
 DAYS_MAX = 600  # what the measures of days look back on; the live archive keeps as many
@@ -123,12 +124,24 @@ class HistoryArchive:
         return bars[max(0, end - DAYS_MAX) : end]
 
     def prints(
-        self, token_id: TokenId, seen: tuple[datetime, datetime] | None, as_of: datetime, cut_off: datetime
+        self,
+        token_id: TokenId,
+        seen: tuple[datetime, datetime] | None,
+        as_of: datetime,
+        cut_off: datetime,
+        reach: Reach = EVERY_BAR,
     ) -> tuple[Bar, ...]:
-        """Return the bars closed by now and not yet at seen = (as_of, cut_off), in order of opening."""
+        """Return the bars closed by now and not yet at seen = (as_of, cut_off), in order of opening.
+
+        Those before the first that comes within reach are told as one.
+        """
         columns = self.columns[token_id]
         start = columns.closed_by(micros(min(seen))) if seen else 0
-        return columns.bars(start, columns.closed_by(micros(min(as_of, cut_off))))
+        end = columns.closed_by(micros(min(as_of, cut_off)))
+        reached = columns.first_reached(start, end, reach) if end - start > 1 else start
+        if reached - start < 2:  # noqa: PLR2004 - one bar is one bar
+            return columns.bars(start, end)
+        return (columns.stretch(start, reached), *columns.bars(reached, end))
 
 
 def _newest(series: Mapping[TokenId, Dated[T]], token_id: TokenId, at: datetime) -> T | None:

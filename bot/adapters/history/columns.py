@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from bot.adapters.history.reader import (
 )
 from bot.domain.market import Bar
 from bot.domain.numbers import Price, from_float
+from bot.domain.reach import Floats, Reach, first_reached
 
 SPANS = {"1m": timedelta(minutes=1), "1h": timedelta(hours=1), "1d": timedelta(days=1)}  # the finest first
 HEADER = ("time", "open", "high", "low", "close")
@@ -40,7 +41,6 @@ DAY = timedelta(days=1) // MICROSECOND
 CACHED_FROM_BYTES = 200_000
 FORMAT = "1"
 
-Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 
@@ -56,9 +56,20 @@ class Columns:
     opened_at: Integers
     prices: Floats
     refused: tuple[str, ...]
+    _first: int = field(init=False, repr=False)
+    _gapless: bool = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """See whether there is a bar at every instant of the grid, which nearly always is so."""
+        count = len(self.opened_at)
+        first, last = (int(self.opened_at[0]), int(self.opened_at[-1])) if count else (0, -self.span)
+        object.__setattr__(self, "_first", first)
+        object.__setattr__(self, "_gapless", last - first == (count - 1) * self.span)
 
     def closed_by(self, at: int) -> int:
         """Count the bars that closed at or before an instant in microseconds."""
+        if self._gapless:
+            return min(max((at - self._first) // self.span, 0), len(self.opened_at))
         return int(self.opened_at.searchsorted(at - self.span, side="right"))
 
     def closed_at(self, row: int) -> datetime:
@@ -75,6 +86,18 @@ class Columns:
                 return start + int(moved[-1])
             end, span = start, span * 8  # nearly always the last row itself; a frozen feed may go far back
         return None
+
+    def first_reached(self, start: int, end: int, reach: Reach) -> int:
+        """Return the first of a range of rows whose bar comes within reach; the range's end where none does."""
+        found = first_reached(self.prices[2, start:end], self.prices[1, start:end], reach)
+        return end if found is None else start + found
+
+    def stretch(self, start: int, end: int) -> Bar:
+        """Make one bar of a range of rows: its first open, its extremes, its last close."""
+        opens, highs, lows, closes = self.prices[:, start:end]
+        prices = (float(opens[0]), float(highs.max()), float(lows.min()), float(closes[-1]))
+        opened_at, last = int(self.opened_at[start]), int(self.opened_at[end - 1])
+        return _bar(opened_at, last + self.span - opened_at, prices)
 
     def bars(self, start: int, end: int) -> tuple[Bar, ...]:
         """Make the bars of a range of rows."""

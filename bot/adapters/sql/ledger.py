@@ -20,7 +20,7 @@ from bot.adapters.sql.facts import portfolio_facts
 from bot.adapters.sql.lease import check_epoch, writer
 from bot.adapters.sql.migrate import create_if_empty
 from bot.adapters.sql.requests import pending
-from bot.adapters.sql.rows import Rows, add_fact, cycle_row, datum_rows, fact_from, portable_row
+from bot.adapters.sql.rows import Rows, cycle_row, datum_rows, fact_from, portable_row, rows_of
 from bot.adapters.sql.tables import config_versions, cycles, instruments, runs
 from bot.adapters.sql.writes import explain_conflict, insert_rows
 from bot.domain.decisions import Fact
@@ -31,7 +31,7 @@ from bot.domain.instruments import Instrument
 from bot.domain.numbers import plain
 from bot.domain.record import Cycle, CycleRecord, CycleState, Run
 
-# Rows held in memory before they are sent to the database.
+# Facts held in memory before their rows are sent to the database.
 _BATCH = 20_000
 _SETTLED = (CycleState.COMMITTED, CycleState.CAUGHT_UP)
 
@@ -44,36 +44,39 @@ class _Tip(NamedTuple):
 
 
 class _Batch:
-    """Rows waiting to be written, and where each run's chain stands."""
+    """Cycles waiting to be written, where each run stood at the last write, and the rows of that write."""
 
     def __init__(self) -> None:
-        self.rows: Rows = {}
-        self.used: Rows = {}
         self.tips: dict[RunName, _Tip] = {}
+        self.rows: Rows = {}
         self.size = 0
+        self._records: list[CycleRecord] = []
+        self._newest: dict[RunName, datetime] = {}
 
-    def add(self, record: CycleRecord, tip: _Tip) -> None:
-        """Add a cycle's rows, and link it to its run's chain."""
-        made: Rows = {}
-        for seq, fact in enumerate(record.facts):
-            add_fact(made, fact, seq)
-        described = contents(made)
-        unlinked = cycle_row(record.cycle, described, tip.link, "")
-        linked = link(tip.link, unlinked, described)
-        made[cycles] = [(*unlinked[:-1], linked)]
-        for table, rows in made.items():
-            self.rows.setdefault(table, []).extend(rows)
-            self.size += len(rows)
-        for datum in record.used:
-            for table, row in datum_rows(datum):
-                self.used.setdefault(table, []).append(row)
-        self.tips[record.cycle.run] = _Tip(record.cycle.slot, linked)
+    def newest(self, run: RunName) -> datetime | None:
+        """Return the newest slot of a run, written or waiting."""
+        return self._newest.get(run, self.tips[run].slot)
+
+    def add(self, record: CycleRecord) -> None:
+        """Let a cycle wait."""
+        self._records.append(record)
+        self._newest[record.cycle.run] = record.cycle.slot
+        self.size += len(record.facts)
 
     def write(self, connection: Connection) -> None:
-        """Send the rows to the database, within the transaction."""
-        insert_rows(connection, self.used, repeatable=True)
+        """Link the cycles to their runs' chains, and send all rows to the database, within the transaction."""
+        self.rows = {}
+        for record, made in zip(self._records, rows_of([record.facts for record in self._records]), strict=True):
+            run, described = record.cycle.run, contents(made)
+            unlinked = cycle_row(record.cycle, described, self.tips[run].link, "")
+            linked = link(self.tips[run].link, unlinked, described)
+            self.tips[run] = _Tip(record.cycle.slot, linked)
+            made[cycles] = [(*unlinked[:-1], linked)]
+            for table, rows in made.items():
+                self.rows.setdefault(table, []).extend(rows)
+        insert_rows(connection, datum_rows(datum for record in self._records for datum in record.used), repeatable=True)
         insert_rows(connection, self.rows)
-        self.rows, self.used, self.size = {}, {}, 0
+        self._records, self.size = [], 0
 
 
 class SqlLedger:
@@ -117,12 +120,15 @@ class SqlLedger:
         try:
             with self._writing() as connection:
                 for record in records:
-                    tip = batch.tips.get(record.cycle.run) or _tip(connection, record.cycle.run)
-                    if tip.slot is not None and record.cycle.slot <= tip.slot:
+                    run = record.cycle.run
+                    if run not in batch.tips:
+                        batch.tips[run] = _tip(connection, run)
+                    newest = batch.newest(run)
+                    if newest is not None and record.cycle.slot <= newest:
                         batch.write(connection)
-                        _refuse_gap(connection, record.cycle, tip.slot)
+                        _refuse_gap(connection, record.cycle, newest)
                         continue
-                    batch.add(record, tip)
+                    batch.add(record)
                     written += 1
                     if batch.size >= _BATCH:
                         batch.write(connection)

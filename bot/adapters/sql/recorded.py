@@ -25,12 +25,12 @@ from bot.adapters.sql.rows import (
     FACT_ORDER,
     PortableRow,
     Rows,
-    add_fact,
     cycle_row,
     datum_rows,
     fact_from,
     key_of,
     portable_row,
+    rows_of,
 )
 from bot.adapters.sql.stored_rows import digests, rows_of_slot
 from bot.adapters.sql.tables import config_versions, cycles, instruments, requests, runs
@@ -140,9 +140,7 @@ class Recorded:
 
     def cycle_difference(self, record: CycleRecord) -> RowDifference | None:
         """Compare a cycle that was derived again with what is stored of it: the first fact that differs, or its row."""
-        made: Rows = {}
-        for seq, fact in enumerate(record.facts):
-            add_fact(made, fact, seq)
+        (made,) = rows_of([record.facts])
         if not self._is_stored(record.cycle, made):
             found = _first(rows_of_slot(self._connection, self._run, record.cycle.slot), made)
             if found is not None:
@@ -192,10 +190,7 @@ def live_runs(connection: Connection) -> list[Run]:
 
 def data_difference(data: Iterable[Datum], stored: Known) -> RowDifference | None:
     """Compare data that was read again with the rows recorded of it."""
-    made: Rows = {}
-    for datum in data:
-        for table, row in datum_rows(datum):
-            made.setdefault(table, []).append(row)
+    made = datum_rows(data)
     held: Rows = {}
     for table, row in chain.from_iterable(stored.values()):
         held.setdefault(table, []).append(row)

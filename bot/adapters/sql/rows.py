@@ -3,9 +3,10 @@
 A row is the tuple of portable forms in the order of its table's columns: what is bound is what the chain is made of.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
+from itertools import pairwise
 from operator import attrgetter, itemgetter
 from typing import Any, cast
 
@@ -72,6 +73,20 @@ def portable_row(table: Table, values: Iterable[object]) -> PortableRow:
     )
 
 
+def portable_rows(table: Table, rows: Iterable[Sequence[object]]) -> list[PortableRow]:
+    """Return the portable forms of many rows, column by column: the same as one by one, and faster."""
+    columns = zip(*rows, strict=True)
+    return list(
+        zip(
+            *(
+                column if convert is None else [None if value is None else convert(value) for value in column]
+                for convert, column in zip(_converters(table), columns, strict=True)
+            ),
+            strict=True,
+        )
+    )
+
+
 @cache
 def _reader(table: Table) -> Callable[[object], tuple[object, ...]]:
     return attrgetter(*(column.name for column in table.columns if column.name != "seq"))
@@ -94,16 +109,23 @@ def in_key_order(table: Table, rows: Iterable[PortableRow]) -> list[PortableRow]
     return sorted(rows, key=_key_reader(table))
 
 
-def add_fact(rows: Rows, fact: Fact, seq: int) -> None:
-    """Add the rows of a fact; a journal entry brings its postings."""
-    table = FACT_TABLES[type(fact)]
-    rows.setdefault(table, []).append(portable_row(table, (seq, *_reader(table)(fact))))
-    if isinstance(fact, JournalEntry):
-        legs = rows.setdefault(fact_tables.postings, [])
-        legs.extend(
-            portable_row(fact_tables.postings, (number, fact.entry_id, posting.account, posting.amount))
-            for number, posting in enumerate(fact.postings)
-        )
+def rows_of(told: Sequence[Sequence[Fact]]) -> list[Rows]:
+    """Return the rows of the facts of several cycles, cycle by cycle; a journal entry brings its postings."""
+    values: dict[Table, list[tuple[object, ...]]] = {}
+    ends: list[dict[Table, int]] = []
+    for facts in told:
+        for seq, fact in enumerate(facts):
+            table = FACT_TABLES[type(fact)]
+            values.setdefault(table, []).append((seq, *_reader(table)(fact)))
+            if isinstance(fact, JournalEntry):
+                legs = values.setdefault(fact_tables.postings, [])
+                legs.extend((number, fact.entry_id, leg.account, leg.amount) for number, leg in enumerate(fact.postings))
+        ends.append({table: len(held) for table, held in values.items()})
+    made = {table: portable_rows(table, held) for table, held in values.items()}
+    return [
+        {table: made[table][begin.get(table, 0) : end] for table, end in of_cycle.items() if end > begin.get(table, 0)}
+        for begin, of_cycle in pairwise([{}, *ends])
+    ]
 
 
 def cycle_row(cycle: Cycle, contents: str, previous_hash: str, link: str) -> PortableRow:
@@ -121,19 +143,23 @@ def chained_part(row: Sequence[Portable]) -> list[Portable]:
     ]
 
 
-def datum_rows(datum: Datum) -> Iterator[tuple[Table, PortableRow]]:
-    """Yield the rows of a recorded datum; a set of levels brings its levels."""
-    table = DATUM_TABLES[type(datum)]
-    if isinstance(datum, TokenPrint):
-        bar = datum.bar
-        values = (datum.token_id, datum.timeframe, datum.known_at, *bar)
-        yield table, portable_row(table, values)
-        return
-    yield table, portable_row(table, _reader(table)(datum))
-    if isinstance(datum, LevelSet):
-        naming = (datum.token_id, datum.published_at, datum.known_at)
-        for number, level in enumerate(datum.levels):
-            yield tape_tables.levels, portable_row(tape_tables.levels, (*naming, number, level.price, level.strength))
+def datum_rows(data: Iterable[Datum]) -> Rows:
+    """Return the rows of recorded data; a set of levels brings its levels."""
+    values: dict[Table, list[tuple[object, ...]]] = {}
+    for datum in data:
+        table = DATUM_TABLES[type(datum)]
+        if isinstance(datum, TokenPrint):
+            row: tuple[object, ...] = (datum.token_id, datum.timeframe, datum.known_at, *datum.bar)
+        else:
+            row = _reader(table)(datum)
+        values.setdefault(table, []).append(row)
+        if isinstance(datum, LevelSet):
+            naming = (datum.token_id, datum.published_at, datum.known_at)
+            levels = values.setdefault(tape_tables.levels, [])
+            levels.extend(
+                (*naming, number, level.price, level.strength) for number, level in enumerate(datum.levels)
+            )
+    return {table: portable_rows(table, held) for table, held in values.items()}
 
 
 def fact_from(kind: type[Any], row: ResultRow[Any], **more: object) -> Any:

@@ -44,10 +44,7 @@ class SqlTape:
 
     def rows(self, data: Iterable[Datum]) -> None:
         """Record data in one transaction."""
-        recorded: Rows = {}
-        for datum in data:
-            for table, row in datum_rows(datum):
-                recorded.setdefault(table, []).append(row)
+        recorded = datum_rows(data)
         with begin(self._engine) as connection:
             insert_rows(connection, recorded, repeatable=True)
 
