@@ -4,7 +4,7 @@ It reads the source, never the clock, to know what happened; the clock only stam
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -54,7 +54,8 @@ def run_cycle(
     started_at = now()
     first = portfolio.settled_slot is None
     facts: list[Fact] = [opening(setup.name, setup.cash, slot)] if first else []
-    portfolio = apply(portfolio, facts)
+    if first:
+        portfolio = apply(portfolio, facts)
     cut_off = source.refresh(slot)
     snapshot = gather(
         source.archive, setup.universe, portfolio, setup.rules, slot, cut_off, setup.interval, requests, asked
@@ -70,7 +71,7 @@ def run_cycle(
         portfolio = apply(portfolio, made)
         facts.extend(made)
         settled_until = max(cut_off, *(quote.known_at for quote in quotes))
-    portfolio = replace(portfolio, settled_slot=slot, settled_until=settled_until)
+    portfolio.settled_slot, portfolio.settled_until = slot, settled_until  # the fold's own copy, not handed on yet
     cycle = _cycle(setup, slot, (cut_off, settled_until), (started_at, now()), facts)
     return CycleRecord(cycle=cycle, facts=tuple(facts), used=tuple(_used(snapshot, facts))), portfolio
 

@@ -66,7 +66,7 @@ def gather(
         candidates |= due
         if due or token_id in busy:
             prints: tuple[Bar, ...] = ()
-            if seen is not None:
+            if seen is not None and token_id in busy:
                 holding = None if token_id in waiting else portfolio.holdings.get(token_id)
                 reach = EVERY_BAR if holding is None else reach_of(portfolio, holding, rules)
                 prints = archive.prints(token_id, seen, *now, reach)

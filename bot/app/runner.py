@@ -20,7 +20,8 @@ def restore(ledger: Ledger, setup: RunSetup) -> Portfolio:
     last = ledger.last_cycle(setup.name)
     if last is None:
         return portfolio
-    return replace(portfolio, settled_slot=last.cycle.slot, settled_until=last.cycle.settled_until)
+    portfolio.settled_slot, portfolio.settled_until = last.cycle.slot, last.cycle.settled_until
+    return portfolio
 
 
 class Runner:

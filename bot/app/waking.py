@@ -5,7 +5,6 @@ The journal of the slots that are run equals the journal of all of them; the acc
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 
@@ -146,7 +145,9 @@ class Waking:
         if float(curve.max()) + within < to_float(high):
             return portfolio
         exact = (self._equity(place + 1 + one, portfolio) for one in highest_places(curve, within))
-        return replace(portfolio, high_water_mark=max(high, *exact))
+        risen = portfolio.copy()
+        risen.high_water_mark = max(high, *exact)
+        return risen
 
     def _equity(self, place: int, portfolio: Portfolio) -> Decimal:
         slot = self.slots[place]

@@ -46,10 +46,8 @@ def micro_half_even(amount: Decimal) -> Decimal:
 
 def price_half_even(price: Decimal) -> Price:
     """Keep a price as it is up to 18 decimals; round half to even beyond."""
-    exponent = price.as_tuple().exponent
-    if isinstance(exponent, int) and exponent >= -18:  # noqa: PLR2004 - the ledger's scale
-        return Price(price)
-    return Price(price.quantize(PRICE_STEP, ROUND_HALF_EVEN, EXACT))
+    stepped = price.quantize(PRICE_STEP, ROUND_HALF_EVEN, EXACT)
+    return Price(price if stepped == price else stepped)
 
 
 def fraction_half_even(value: Decimal) -> Decimal:

@@ -3,7 +3,6 @@
 engine/fold.py is the fold; a restart folds the stored facts and lands on the same value.
 """
 
-from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -126,7 +125,7 @@ class Portfolio:
     settled_slot: datetime | None = None
     settled_until: datetime | None = None
     # The live orders once more: by position, and those at market.
-    _of_position: dict[PositionId, dict[OrderId, LiveOrder]] = field(init=False, repr=False, compare=False)
+    _of_position: dict[PositionId, tuple[LiveOrder, ...]] = field(init=False, repr=False, compare=False)
     _at_market: dict[OrderId, LiveOrder] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -137,28 +136,28 @@ class Portfolio:
 
     def copy(self) -> "Portfolio":
         """Return the same account, to be moved on."""
-        other = copy(self)
-        other.holdings, other.memory = dict(self.holdings), dict(self.memory)
-        other.breakers, other.told = dict(self.breakers), dict(self.told)
-        other.orders, other._at_market = dict(self.orders), dict(self._at_market)
-        other._of_position = {position: dict(orders) for position, orders in self._of_position.items()}
+        other = object.__new__(Portfolio)
+        for name in FIELDS:
+            value = getattr(self, name)
+            setattr(other, name, dict(value) if type(value) is dict else value)
         return other
 
     def keep(self, live: LiveOrder) -> None:
         """Enter a live order, in place of what was known of it."""
         order = live.order
         self.orders[order.order_id] = live
-        self._of_position.setdefault(order.position_id, {})[order.order_id] = live
+        siblings = self._of_position.get(order.position_id, ())
+        place = next((at for at, other in enumerate(siblings) if other.order is order), len(siblings))
+        self._of_position[order.position_id] = (*siblings[:place], live, *siblings[place + 1 :])
         if order.role in AT_MARKET:
             self._at_market[order.order_id] = live
 
     def drop(self, order: Order) -> None:
         """Forget an order that is in a final state."""
         del self.orders[order.order_id]
-        siblings = self._of_position[order.position_id]
-        del siblings[order.order_id]
-        if not siblings:
-            del self._of_position[order.position_id]
+        siblings = tuple(live for live in self._of_position.pop(order.position_id) if live.order is not order)
+        if siblings:
+            self._of_position[order.position_id] = siblings
         self._at_market.pop(order.order_id, None)
 
     def remembered(self, token_id: TokenId) -> TokenMemory:
@@ -174,10 +173,19 @@ class Portfolio:
         ]
         return sorted(found, key=_granted) if len(found) > 1 else found
 
-    def orders_of(self, position_id: PositionId, role: Role) -> list[Order]:
-        """Return the live orders of a position, open or about to be, in a role."""
-        siblings = self._of_position.get(position_id, {})
-        return [live.order for live in siblings.values() if live.order.role is role]
+    def orders_of(self, position_id: PositionId) -> list[Order]:
+        """Return the live orders of a position, open or about to be, in the order they were born."""
+        return [live.order for live in self._of_position.get(position_id, ())]
+
+    def order_of(self, position_id: PositionId, role: Role) -> Order | None:
+        """Return the first live order of a position in a role."""
+        for live in self._of_position.get(position_id, ()):
+            if live.order.role is role:
+                return live.order
+        return None
+
+
+FIELDS = tuple(Portfolio.__slots__)
 
 
 def _granted(order: Order) -> tuple[datetime, int]:

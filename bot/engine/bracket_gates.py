@@ -22,10 +22,11 @@ def resistance_distance(proposal: Proposal) -> Finding | None:
     levels, reference = proposal.view.levels, proposal.reference
     if levels is None or reference is None:
         return at_least(None, least, Reason.MISSING_LEVELS if levels is None else Reason.MISSING_PRICE)
-    ahead = levels_ahead(_strong(levels, proposal.rules.levels.strong_min), reference, proposal.bracket.side)
-    if not ahead:
+    strong = _strong(levels, proposal.rules.levels.strong_min)
+    nearest = next(levels_ahead(strong, reference, proposal.bracket.side), None)
+    if nearest is None:
         return Finding(None, Comparator.AT_LEAST, least, passed=True)
-    return at_least(abs(ahead[0] - reference) / reference, least, Reason.MISSING_LEVELS)
+    return at_least(abs(nearest - reference) / reference, least, Reason.MISSING_LEVELS)
 
 
 def _strong(levels: LevelSet, least: Decimal | None) -> LevelSet:

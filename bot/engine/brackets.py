@@ -3,9 +3,10 @@
 A price outside the allowed window is returned as it was found; the gates refuse it, so that a refusal shows its number.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import islice
 from typing import NamedTuple
 
 from bot.domain.instruments import Instrument
@@ -63,17 +64,18 @@ def reward_risk(reference: Price, stop: Price, targets: Sequence[Part], fills: F
     return (fills.with_exit_fee(brought, side) - paid) / (paid - stopped_per_unit(stop, fills, side))
 
 
-def levels_behind(levels: LevelSet | None, reference: Price, side: Side) -> list[Price]:
-    """Return the levels on the stop's side of the reference price, nearest first: supports of a long."""
+def levels_behind(levels: LevelSet | None, reference: Price, side: Side) -> Iterator[Price]:
+    """Yield the levels on the stop's side of the reference price, nearest first: supports of a long."""
     if levels is None:
-        return []
+        return
     if side is Side.LONG:
-        return [level.price for level in reversed(levels.levels) if level.price < reference]
-    return [level.price for level in levels.levels if level.price > reference]
+        yield from (level.price for level in reversed(levels.levels) if level.price < reference)
+    else:
+        yield from (level.price for level in levels.levels if level.price > reference)
 
 
-def levels_ahead(levels: LevelSet | None, reference: Price, side: Side) -> list[Price]:
-    """Return the levels on the target's side of the reference price, nearest first: resistances of a long."""
+def levels_ahead(levels: LevelSet | None, reference: Price, side: Side) -> Iterator[Price]:
+    """Yield the levels on the target's side of the reference price, nearest first: resistances of a long."""
     return levels_behind(levels, reference, Side.SHORT if side is Side.LONG else Side.LONG)
 
 
@@ -146,13 +148,13 @@ def place_bracket(view: TokenView, reference: Price, side: Side, rules: Rules) -
     )
 
 
-def stops_at_levels(levels: LevelSet | None, place: Place, rules: StopRules) -> list[Found]:
-    """Return the stops that the levels give inside the window, nearest first."""
-    found = (
-        Found(place.buffered(level, rules.buffer_fraction), PriceRule.LEVEL.value, level)
-        for level in levels_behind(levels, place.reference, place.side)
-    )
-    return [stop for stop in found if _inside(stop.price, place, rules)]
+def stop_at_level(levels: LevelSet | None, place: Place, rules: StopRules) -> Found | None:
+    """Return the nearest stop that the levels give inside the window."""
+    for level in levels_behind(levels, place.reference, place.side):
+        price = place.buffered(level, rules.buffer_fraction)
+        if _inside(price, place, rules):
+            return Found(price, PriceRule.LEVEL.value, level)
+    return None
 
 
 def _inside(price: Price, place: Place, rules: StopRules) -> bool:
@@ -168,9 +170,10 @@ def _stop(view: TokenView, place: Place, rules: StopRules) -> Placed:
     if rules.rule is PriceRule.NONE:
         return NOT_WANTED
     if rules.rule is PriceRule.LEVEL:
-        if inside := stops_at_levels(view.levels, place, rules):
-            return Placed(*inside[0])
-        nearest = levels_behind(view.levels, place.reference, place.side)[:1]
+        inside = stop_at_level(view.levels, place, rules)
+        if inside is not None:
+            return Placed(*inside)
+        nearest = islice(levels_behind(view.levels, place.reference, place.side), 1)
         found = [Found(place.buffered(level, rules.buffer_fraction), rules.rule.value, level) for level in nearest]
     else:
         found = _unlevelled(rules, place, view.days)
@@ -220,7 +223,7 @@ def _target(view: TokenView, place: Place, stop: Price | None, rules: Rules) -> 
     if target.rule is not PriceRule.LEVEL:
         return _target_price(target, place, stop)
     last = NOWHERE
-    for found in _targets_at_levels(view.levels, place, target)[: target.rank_max]:
+    for found in islice(_targets_at_levels(view.levels, place, target), target.rank_max):
         if found is None:
             continue
         last = Placed(*found)
@@ -232,14 +235,12 @@ def _target(view: TokenView, place: Place, stop: Price | None, rules: Rules) -> 
     return last
 
 
-def _targets_at_levels(levels: LevelSet | None, place: Place, rules: TargetRules) -> list[Found | None]:
-    """Return the targets of the levels ahead by rank; None: buffered, it is not ahead any more, and keeps its rank."""
-    found: list[Found | None] = []
+def _targets_at_levels(levels: LevelSet | None, place: Place, rules: TargetRules) -> Iterator[Found | None]:
+    """Yield the targets of the levels ahead by rank; None: buffered, it is not ahead any more, and keeps its rank."""
     for level in levels_ahead(levels, place.reference, place.side):
         price = place.buffered(level, rules.buffer_fraction)
         ahead = place.away(price) < ZERO and price > ZERO
-        found.append(Found(price, PriceRule.LEVEL.value, level) if ahead else None)
-    return found
+        yield Found(price, PriceRule.LEVEL.value, level) if ahead else None
 
 
 def _pays(place: Place, stop: Price | None, target: Price, rules: Rules) -> bool:
@@ -275,7 +276,7 @@ def in_order(place: Place, parts: Sequence[Part]) -> tuple[Part, ...]:
 
 def _with_parts(bracket: Bracket, view: TokenView, place: Place, rules: Rules) -> Bracket:
     """Add several targets, nearest first; where one cannot be placed there is none."""
-    ranked = _targets_at_levels(view.levels, place, rules.target)
+    ranked = list(_targets_at_levels(view.levels, place, rules.target))
     found: list[Found] = []
     for part in rules.target.parts:
         placed = _part(part, ranked, place, bracket.stop, rules.target)

@@ -28,7 +28,7 @@ AGAINST: Mapping[Side, tuple[Stance, Reason]] = MappingProxyType(
 
 def waiting_exit(journal: Journal, holding: Holding) -> Order | None:
     """Return the market exit that a position waits for."""
-    return next(iter(journal.portfolio.orders_of(holding.position.position_id, Role.EXIT)), None)
+    return journal.portfolio.order_of(holding.position.position_id, Role.EXIT)
 
 
 def accept_exit(journal: Journal, holding: Holding, reference: Price, reason: ExitReason) -> Order:
@@ -104,11 +104,7 @@ def decide_exits(journal: Journal, views: Mapping[TokenId, TokenView], rules: Ru
 
 
 def _due(view: TokenView, holding: Holding, slot: datetime, rules: Rules) -> ExitReason | None:
-    return next(
-        (
-            reason
-            for rule, (reason, due) in SLOT_EXITS.items()
-            if rule in rules.exits.rules and due(view, holding, slot, rules)
-        ),
-        None,
-    )
+    for rule, (reason, due) in SLOT_EXITS.items():
+        if rule in rules.exits.rules and due(view, holding, slot, rules):
+            return reason
+    return None

@@ -57,7 +57,7 @@ def event(order: Order, slot: datetime, state: OrderState, reason: str | None = 
 
 def bracket_orders(journal: Journal, order: Order) -> list[Order]:
     """Return the live stop and target orders that belong to an entry."""
-    found = (child for role in BRACKET_ROLES for child in journal.portfolio.orders_of(order.position_id, role))
+    found = (child for child in journal.portfolio.orders_of(order.position_id) if child.role in BRACKET_ROLES)
     return [child for child in found if (child.signal_id, child.ordinal) == (order.signal_id, order.ordinal)]
 
 
@@ -280,9 +280,8 @@ def _close(journal: Journal, holding: Holding, at: datetime, reason: ExitReason)
         mfe=fraction_half_even(holding.sign * (best / position.entry_price - ONE)),
     )
     journal.write(closing)
-    for role in Role:
-        for order in journal.portfolio.orders_of(position.position_id, role):
-            journal.write(event(order, journal.slot, OrderState.CANCELLED, Reason.POSITION_CLOSED))
+    for order in journal.portfolio.orders_of(position.position_id):
+        journal.write(event(order, journal.slot, OrderState.CANCELLED, Reason.POSITION_CLOSED))
 
 
 def stretch(holding: Holding, *prices: Price) -> Holding:

@@ -30,8 +30,9 @@ def reach_of(portfolio: Portfolio, holding: Holding, rules: Rules) -> Reach:
     """Return what concerns a position; every bar does where bars move its stop."""
     if any(rule in rules.exits.rules for rule in FOLLOWED_BY_BARS):
         return EVERY_BAR
-    targets = portfolio.orders_of(holding.position.position_id, Role.TARGET)
-    wanted = [holding.sign * order.price for order in targets] if ExitRule.TARGET_HIT in rules.exits.rules else []
+    live = portfolio.orders_of(holding.position.position_id)
+    targets = [order.price for order in live if order.role is Role.TARGET]
+    wanted = [holding.sign * price for price in targets] if ExitRule.TARGET_HIT in rules.exits.rules else []
     stop = holding.stop if ExitRule.STOP_HIT in rules.exits.rules else None
     behind = None if stop is None else to_float(stop)
     ahead = to_float(abs(min(wanted))) if wanted else None

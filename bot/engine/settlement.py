@@ -69,9 +69,11 @@ def settle_prints(
 
 def charge_begun_days(journal: Journal, until: datetime, rules: Rules) -> None:
     """Charge every short for the days of 24 hours since its opening that have begun by an instant."""
+    if not rules.short.borrow_fraction_per_day:
+        return
     for _, holding in sorted(journal.portfolio.holdings.items()):
         position = holding.position
-        if position.side is Side.LONG or not rules.short.borrow_fraction_per_day:
+        if position.side is Side.LONG:
             continue
         paid = max(position.opened_at, holding.borrowed_at or position.opened_at)
         day = (paid - position.opened_at) // DAY + 1
@@ -250,8 +252,9 @@ def _live_on(journal: Journal, holding: Holding) -> None:
 
 def _stop_for(journal: Journal, holding: Holding, bar: Bar, rules: Rules) -> Stop | None:
     """Return the stop that counts for a bar: one that was moved after the bar had opened is not asked yet."""
-    order = live_stop(journal, holding)
-    stood = next((move for move in reversed(holding.moves) if move.moved_at <= bar.opened_at), None)
+    order, stood = live_stop(journal, holding), None
+    if holding.moves:
+        stood = next((move for move in reversed(holding.moves) if move.moved_at <= bar.opened_at), None)
     price = holding.position.stop_initial if stood is None else stood.price
     reason = ExitReason.STOP_HIT if stood is None else stood.reason
     if order is None or price is None:
@@ -265,5 +268,6 @@ def _targets(journal: Journal, holding: Holding, rules: Rules) -> list[Order]:
     """Return the live targets of a position, nearest first, where their rule is on."""
     if ExitRule.TARGET_HIT not in rules.exits.rules:
         return []
-    found = journal.portfolio.orders_of(holding.position.position_id, Role.TARGET)
-    return sorted(found, key=lambda order: (holding.sign * order.price, order.part or 0))
+    live = journal.portfolio.orders_of(holding.position.position_id)
+    found = [order for order in live if order.role is Role.TARGET]
+    return sorted(found, key=lambda order: (holding.sign * order.price, order.part or 0)) if len(found) > 1 else found

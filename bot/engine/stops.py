@@ -18,7 +18,7 @@ from bot.domain.portfolio import Holding
 from bot.domain.positions import ExitReason, Position, StopMove
 from bot.domain.snapshot import Snapshot, TokenView
 from bot.engine.account import is_closing
-from bot.engine.brackets import Place, stops_at_levels
+from bot.engine.brackets import Place, stop_at_level
 from bot.engine.fills import event
 from bot.engine.indicators import atr
 from bot.engine.journal import Journal
@@ -37,7 +37,7 @@ class Proposed:
 
 def live_stop(journal: Journal, holding: Holding) -> Order | None:
     """Return the accepted stop order of a position."""
-    return next(iter(journal.portfolio.orders_of(holding.position.position_id, Role.STOP)), None)
+    return journal.portfolio.order_of(holding.position.position_id, Role.STOP)
 
 
 def follow_bar(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView, rules: Rules) -> None:
@@ -99,7 +99,8 @@ def ratchet_stops(journal: Journal, snapshot: Snapshot, rules: Rules) -> None:
             continue
         place = Place(view.price.price, holding.position.side, view.instrument)
         levels = read_levels(view, rules.levels, journal.slot).levels
-        for found in stops_at_levels(levels, place, rules.stop)[:1]:
+        found = stop_at_level(levels, place, rules.stop)
+        if found is not None:
             proposed = Proposed(price=found.price, reason=ExitReason.TRAILING_STOP, level=found.level)
             move_stop(journal, holding, proposed, decided_at(snapshot))
 

@@ -119,7 +119,7 @@ def rows_of(told: Sequence[Sequence[Fact]]) -> list[Rows]:
             values.setdefault(table, []).append((seq, *_reader(table)(fact)))
             if isinstance(fact, JournalEntry):
                 legs = values.setdefault(fact_tables.postings, [])
-                legs.extend((number, fact.entry_id, leg.account, leg.amount) for number, leg in enumerate(fact.postings))
+                legs.extend((number, fact.entry_id, *leg) for number, leg in enumerate(fact.postings))
         ends.append({table: len(held) for table, held in values.items()})
     made = {table: portable_rows(table, held) for table, held in values.items()}
     return [
