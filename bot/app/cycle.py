@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import TypeVar
 
 from bot.app.gather import gather
 from bot.domain.decisions import Candidate, Fact, Outcome
@@ -22,6 +23,8 @@ from bot.engine.cycle import apply, decide, fill_quotes, settle
 from bot.engine.journal import opening
 from bot.engine.rules import Rules
 from bot.ports import Source
+
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +99,16 @@ def _cycle(
         settled_until=seen[1],
         started_at=worked[0],
         finished_at=worked[1],
-        entries=sum(isinstance(fact, Order) and fact.role is Role.ENTRY for fact in facts),
-        exits=sum(isinstance(fact, Closing) for fact in facts),
-        rejections=sum(isinstance(fact, Candidate) and fact.outcome is Outcome.REJECTED for fact in facts),
+        entries=sum(order.role is Role.ENTRY for order in _of_kind(Order, facts)),
+        exits=len(_of_kind(Closing, facts)),
+        rejections=sum(one.outcome is Outcome.REJECTED for one in _of_kind(Candidate, facts)),
         config_hash=setup.config_hash,
         code_version=setup.code_version,
     )
+
+
+def _of_kind(kind: type[K], facts: Sequence[Fact]) -> list[K]:
+    return [fact for fact in facts if isinstance(fact, kind)]
 
 
 def _used(snapshot: Snapshot, facts: Sequence[Fact]) -> list[Datum]:

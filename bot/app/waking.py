@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,9 +16,10 @@ from bot.adapters.history.columns import Columns, Floats, Integers
 from bot.adapters.history.reader import micros
 from bot.app.cycle import RunSetup
 from bot.domain.ids import TokenId
-from bot.domain.numbers import EXACT, to_float
+from bot.domain.numbers import EXACT, Price, Quantity, to_float
 from bot.domain.orders import Side
 from bot.domain.portfolio import AT_MARKET, Holding, Portfolio
+from bot.domain.positions import Position
 from bot.engine.account import net_value
 from bot.engine.candidates import is_due
 from bot.engine.fills import DAY
@@ -28,6 +30,19 @@ from bot.engine.settlement import DELISTED_AFTER
 MICROSECOND = timedelta(microseconds=1)
 MICROSECONDS_AN_HOUR = 3_600_000_000
 MICRO_DOLLAR = 1e-6
+
+
+class Wake(NamedTuple):
+    """The slot at which a position has to be looked at again, while its bracket is this."""
+
+    position: Position
+    stop: Price | None
+    quantity: Quantity
+    place: int
+
+    def is_of(self, holding: Holding) -> bool:
+        """Tell whether a position still is as it was."""
+        return (holding.position, holding.stop, holding.quantity) == self[:3]
 
 
 class Waking:
@@ -53,7 +68,7 @@ class Waking:
         self._turns = sorted(place for place in self._turned if place < len(slots))
         self.asked = frozenset(setup.universe)
         self._closes: dict[TokenId, Integers] = {}
-        self._rows: dict[TokenId, tuple[object, int]] = {}
+        self._wakes: dict[TokenId, Wake] = {}
 
     def after(self, place: int, portfolio: Portfolio) -> int:
         """Return the place of the next slot to run after one that was run; one past the end where there is none.
@@ -76,7 +91,7 @@ class Waking:
             following = bisect_right(places, place)
             found = min([found, *places[following : following + 1]])
         for token_id, holding in portfolio.holdings.items():
-            found = min(found, self._concerned(place, found, token_id, holding, portfolio))
+            found = min(found, self._concerned(place, token_id, holding, portfolio))
         return max(found, place + 1)
 
     def _due(self, place: int, portfolio: Portfolio) -> frozenset[TokenId]:
@@ -91,32 +106,30 @@ class Waking:
         """Return the first slot at or after an instant."""
         return int(self._instants.searchsorted(instant))
 
-    def _concerned(self, place: int, most: int, token_id: TokenId, holding: Holding, portfolio: Portfolio) -> int:
-        """Return the first slot after a place, at most another, that concerns a position."""
-        rules, position = self.setup.rules, holding.position
-        columns = self.archive.columns[token_id]
-        start = columns.closed_by(int(self._instants[place]))
-        row = self._reached(token_id, holding, portfolio, start)
-        if row < len(columns.opened_at):
-            most = min(most, self._first_at(int(columns.opened_at[row]) + columns.span))
-        opened = micros(position.opened_at)
-        if ExitRule.TIME_STOP in rules.exits.rules and rules.exits.time_stop_hours is not None:
-            most = min(most, self._first_at(opened + int(rules.exits.time_stop_hours * MICROSECONDS_AN_HOUR)))
-        if position.side is Side.SHORT and rules.short.borrow_fraction_per_day:
-            begun = (self.slots[place] - position.opened_at) // DAY + 1
-            most = min(most, self._first_at(opened + begun * (DAY // MICROSECOND)))
-        return min(most, self._silent(place, token_id, columns))
+    def _concerned(self, place: int, token_id: TokenId, holding: Holding, portfolio: Portfolio) -> int:
+        """Return the first slot after a place that concerns a position; found once, until its bracket changes."""
+        position = holding.position
+        known = self._wakes.get(token_id)
+        if known is None or known.place <= place or not known.is_of(holding):
+            known = Wake(position, holding.stop, holding.quantity, self._wake(place, token_id, holding, portfolio))
+            self._wakes[token_id] = known
+        if position.side is Side.LONG or not self.setup.rules.short.borrow_fraction_per_day:
+            return known.place
+        begun = (self.slots[place] - position.opened_at) // DAY + 1
+        return min(known.place, self._first_at(micros(position.opened_at) + begun * (DAY // MICROSECOND)))
 
-    def _reached(self, token_id: TokenId, holding: Holding, portfolio: Portfolio, start: int) -> int:
-        """Return the first row from one on that concerns a position; found once, until its bracket changes."""
-        key = (holding.position.position_id, holding.stop, holding.quantity)
-        known, row = self._rows.get(token_id, (None, 0))
-        if known != key or row < start:
-            columns = self.archive.columns[token_id]
-            reach = reach_of(portfolio, holding, self.setup.rules)
-            row = columns.first_reached(start, len(columns.opened_at), reach)
-            self._rows[token_id] = (key, row)
-        return row
+    def _wake(self, place: int, token_id: TokenId, holding: Holding, portfolio: Portfolio) -> int:
+        rules, opened = self.setup.rules, micros(holding.position.opened_at)
+        columns = self.archive.columns[token_id]
+        start, end = columns.closed_by(int(self._instants[place])), len(columns.opened_at)
+        row = columns.first_reached(start, end, reach_of(portfolio, holding, rules))
+        found = self._silent(place, token_id, columns)
+        if row < end:
+            found = min(found, self._first_at(int(columns.opened_at[row]) + columns.span))
+        if ExitRule.TIME_STOP in rules.exits.rules and rules.exits.time_stop_hours is not None:
+            stopped = self._first_at(opened + int(rules.exits.time_stop_hours * MICROSECONDS_AN_HOUR))
+            found = min(found, stopped) if stopped > place else place + 1
+        return found
 
     def _silent(self, place: int, token_id: TokenId, columns: Columns) -> int:
         """Return the first slot after a place at which a token has had no bar for as long as makes it delisted."""

@@ -3,6 +3,7 @@
 engine/fold.py is the fold; a restart folds the stored facts and lands on the same value.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -68,12 +69,12 @@ class LiveOrder(NamedTuple):
 class TokenMemory:
     """What the run remembers of a token.
 
-    judged: the episode judged last and how many entries it had then; acted: entry orders by episode, as pairs;
+    judged: the episode judged last and how many entries it had then; acted: entry orders by episode;
     closed: positions closed so far; last: the newest of them; loss_at: when the last losing one closed.
     """
 
     judged: tuple[SignalId, int] | None = None
-    acted: tuple[tuple[SignalId, int], ...] = ()
+    acted: Mapping[SignalId, int] = field(default_factory=dict)
     closed: int = 0
     last: Closing | None = None
     last_signal: SignalId | None = None
@@ -82,7 +83,7 @@ class TokenMemory:
 
     def entries(self, signal: SignalId) -> int:
         """Count the entry orders that the run has had accepted in an episode."""
-        return next((count for acted, count in self.acted if acted == signal), 0)
+        return self.acted.get(signal, 0)
 
 
 NOTHING = TokenMemory()
@@ -147,8 +148,12 @@ class Portfolio:
         order = live.order
         self.orders[order.order_id] = live
         siblings = self._of_position.get(order.position_id, ())
-        place = next((at for at, other in enumerate(siblings) if other.order is order), len(siblings))
-        self._of_position[order.position_id] = (*siblings[:place], live, *siblings[place + 1 :])
+        if live.state is None or all(other.order is not order for other in siblings):
+            self._of_position[order.position_id] = (*siblings, live)
+        else:
+            self._of_position[order.position_id] = tuple(
+                live if other.order is order else other for other in siblings
+            )
         if order.role in AT_MARKET:
             self._at_market[order.order_id] = live
 

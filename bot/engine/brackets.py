@@ -4,11 +4,12 @@ A price outside the allowed window is returned as it was found; the gates refuse
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
 from typing import NamedTuple
 
+from bot.domain.amend import amended
 from bot.domain.instruments import Instrument
 from bot.domain.market import Bar, LevelSet
 from bot.domain.numbers import ONE, PRICE_STEP, ZERO, Price, ceil_to_step, floor_to_step, price_half_even
@@ -139,7 +140,7 @@ def place_bracket(view: TokenView, reference: Price, side: Side, rules: Rules) -
     ratio = None
     if stop.price is not None and target.price is not None:
         ratio = reward_risk(reference, stop.price, [Part(target.price)], rules.fills, side)
-    return replace(
+    return amended(
         bracket,
         target=target.price,
         target_source=target.source,
@@ -289,7 +290,7 @@ def _with_parts(bracket: Bracket, view: TokenView, place: Place, rules: Rules) -
     if bracket.stop is not None:
         ratio = reward_risk(place.reference, bracket.stop, parts, rules.fills, place.side)
     first = max(found, key=lambda one: place.away(one.price))
-    return replace(
+    return amended(
         bracket,
         target=first.price,
         target_source=first.source,

@@ -5,11 +5,11 @@ from what was known when the entry was accepted.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+from bot.domain.amend import amended
 from bot.domain.decisions import Candidate, Reason
 from bot.domain.ids import TokenId, order_id, position_id
 from bot.domain.numbers import ZERO, Price, Quantity, floor_to_step, fraction_half_even, price_half_even
@@ -71,7 +71,7 @@ def accept_entry(
     anchored = rules.stop.anchor is Anchor.FILL
     if anchored:
         weight = grant.means.weight
-        born = replace(
+        born = amended(
             born,
             equity=grant.means.equity,
             drawdown=grant.means.drawdown,
@@ -109,7 +109,7 @@ def fill_entry(
     step = views[order.token_id].instrument.quantity_step
     if granted is not None:
         _fill_anchored(journal, order, raw, at, views, granted, rules)
-    elif is_overtaken(order, raw):
+    elif is_overtaken(order.side, order.stop, order.target, raw):
         drop_entry(journal, order, OrderState.CANCELLED, Reason.BRACKET_INVALID_AT_FILL)
     elif open_position(journal, order, raw, at, rules, step):
         for child in bracket_orders(journal, order):
@@ -129,7 +129,7 @@ def _fill_anchored(
     paid = price_half_even(rules.fills.entered(raw, order.side))
     known = read_levels(granted, rules.levels, order.slot)
     bracket, refused = adjusted_bracket(known, place_bracket(known, paid, order.side, rules), paid, rules)
-    overtaken = is_overtaken(replace(order, stop=bracket.stop, target=bracket.target), raw)
+    overtaken = is_overtaken(order.side, bracket.stop, bracket.target, raw)
     if refused is not None or overtaken or not is_whole(bracket, paid, rules):
         drop_entry(journal, order, OrderState.CANCELLED, Reason.BRACKET_INVALID_AT_FILL)
         return
@@ -146,7 +146,7 @@ def _fill_anchored(
     if quantity <= ZERO or quantity * paid < (rules.sizing.notional_min or ZERO):
         drop_entry(journal, order, OrderState.CANCELLED, Reason.CASH_AT_FILL)
         return
-    placed = replace(
+    placed = amended(
         order,
         quantity=Quantity(quantity),
         stop=bracket.stop,
@@ -155,7 +155,7 @@ def _fill_anchored(
         target_source=bracket.target_source,
     )
     opened = open_position(journal, placed, raw, at, rules, step, levels=(bracket.stop_level, bracket.target_level))
-    _bear_children(journal, replace(placed, quantity=opened), bracket, step, OrderState.ACCEPTED)
+    _bear_children(journal, amended(placed, quantity=opened), bracket, step, OrderState.ACCEPTED)
 
 
 def _means(journal: Journal, order: Order, views: Mapping[TokenId, TokenView], known: TokenView, rules: Rules) -> Means:

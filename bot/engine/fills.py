@@ -4,11 +4,11 @@ Buying costs price x (1 + c), selling gives price x (1 - c); a target pays its o
 fill's notional.
 """
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
+from bot.domain.amend import amended
 from bot.domain.books import Account
 from bot.domain.decisions import Reason
 from bot.domain.ids import fill_id, order_id, position_id
@@ -63,7 +63,7 @@ def bracket_orders(journal: Journal, order: Order) -> list[Order]:
 
 def bracket_child(entry: Order, role: Role, price: Price, slot: datetime) -> Order:
     """Make an order of a bracket, born at a slot for the whole quantity of its entry."""
-    return replace(
+    return amended(
         entry,
         order_id=order_id(entry.run, entry.signal_id, role.value, entry.ordinal),
         slot=slot,
@@ -83,7 +83,7 @@ def bracket_child(entry: Order, role: Role, price: Price, slot: datetime) -> Ord
 def target_child(entry: Order, number: int, target: Part, quantity: Quantity, slot: datetime) -> Order:
     """Make the number-th target order of an entry."""
     part = number or None
-    return replace(
+    return amended(
         bracket_child(entry, Role.TARGET, target.price, slot),
         order_id=order_id(entry.run, entry.signal_id, Role.TARGET.value, entry.ordinal, part),
         quantity=quantity,
@@ -99,11 +99,10 @@ def drop_entry(journal: Journal, order: Order, state: OrderState, reason: Reason
         journal.write(event(child, journal.slot, OrderState.CANCELLED, Reason.ENTRY_NOT_FILLED))
 
 
-def is_overtaken(order: Order, raw: Price) -> bool:
+def is_overtaken(side: Side, stop: Price | None, target: Price | None, raw: Price) -> bool:
     """Tell whether a price lies at or beyond an entry's stop or its nearest target."""
-    sign = order.side.sign
-    beyond_stop = order.stop is not None and sign * (raw - order.stop) <= ZERO
-    return beyond_stop or (order.target is not None and sign * (raw - order.target) >= ZERO)
+    beyond_stop = stop is not None and side.sign * (raw - stop) <= ZERO
+    return beyond_stop or (target is not None and side.sign * (raw - target) >= ZERO)
 
 
 def open_position(
@@ -126,7 +125,7 @@ def open_position(
         drop_entry(journal, order, OrderState.CANCELLED, Reason.CASH_AT_FILL)
         return Quantity(ZERO)
     moved = Execution(quantity, price, quantity * price * rules.fills.fee_fraction)
-    position = replace(_position_of(journal, order, quantity, price, at), stop_level=levels[0], target_level=levels[1])
+    position = amended(_position_of(journal, order, quantity, price, at), stop_level=levels[0], target_level=levels[1])
     fill = _fill_of(journal, order, position, moved, at)
     legs = entry_legs(moved.notional, moved.fee, order.side)
     entry = entry_of(order.run, journal.slot, fill.fill_id, position.position_id, at, legs)

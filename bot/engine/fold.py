@@ -1,13 +1,14 @@
 """The fold from facts to a portfolio: the only way an account changes, in a cycle and at a restart alike."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from decimal import Decimal, localcontext
 from types import MappingProxyType
 from typing import Any
 
+from bot.domain.amend import amended
 from bot.domain.books import Account, JournalEntry
 from bot.domain.decisions import Candidate, EquityMark, Fact
+from bot.domain.errors import InvariantError
 from bot.domain.events import Act, EventKind, EventState, RunEvent
 from bot.domain.ids import PositionId
 from bot.domain.numbers import EXACT, ZERO, Quantity
@@ -39,16 +40,15 @@ def _judged(portfolio: Portfolio, candidate: Candidate) -> None:
     if candidate.complete:
         memory = portfolio.remembered(candidate.token_id)
         judged = (candidate.signal_id, memory.entries(candidate.signal_id))
-        portfolio.memory[candidate.token_id] = replace(memory, judged=judged)
+        portfolio.memory[candidate.token_id] = amended(memory, judged=judged)
 
 
 def _born(portfolio: Portfolio, order: Order) -> None:
     portfolio.keep(LiveOrder(order, None))
     if order.role is Role.ENTRY:
         memory = portfolio.remembered(order.token_id)
-        others = tuple(pair for pair in memory.acted if pair[0] != order.signal_id)
-        acted = (*others, (order.signal_id, order.ordinal + 1))
-        portfolio.memory[order.token_id] = replace(memory, acted=acted)
+        acted = {**memory.acted, order.signal_id: order.ordinal + 1}
+        portfolio.memory[order.token_id] = amended(memory, acted=acted)
 
 
 def _moved(portfolio: Portfolio, event: OrderEvent) -> None:
@@ -78,7 +78,7 @@ def _filled(portfolio: Portfolio, fill: Fill) -> None:
     if fill.role is not Role.ENTRY:
         holding = portfolio.holdings[fill.token_id]
         left = Quantity(holding.quantity - fill.quantity)
-        portfolio.holdings[fill.token_id] = replace(holding, quantity=left)
+        portfolio.holdings[fill.token_id] = amended(holding, quantity=left)
 
 
 def _posted(portfolio: Portfolio, entry: JournalEntry) -> None:
@@ -89,7 +89,7 @@ def _posted(portfolio: Portfolio, entry: JournalEntry) -> None:
     holding = _held(portfolio, entry.position_id)
     grown = holding.sign * _posted_to(entry, Account.POSITION)
     cash, cost = holding.cash + change, holding.cost + grown
-    portfolio.holdings[holding.position.token_id] = replace(
+    portfolio.holdings[holding.position.token_id] = amended(
         holding,
         cash=cash,
         cost=cost,
@@ -103,8 +103,12 @@ def _posted_to(entry: JournalEntry, account: Account) -> Decimal:
 
 
 def _held(portfolio: Portfolio, position_id: PositionId) -> Holding:
-    """Find an open position; a fact about one that is not open is a contradiction, and crashes."""
-    return next(held for held in portfolio.holdings.values() if held.position.position_id == position_id)
+    """Find an open position; a fact about one that is not open is a contradiction."""
+    for held in portfolio.holdings.values():
+        if held.position.position_id == position_id:
+            return held
+    message = f"position {position_id} is not open"
+    raise InvariantError(message)
 
 
 def _marked(portfolio: Portfolio, mark: Mark) -> None:
@@ -115,7 +119,7 @@ def _marked(portfolio: Portfolio, mark: Mark) -> None:
 def _stop_moved(portfolio: Portfolio, move: StopMove) -> None:
     holding = _held(portfolio, move.position_id)
     moves = (*holding.moves, move)
-    portfolio.holdings[holding.position.token_id] = replace(holding, stop=move.price, moves=moves)
+    portfolio.holdings[holding.position.token_id] = amended(holding, stop=move.price, moves=moves)
 
 
 def _equity(portfolio: Portfolio, mark: EquityMark) -> None:
@@ -158,7 +162,7 @@ def _closed(portfolio: Portfolio, closing: Closing) -> None:
     holding = _held(portfolio, closing.position_id)
     token_id = holding.position.token_id
     memory = portfolio.remembered(token_id)
-    portfolio.memory[token_id] = replace(
+    portfolio.memory[token_id] = amended(
         memory,
         closed=memory.closed + 1,
         last=closing,

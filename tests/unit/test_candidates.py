@@ -82,7 +82,7 @@ def closed(reason: ExitReason, side: Side = LONG, entries: int = 1) -> TokenMemo
     )
     signal = turned(side).signal_id
     return TokenMemory(
-        judged=(signal, 0), acted=((signal, entries),), closed=1, last=last, last_signal=signal, last_ordinal=0
+        judged=(signal, 0), acted={signal: entries}, closed=1, last=last, last_signal=signal, last_ordinal=0
     )
 
 

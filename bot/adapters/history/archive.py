@@ -138,10 +138,11 @@ class HistoryArchive:
         columns = self.columns[token_id]
         start = columns.closed_by(micros(min(seen))) if seen else 0
         end = columns.closed_by(micros(min(as_of, cut_off)))
-        reached = columns.first_reached(start, end, reach) if end - start > 1 else start
-        if reached - start < 2:  # noqa: PLR2004 - one bar is one bar
-            return columns.bars(start, end)
-        return (columns.stretch(start, reached), *columns.bars(reached, end))
+        if start >= end:
+            return ()
+        clear = columns.first_reached(start, end, reach) if end - start > 1 and reach is not EVERY_BAR else start
+        whole = (columns.stretch(start, clear),) if clear > start else ()
+        return (*whole, *columns.bars(clear, end)) if clear < end else whole
 
 
 def _newest(series: Mapping[TokenId, Dated[T]], token_id: TokenId, at: datetime) -> T | None:

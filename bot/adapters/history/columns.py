@@ -94,10 +94,10 @@ class Columns:
 
     def stretch(self, start: int, end: int) -> Bar:
         """Make one bar of a range of rows: its first open, its extremes, its last close."""
-        opens, highs, lows, closes = self.prices[:, start:end]
-        prices = (float(opens[0]), float(highs.max()), float(lows.min()), float(closes[-1]))
+        high, low = self.prices[1, start:end].max(), self.prices[2, start:end].min()
+        prices = (self.prices[0, start], high, low, self.prices[3, end - 1])
         opened_at, last = int(self.opened_at[start]), int(self.opened_at[end - 1])
-        return _bar(opened_at, last + self.span - opened_at, prices)
+        return _bar(opened_at, last + self.span - opened_at, [float(price) for price in prices])
 
     def bars(self, start: int, end: int) -> tuple[Bar, ...]:
         """Make the bars of a range of rows."""
@@ -120,7 +120,11 @@ class Columns:
 
 def _bar(opened_at: int, span: int, prices: Sequence[float]) -> Bar:
     opened = EPOCH + opened_at * MICROSECOND
-    return Bar(opened, opened + span * MICROSECOND, *(Price(from_float(price)) for price in prices))
+    return Bar(opened, opened + span * MICROSECOND, *map(_price, prices))
+
+
+def _price(value: float) -> Price:
+    return Price(from_float(value))
 
 
 def read_columns(file: SourceFile, timeframe: str) -> Columns:
