@@ -21,6 +21,7 @@ class Reach(NamedTuple):
 
 
 EVERY_BAR = Reach(float("inf"), float("-inf"))
+NO_BAR = Reach(float("-inf"), float("inf"))
 
 
 def first_reached(lows: Floats, highs: Floats, reach: Reach) -> int | None:

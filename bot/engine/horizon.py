@@ -10,13 +10,12 @@ import numpy.typing as npt
 from bot.domain.numbers import to_float
 from bot.domain.orders import Role, Side
 from bot.domain.portfolio import Holding, Portfolio
-from bot.domain.reach import EVERY_BAR, Reach
-from bot.engine.rules import ExitRule, Rules
+from bot.domain.reach import EVERY_BAR, NO_BAR, Reach
+from bot.engine.rules import FOLLOWED_BY_BARS, ExitRule, Rules
 
 Floats = npt.NDArray[np.float64]
 
 WIDENED = 1e-12
-FOLLOWED_BY_BARS = (ExitRule.TRAILING_STOP, ExitRule.BREAK_EVEN)
 
 
 def is_restless(rules: Rules) -> bool:
@@ -28,19 +27,19 @@ def is_restless(rules: Rules) -> bool:
 
 def reach_of(portfolio: Portfolio, holding: Holding, rules: Rules) -> Reach:
     """Return what concerns a position; every bar does where bars move its stop."""
-    if any(rule in rules.exits.rules for rule in FOLLOWED_BY_BARS):
+    if not FOLLOWED_BY_BARS.isdisjoint(rules.exits.rules):
         return EVERY_BAR
-    live = portfolio.orders_of(holding.position.position_id)
-    targets = [order.price for order in live if order.role is Role.TARGET]
-    wanted = [holding.sign * price for price in targets] if ExitRule.TARGET_HIT in rules.exits.rules else []
-    stop = holding.stop if ExitRule.STOP_HIT in rules.exits.rules else None
-    behind = None if stop is None else to_float(stop)
-    ahead = to_float(abs(min(wanted))) if wanted else None
-    low, high = (behind, ahead) if holding.position.side is Side.LONG else (ahead, behind)
-    return Reach(
-        float("-inf") if low is None else low * (1 + WIDENED),
-        float("inf") if high is None else high * (1 - WIDENED),
-    )
+    below, above = NO_BAR
+    is_long = holding.position.side is Side.LONG
+    if holding.stop is not None and ExitRule.STOP_HIT in rules.exits.rules:
+        below, above = (to_float(holding.stop), above) if is_long else (below, to_float(holding.stop))
+    if ExitRule.TARGET_HIT in rules.exits.rules:
+        for order in portfolio.orders_of(holding.position.position_id):
+            if order.role is Role.TARGET and is_long:
+                above = min(above, to_float(order.price))
+            elif order.role is Role.TARGET:
+                below = max(below, to_float(order.price))
+    return Reach(below * (1 + WIDENED), above * (1 - WIDENED))
 
 
 def highest_places(equity: Floats, within: float) -> list[int]:

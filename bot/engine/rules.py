@@ -79,6 +79,10 @@ class ExitRule(StrEnum):
     BREAK_EVEN = "break_even"
 
 
+# The rules by which a whole bar may move a stop.
+FOLLOWED_BY_BARS = frozenset({ExitRule.TRAILING_STOP, ExitRule.BREAK_EVEN})
+
+
 class Anchor(StrEnum):
     """The price that bracket and quantity are computed from: the reference price, or what the entry is filled at."""
 
