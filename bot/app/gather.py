@@ -11,7 +11,7 @@ from bot.domain.ids import OrderId, TokenId
 from bot.domain.market import Bar
 from bot.domain.orders import Role
 from bot.domain.portfolio import AT_MARKET, Portfolio
-from bot.domain.reach import EVERY_BAR
+from bot.domain.reach import EVERY_BAR, NO_BAR
 from bot.domain.signals import Episode
 from bot.domain.snapshot import Snapshot, TokenView
 from bot.engine.candidates import is_due
@@ -52,7 +52,10 @@ def gather(
     requests: Iterable[Request] = (),
     asked: Iterable[TokenId] | None = None,
 ) -> Snapshot:
-    """Freeze what may be known at a slot; asked: all of the universe that may be candidates, None: any may."""
+    """Freeze what may be known at a slot.
+
+    asked: the tokens that something may happen to, None: it may to all; of what else is held only its prices are told.
+    """
     now, seen = (as_of, cut_off), _seen(portfolio)
     waiting = frozenset(order.token_id for role in AT_MARKET for order in portfolio.waiting(role))
     busy = waiting | portfolio.holdings.keys()
@@ -60,7 +63,7 @@ def gather(
     of_busy = _wanted_of_busy(rules)
     views: dict[TokenId, TokenView] = {}
     candidates = False
-    for token_id in sorted(busy.union(followed if asked is None else asked)):
+    for token_id in sorted(busy.union(followed) if asked is None else waiting.union(asked)):
         episode = archive.episode(token_id, *now)
         due = token_id in followed and is_due(portfolio, episode, rules)
         candidates |= due
@@ -79,7 +82,17 @@ def gather(
         tokens=_with_namesakes(archive, followed | busy, views) if candidates else views,
         requests=tuple(requests),
         granted=_granted(archive, portfolio, rules),
+        passed={
+            token_id: archive.prints(token_id, seen, *now, NO_BAR)
+            for token_id in portfolio.holdings
+            if seen is not None and token_id not in views
+        },
     )
+
+
+def looks_at_held(rules: Rules) -> bool:
+    """Tell whether a decision may look at more than the prices of what is held and concerned by nothing."""
+    return _wanted_of_busy(rules) != Wanted() or rules.sizing.category_max is not None
 
 
 def _seen(portfolio: Portfolio) -> Now | None:

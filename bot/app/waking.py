@@ -15,6 +15,7 @@ from bot.adapters.history.archive import HistoryArchive
 from bot.adapters.history.columns import Columns, Floats, Integers
 from bot.adapters.history.reader import micros
 from bot.app.cycle import RunSetup
+from bot.app.gather import looks_at_held
 from bot.domain.ids import TokenId
 from bot.domain.numbers import EXACT, Price, Quantity, to_float
 from bot.domain.orders import Side
@@ -69,17 +70,24 @@ class Waking:
         self.asked = frozenset(setup.universe)
         self._closes: dict[TokenId, Integers] = {}
         self._wakes: dict[TokenId, Wake] = {}
+        self._watches_all = is_restless(setup.rules) or looks_at_held(setup.rules)
 
     def after(self, place: int, portfolio: Portfolio) -> int:
         """Return the place of the next slot to run after one that was run; one past the end where there is none.
 
-        `asked` is then what may be a candidate there: those that still are, what is held or waits, and what turns.
+        `asked` is then what something may happen to there: candidates that still are, what waits, what turns, and what
+        is held if its bracket may be touched or a decision may look at it.
         """
         waiting = [order.token_id for role in AT_MARKET for order in portfolio.waiting(role)]
         due = self._due(place, portfolio)
         following = self._following(place, portfolio, at_once=bool(waiting or due))
         turned = (self._turned.get(one, ()) for one in range(place + 1, following + 1))
-        self.asked = due.union(waiting, portfolio.holdings, *turned)
+        concerned = [
+            token_id
+            for token_id, holding in portfolio.holdings.items()
+            if self._watches_all or self._concerned(place, token_id, holding, portfolio) <= following
+        ]
+        self.asked = due.union(waiting, concerned, *turned)
         return following
 
     def _following(self, place: int, portfolio: Portfolio, *, at_once: bool) -> int:

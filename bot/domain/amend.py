@@ -1,4 +1,4 @@
-"""A value with other fields: what dataclasses.replace does, for slotted values that check nothing, in a third of its time.
+"""A value with other fields: dataclasses.replace for slotted values that check nothing, in a third of its time.
 
 A replay makes some ten of these for every trade.
 """

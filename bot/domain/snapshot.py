@@ -42,7 +42,7 @@ class Snapshot:
     """The tokens a cycle looks at, as of its slot; interval: how long until the next slot, None: never late.
 
     requests: what operators asked for since the last cycle; granted: what waiting entries whose bracket is anchored at
-    their fill were decided on.
+    their fill were decided on; passed: the prints of what is held, and concerned by none of them nor by anything else.
     """
 
     as_of: datetime
@@ -51,3 +51,4 @@ class Snapshot:
     tokens: Mapping[TokenId, TokenView]
     requests: tuple[Request, ...] = ()
     granted: Mapping[OrderId, TokenView] = field(default_factory=dict)
+    passed: Mapping[TokenId, tuple[Bar, ...]] = field(default_factory=dict)

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from types import MappingProxyType
 
 from bot.domain.ids import TokenId
+from bot.domain.market import Bar
 from bot.domain.numbers import ONE, ZERO, Price, fraction_half_even, micro_half_even
 from bot.domain.orders import Role, Side
 from bot.domain.portfolio import Holding, Portfolio
@@ -11,12 +13,20 @@ from bot.domain.snapshot import TokenView
 from bot.engine.rules import FillRules, Rules
 
 
-def mark_prices(portfolio: Portfolio, views: Mapping[TokenId, TokenView]) -> dict[TokenId, Price]:
+def mark_prices(
+    portfolio: Portfolio,
+    views: Mapping[TokenId, TokenView],
+    passed: Mapping[TokenId, tuple[Bar, ...]] = MappingProxyType({}),
+) -> dict[TokenId, Price]:
     """Return the price each held token is valued at: the last known one, before the first its last mark."""
     found: dict[TokenId, Price] = {}
     for token_id, holding in portfolio.holdings.items():
         view = views.get(token_id)
-        found[token_id] = view.price.price if view and view.price else holding.price
+        prints = passed.get(token_id)
+        if prints:
+            found[token_id] = prints[-1].close
+        else:
+            found[token_id] = view.price.price if view and view.price else holding.price
     return found
 
 

@@ -28,7 +28,7 @@ from bot.engine.hooks import adjusted_bracket, hook_scores, veto
 from bot.engine.journal import Journal
 from bot.engine.levels import candidate_levels, read_levels
 from bot.engine.rules import Rules
-from bot.engine.settlement import charge_begun_days, expire_and_delist, settle_prints
+from bot.engine.settlement import charge_begun_days, expire_and_delist, live_through, settle_prints
 from bot.engine.sizing import Means, normalised_weights, size_entry
 from bot.engine.stops import ratchet_stops
 
@@ -61,10 +61,11 @@ def settle(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> tuple[Fact
     """Settle the prints that the portfolio has not seen, then end what waited or lay too long."""
     with localcontext(EXACT):
         journal = Journal(portfolio, snapshot.as_of, snapshot.cut_off)
+        live_through(journal, snapshot.passed)
         settle_prints(journal, snapshot.tokens, snapshot.granted, rules)
         charge_begun_days(journal, snapshot.as_of, rules)
         expire_and_delist(journal, snapshot.tokens, rules)
-        return (*journal.facts, *_marks(journal, snapshot.tokens))
+        return (*journal.facts, *_marks(journal, mark_prices(journal.portfolio, snapshot.tokens, snapshot.passed)))
 
 
 def fill_quotes(snapshot: Snapshot, portfolio: Portfolio, quotes: tuple[Quote, ...], rules: Rules) -> tuple[Fact, ...]:
@@ -83,7 +84,7 @@ def fill_quotes(snapshot: Snapshot, portfolio: Portfolio, quotes: tuple[Quote, .
         settled = {token_id: replace(view, prints=()) for token_id, view in snapshot.tokens.items()}
         settle_prints(journal, settled | views, {**snapshot.granted, **granted}, rules)
         opened = {fact.position_id for fact in journal.facts if isinstance(fact, Position)}
-        marks = _marks(journal, views)
+        marks = _marks(journal, mark_prices(journal.portfolio, views))
         return (*journal.facts, *(mark for mark in marks if mark.position_id in opened))
 
 
@@ -94,7 +95,7 @@ def decide(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> tuple[Fact
     """
     with localcontext(EXACT):
         journal = Journal(portfolio, snapshot.as_of, snapshot.cut_off)
-        prices = mark_prices(portfolio, snapshot.tokens)
+        prices = mark_prices(portfolio, snapshot.tokens, snapshot.passed)
         mark = _equity(journal, prices)
         journal.write(mark)
         obey(journal, snapshot, mark)
@@ -147,8 +148,7 @@ def _equity(journal: Journal, prices: Mapping[TokenId, Price]) -> EquityMark:
     )
 
 
-def _marks(journal: Journal, views: Mapping[TokenId, TokenView]) -> list[Mark]:
-    prices = mark_prices(journal.portfolio, views)
+def _marks(journal: Journal, prices: Mapping[TokenId, Price]) -> list[Mark]:
     return [
         Mark(
             position_id=holding.position.position_id,

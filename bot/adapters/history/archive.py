@@ -29,7 +29,7 @@ from bot.domain.ids import TokenId, canonical
 from bot.domain.instruments import Instrument
 from bot.domain.market import Bar, Grades, LevelSet, MarketSize, QuantMetrics, Quote
 from bot.domain.numbers import Price, from_float
-from bot.domain.reach import EVERY_BAR, Reach
+from bot.domain.reach import EVERY_BAR, NO_BAR, Reach
 from bot.domain.signals import Episode
 
 DAYS_MAX = 600  # what the measures of days look back on; the live archive keeps as many
@@ -140,7 +140,7 @@ class HistoryArchive:
         end = columns.closed_by(micros(min(as_of, cut_off)))
         if start >= end:
             return ()
-        clear = columns.first_reached(start, end, reach) if end - start > 1 and reach is not EVERY_BAR else start
+        clear = start if reach is EVERY_BAR else end if reach is NO_BAR else columns.first_reached(start, end, reach)
         whole = (columns.stretch(start, clear),) if clear > start else ()
         return (*whole, *columns.bars(clear, end)) if clear < end else whole
 
