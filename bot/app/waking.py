@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bot.adapters.history.archive import HistoryArchive
-from bot.adapters.history.columns import Columns, Floats, Integers
+from bot.adapters.history.columns import Columns, Integers
 from bot.adapters.history.reader import micros
 from bot.app.cycle import RunSetup
 from bot.app.gather import looks_at_held
@@ -21,6 +21,7 @@ from bot.domain.numbers import EXACT, Price, Quantity, to_float
 from bot.domain.orders import Side
 from bot.domain.portfolio import AT_MARKET, Holding, Portfolio
 from bot.domain.positions import Position
+from bot.domain.reach import Floats
 from bot.engine.account import net_value
 from bot.engine.candidates import is_due
 from bot.engine.fills import DAY
