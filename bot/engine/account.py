@@ -76,6 +76,16 @@ def free_cash(portfolio: Portfolio, prices: Mapping[TokenId, Price], rules: Rule
     return unlocked_cash(portfolio, prices, rules) - sum(reserved, ZERO)
 
 
+def coming_cash(portfolio: Portfolio, prices: Mapping[TokenId, Price], rules: Rules) -> Decimal:
+    """Return the free cash that accepted exits will bring if they fill at these prices, costs included."""
+    fills, found = rules.fills, ZERO
+    for order in portfolio.waiting(Role.EXIT):
+        side, notional = order.side, portfolio.holdings[order.token_id].quantity * prices[order.token_id]
+        locked = ZERO if side is Side.LONG else notional * (ONE + rules.short.margin_fraction)
+        found += locked + side.sign * fills.with_exit_fee(fills.left(notional, side), side)
+    return found
+
+
 def is_closing(portfolio: Portfolio, holding: Holding) -> bool:
     """Tell whether an accepted exit is closing a position."""
     return any(order.position_id == holding.position.position_id for order in portfolio.waiting(Role.EXIT))

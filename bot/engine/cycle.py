@@ -15,7 +15,7 @@ from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Mark, Position
 from bot.domain.signals import Episode
 from bot.domain.snapshot import Snapshot, TokenView
-from bot.engine.account import drawdown, free_cash, gross_value, in_category, mark_prices, net_value
+from bot.engine.account import coming_cash, drawdown, free_cash, gross_value, in_category, mark_prices, net_value
 from bot.engine.ages import hours_between
 from bot.engine.brackets import Bracket, place_bracket
 from bot.engine.breakers import obey, watch
@@ -27,7 +27,7 @@ from bot.engine.gates import Finding, Proposal, ask_all
 from bot.engine.hooks import adjusted_bracket, hook_scores, veto
 from bot.engine.journal import Journal
 from bot.engine.levels import candidate_levels, read_levels
-from bot.engine.rules import Rules
+from bot.engine.rules import Anchor, Rules
 from bot.engine.settlement import charge_begun_days, expire_and_delist, live_through, settle_prints
 from bot.engine.sizing import Means, normalised_weights, size_entry
 from bot.engine.stops import ratchet_stops
@@ -195,11 +195,18 @@ def _judge(journal: Journal, due: Due, rank: int, bench: Bench) -> None:
 
 
 def _means(journal: Journal, due: Due, bench: Bench) -> Means:
-    """Return the account as earlier candidates of the slot have left it."""
+    """Return the account as earlier candidates of the slot have left it.
+
+    A quantity that is computed at the fill is computed from the cash of the fill, after the exits of that open: to be
+    accepted it may count what they will bring.
+    """
     instrument, portfolio = due.view.instrument, journal.portfolio
+    free = free_cash(portfolio, bench.prices, bench.rules)
+    if bench.rules.stop.anchor is Anchor.FILL:
+        free += coming_cash(portfolio, bench.prices, bench.rules)
     return Means(
         equity=bench.mark.equity,
-        free_cash=free_cash(portfolio, bench.prices, bench.rules),
+        free_cash=free,
         category_notional=in_category(portfolio, bench.prices, bench.snapshot.tokens, instrument.category),
         drawdown=bench.mark.drawdown,
         weight=bench.weights.get(instrument.token_id),
