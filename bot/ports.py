@@ -56,6 +56,9 @@ class Archive(Protocol):
     ) -> tuple[Bar, ...]:
         """Return bars and quotes available now and not yet at seen = (as_of, cut_off), in order of opening."""
 
+    def finer(self, token_id: TokenId, bar: Bar, as_of: datetime, cut_off: datetime) -> tuple[Bar, ...]:
+        """Return the bars of the finest timeframe that fills a bar without a hole, in order; none where none does."""
+
 
 class Source(Protocol):
     """Where a cycle's data comes from. Implementations: the Token Metrics client, a history folder."""

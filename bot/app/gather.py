@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 from bot.domain.events import Request
 from bot.domain.ids import OrderId, TokenId
+from bot.domain.market import Bar
 from bot.domain.orders import Role
 from bot.domain.portfolio import Portfolio
 from bot.domain.snapshot import Snapshot, TokenView
 from bot.engine.candidates import is_due
-from bot.engine.rules import Reentry, Rules
+from bot.engine.finer import worth_asking
+from bot.engine.rules import Reentry, Rules, SameBar
 from bot.ports import Archive
 
 Now = tuple[datetime, datetime]
@@ -50,7 +52,8 @@ def gather(
         if due or token_id in busy:
             view = _view(archive, token_id, now, EVERYTHING if due else of_busy, rules)
             prints = archive.prints(token_id, seen, *now) if seen else ()
-            views[token_id] = replace(view, prints=prints, followed=token_id in followed)
+            finer = _finer(archive, token_id, prints, portfolio, rules, now)
+            views[token_id] = replace(view, prints=prints, finer=finer, followed=token_id in followed)
     return Snapshot(
         as_of=as_of,
         cut_off=cut_off,
@@ -98,6 +101,16 @@ def _view(archive: Archive, token_id: TokenId, now: Now, wanted: Wanted, rules: 
         close=archive.close(token_id, *now) if compared else None,
         moved_at=archive.moved_at(token_id, *now) if watched else None,
     )
+
+
+def _finer(
+    archive: Archive, token_id: TokenId, prints: Iterable[Bar], portfolio: Portfolio, rules: Rules, now: Now
+) -> tuple[Bar, ...]:
+    """Return the bars inside those prints that may hold stop and target, where the strategy lets them decide."""
+    if rules.fills.same_bar is not SameBar.FINER_BARS:
+        return ()
+    asked = worth_asking(portfolio, token_id, prints)
+    return tuple(one for bar in asked for one in archive.finer(token_id, bar, *now))
 
 
 def _with_namesakes(
