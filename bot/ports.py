@@ -65,6 +65,9 @@ class Archive(Protocol):
         Those before the first that comes within reach may be told as one bar of all of them.
         """
 
+    def finer(self, token_id: TokenId, bar: Bar, as_of: datetime, cut_off: datetime) -> tuple[Bar, ...]:
+        """Return the bars of the finest timeframe that fills a bar without a hole, in order; none where none does."""
+
 
 class Source(Protocol):
     """Where a cycle's data comes from. Implementations: the Token Metrics client, a history folder."""

@@ -113,6 +113,7 @@ class Token:
     """All that a test knows of one token."""
 
     bars: Sequence[Bar] = ()
+    finer: Sequence[Bar] = ()
     signals: Sequence[Signal] = ()
     levels: Sequence[LevelSet] = ()
     metrics: Sequence[QuantMetrics] = ()
@@ -222,6 +223,11 @@ class Tape:
     ) -> tuple[Bar, ...]:
         """Return the bars closed since."""
         return tuple(bar for bar in self._closed(token_id, as_of) if seen is None or bar.closed_at > seen[0])
+
+    def finer(self, token_id: TokenId, bar: Bar, as_of: datetime, _cut_off: datetime) -> tuple[Bar, ...]:
+        """Return the finer bars within a bar, be there holes between them or not."""
+        found = self.tokens[token_id].finer
+        return tuple(one for one in sorted(found) if bar.opened_at <= one.opened_at < bar.closed_at <= as_of)
 
 
 Dated = TypeVar("Dated", LevelSet, QuantMetrics, Grades)

@@ -161,6 +161,10 @@ class MemoryArchive:
         """Return hours and quotes available now and not yet at seen = (as_of, cut_off), in order of opening."""
         return self._shelves[token_id].arrivals.between(seen, as_of, cut_off)
 
+    def finer(self, _token_id: TokenId, _bar: Bar, _as_of: datetime, _cut_off: datetime) -> tuple[Bar, ...]:
+        """Return nothing: no provider gives bars below the hour, and quotes were settled when they came."""
+        return ()
+
 
 def _newest(token_id: TokenId, *found: Bar | None) -> Quote | None:
     """Return the price of the bar that closed last, the first of those that closed together."""

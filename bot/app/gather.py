@@ -15,8 +15,9 @@ from bot.domain.reach import EVERY_BAR, NO_BAR
 from bot.domain.signals import Episode
 from bot.domain.snapshot import Snapshot, TokenView
 from bot.engine.candidates import is_due
+from bot.engine.finer import worth_asking
 from bot.engine.horizon import reach_of
-from bot.engine.rules import Reentry, Rules
+from bot.engine.rules import Reentry, Rules, SameBar
 from bot.ports import Archive
 
 Now = tuple[datetime, datetime]
@@ -35,6 +36,7 @@ class Told(NamedTuple):
 
     episode: Episode | None
     prints: tuple[Bar, ...] = ()
+    finer: tuple[Bar, ...] = ()
     followed: bool = True
 
 
@@ -73,7 +75,8 @@ def gather(
                 holding = None if token_id in waiting else portfolio.holdings.get(token_id)
                 reach = EVERY_BAR if holding is None else reach_of(portfolio, holding, rules)
                 prints = archive.prints(token_id, seen, *now, reach)
-            told = Told(episode, prints, token_id in followed)
+            finer = _finer(archive, token_id, prints, portfolio, rules, now)
+            told = Told(episode, prints, finer, token_id in followed)
             views[token_id] = _view(archive, token_id, now, EVERYTHING if due else of_busy, told, rules)
     return Snapshot(
         as_of=as_of,
@@ -129,10 +132,21 @@ def _view(archive: Archive, token_id: TokenId, now: Now, wanted: Wanted, told: T
         market=archive.market(token_id, *now) if wanted.measures else None,
         days=archive.days(token_id, *now) if wanted.days else (),
         prints=told.prints,
+        finer=told.finer,
         close=archive.close(token_id, *now) if compared else None,
         moved_at=archive.moved_at(token_id, *now) if watched else None,
         followed=told.followed,
     )
+
+
+def _finer(
+    archive: Archive, token_id: TokenId, prints: Iterable[Bar], portfolio: Portfolio, rules: Rules, now: Now
+) -> tuple[Bar, ...]:
+    """Return the bars inside those prints that may hold stop and target, where the strategy lets them decide."""
+    if rules.fills.same_bar is not SameBar.FINER_BARS:
+        return ()
+    asked = worth_asking(portfolio, token_id, prints)
+    return tuple(one for bar in asked for one in archive.finer(token_id, bar, *now))
 
 
 def _with_namesakes(

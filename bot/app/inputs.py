@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bot.engine.rules import PriceRule, Rank, Rules, SizeRule, VolatilitySource
+from bot.engine.rules import PriceRule, Rank, Rules, SameBar, SizeRule, VolatilitySource
 
 GATE_INPUTS: Mapping[str, str] = MappingProxyType(
     {
@@ -35,8 +35,9 @@ FEEDS: Mapping[str, str] = MappingProxyType(
 def inputs_of(rules: Rules) -> dict[str, str]:
     """Return the inputs that rules need beside signals and prices, each with the key that needs it.
 
-    levels, quantmetrics, grades, market and days (daily bars); trader_grades: grades, or a grade on the signals. What
-    hooks read is not known: they have the days, and what gates.freshness_hours names for them.
+    levels, quantmetrics, grades, market, days (daily bars) and finer (bars below the strategy's own); trader_grades:
+    grades, or a grade on the signals. What hooks read is not known: they have the days, and what
+    gates.freshness_hours names for them.
     """
     gates = rules.gates
     needs = {name: f"gates.{key}" for key, name in GATE_INPUTS.items() if getattr(gates, key) is not None}
@@ -48,6 +49,8 @@ def inputs_of(rules: Rules) -> dict[str, str]:
     needs |= _of_prices(rules) | _of_size(rules) | _of_rank(rules) | _of_movements(rules)
     if "levels" in needs and rules.levels.strong_min is not None:
         needs["days"] = "levels.strong_min"  # a strength that no provider gives is computed from them
+    if rules.fills.same_bar is SameBar.FINER_BARS:
+        needs["finer"] = 'fills.same_bar = "finer_bars"'
     if rules.hooks is not None:
         needs.setdefault("days", "its hooks")
     return needs

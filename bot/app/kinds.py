@@ -128,10 +128,9 @@ def _number_in(text: str, *, whole: bool) -> object:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One of the accepted words; later holds words that a later version will accept."""
+    """One of the accepted words."""
 
     words: tuple[str, ...]
-    later: tuple[str, ...] = ()
 
     def read(self, raw: object) -> str:
         """Return the accepted word, an enum member where the table holds one."""
@@ -141,9 +140,6 @@ class Word:
         for word in self.words:
             if word == raw:
                 return word
-        if raw in self.later:
-            message = f"{shown(raw)} is known but not available in this version: write {self.describe()}"
-            raise ValueError(message)
         message = f"{shown(raw)} is none of {', '.join(quoted(self.words))}{near(raw, self.words)}"
         raise ValueError(message)
 

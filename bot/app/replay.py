@@ -30,7 +30,6 @@ from bot.domain.numbers import CASH_MAX, MICRO, ZERO, micro_half_even, plain
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Mark
 from bot.domain.record import CycleRecord, Run
-from bot.engine.rules import Rules
 
 Window = tuple[datetime | None, datetime | None]
 
@@ -56,8 +55,9 @@ def replay(
     """Replay, write the ledger, print the result; the exit code."""
     began = time.perf_counter()
     strategy = load_strategy(strategy_name, Path("strategies"))
-    history = open_history(folder, timeframe=strategy.bars, universe=strategy.universe)
-    _require_files(strategy.rules, history)
+    needs = inputs_of(strategy.rules)
+    history = open_history(folder, timeframe=strategy.bars, universe=strategy.universe, finer="finer" in needs)
+    _require_files(needs, history)
     capital = _capital(cash)
     slots = slots_in(history, window, schedule)
     parts = [strategy.text, history.digest, plain(capital), [str(edge) for edge in window], schedule]
@@ -196,10 +196,16 @@ def _capital(text: str) -> Decimal:
     return value
 
 
-def _require_files(rules: Rules, history: History) -> None:
+def _require_files(needs: Mapping[str, str], history: History) -> None:
     """Refuse a strategy that needs a file the folder does not have, before anything starts."""
-    for name, why in inputs_of(rules).items():
+    for name, why in needs.items():
         file = "grades" if name == "trader_grades" else name
+        if name == "finer" and not history.has(name):
+            message = (
+                f"{history.folder / 'bars'}: no token has bars below {history.timeframe}; {why} needs them:"
+                " write 1m/SYMBOL.csv or 5m/SYMBOL.csv, or drop the key"
+            )
+            raise ConfigError(message)
         if name != "days" and not history.has(file) and not (name == "trader_grades" and history.graded):
             message = f"{history.folder / file}.csv: no such file; {why} needs it"
             raise ConfigError(message)

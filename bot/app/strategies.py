@@ -31,6 +31,7 @@ from bot.engine.rules import (
     PriceRule,
     Rank,
     Rules,
+    SameBar,
     ShortRules,
     SizingRules,
     StopRules,
@@ -101,6 +102,8 @@ def _contradictions(values: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
     yield from _of_shorts(given)
     if given.get("entry.weights") and not any(given["entry.weights"].values()):
         yield "entry.weights", f"empty: give a weight to at least one of {', '.join(given['entry.weights'])}"
+    if given["fills.same_bar"] is SameBar.FINER_BARS and given["strategy.bars"] == "1m":
+        yield "strategy.bars", '"1m" is the finest there is, and fills.same_bar is "finer_bars": choose coarser bars'
     if given["fills.half_spread_fraction"] + given["fills.slippage_fraction"] >= ONE:
         yield "fills.slippage_fraction", "with the half spread it leaves nothing of a sale: keep their sum below 1"
 

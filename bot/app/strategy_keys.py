@@ -72,7 +72,7 @@ from bot.engine.rules import (
     VolatilitySource,
 )
 
-TIMEFRAMES = ("1m", "1h", "1d")
+TIMEFRAMES = ("1m", "5m", "1h", "1d")
 
 
 def _for(rule: str, *words: str) -> Chosen:
@@ -97,7 +97,11 @@ KEYS: tuple[Key, ...] = (
     Key("strategy.side", SIDES, "direction of its positions: bullish turns open longs, bearish ones shorts", Side.LONG),
     Key("strategy.feed", Word(("daily", "hourly")), "which signals it follows", "daily"),
     Key("strategy.bearish", Word(("exit", "ignore")), "what a turn against a position does to it", "exit"),
-    Key("strategy.bars", Word(TIMEFRAMES), "timeframe of its bars; absent: the finest that every instrument has"),
+    Key(
+        "strategy.bars",
+        Word(TIMEFRAMES),
+        'timeframe of its bars; absent: the finest that every instrument has; with "finer_bars" of "1h" and "1d"',
+    ),
     Key("entry.act_on", Word(tuple(ActOn)), "one candidate per episode, or one at every slot of it", ActOn.TURN),
     Key("entry.age_max_hours", HOURS, "oldest turn still entered", Decimal(72)),
     Key("entry.reentry", Word(tuple(Reentry)), "whether to enter an episode again, and after what", Reentry.NEVER),
@@ -267,10 +271,5 @@ KEYS: tuple[Key, ...] = (
     Key("fills.target_fill", Word(tuple(TargetFill)), "whether a touch fills a target", TargetFill.TOUCH),
     Key("fills.target_gap", Word(tuple(TargetGap)), "what an open beyond the target pays", TargetGap.LIMIT),
     Key("fills.target_cost", Word(tuple(TargetCost)), "whether a target pays spread and slippage", TargetCost.LIMIT),
-    Key(
-        "fills.same_bar",
-        Word(tuple(SameBar), later=("finer_bars",)),
-        "which one a bar with stop and target hits",
-        SameBar.STOP_FIRST,
-    ),
+    Key("fills.same_bar", Word(tuple(SameBar)), "which one a bar with stop and target hits", SameBar.STOP_FIRST),
 )

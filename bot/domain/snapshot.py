@@ -18,6 +18,7 @@ from bot.domain.signals import Episode
 class TokenView:
     """All that a cycle may know of one token; days are its whole UTC days, oldest first; prints are not settled yet.
 
+    finer: bars inside those prints that may hold stop and target, where the strategy asks for them;
     close: the last bar's close; moved_at: when the price was last another than now; namesakes: tokens of its symbol;
     followed: false where it is only settled and closed any more.
     """
@@ -31,6 +32,7 @@ class TokenView:
     market: MarketSize | None
     days: tuple[Bar, ...]
     prints: tuple[Bar, ...]
+    finer: tuple[Bar, ...] = ()
     close: Quote | None = None
     moved_at: datetime | None = None
     namesakes: int = 1

@@ -140,6 +140,7 @@ class SameBar(StrEnum):
 
     STOP_FIRST = "stop_first"
     TARGET_FIRST = "target_first"
+    FINER_BARS = "finer_bars"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from bot.domain.snapshot import TokenView
 from bot.engine.entries import fill_entry
 from bot.engine.exits import accept_exit, waiting_exit
 from bot.engine.fills import DAY, ENTRY_WAIT, after_fill, charge_borrow, drop_entry, exit_cash, fill_exit, stretch
+from bot.engine.finer import bars_inside, decided_by, extremes
 from bot.engine.journal import Journal
 from bot.engine.rules import FOLLOWED_BY_BARS, ExitRule, Rules, SameBar, TargetFill, TargetGap
 from bot.engine.stops import follow_bar, live_stop
@@ -191,9 +192,11 @@ def _exit_inside(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView,
     if stop is not None and holding.sign * (worst - stop.price) > ZERO:
         stop = None
     reached = [order for order in _targets(journal, holding, rules) if _is_reached(holding, order, best, rules)]
+    if stop is not None and reached and _decided_inside(journal, stop, reached, bar, view, rules):
+        return
     if stop is None and not reached:
         _live_on(journal, stretch(holding, bar.low, bar.high))
-    elif stop is not None and (not reached or rules.fills.same_bar is SameBar.STOP_FIRST):
+    elif stop is not None and (not reached or rules.fills.same_bar is not SameBar.TARGET_FIRST):
         # At a stop the price was no worse than the stop.
         _live_on(journal, stretch(holding, bar.open))
         otherwise = _cash_if_reached(holding, reached, stop.price, view, rules) if reached else None
@@ -202,6 +205,27 @@ def _exit_inside(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView,
         # Before a target the bar may have been at its worst.
         _live_on(journal, stretch(holding, bar.open) if stop else stretch(holding, bar.open, worst))
         _exit_at_targets(journal, reached, stop, bar, view, rules)
+
+
+def _decided_inside(
+    journal: Journal, stop: Stop, reached: Sequence[Order], bar: Bar, view: TokenView, rules: Rules
+) -> bool:
+    """Ask the finer bars of a bar that holds stop and targets, in order; False where they tell of another bar."""
+    inside = bars_inside(view, bar)
+    if not inside:
+        return False
+    holding, opened = journal.portfolio.holdings[view.instrument.token_id], inside[0].open
+    worst, best = extremes(inside)[:: holding.sign]
+    between = holding.sign * (opened - stop.price) > ZERO > holding.sign * (opened - reached[0].price)
+    touched = holding.sign * (worst - stop.price) <= ZERO and _is_reached(holding, reached[-1], best, rules)
+    if not (between and touched):
+        return False
+    asked = Journal(journal.portfolio, journal.slot, journal.cut_off)
+    for one in inside:
+        _exit_at_open(asked, view.instrument.token_id, one, view, rules)
+        _exit_inside(asked, view.instrument.token_id, one, replace(view, finer=()), rules)
+    journal.write(*decided_by(inside[0], asked.facts))
+    return True
 
 
 def _is_reached(holding: Holding, order: Order, best: Price, rules: Rules) -> bool:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from random import Random
 
 from hypothesis import strategies as st
 
@@ -34,10 +35,12 @@ from bot.engine.rules import (
     TargetPart,
     TargetRules,
 )
+from tests.finer_paths import split, spoiled
 from tests.notation import HOUR, Tape, Token, at
 
 START = at("2024-01-01")
 HOURS = 30
+GAPPED = 0.5
 
 
 @st.composite
@@ -59,13 +62,17 @@ def walks(draw: st.DrawFn) -> tuple[Bar, ...]:
 
 @st.composite
 def tapes(draw: st.DrawFn) -> Tape:
-    """Draw one to three tokens with signals and levels."""
+    """Draw one to three tokens with signals, levels and quarters of an hour, some of which do not fit their hour."""
     tokens = {}
+    random = Random(draw(st.integers(0, 999)))
     for number in range(1, draw(st.integers(2, 4))):
         token_id = TokenId(number)
         flips = draw(st.lists(st.tuples(st.integers(0, HOURS), st.sampled_from(list(Stance))), max_size=8))
+        hours = draw(walks())
+        quarters = (spoiled(random, split(random, bar, 4, gaps=random.random() < GAPPED)) for bar in hours)
         tokens[number] = Token(
-            bars=draw(walks()),
+            bars=hours,
+            finer=tuple(quarter for inside in quarters for quarter in inside),
             signals=tuple(
                 Signal(provider="test", feed="daily", token_id=token_id, stance=s, published_at=w, known_at=w)
                 for w, s in {START + hour * HOUR: stance for hour, stance in flips}.items()

@@ -105,7 +105,9 @@ def test_no_fill_is_at_a_price_that_the_bar_did_not_have(tape: Tape, drawn: Rule
     records, _ = cycles(drawn, tape)
     sides = {position.position_id: position.side for position in all_of(records, Position)}
     for fill in all_of(records, Fill):
-        bar = next((b for b in tape.tokens[fill.token_id].bars if b.opened_at == fill.filled_at), None)
+        token = tape.tokens[fill.token_id]
+        decided = token.finer if "+" in fill.fill_model else token.bars
+        bar = next((b for b in decided if b.opened_at == fill.filled_at), None)
         if bar is None:
             continue
         side = sides[fill.position_id]

@@ -49,6 +49,7 @@ def _token(token: Token) -> Token:
     return replace(
         token,
         bars=tuple(_bar(bar) for bar in token.bars),
+        finer=tuple(_bar(bar) for bar in token.finer),
         signals=tuple(replace(row, stance=TURNED[row.stance]) for row in token.signals),
         levels=tuple(
             replace(one, levels=tuple(Level(Price(TWICE - level.price)) for level in reversed(one.levels)))
@@ -103,7 +104,7 @@ def _told(facts: Sequence[Fact], *, turned: bool) -> list[tuple[object, ...]]:
             told.append((fact.opened_at, side(fact.side), seen(fact.entry_price), seen(fact.stop_initial)))
         elif isinstance(fact, Fill) and fact.role is not Role.ENTRY:
             band = (fact.profit_pessimistic, fact.profit_optimistic)
-            told.append((fact.filled_at, fact.role, fact.quantity, seen(fact.price), *band))
+            told.append((fact.filled_at, fact.fill_model, fact.role, fact.quantity, seen(fact.price), *band))
         elif isinstance(fact, StopMove):
             told.append((fact.moved_at, seen(fact.price), fact.reason, seen(fact.level)))
         elif isinstance(fact, Closing):

@@ -12,6 +12,7 @@ from bot.engine.rules import (
     EntryRules,
     ExitRules,
     Fallback,
+    FillRules,
     GateRules,
     Hooks,
     LevelRules,
@@ -19,6 +20,7 @@ from bot.engine.rules import (
     PriceRule,
     Rank,
     Rules,
+    SameBar,
     SizeRule,
     SizingRules,
     StopRules,
@@ -119,6 +121,10 @@ PLAIN = SizingRules(rule=SizeRule.FIXED_NOTIONAL, notional=Decimal(1))
                 levels=LevelRules(strong_min=Decimal("0.5")),
             ),
             {"levels": 'stop.rule = "level"', "days": "levels.strong_min"},
+        ),
+        (
+            Rules(name="finer", sizing=PLAIN, fills=FillRules(same_bar=SameBar.FINER_BARS)),
+            {"finer": 'fills.same_bar = "finer_bars"'},
         ),
         (
             Rules(name="hooks", sizing=PLAIN, hooks=Hooks(digest="any")),

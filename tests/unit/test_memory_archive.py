@@ -304,6 +304,13 @@ def test_prints_come_once_in_order_of_opening() -> None:
     assert kept.prints(TOKEN, second, *second) == ()
 
 
+def test_below_the_hour_there_is_nothing() -> None:
+    """No provider gives minutes, and quotes are prints of their own: they were settled when they came."""
+    hour = bar(at("10 06:00"), "5")
+    made = archive(hour, quote("10 06:10", "4"), quote("10 06:50", "6"))
+    assert made.finer(TOKEN, hour.bar, at("10 08:00"), at("10 08:00")) == ()
+
+
 def test_a_bar_that_closed_after_a_late_slot_waits_for_the_next() -> None:
     """A bar known at the cut-off that had not closed at the slot is a print of the next slot, not lost."""
     kept = archive(bar(at("10 10:00"), "100", known=at("10 11:05")))

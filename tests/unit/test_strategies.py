@@ -101,7 +101,7 @@ def test_the_risk_cap_goes_with_every_size_rule(tmp_path: Path, rule: str) -> No
         (HEAD + SIZED + '[stop]\nrule = "fracton"\n', "stop.rule", "did you mean `fraction`?"),
         (HEAD + SIZED + '[exits]\nrules = ["stop_hitt"]\n', "exits.rules", "did you mean `stop_hit`?"),
         (HEAD + SIZED + '[exits]\nrules = "stop_hit"\n', "exits.rules", "no list"),
-        (HEAD + SIZED + '[fills]\nsame_bar = "finer_bars"\n', "fills.same_bar", "not available in this version"),
+        (HEAD + SIZED + '[fills]\nsame_bar = "finer_bar"\n', "fills.same_bar", "did you mean `finer_bars`?"),
         (HEAD + SIZED + "[limits.drawdwn]\nat = 0.2\n", "limits.drawdwn", "did you mean `drawdown`?"),
         (HEAD + SIZED + "[limits]\ndrawdown = { att = 0.2 }\n", "limits.drawdown.att", "did you mean `at`?"),
         (HEAD + SIZED + "[exits]\ntrailing_fracton = 0.1\n", "exits.trailing_fracton", "`trailing_fraction`?"),
@@ -157,7 +157,7 @@ def test_unknown_names_are_refused_with_the_nearest(tmp_path: Path, text: str, p
         ("limits.positions_max", '"two"', "no whole number"),
         ("limits.exposure_max", "1.01", "not at most 1"),
         ("strategy.feed", '"weekly"', 'none of "daily", "hourly"'),
-        ("strategy.bars", '"2h"', 'none of "1m", "1h", "1d"'),
+        ("strategy.bars", '"2h"', 'none of "1m", "5m", "1h", "1d"'),
         ("stop.rule", "{}", "a table is no text"),
     ],
 )

@@ -22,6 +22,7 @@ from bot.adapters.history.dated import (
     read_market,
     read_quantmetrics,
 )
+from bot.adapters.history.finer import COARSE, bars_filling, read_finer
 from bot.adapters.history.instruments import Universe, read_instruments, resolve
 from bot.adapters.history.reader import EPOCH, MICROSECOND, SourceFile, find_file, load, micros
 from bot.domain.errors import ConfigError
@@ -34,6 +35,8 @@ from bot.domain.signals import Episode
 
 DAYS_MAX = 600  # what the measures of days look back on; the live archive keeps as many
 REFUSED_NAMED = 20
+
+FILES = {"signals", "levels", "quantmetrics", "grades", "market", "finer"}
 
 T = TypeVar("T")
 
@@ -53,12 +56,17 @@ class HistoryArchive:
     """An archive of columns and dated rows; columns are public for those who scan them."""
 
     def __init__(
-        self, instruments: Mapping[TokenId, Instrument], columns: Mapping[TokenId, Columns], records: Records
+        self,
+        instruments: Mapping[TokenId, Instrument],
+        columns: Mapping[TokenId, Columns],
+        records: Records,
+        finer: Mapping[TokenId, tuple[Columns, ...]],
     ) -> None:
         """Answer from these."""
         self.instruments = instruments
         self.columns = columns
         self.records = records
+        self._finer = finer
         self._days: dict[TokenId, tuple[Columns, tuple[Bar, ...]]] = {}
 
     def episode(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Episode | None:
@@ -144,6 +152,10 @@ class HistoryArchive:
         whole = (columns.stretch(start, clear),) if clear > start else ()
         return (*whole, *columns.bars(clear, end)) if clear < end else whole
 
+    def finer(self, token_id: TokenId, bar: Bar, as_of: datetime, cut_off: datetime) -> tuple[Bar, ...]:
+        """Return the bars of the finest timeframe that fill a bar without a hole."""
+        return bars_filling(bar, self._finer.get(token_id, ()), micros(min(as_of, cut_off)))
+
 
 def _newest(series: Mapping[TokenId, Dated[T]], token_id: TokenId, at: datetime) -> T | None:
     found = series.get(token_id)
@@ -155,7 +167,8 @@ class History:
     """An opened folder.
 
     digest: of the contents of all files read; bars: how many are used; refused: the first dropped candles, by file and
-    line; closes: the bars' distinct closing instants, ascending; files: the dated files that are there.
+    line; closes: the bars' distinct closing instants, ascending; files: the dated files that are there;
+    finer among them: bars below the timeframe, where they were asked for.
     """
 
     folder: Path
@@ -181,7 +194,7 @@ class History:
         return any(episode.latest.grade is not None for episode in episodes)
 
     def has(self, file: str) -> bool:
-        """Tell whether the folder has one of signals, levels, quantmetrics, grades, market."""
+        """Tell whether the folder has one of FILES."""
         return file in self.files
 
 
@@ -206,10 +219,11 @@ class HistorySource:
         return ()
 
 
-def open_history(folder: Path, *, timeframe: str | None, universe: Universe) -> History:
+def open_history(folder: Path, *, timeframe: str | None, universe: Universe, finer: bool = False) -> History:
     """Open a history folder for a universe (symbols or token_ids, or "*"); timeframe None: the finest that all have.
 
-    Raises ConfigError for a missing file or an unknown symbol, BadInputError for rows that cannot be used.
+    finer: read the bars below it too; None is then 1h where all have it, else 1d. Raises ConfigError for a missing file
+    or an unknown symbol, BadInputError for rows that cannot be used.
     """
     if not folder.is_dir():
         message = f"{folder}: no such history folder"
@@ -218,7 +232,8 @@ def open_history(folder: Path, *, timeframe: str | None, universe: Universe) -> 
     known = read_instruments(listing)
     tokens = resolve(listing, known, universe)
     instruments = {token_id: known[token_id] for token_id in tokens}
-    chosen, paths = _bar_files(folder, instruments, timeframe)
+    names = (timeframe,) if timeframe else COARSE if finer else tuple(SPANS)
+    chosen, paths = _bar_files(folder, instruments, names)
     used = {"instruments": listing}
     records = _read_records(folder, used)
     columns: dict[TokenId, Columns] = {}
@@ -228,10 +243,12 @@ def open_history(folder: Path, *, timeframe: str | None, universe: Universe) -> 
         used[f"bars/{chosen}/{path.name}"] = file
         columns[token_id] = read_columns(file, chosen)
         refused.extend(f"{path} {reason}" for reason in columns[token_id].refused)
+    inner, dropped = read_finer(folder, instruments, chosen, used) if finer else ({}, [])
+    refused.extend(dropped)
     digests = sorted([name, file.digest] for name, file in used.items())
     return History(
         folder=folder,
-        archive=HistoryArchive(instruments, columns, records),
+        archive=HistoryArchive(instruments, columns, records, inner),
         timeframe=chosen,
         universe=tokens,
         digest=hashlib.sha256(canonical(digests).encode()).hexdigest(),
@@ -239,7 +256,7 @@ def open_history(folder: Path, *, timeframe: str | None, universe: Universe) -> 
         rows_refused=len(refused),
         refused=tuple(refused[:REFUSED_NAMED]),
         closes=_closes(list(columns.values())),
-        files=frozenset(used) & {"signals", "levels", "quantmetrics", "grades", "market"},
+        files=frozenset({*used, *(("finer",) if inner else ())}) & FILES,
     )
 
 
@@ -271,16 +288,16 @@ def _read_records(folder: Path, used: dict[str, SourceFile]) -> Records:
 
 
 def _bar_files(
-    folder: Path, instruments: Mapping[TokenId, Instrument], timeframe: str | None
+    folder: Path, instruments: Mapping[TokenId, Instrument], timeframes: Sequence[str]
 ) -> tuple[str, dict[TokenId, Path]]:
-    """Find the bars of every instrument in the timeframe asked for, else in the finest that all have."""
+    """Find the bars of every instrument in the first of these timeframes that all have."""
     lacking = ""
-    for name in (timeframe,) if timeframe else SPANS:
+    for name in timeframes:
         found = {token_id: find_file(folder / "bars" / name, one.symbol) for token_id, one in instruments.items()}
         paths = {token_id: path for token_id, path in found.items() if path is not None}
         if len(paths) == len(found):
             return name, paths
-        if paths or timeframe:
+        if paths or len(timeframes) == 1:
             first = next(instruments[token_id].symbol for token_id, path in found.items() if path is None)
             lacking = f"{folder / 'bars' / name / first}.csv"
     if not lacking:

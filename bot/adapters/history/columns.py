@@ -32,7 +32,12 @@ from bot.domain.market import Bar
 from bot.domain.numbers import Price, from_float
 from bot.domain.reach import Floats, Reach, first_reached
 
-SPANS = {"1m": timedelta(minutes=1), "1h": timedelta(hours=1), "1d": timedelta(days=1)}  # the finest first
+SPANS = {  # the finest first
+    "1m": timedelta(minutes=1),
+    "5m": timedelta(minutes=5),
+    "1h": timedelta(hours=1),
+    "1d": timedelta(days=1),
+}
 HEADER = ("time", "open", "high", "low", "close")
 STAMP = b"dddd-dd-ddTdd:dd:ddZ"
 DIGITS = (ord("0"), ord("9"))

@@ -1,0 +1,56 @@
+"""Finer bars: what happened first inside a bar that holds stop and target, told by the bars within it.
+
+They decide only where they are whole and fit their bar: no hole from its open to its close, none beyond its extremes.
+The timeframe that decided stands in the fill model of each fill.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from bot.domain.decisions import Fact
+from bot.domain.ids import TokenId
+from bot.domain.market import Bar
+from bot.domain.numbers import ZERO, Price
+from bot.domain.orders import Fill, Role
+from bot.domain.portfolio import Portfolio
+from bot.domain.snapshot import TokenView
+
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+
+
+def worth_asking(portfolio: Portfolio, token_id: TokenId, prints: Iterable[Bar]) -> Iterator[Bar]:
+    """Yield the bars that reach a target of a token: no other can leave open whether it or the stop came first.
+
+    The targets of an entry anchored at its fill are not known before it, so that every bar may reach one.
+    """
+    orders = [live.order for live in portfolio.orders.values() if live.order.token_id == token_id]
+    unknown = any(order.role is Role.ENTRY and order.equity is not None for order in orders)
+    targets = [(order.side.sign, order.price) for order in orders if order.role is Role.TARGET]
+    for bar in prints:
+        if unknown or any(sign * ((bar.high if sign > 0 else bar.low) - price) >= ZERO for sign, price in targets):
+            yield bar
+
+
+def bars_inside(view: TokenView, bar: Bar) -> tuple[Bar, ...]:
+    """Return the finer bars of a bar in order; none where one is missing or goes beyond the extremes of the bar."""
+    inside = tuple(one for one in view.finer if bar.opened_at <= one.opened_at < bar.closed_at)
+    edges = [bar.opened_at, *(one.closed_at for one in inside)]
+    whole = edges[-1] == bar.closed_at and all(
+        one.opened_at == before for one, before in zip(inside, edges, strict=False)
+    )
+    fits = all(bar.low <= one.low and one.high <= bar.high for one in inside)
+    return inside if whole and fits else ()
+
+
+def extremes(inside: Sequence[Bar]) -> tuple[Price, Price]:
+    """Return the lowest low and the highest high of bars."""
+    return min(bar.low for bar in inside), max(bar.high for bar in inside)
+
+
+def decided_by(finer: Bar, facts: Iterable[Fact]) -> Iterator[Fact]:
+    """Yield facts whose fills name the timeframe that decided them: `bars-2+1m`."""
+    span = finer.closed_at - finer.opened_at
+    name = f"{span // HOUR}h" if span >= HOUR else f"{span // MINUTE}m"
+    for fact in facts:
+        yield replace(fact, fill_model=f"{fact.fill_model}+{name}") if isinstance(fact, Fill) else fact
