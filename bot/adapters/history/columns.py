@@ -99,10 +99,11 @@ class Columns:
 
     def stretch(self, start: int, end: int) -> Bar:
         """Make one bar of a range of rows: its first open, its extremes, its last close."""
-        high, low = self.prices[1, start:end].max(), self.prices[2, start:end].min()
-        prices = (self.prices[0, start], high, low, self.prices[3, end - 1])
-        opened_at, last = int(self.opened_at[start]), int(self.opened_at[end - 1])
-        return _bar(opened_at, last + self.span - opened_at, [float(price) for price in prices])
+        # Of few rows, which nearly all stretches have, plain numbers give the extremes sooner than columns do.
+        high, low = max(self.prices[1, start:end].tolist()), min(self.prices[2, start:end].tolist())
+        prices = (self.prices.item(0, start), high, low, self.prices.item(3, end - 1))
+        opened_at, last = self.opened_at.item(start), self.opened_at.item(end - 1)
+        return _bar(opened_at, last + self.span - opened_at, prices)
 
     def bars(self, start: int, end: int) -> tuple[Bar, ...]:
         """Make the bars of a range of rows."""

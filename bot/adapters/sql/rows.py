@@ -3,7 +3,7 @@
 A row is the tuple of portable forms in the order of its table's columns: what is bound is what the chain is made of.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from itertools import pairwise
@@ -74,17 +74,17 @@ def portable_row(table: Table, values: Iterable[object]) -> PortableRow:
 
 
 def portable_rows(table: Table, rows: Iterable[Sequence[object]]) -> list[PortableRow]:
-    """Return the portable forms of many rows, column by column: the same as one by one, and faster."""
-    columns = zip(*rows, strict=True)
-    return list(
-        zip(
-            *(
-                column if convert is None else [None if value is None else convert(value) for value in column]
-                for convert, column in zip(_converters(table), columns, strict=True)
-            ),
-            strict=True,
-        )
+    """Return the portable forms of many rows: the same as one by one, and faster."""
+    return _portable_columns(table, zip(*rows, strict=True))
+
+
+def _portable_columns(table: Table, columns: Iterable[Iterable[Any]]) -> list[PortableRow]:
+    """Return rows given column by column."""
+    converted = (
+        column if convert is None else [None if value is None else convert(value) for value in column]
+        for convert, column in zip(_converters(table), columns, strict=True)
     )
+    return list(zip(*converted, strict=True))
 
 
 @cache
@@ -111,21 +111,31 @@ def in_key_order(table: Table, rows: Iterable[PortableRow]) -> list[PortableRow]
 
 def rows_of(told: Sequence[Sequence[Fact]]) -> list[Rows]:
     """Return the rows of the facts of several cycles, cycle by cycle; a journal entry brings its postings."""
-    values: dict[Table, list[tuple[object, ...]]] = {}
-    ends: list[dict[Table, int]] = []
+    kinds: dict[type[Fact], tuple[list[int], list[Fact]]] = {kind: ([], []) for kind in FACT_TABLES}
+    ends: list[list[int]] = []
     for facts in told:
         for seq, fact in enumerate(facts):
-            table = FACT_TABLES[type(fact)]
-            values.setdefault(table, []).append((seq, *_reader(table)(fact)))
-            if isinstance(fact, JournalEntry):
-                legs = values.setdefault(fact_tables.postings, [])
-                legs.extend((number, fact.entry_id, *leg) for number, leg in enumerate(fact.postings))
-        ends.append({table: len(held) for table, held in values.items()})
-    made = {table: portable_rows(table, held) for table, held in values.items()}
-    return [
-        {table: made[table][begin.get(table, 0) : end] for table, end in of_cycle.items() if end > begin.get(table, 0)}
-        for begin, of_cycle in pairwise([{}, *ends])
-    ]
+            seqs, held = kinds[type(fact)]
+            seqs.append(seq)
+            held.append(fact)
+        ends.append([len(held) for _, held in kinds.values()])
+    found: list[Rows] = [{} for _ in told]
+    for number, (kind, (seqs, held)) in enumerate(kinds.items()):
+        table = FACT_TABLES[kind]
+        columns = (map(attrgetter(column.name), held) for column in table.columns if column.name != "seq")
+        made = _portable_columns(table, (seqs, *columns))
+        for of_cycle, (begin, end) in zip(found, pairwise([0, *(marks[number] for marks in ends)]), strict=True):
+            if end > begin:
+                of_cycle[table] = made[begin:end]
+                if kind is JournalEntry:
+                    of_cycle[fact_tables.postings] = portable_rows(fact_tables.postings, _legs(held[begin:end]))
+    return found
+
+
+def _legs(entries: Iterable[Any]) -> Iterator[tuple[object, ...]]:
+    for entry in entries:
+        for number, leg in enumerate(entry.postings):
+            yield number, entry.entry_id, *leg
 
 
 def cycle_row(cycle: Cycle, contents: str, previous_hash: str, link: str) -> PortableRow:
