@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     _add_operating(commands)
     _add_reading(commands)
     _add_replay(commands)
+    _add_history(commands)
     _add_database(commands)
     return top
 
@@ -172,6 +173,15 @@ def _add_replay(commands: Commands) -> None:
     replay.add_argument("--cash", default="10000", help="opening cash in quote currency [10000]")
     replay.add_argument("--schedule", metavar="CRON", help="slots, five fields, UTC [every close of a bar]")
     replay.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_history(commands: Commands) -> None:
+    history = commands.add_parser("history", help="look after history folders", description="Look after histories.")
+    actions = history.add_subparsers(title="actions", metavar="ACTION", required=True)
+    text = "pack a history folder ahead of its first replay, and say what it holds"
+    pack = _add(actions, "pack", text, _history_pack, "history pack HISTORY")
+    pack.add_argument("folder", type=Path, metavar="DIR", help="history folder")
+    pack.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_database(commands: Commands) -> None:
@@ -305,6 +315,12 @@ def _replay(arguments: argparse.Namespace) -> int:
         schedule=arguments.schedule,
         as_json=arguments.json,
     )
+
+
+def _history_pack(arguments: argparse.Namespace) -> int:
+    from bot.app.packing import pack
+
+    return pack(arguments.folder, as_json=arguments.json)
 
 
 def _db_upgrade(arguments: argparse.Namespace) -> int:

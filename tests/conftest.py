@@ -54,6 +54,14 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the packs of histories that tests write out of the user's cache, also in commands that tests start."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @contextmanager
 def alone(lock: Path) -> Iterator[None]:
     """Let one process at a time inside: as root, starting a server makes a system user, which two cannot do at once."""

@@ -19,6 +19,7 @@ from bot.adapters.sql.ledger import SqlLedger, writing
 from bot.adapters.sql.reads import Reader
 from bot.app.cycle import RunSetup, run_cycle
 from bot.app.inputs import inputs_of
+from bot.app.packing import tell_packing
 from bot.app.reports import as_json as to_json
 from bot.app.results import statistics, tell_statistics
 from bot.app.strategies import Strategy, load_strategy
@@ -56,7 +57,9 @@ def replay(
     began = time.perf_counter()
     strategy = load_strategy(strategy_name, Path("strategies"))
     needs = inputs_of(strategy.rules)
-    history = open_history(folder, timeframe=strategy.bars, universe=strategy.universe, finer="finer" in needs)
+    history = open_history(
+        folder, timeframe=strategy.bars, universe=strategy.universe, finer="finer" in needs, tell=tell_packing
+    )
     _require_files(needs, history)
     capital = _capital(cash)
     slots = slots_in(history, window, schedule)

@@ -59,14 +59,10 @@ class Waking:
         self._days = [
             number for number, slot in enumerate(slots) if not number or slot.date() != slots[number - 1].date()
         ]
-        turns = (
-            (self._first_at(micros(turned_at)), token_id)
-            for token_id in setup.universe
-            for turned_at in archive.turns(token_id)
-        )
         self._turned: dict[int, list[TokenId]] = {}
-        for place, token_id in turns:
-            self._turned.setdefault(place, []).append(token_id)
+        for token_id in setup.universe:
+            for place in self._instants.searchsorted(archive.turns(token_id)).tolist():
+                self._turned.setdefault(place, []).append(token_id)
         self._turns = sorted(place for place in self._turned if place < len(slots))
         self.asked = frozenset(setup.universe)
         self._closes: dict[TokenId, Integers] = {}

@@ -1,77 +1,18 @@
-"""Bars at rest: the cache changes nothing but the time it takes, and bulk parsing reads what is written."""
+"""Bars as columns: bulk parsing reads what is written, and the closes of many files are told by their runs."""
 
 from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.adapters.history import columns
-from bot.adapters.history.columns import CACHED_FROM_BYTES, parse, read_columns
-from bot.adapters.history.reader import SourceFile, load
+from bot.adapters.history.columns import HEADER, closes_of, pack_columns, parse
+from bot.adapters.history.reader import EPOCH, MICROSECOND, SourceFile, load
 from tests.history_texts import bar_rows
-
-
-@pytest.fixture
-def long_file(tmp_path: Path) -> SourceFile:
-    """A bars file long enough to be cached, with one contradictory candle."""
-    path = tmp_path / "LONG.csv"
-    text = bar_rows("2020-01-01", 6000) + "2024-01-01T00:00:00Z,3,2,1,1,1\n"
-    path.write_text(text)
-    assert len(text) > CACHED_FROM_BYTES
-    return load(path)
-
-
-def test_columns_come_from_the_cache_the_second_time(
-    tmp_path: Path, long_file: SourceFile, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The mapped columns equal the parsed ones, dropped rows included, and nothing is parsed again."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    parsed = read_columns(long_file, "1h")
-    monkeypatch.setattr(columns, "parse", None)
-    mapped = read_columns(long_file, "1h")
-    assert np.array_equal(mapped.opened_at, parsed.opened_at)
-    assert np.array_equal(mapped.prices, parsed.prices)
-    assert mapped.refused == parsed.refused == ("line 6002: high 2.0 below open 3.0",)
-    assert mapped.bars(0, 3) == parsed.bars(0, 3)
-    assert mapped.bars(0, 1)[0].open == Decimal(100)
-
-
-def test_a_damaged_cache_is_made_again(tmp_path: Path, long_file: SourceFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cut or foreign file in the cache costs time and nothing else."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    parsed = read_columns(long_file, "1h")
-    (place,) = (tmp_path / "cache" / "tidemark").iterdir()
-    (place / "prices.npy").write_bytes(b"cut")
-    assert np.array_equal(read_columns(long_file, "1h").prices, parsed.prices)
-    np.save(place / "prices.npy", np.zeros(3))
-    assert np.array_equal(read_columns(long_file, "1h").prices, parsed.prices)
-    monkeypatch.setattr(columns, "parse", None)
-    assert np.array_equal(read_columns(long_file, "1h").prices, parsed.prices)
-
-
-def test_a_cache_that_cannot_be_written_is_no_error(
-    tmp_path: Path, long_file: SourceFile, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A home that is read-only, full or absent leaves the bars as they are."""
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert len(read_columns(long_file, "1h").opened_at) == 6000
-
-    def nobody() -> Path:
-        raise RuntimeError
-
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setattr(Path, "home", nobody)
-    assert len(read_columns(long_file, "1h").opened_at) == 6000
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "full"))
-    monkeypatch.setattr(np, "save", full)
-    assert len(read_columns(long_file, "1h").opened_at) == 6000
-    assert not list((tmp_path / "full" / "tidemark").iterdir())
+from tests.notation import HOUR, at
 
 
 def test_bulk_and_row_by_row_parsing_agree_on_real_candles(shared: Path) -> None:
@@ -87,3 +28,28 @@ def test_bulk_and_row_by_row_parsing_agree_on_real_candles(shared: Path) -> None
     rows = [line.split(",") for line in text.splitlines()[1:]]
     written = [tuple(map(Decimal, row[1:5])) for row in rows]
     assert [bar[2:] for bar in bulk.bars(0, len(rows))] == written
+
+
+def test_a_long_file_is_parsed_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever a text is cut, the bars are those of the whole."""
+    text = bar_rows("2024-01-01", 20)
+    file = SourceFile(Path("BTC.csv"), text.encode(), "")
+    whole = parse(file, "1h")
+    for length in (0, 1, 40, len(text) // 2, len(text) - 40):
+        monkeypatch.setattr(columns, "CHUNK_LENGTH", length)
+        cut = parse(file, "1h")
+        assert np.array_equal(cut.opened_at, whole.opened_at)
+        assert np.array_equal(cut.prices, whole.prices)
+
+
+@given(st.lists(st.sets(st.integers(0, 30)), min_size=1, max_size=4))
+def test_closes_are_distinct_and_ascending_over_all_files(hours: list[set[int]]) -> None:
+    """Gaps, overlaps and empty files: the closes are those of all the bars, each once."""
+    parts = []
+    for opened in hours:
+        lines = [f"{at('2024-01-01') + hour * HOUR:%Y-%m-%dT%H:%M:%SZ},1,1,1,1" for hour in sorted(opened)]
+        text = "\n".join([",".join(HEADER), *lines])
+        parts.append(pack_columns(SourceFile(Path("X.csv"), text.encode(), ""), "1h"))
+    expected = sorted({at("2024-01-01") + (hour + 1) * HOUR for opened in hours for hour in opened})
+    assert [EPOCH + close * MICROSECOND for close in closes_of(parts, "1h").tolist()] == expected
+    assert all(part.late["runs"].shape[1] <= len(opened) for part, opened in zip(parts, hours, strict=True))

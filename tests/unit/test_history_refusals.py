@@ -59,13 +59,6 @@ def test_a_missing_folder_timeframe_or_all_bars_are_named(tmp_path: Path) -> Non
     assert "bars/1h/ETH.csv: no such file" in str(error)
 
 
-def test_parquet_says_what_it_needs(tmp_path: Path) -> None:
-    """A Parquet file is not passed over in silence."""
-    error = refusal(tmp_path, {"bars/1h/BTC.csv": None, "bars/1h/BTC.parquet": "PAR1"})
-    assert isinstance(error, ConfigError)
-    assert "extra `parquet`" in str(error)
-
-
 def test_an_unreadable_file_is_told_from_a_missing_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Missing permission ends in 77, any other failure of the disk in 74."""
     for cause, kind in ((PermissionError(13, "no"), AccessError), (OSError(5, "Input/output error"), StorageError)):

@@ -4,28 +4,22 @@ Nothing is answered before it was known: bars from their close on, rows from the
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
-from bot.adapters.history.columns import SPANS, Columns, read_columns
-from bot.adapters.history.dated import (
-    Dated,
-    LevelSets,
-    read_episodes,
-    read_grades,
-    read_levels,
-    read_market,
-    read_quantmetrics,
-)
+from bot.adapters.history.columns import SPANS, Columns, Integers, closes_of
+from bot.adapters.history.dated import GRADE, GRADES, LEVELS, MARKET, QUANTMETRICS, SIGNALS
+from bot.adapters.history.files import bar_files, dated_parts, listing_of, read_bars
 from bot.adapters.history.finer import COARSE, bars_filling, read_finer
 from bot.adapters.history.instruments import Universe, read_instruments, resolve
-from bot.adapters.history.reader import EPOCH, MICROSECOND, SourceFile, find_file, load, micros
-from bot.domain.errors import ConfigError
+from bot.adapters.history.pack import Part, Tell, place_of, silent
+from bot.adapters.history.reader import EPOCH, micros
+from bot.adapters.history.series import DatedRows
 from bot.domain.ids import TokenId, canonical
 from bot.domain.instruments import Instrument
 from bot.domain.market import Bar, Grades, LevelSet, MarketSize, QuantMetrics, Quote
@@ -36,20 +30,16 @@ from bot.domain.signals import Episode
 DAYS_MAX = 600  # what the measures of days look back on; the live archive keeps as many
 REFUSED_NAMED = 20
 
-FILES = {"signals", "levels", "quantmetrics", "grades", "market", "finer"}
-
-T = TypeVar("T")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Records:
     """The dated rows of a folder, by token."""
 
-    episodes: Mapping[TokenId, Dated[Episode]]
-    levels: Mapping[TokenId, LevelSets]
-    quantmetrics: Mapping[TokenId, Dated[QuantMetrics]]
-    grades: Mapping[TokenId, Dated[Grades]]
-    market: Mapping[TokenId, Dated[MarketSize]]
+    episodes: DatedRows[Episode]
+    levels: DatedRows[LevelSet]
+    quantmetrics: DatedRows[QuantMetrics]
+    grades: DatedRows[Grades]
+    market: DatedRows[MarketSize]
 
 
 class HistoryArchive:
@@ -67,24 +57,16 @@ class HistoryArchive:
         self.columns = columns
         self.records = records
         self._finer = finer
-        self._days: dict[TokenId, tuple[Columns, tuple[Bar, ...]]] = {}
+        self._days: dict[TokenId, tuple[Columns, int, int, tuple[Bar, ...]]] = {}
 
     def episode(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Episode | None:
         """Return the episode that stands."""
-        series = self.records.episodes.get(token_id)
-        return series.newest(min(as_of, cut_off)) if series else None
+        return self.records.episodes.newest(token_id, min(as_of, cut_off))
 
-    def turns(self, token_id: TokenId) -> list[datetime]:
-        """Return the instants from which another episode stands."""
-        series = self.records.episodes.get(token_id)
-        if series is None:
-            return []
-        ids = [episode.signal_id for episode in series.values]
-        return [
-            at
-            for at, signal_id, before in zip(series.instants, ids, [None, *ids[:-1]], strict=True)
-            if signal_id != before
-        ]
+    def turns(self, token_id: TokenId) -> Integers:
+        """Return the instants from which another episode stands, in microseconds, ascending."""
+        known = self.records.episodes.of(token_id)
+        return known.series.at[known.series.turns] if known else np.empty(0, np.int64)
 
     def price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the close of the last bar, known since its closing."""
@@ -107,29 +89,33 @@ class HistoryArchive:
 
     def levels(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> LevelSet | None:
         """Return the newest set of levels."""
-        series = self.records.levels.get(token_id)
-        return series.newest(min(as_of, cut_off)) if series else None
+        return self.records.levels.newest(token_id, min(as_of, cut_off))
 
     def quantmetrics(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> QuantMetrics | None:
         """Return the newest measures."""
-        return _newest(self.records.quantmetrics, token_id, min(as_of, cut_off))
+        return self.records.quantmetrics.newest(token_id, min(as_of, cut_off))
 
     def grades(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Grades | None:
         """Return the newest grades."""
-        return _newest(self.records.grades, token_id, min(as_of, cut_off))
+        return self.records.grades.newest(token_id, min(as_of, cut_off))
 
     def market(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> MarketSize | None:
         """Return the newest market size."""
-        return _newest(self.records.market, token_id, min(as_of, cut_off))
+        return self.records.market.newest(token_id, min(as_of, cut_off))
 
     def days(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> tuple[Bar, ...]:
         """Return the last whole UTC days ended by as_of, at most 600, oldest first."""
         if token_id not in self._days:
-            columns = self.columns[token_id].days()
-            self._days[token_id] = (columns, columns.bars(0, len(columns.opened_at)))
-        columns, bars = self._days[token_id]
+            self._days[token_id] = (self.columns[token_id].days(), 0, 0, ())
+        columns, first, last, bars = self._days[token_id]
         end = columns.closed_by(micros(min(as_of, cut_off)))
-        return bars[max(0, end - DAYS_MAX) : end]
+        start = max(0, end - DAYS_MAX)
+        if (start, end) != (first, last):
+            # Nearly always the next day: what was made is kept, and only that day is made.
+            goes_on = first <= start <= last <= end
+            bars = bars[start - first :] + columns.bars(last, end) if goes_on else columns.bars(start, end)
+            self._days[token_id] = (columns, start, end, bars)
+        return bars
 
     def prints(
         self,
@@ -155,11 +141,6 @@ class HistoryArchive:
     def finer(self, token_id: TokenId, bar: Bar, as_of: datetime, cut_off: datetime) -> tuple[Bar, ...]:
         """Return the bars of the finest timeframe that fill a bar without a hole."""
         return bars_filling(bar, self._finer.get(token_id, ()), micros(min(as_of, cut_off)))
-
-
-def _newest(series: Mapping[TokenId, Dated[T]], token_id: TokenId, at: datetime) -> T | None:
-    found = series.get(token_id)
-    return found.newest(at) if found else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,11 +171,10 @@ class History:
     @property
     def graded(self) -> bool:
         """Tell whether the signals carry grades."""
-        episodes = (value for series in self.archive.records.episodes.values() for value in series.values)
-        return any(episode.latest.grade is not None for episode in episodes)
+        return self.archive.records.episodes.gives(GRADE)
 
     def has(self, file: str) -> bool:
-        """Tell whether the folder has one of FILES."""
+        """Tell whether the folder has one of signals, levels, quantmetrics, grades, market, finer."""
         return file in self.files
 
 
@@ -219,94 +199,56 @@ class HistorySource:
         return ()
 
 
-def open_history(folder: Path, *, timeframe: str | None, universe: Universe, finer: bool = False) -> History:
+def open_history(
+    folder: Path, *, timeframe: str | None, universe: Universe, finer: bool = False, tell: Tell = silent
+) -> History:
     """Open a history folder for a universe (symbols or token_ids, or "*"); timeframe None: the finest that all have.
 
-    finer: read the bars below it too; None is then 1h where all have it, else 1d. Raises ConfigError for a missing file
-    or an unknown symbol, BadInputError for rows that cannot be used.
+    finer: read the bars below it too; None is then 1h where all have it, else 1d. What is large is packed at the first
+    opening, and tell is told of it; the next one reads the pack. Raises ConfigError for a missing file or an unknown
+    symbol, BadInputError for rows that cannot be used.
     """
-    if not folder.is_dir():
-        message = f"{folder}: no such history folder"
-        raise ConfigError(message)
-    listing = load(_required(folder, "instruments"))
+    listing = listing_of(folder)
     known = read_instruments(listing)
     tokens = resolve(listing, known, universe)
     instruments = {token_id: known[token_id] for token_id in tokens}
     names = (timeframe,) if timeframe else COARSE if finer else tuple(SPANS)
-    chosen, paths = _bar_files(folder, instruments, names)
-    used = {"instruments": listing}
-    records = _read_records(folder, used)
-    columns: dict[TokenId, Columns] = {}
-    refused: list[str] = []
-    for token_id, path in paths.items():
-        file = load(path)
-        used[f"bars/{chosen}/{path.name}"] = file
-        columns[token_id] = read_columns(file, chosen)
-        refused.extend(f"{path} {reason}" for reason in columns[token_id].refused)
-    inner, dropped = read_finer(folder, instruments, chosen, used) if finer else ({}, [])
-    refused.extend(dropped)
-    digests = sorted([name, file.digest] for name, file in used.items())
+    chosen, paths = bar_files(folder, instruments, names)
+    place = place_of(folder)
+    dated = dated_parts(folder, place, tell)
+    bars = read_bars(place, chosen, paths, tell)
+    inner = read_finer(folder, instruments, chosen, place, tell) if finer else {}
+    files = [*bars.values(), *chain.from_iterable(inner.values())]
+    refused = [line for file in files for line in file.refused()]
+    used = {
+        "instruments": listing.digest,
+        **{name: part.digest for name, part in dated.items()},
+        **{file.name: file.part.digest for file in files},
+    }
+    digests = sorted([name, digest] for name, digest in used.items())
+    columns = {token_id: file.columns() for token_id, file in bars.items()}
+    below = {token_id: tuple(file.columns() for file in several) for token_id, several in inner.items()}
+    closes = closes_of((file.part for file in bars.values()), chosen).astype("timedelta64[us]").tolist()
     return History(
         folder=folder,
-        archive=HistoryArchive(instruments, columns, records, inner),
+        archive=HistoryArchive(instruments, columns, _records(dated), below),
         timeframe=chosen,
         universe=tokens,
         digest=hashlib.sha256(canonical(digests).encode()).hexdigest(),
         bars=sum(len(column.opened_at) for column in columns.values()),
         rows_refused=len(refused),
         refused=tuple(refused[:REFUSED_NAMED]),
-        closes=_closes(list(columns.values())),
-        files=frozenset({*used, *(("finer",) if inner else ())}) & FILES,
+        closes=tuple(map(EPOCH.__add__, closes)),
+        files=frozenset({*dated, *(("finer",) if inner else ())}),
     )
 
 
-def _required(folder: Path, name: str) -> Path:
-    path = find_file(folder, name)
-    if path is None:
-        message = f"{folder / name}.csv: no such file; every history folder needs it"
-        raise ConfigError(message)
-    return path
-
-
-def _read_records(folder: Path, used: dict[str, SourceFile]) -> Records:
-    """Read the dated files that are there, and note them as used; signals alone must be."""
-
-    def read(name: str, reader: Callable[[SourceFile], dict[TokenId, T]]) -> dict[TokenId, T]:
-        path = _required(folder, name) if name == "signals" else find_file(folder, name)
-        if path is None:
-            return {}
-        used[name] = load(path)
-        return reader(used[name])
-
+def _records(parts: Mapping[str, Part]) -> Records:
+    blocks = {name: part.blocks for name, part in parts.items()}
     return Records(
-        episodes=read("signals", read_episodes),
-        levels=read("levels", read_levels),
-        quantmetrics=read("quantmetrics", read_quantmetrics),
-        grades=read("grades", read_grades),
-        market=read("market", read_market),
+        episodes=DatedRows(blocks["signals"], SIGNALS.make),
+        levels=DatedRows(blocks.get("levels", {}), LEVELS.make),
+        quantmetrics=DatedRows(blocks.get("quantmetrics", {}), QUANTMETRICS.make),
+        grades=DatedRows(blocks.get("grades", {}), GRADES.make),
+        market=DatedRows(blocks.get("market", {}), MARKET.make),
     )
-
-
-def _bar_files(
-    folder: Path, instruments: Mapping[TokenId, Instrument], timeframes: Sequence[str]
-) -> tuple[str, dict[TokenId, Path]]:
-    """Find the bars of every instrument in the first of these timeframes that all have."""
-    lacking = ""
-    for name in timeframes:
-        found = {token_id: find_file(folder / "bars" / name, one.symbol) for token_id, one in instruments.items()}
-        paths = {token_id: path for token_id, path in found.items() if path is not None}
-        if len(paths) == len(found):
-            return name, paths
-        if paths or len(timeframes) == 1:
-            first = next(instruments[token_id].symbol for token_id, path in found.items() if path is None)
-            lacking = f"{folder / 'bars' / name / first}.csv"
-    if not lacking:
-        symbol = next(iter(instruments.values())).symbol
-        lacking = f"{folder / 'bars' / '1h' / symbol}.csv"
-    message = f"{lacking}: no such file; every token of the universe needs its bars in one timeframe"
-    raise ConfigError(message)
-
-
-def _closes(columns: Sequence[Columns]) -> tuple[datetime, ...]:
-    closes = np.unique(np.concatenate([column.opened_at + column.span for column in columns]))
-    return tuple(EPOCH + at * MICROSECOND for at in closes.tolist())

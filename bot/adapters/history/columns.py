@@ -1,33 +1,33 @@
-"""Bars at rest: numpy columns of one token, parsed in bulk and kept in a cache that is memory-mapped from then on.
+"""Bars at rest: numpy columns of one token, parsed in bulk, and what a pack keeps of them.
 
 Columns hold the floats that the file's digits name; a `Bar` of exact decimals is made when someone looks at it.
 """
 
-import json
-import os
-import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from bot.adapters.history.pack import Part
+from bot.adapters.history.parquet import columns_of, parquet_arrays
 from bot.adapters.history.reader import (
     CEILING,
     EPOCH,
     LATEST,
     MICROSECOND,
+    PARQUET,
     SourceFile,
     bad_row,
     instant,
     micros,
     not_negative,
     positive,
-    rows,
+    row_unit,
 )
+from bot.adapters.history.rows import rows
 from bot.domain.market import Bar
 from bot.domain.numbers import Price, from_float
 from bot.domain.reach import Floats, Reach, first_reached
@@ -42,9 +42,8 @@ HEADER = ("time", "open", "high", "low", "close")
 STAMP = b"dddd-dd-ddTdd:dd:ddZ"
 DIGITS = (ord("0"), ord("9"))
 DAY = timedelta(days=1) // MICROSECOND
-# A smaller file is parsed faster than its cache is found.
-CACHED_FROM_BYTES = 200_000
-FORMAT = "1"
+CHUNK_LENGTH = 1 << 22
+EARLIEST = micros(datetime.min.replace(tzinfo=UTC))
 
 Integers = npt.NDArray[np.int64]
 
@@ -133,35 +132,56 @@ def _price(value: float) -> Price:
     return Price(from_float(value))
 
 
-def read_columns(file: SourceFile, timeframe: str) -> Columns:
-    """Read a token's bars from the cache, or parse them and fill the cache."""
-    if len(file.content) < CACHED_FROM_BYTES:
-        return parse(file, timeframe)
-    place = _cache_place(f"{file.digest}-{timeframe}-{FORMAT}")
-    cached = _cached(place, timeframe) if place else None
-    if cached is None:
-        cached = parse(file, timeframe)
-        if place:
-            _keep(place, cached)
-    return cached
+def pack_columns(file: SourceFile, timeframe: str) -> Part:
+    """Parse a bars file to what a pack keeps of it."""
+    columns = parse(file, timeframe)
+    bars = np.vstack([columns.opened_at, columns.prices.view(np.int64)])
+    return Part(file.digest, {"bars": bars}, {"runs": _runs(columns)}, columns.refused)
+
+
+def unpack_columns(part: Part, timeframe: str) -> Columns:
+    """Look at the bars in a part."""
+    bars = part.blocks["bars"]
+    return Columns(SPANS[timeframe] // MICROSECOND, bars[0], bars[1:].view(np.float64), part.notes)
+
+
+def _runs(columns: Columns) -> Integers:
+    """Return the stretches of bars without a gap: where they open and close, in rows."""
+    opened_at, span = columns.opened_at, columns.span
+    if not len(opened_at):
+        return np.empty((2, 0), np.int64)
+    last = np.append(np.flatnonzero(np.diff(opened_at) != span), len(opened_at) - 1)
+    return np.stack([opened_at[np.append(0, last[:-1] + 1)], opened_at[last] + span])
+
+
+def closes_of(parts: Iterable[Part], timeframe: str) -> Integers:
+    """Return the distinct closing instants of the bars of several files, ascending, from their runs alone."""
+    span = SPANS[timeframe] // MICROSECOND
+    opens, closes = np.concatenate([part.late["runs"] for part in parts], axis=1)
+    order = opens.argsort()
+    opens, closes = opens[order], np.maximum.accumulate(closes[order])
+    first = np.flatnonzero(opens[1:] > closes[:-1]) + 1
+    stretches = zip(opens[[0, *first]], closes[[*(first - 1), -1]], strict=True) if len(opens) else ()
+    return np.concatenate([np.empty(0, np.int64), *(np.arange(a, b, span) + span for a, b in stretches)])
 
 
 def parse(file: SourceFile, timeframe: str) -> Columns:
     """Parse a bars file; raises BadInputError for a row out of order, duplicated, unparsable or off the grid."""
     span = SPANS[timeframe] // MICROSECOND
-    text = file.text()
     lines: Sequence[int]
     try:
-        opened_at, prices = _in_bulk(text)
-        lines = range(2, len(opened_at) + 2)
+        opened_at, prices = _of_parquet(file) if file.path.suffix == PARQUET else _in_bulk(file.text())
+        first = 1 if file.path.suffix == PARQUET else 2
+        lines = range(first, len(opened_at) + first)
     except ValueError:
-        lines, opened_at, prices = _row_by_row(file.path, text)
+        lines, opened_at, prices = _row_by_row(file)
     _check_grid(file.path, lines, opened_at, span, timeframe)
     opens, highs, lows, closes = prices
     kept = (highs >= np.maximum(opens, closes)) & (lows <= np.minimum(opens, closes))
     if kept.all():
         return Columns(span, opened_at, prices, ())
-    refused = tuple(f"line {lines[at]}: {_contradiction(prices[:, at])}" for at in np.flatnonzero(~kept).tolist())
+    unit = row_unit(file.path)
+    refused = tuple(f"{unit} {lines[at]}: {_contradiction(prices[:, at])}" for at in np.flatnonzero(~kept).tolist())
     return Columns(span, opened_at[kept], np.ascontiguousarray(prices[:, kept]), refused)
 
 
@@ -182,6 +202,21 @@ def _in_bulk(text: str) -> tuple[Integers, Floats]:
     width = len(header)
     if header not in {HEADER, (*HEADER, "volume")} or not body:
         raise ValueError
+    parts = [_of_lines(lines, width) for lines in _chunks(body)]
+    return np.concatenate([stamps for stamps, _ in parts]), _sane(np.concatenate([part for _, part in parts], axis=1))
+
+
+def _chunks(body: str) -> Iterator[str]:
+    """Cut a text at ends of lines, so that of a long one only a part is taken to pieces at a time."""
+    start = 0
+    while start < len(body):
+        end = body.find("\n", start + CHUNK_LENGTH)
+        yield body[start : end if end >= 0 else len(body)]
+        start = end + 1 if end >= 0 else len(body)
+
+
+def _of_lines(body: str, width: int) -> tuple[Integers, Floats]:
+    """Parse plainly written lines; ValueError where anything needs a closer look."""
     count = body.count("\n") + 1
     cells = body.replace("\n", ",").split(",")
     if len(cells) != count * width or body.count(",") != count * (width - 1):
@@ -190,11 +225,25 @@ def _in_bulk(text: str) -> tuple[Integers, Floats]:
     numbers = np.empty((width - 1, count))
     for column in range(1, width):
         numbers[column - 1] = np.fromiter(map(float, cells[column::width]), np.float64, count)
+    return opened_at, numbers
+
+
+def _of_parquet(file: SourceFile) -> tuple[Integers, Floats]:
+    """Take the columns of a Parquet file as they are; ValueError where anything needs a closer look."""
+    volume = [name for name in ("volume",) if name in columns_of(file)]
+    opened_at, numbers = parquet_arrays(file, HEADER[0], (*HEADER[1:], *volume))
+    if len(opened_at) and not EARLIEST <= opened_at.min() <= opened_at.max() <= micros(LATEST):
+        raise ValueError
+    return opened_at, _sane(np.stack(numbers))
+
+
+def _sane(numbers: Floats) -> Floats:
+    """Return the prices among columns of numbers; ValueError where one of these may be none."""
     prices = np.ascontiguousarray(numbers[:4])
     sane = (prices > 1 / CEILING) & (prices < CEILING)
     if not sane.all() or not np.isfinite(numbers).all() or (numbers[4:] < 0).any():
         raise ValueError
-    return opened_at, prices
+    return prices
 
 
 def _stamps(cells: list[str]) -> Integers:
@@ -210,19 +259,19 @@ def _stamps(cells: list[str]) -> Integers:
     return stamps.astype("datetime64[us]").astype(np.int64)
 
 
-def _row_by_row(path: Path, text: str) -> tuple[list[int], Integers, Floats]:
+def _row_by_row(file: SourceFile) -> tuple[list[int], Integers, Floats]:
     """Parse any file that can be read, and name the line of the first row that cannot."""
     lines: list[int] = []
     opened_at: list[int] = []
     prices: list[tuple[float, ...]] = []
-    for line, (time, *cells, volume) in rows(path, text, HEADER, ("volume",)):
+    for line, (time, *cells, volume) in rows(file, HEADER, ("volume",)):
         try:
             opened_at.append(micros(instant(time.strip())))
             prices.append(tuple(float(positive(cell.strip())) for cell in cells))
             if volume.strip():
                 not_negative(volume.strip())
         except ValueError as error:
-            raise bad_row(path, line, str(error)) from error
+            raise bad_row(file.path, line, str(error)) from error
         lines.append(line)
     return lines, np.array(opened_at, dtype=np.int64), np.array(prices, dtype=np.float64).reshape(-1, 4).T.copy()
 
@@ -239,43 +288,3 @@ def _check_grid(path: Path, lines: Sequence[int], opened_at: Integers, span: int
         raise bad_row(path, lines[int(off[0])], f"time is not the open of a {timeframe} bar")
     if len(opened_at) and opened_at[-1] > micros(LATEST):
         raise bad_row(path, lines[-1], "time is later than this program looks")
-
-
-def _cache_place(name: str) -> Path | None:
-    """Return where columns are cached; None where this user has no home."""
-    root = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(root) if root else Path.home() / ".cache") / "tidemark" / name
-    except RuntimeError:
-        return None
-
-
-def _cached(place: Path, timeframe: str) -> Columns | None:
-    """Map cached columns; None where there are none, or they are damaged."""
-    try:
-        opened_at = np.load(place / "opened_at.npy", mmap_mode="r")
-        prices = np.load(place / "prices.npy", mmap_mode="r")
-        refused = json.loads((place / "refused.json").read_text())
-    except (OSError, ValueError):
-        return None
-    if opened_at.dtype != np.int64 or prices.dtype != np.float64 or prices.shape != (4, *opened_at.shape):
-        return None
-    # asarray drops the subclass of mapped arrays, whose indexing is slow, and keeps the mapping.
-    return Columns(SPANS[timeframe] // MICROSECOND, np.asarray(opened_at), np.asarray(prices), tuple(refused))
-
-
-def _keep(place: Path, columns: Columns) -> None:
-    """Fill the cache in one move; a cache that cannot be written is no error."""
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        made = Path(tempfile.mkdtemp(dir=place.parent))
-    except OSError:
-        return
-    try:
-        np.save(made / "opened_at.npy", columns.opened_at)
-        np.save(made / "prices.npy", columns.prices)
-        (made / "refused.json").write_text(json.dumps(columns.refused))
-        shutil.rmtree(place, ignore_errors=True)  # what stands there could not be read
-        made.replace(place)
-    except OSError:
-        shutil.rmtree(made, ignore_errors=True)

@@ -1,113 +1,120 @@
-"""The dated rows of a history folder, exact, grouped by token and in order of time.
+"""The dated files of a history folder: how their rows are checked, and what becomes of the rows of an instant.
 
 A row counts from its instant on and never before; rows of one token must come in order of time.
 """
 
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+from math import nan
 from typing import Generic, TypeVar
 
+from bot.adapters.history.pack import Part
 from bot.adapters.history.reader import (
-    CEILING,
-    NUMBER,
+    EPOCH,
+    MICROSECOND,
     SourceFile,
     bad_row,
     instant,
+    micros,
     not_negative,
     number,
-    number_or_none,
     positive,
     publication,
-    rows,
 )
+from bot.adapters.history.rows import rows
+from bot.adapters.history.series import Series, blocks_of
 from bot.domain.ids import TokenId
 from bot.domain.market import Grades, Level, LevelSet, MarketSize, QuantMetrics
-from bot.domain.numbers import Price
+from bot.domain.numbers import Price, from_float
 from bot.domain.signals import Episode, Signal, Stance
 
 PROVIDER = "history"
 FEED = "daily"
+STANCES = tuple(Stance)
 
 OUT_OF_ORDER = "out of order: its time is before the token's row above"
 DUPLICATED = "duplicated: the token has a row of this time already"
 TOKEN_DIGITS = 18
+FLOAT_DIGITS = 15  # so many significant digits always survive as a float
+REMEMBERED = 1 << 16
 
 T = TypeVar("T")
+ReadCell = Callable[[str], float | None]
 
 
-@dataclass(slots=True)
-class Dated(Generic[T]):
-    """What was known of one token, by instant."""
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """A dated file: how its cells are read, by column, and what its rows of one instant make.
 
-    instants: list[datetime] = field(default_factory=list)
-    values: list[T] = field(default_factory=list)
+    moment: the time's column and how it is read; optional: how many of the last columns may be absent; grouped: rows of
+    one instant are one set, each value of the first column once.
+    """
 
-    def add(self, at: datetime, value: T) -> None:
-        """Append what became known at an instant after the last one. Raises ValueError."""
-        if self.instants and at <= self.instants[-1]:
-            raise ValueError(DUPLICATED if at == self.instants[-1] else OUT_OF_ORDER)
-        self.instants.append(at)
-        self.values.append(value)
+    moment: tuple[str, Callable[[str], int]]
+    columns: Mapping[str, ReadCell]
+    optional: int
+    make: Callable[[TokenId, Series, int, int], T]
+    grouped: bool = False
 
-    def newest(self, at: datetime) -> T | None:
-        """Return the last value known at an instant."""
-        known = bisect_right(self.instants, at)
-        return self.values[known - 1] if known else None
+    def parse(self, file: SourceFile) -> Part:
+        """Read a file; raises BadInputError for a row that cannot be used."""
+        (time_name, read_time), names = self.moment, tuple(self.columns)
+        required, optional = names[: len(names) - self.optional], names[len(names) - self.optional :]
+        found: dict[TokenId, _Rows] = {}
+        for place, (token, time, *cells) in rows(file, ("token_id", time_name, *required), optional):
+            try:
+                token_id, at = token_of(token), read_time(time)
+                numbers = [read(cell) for read, cell in zip(self.columns.values(), cells, strict=True)]
+                if token_id not in found:
+                    found[token_id] = _Rows(len(names), grouped=self.grouped)
+                found[token_id].add(at, numbers, cells)
+            except ValueError as error:
+                raise bad_row(file.path, place, str(error)) from error
+        blocks = {}
+        for token_id in tuple(found):
+            grown = found.pop(token_id)  # each goes when it was copied
+            blocks.update(blocks_of(token_id, grown.at, grown.columns, grown.texts))
+        return Part(file.digest, blocks, {}, ())
 
 
-class LevelSets:
-    """A token's sets of levels; the cells wait as text until someone looks at their set."""
+class _Rows:
+    """The rows of one token, while its file is read."""
 
-    __slots__ = ("_cells", "_latest", "_sets", "instants", "token_id")
+    __slots__ = ("_grouped", "_latest", "at", "columns", "texts")
 
-    def __init__(self, token_id: TokenId) -> None:
-        """Begin without sets."""
-        self.token_id = token_id
-        self.instants: list[datetime] = []
-        self._cells: list[list[tuple[str, str]]] = []
+    def __init__(self, width: int, *, grouped: bool) -> None:
+        """Begin without rows."""
+        self.at = array("q")
+        self.columns = [array("d") for _ in range(width)]
+        self.texts: list[tuple[int, int, str]] = []
+        self._grouped = grouped
         self._latest: set[str] = set()
-        self._sets: dict[int, LevelSet] = {}
 
-    def add(self, known_at: datetime, price: str, strength: str) -> None:
-        """Add a level to the set of its instant; raises ValueError where the order of time or the level forbids it."""
-        if not self.instants or known_at > self.instants[-1]:
-            self.instants.append(known_at)
-            self._cells.append([])
+    def add(self, at: int, numbers: Sequence[float | None], cells: Sequence[str]) -> None:
+        """Append a row; raises ValueError where the order of time forbids it, or another row of its instant."""
+        if not self.at or at > self.at[-1]:
             self._latest.clear()
-        elif known_at < self.instants[-1]:
+        elif at < self.at[-1]:
             raise ValueError(OUT_OF_ORDER)
-        elif price in self._latest:
-            message = f"duplicated level {price} in the set of its time"
+        elif not self._grouped:
+            raise ValueError(DUPLICATED)
+        elif cells[0] in self._latest:
+            message = f"duplicated level {cells[0]} in the set of its time"
             raise ValueError(message)
-        self._latest.add(price)
-        self._cells[-1].append((price, strength))
-
-    def newest(self, at: datetime) -> LevelSet | None:
-        """Return the last set known at an instant."""
-        known = bisect_right(self.instants, at) - 1
-        if known < 0:
-            return None
-        if known not in self._sets:
-            self._sets[known] = self._made(known)
-        return self._sets[known]
-
-    def _made(self, place: int) -> LevelSet:
-        levels = (Level(Price(positive(price)), number_or_none(strength)) for price, strength in self._cells[place])
-        known_at = self.instants[place]
-        return LevelSet(
-            token_id=self.token_id, published_at=known_at, known_at=known_at, levels=tuple(sorted(levels, key=_price))
-        )
+        if self._grouped:
+            self._latest.add(cells[0])
+        for place, value in enumerate(numbers):
+            if value is None:
+                self.texts.append((place, len(self.at), cells[place]))
+            self.columns[place].append(nan if value is None else value)
+        self.at.append(at)
 
 
-def _price(level: Level) -> Price:
-    return level.price
-
-
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=REMEMBERED)
 def token_of(cell: str) -> TokenId:
     """Read a token_id. Raises ValueError."""
     if not (cell.isascii() and cell.isdigit() and len(cell) <= TOKEN_DIGITS and int(cell)):
@@ -116,114 +123,28 @@ def token_of(cell: str) -> TokenId:
     return TokenId(int(cell))
 
 
-def read_dated(
-    file: SourceFile,
-    columns: tuple[Sequence[str], Sequence[str]],
-    make: Callable[[TokenId, datetime, Sequence[str]], T],
-    when: tuple[str, Callable[[str], datetime]] = ("known_at", instant),
-) -> dict[TokenId, Dated[T]]:
-    """Read one value a row; columns: required and optional ones after token and time; when: the time's column."""
-    found: dict[TokenId, Dated[T]] = {}
-    required, optional = columns
-    name, read_time = when
-    for line, (token, time, *cells) in rows(file.path, file.text(), ("token_id", name, *required), optional):
-        try:
-            token_id, at = token_of(token), read_time(time)
-            found.setdefault(token_id, Dated()).add(at, make(token_id, at, cells))
-        except ValueError as error:
-            raise bad_row(file.path, line, str(error)) from error
-    return found
+def _timed(read: Callable[[str], datetime]) -> Callable[[str], int]:
+    """Make the reader of a time in microseconds."""
+
+    @lru_cache(maxsize=REMEMBERED)
+    def read_time(cell: str) -> int:
+        return micros(read(cell))
+
+    return read_time
 
 
-def read_levels(file: SourceFile) -> dict[TokenId, LevelSets]:
-    """Read levels.csv: the rows of one token and time are one set, known whole from then on."""
-    found: dict[TokenId, LevelSets] = {}
-    columns = ("token_id", "known_at", "level")
-    for line, (token, time, price, strength) in rows(file.path, file.text(), columns, ("strength",)):
-        try:
-            token_id = token_of(token)
-            if not (
-                NUMBER.fullmatch(price) and 1 / CEILING < float(price) < CEILING
-            ):  # exact only when someone looks at it
-                positive(price)
-            if strength:
-                _share(strength)
-            if token_id not in found:
-                found[token_id] = LevelSets(token_id)
-            found[token_id].add(instant(time), price, strength)
-        except ValueError as error:
-            raise bad_row(file.path, line, str(error)) from error
-    return found
+def _numbers(check: Callable[[str], Decimal], *, needed: bool = False) -> ReadCell:
+    """Make the reader of a cell: NaN where it is empty, None for a number that no float names. It raises ValueError."""
 
+    @lru_cache(maxsize=REMEMBERED)
+    def read_number(cell: str) -> float | None:
+        if not cell and not needed:
+            return nan
+        exact = check(cell)
+        value = float(exact)
+        return value if len(cell) <= FLOAT_DIGITS or from_float(value) == exact else None
 
-def read_episodes(file: SourceFile) -> dict[TokenId, Dated[Episode]]:
-    """Read signals.csv to the episode that stands from each row on."""
-    columns = (("stance",), ("grade", "confidence"))
-    signals = read_dated(file, columns, _signal, ("published_at", publication))
-    return {token_id: Dated(series.instants, _episodes(series.values)) for token_id, series in signals.items()}
-
-
-def _episodes(signals: Sequence[Signal]) -> list[Episode]:
-    found: list[Episode] = []
-    for signal in signals:
-        turned = not found or found[-1].turn.stance is not signal.stance
-        turn, turn_id = (signal, signal.signal_id) if turned else (found[-1].turn, found[-1].signal_id)
-        found.append(Episode(signal_id=turn_id, turn=turn, latest=signal))
-    return found
-
-
-def _signal(token_id: TokenId, at: datetime, cells: Sequence[str]) -> Signal:
-    stance, grade, confidence = cells
-    return Signal(
-        provider=PROVIDER,
-        feed=FEED,
-        token_id=token_id,
-        stance=Stance(stance),
-        published_at=at,
-        known_at=at,
-        grade=number_or_none(grade),
-        confidence=number_or_none(confidence),
-    )
-
-
-def read_quantmetrics(file: SourceFile) -> dict[TokenId, Dated[QuantMetrics]]:
-    """Read quantmetrics.csv; an empty cell is not given."""
-    return read_dated(file, (("volatility", "sharpe", "sortino", "max_drawdown", "cagr"), ()), _quantmetrics)
-
-
-def _quantmetrics(token_id: TokenId, at: datetime, cells: Sequence[str]) -> QuantMetrics:
-    volatility, *others = cells
-    sharpe, sortino, max_drawdown, cagr = map(number_or_none, others)
-    return QuantMetrics(
-        token_id=token_id,
-        published_at=at,
-        known_at=at,
-        volatility=not_negative(volatility) if volatility else None,
-        sharpe=sharpe,
-        sortino=sortino,
-        max_drawdown=max_drawdown,
-        cagr=cagr,
-    )
-
-
-def read_grades(file: SourceFile) -> dict[TokenId, Dated[Grades]]:
-    """Read grades.csv; an empty cell is not given."""
-    return read_dated(file, (("trader_grade", "investor_grade"), ()), _grades)
-
-
-def _grades(token_id: TokenId, at: datetime, cells: Sequence[str]) -> Grades:
-    trader, investor = map(number_or_none, cells)
-    return Grades(token_id=token_id, published_at=at, known_at=at, trader_grade=trader, investor_grade=investor)
-
-
-def read_market(file: SourceFile) -> dict[TokenId, Dated[MarketSize]]:
-    """Read market.csv; an empty cell is not given."""
-    return read_dated(file, (("market_cap", "volume_24h"), ()), _market)
-
-
-def _market(token_id: TokenId, at: datetime, cells: Sequence[str]) -> MarketSize:
-    market_cap, volume = (not_negative(cell) if cell else None for cell in cells)
-    return MarketSize(token_id=token_id, known_at=at, market_cap=market_cap, volume_24h=volume)
+    return read_number
 
 
 def _share(cell: str) -> Decimal:
@@ -233,3 +154,88 @@ def _share(cell: str) -> Decimal:
         message = f"strength {cell[:40]!r} is not between 0 and 1"
         raise ValueError(message)
     return value
+
+
+def _stance(cell: str) -> float:
+    return float(STANCES.index(Stance(cell)))
+
+
+def _level_set(token_id: TokenId, series: Series, start: int, end: int) -> LevelSet:
+    prices = ((row, series.number(0, row)) for row in range(start, end))
+    found = (Level(Price(price), series.number(1, row)) for row, price in prices if price is not None)
+    known_at, levels = _instant(series, start), tuple(sorted(found, key=_price))
+    return LevelSet(token_id=token_id, published_at=known_at, known_at=known_at, levels=levels)
+
+
+def _price(level: Level) -> Price:
+    return level.price
+
+
+def _episode(token_id: TokenId, series: Series, start: int, _end: int) -> Episode:
+    turned = int(series.turns[series.turns.searchsorted(start, side="right") - 1])
+    turn = _signal(token_id, series, turned)
+    latest = turn if turned == start else _signal(token_id, series, start)
+    return Episode(signal_id=turn.signal_id, turn=turn, latest=latest)
+
+
+def _signal(token_id: TokenId, series: Series, row: int) -> Signal:
+    at = _instant(series, row)
+    return Signal(
+        provider=PROVIDER,
+        feed=FEED,
+        token_id=token_id,
+        stance=STANCES[int(series.numbers[0, row])],
+        published_at=at,
+        known_at=at,
+        grade=series.number(GRADE, row),
+        confidence=series.number(2, row),
+    )
+
+
+def _quantmetrics(token_id: TokenId, series: Series, row: int, _end: int) -> QuantMetrics:
+    at = _instant(series, row)
+    volatility, sharpe, sortino, max_drawdown, cagr = (series.number(column, row) for column in range(5))
+    return QuantMetrics(
+        token_id=token_id,
+        published_at=at,
+        known_at=at,
+        volatility=volatility,
+        sharpe=sharpe,
+        sortino=sortino,
+        max_drawdown=max_drawdown,
+        cagr=cagr,
+    )
+
+
+def _grades(token_id: TokenId, series: Series, row: int, _end: int) -> Grades:
+    at, trader, investor = _instant(series, row), series.number(0, row), series.number(1, row)
+    return Grades(token_id=token_id, published_at=at, known_at=at, trader_grade=trader, investor_grade=investor)
+
+
+def _market(token_id: TokenId, series: Series, row: int, _end: int) -> MarketSize:
+    market_cap, volume = series.number(0, row), series.number(1, row)
+    return MarketSize(token_id=token_id, known_at=_instant(series, row), market_cap=market_cap, volume_24h=volume)
+
+
+def _instant(series: Series, row: int) -> datetime:
+    return EPOCH + int(series.at[row]) * MICROSECOND
+
+
+GRADE = 1  # the column of SIGNALS that holds the grades
+_KNOWN_AT = ("known_at", _timed(instant))
+_ANY, _NOT_NEGATIVE = _numbers(number), _numbers(not_negative)
+
+SIGNALS = Kind(
+    ("published_at", _timed(publication)), {"stance": _stance, "grade": _ANY, "confidence": _ANY}, 2, _episode
+)
+LEVELS = Kind(
+    _KNOWN_AT, {"level": _numbers(positive, needed=True), "strength": _numbers(_share)}, 1, _level_set, grouped=True
+)
+QUANTMETRICS = Kind(
+    _KNOWN_AT,
+    {"volatility": _NOT_NEGATIVE, "sharpe": _ANY, "sortino": _ANY, "max_drawdown": _ANY, "cagr": _ANY},
+    0,
+    _quantmetrics,
+)
+GRADES = Kind(_KNOWN_AT, {"trader_grade": _ANY, "investor_grade": _ANY}, 0, _grades)
+MARKET = Kind(_KNOWN_AT, {"market_cap": _NOT_NEGATIVE, "volume_24h": _NOT_NEGATIVE}, 0, _market)

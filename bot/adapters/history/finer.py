@@ -4,11 +4,12 @@ They are read only where a strategy lets them decide, and count into the folder'
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from bot.adapters.history.columns import SPANS, Columns, read_columns
-from bot.adapters.history.reader import SourceFile, find_file, load, micros
+from bot.adapters.history.columns import SPANS, Columns
+from bot.adapters.history.files import BarFile, bars_in, read_bars
+from bot.adapters.history.pack import Tell
+from bot.adapters.history.reader import micros
 from bot.domain.ids import TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.market import Bar
@@ -18,26 +19,13 @@ COARSE = ("1h", "1d")
 
 
 def read_finer(
-    folder: Path, instruments: Mapping[TokenId, Instrument], timeframe: str, used: dict[str, SourceFile]
-) -> tuple[Mapping[TokenId, tuple[Columns, ...]], list[str]]:
-    """Read every timeframe below one that a token has, the finest first; return them and the dropped candles.
-
-    The files are noted as used, without their contents: minutes of years are long.
-    """
+    folder: Path, instruments: Mapping[TokenId, Instrument], timeframe: str, place: Path | None, tell: Tell
+) -> dict[TokenId, tuple[BarFile, ...]]:
+    """Read every timeframe below one that a token has, the finest first."""
     names = [name for name, span in SPANS.items() if span < SPANS[timeframe]]
-    found: dict[TokenId, tuple[Columns, ...]] = {}
-    refused: list[str] = []
-    for token_id, instrument in instruments.items():
-        for name in names:
-            path = find_file(folder / "bars" / name, instrument.symbol)
-            if path is None:
-                continue
-            file = load(path)
-            columns = read_columns(file, name)
-            used[f"bars/{name}/{path.name}"] = replace(file, content=b"")
-            found[token_id] = (*found.get(token_id, ()), columns)
-            refused.extend(f"{path} {reason}" for reason in columns.refused)
-    return found, refused
+    read = [read_bars(place, name, bars_in(folder, instruments, name), tell) for name in names]
+    found = {token_id: tuple(bars[token_id] for bars in read if token_id in bars) for token_id in instruments}
+    return {token_id: files for token_id, files in found.items() if files}
 
 
 def bars_filling(bar: Bar, timeframes: Sequence[Columns], by: int) -> tuple[Bar, ...]:

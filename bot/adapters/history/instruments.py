@@ -1,10 +1,12 @@
 """instruments.csv and the universe that a strategy picks from it. Symbols and token_ids are unique in a folder."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 from bot.adapters.history.dated import token_of
-from bot.adapters.history.reader import SourceFile, bad_row, positive, rows
+from bot.adapters.history.reader import SourceFile, bad_row, positive
+from bot.adapters.history.rows import rows
 from bot.domain.errors import ConfigError
 from bot.domain.ids import Symbol, TokenId
 from bot.domain.instruments import QUANTITY_STEP, Instrument
@@ -20,7 +22,7 @@ def read_instruments(file: SourceFile) -> dict[TokenId, Instrument]:
     """Read the instruments by token_id; raises BadInputError for a repeated symbol or token_id."""
     found: dict[TokenId, Instrument] = {}
     lines: dict[str, int] = {}
-    for line, cells in rows(file.path, file.text(), REQUIRED, OPTIONAL):
+    for line, cells in rows(file, REQUIRED, OPTIONAL):
         try:
             instrument = _instrument(cells)
         except ValueError as error:
@@ -60,7 +62,7 @@ def resolve(file: SourceFile, instruments: Mapping[TokenId, Instrument], univers
     if not found:
         message = f"{file.path}: the universe is empty: it needs at least one instrument"
         raise ConfigError(message)
-    twice = [token_id for token_id in found if found.count(token_id) > 1]
+    twice = [token_id for token_id, times in Counter(found).items() if times > 1]
     if twice:
         message = f"universe: {instruments[twice[0]].symbol} and {twice[0]} are the same token: name it once"
         raise ConfigError(message)

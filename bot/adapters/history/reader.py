@@ -7,9 +7,12 @@ import csv
 import gzip
 import hashlib
 import io
+import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -30,6 +33,10 @@ LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 MAGNITUDE_MAX = 19
 CEILING = 10.0**15
 
+PARQUET = ".parquet"
+SUFFIXES = (".csv", ".csv.gz", PARQUET)
+BROKEN = (OSError, EOFError, zlib.error)
+
 Rows = Iterator[tuple[int, tuple[str, ...]]]
 
 
@@ -45,49 +52,91 @@ class SourceFile:
         """Return the text, unpacked where the name says so."""
         try:
             plain = gzip.decompress(self.content) if self.path.suffix == ".gz" else self.content
-        except (OSError, EOFError, zlib.error) as error:
-            message = f"{self.path}: not a whole gzip file: write it again"
-            raise BadInputError(message) from error
+        except BROKEN as error:
+            raise broken(self.path) from error
         try:
             return plain.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise bad_row(self.path, plain.count(b"\n", 0, error.start) + 1, "not UTF-8") from error
 
+    def lines(self) -> Iterator[str]:
+        """Yield the lines with their ends, and nothing of the white space at the end of the last."""
+        plain = io.BytesIO(self.content)
+        stored = gzip.GzipFile(fileobj=plain) if self.path.suffix == ".gz" else plain
+        held: list[str] = []
+        try:
+            for line in io.TextIOWrapper(stored, "utf-8-sig", newline=""):
+                if held and not line.isspace():
+                    yield from held
+                    held.clear()
+                held.append(line)
+        except UnicodeDecodeError:
+            self.text()  # names the line
+        except BROKEN as error:
+            raise broken(self.path) from error
+        yield "".join(held).rstrip()
 
-def bad_row(path: Path, line: int, reason: str) -> BotError:
+
+def broken(path: Path) -> BotError:
+    """Return the error of a gzip file that is cut or none."""
+    return BadInputError(f"{path}: not a whole gzip file: write it again")
+
+
+def bad_row(path: Path, number: int, reason: str) -> BotError:
     """Return the error of a row that cannot be used."""
-    return BadInputError(f"{path} line {line}: {reason}")
+    return BadInputError(f"{path} {row_unit(path)} {number}: {reason}")
+
+
+def row_unit(path: Path) -> str:
+    """Return what the rows of a file are counted in: the lines of a text, else its rows."""
+    return "row" if path.suffix == PARQUET else "line"
 
 
 def find_file(folder: Path, name: str) -> Path | None:
-    """Find NAME.csv or NAME.csv.gz in a folder; None where there is neither."""
-    found = [path for path in (folder / f"{name}.csv", folder / f"{name}.csv.gz") if path.is_file()]
+    """Find NAME as CSV, packed or not, or as Parquet in a folder; None where there is none of them."""
+    return choose(folder, name, names_in(folder))
+
+
+def names_in(folder: Path) -> frozenset[str]:
+    """Return the names of the files in a folder; none where there is no folder."""
+    if not folder.is_dir():
+        return frozenset()
+    with readable(folder), os.scandir(folder) as entries:
+        return frozenset(entry.name for entry in entries if entry.is_file())
+
+
+def choose(folder: Path, name: str, names: AbstractSet[str]) -> Path | None:
+    """Choose among the names of a folder's files the one that NAME is written in."""
+    found = [folder / f"{name}{suffix}" for suffix in SUFFIXES if f"{name}{suffix}" in names]
     if len(found) > 1:
         message = f"{found[1]}: {found[0].name} is there too: keep one of them"
-        raise ConfigError(message)
-    parquet = folder / f"{name}.parquet"
-    if not found and parquet.is_file():
-        message = f"{parquet}: Parquet needs the extra `parquet`, not available in this version: write it as CSV"
         raise ConfigError(message)
     return found[0] if found else None
 
 
 def load(path: Path) -> SourceFile:
     """Read a file whole."""
-    try:
+    with readable(path):
         content = path.read_bytes()
+    return SourceFile(path, content, hashlib.sha256(content).hexdigest())
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Say of a failure inside that this file cannot be read."""
+    try:
+        yield
     except PermissionError as error:
         message = f"{path}: may not be read; grant this user read permission"
         raise AccessError(message) from error
     except OSError as error:
         message = f"{path}: cannot be read: {error.strerror}"
         raise StorageError(message) from error
-    return SourceFile(path, content, hashlib.sha256(content).hexdigest())
 
 
-def rows(path: Path, text: str, required: Sequence[str], optional: Sequence[str] = ()) -> Rows:
+def csv_rows(file: SourceFile, required: Sequence[str], optional: Sequence[str] = ()) -> Rows:
     """Yield line number and cells of each row, in the order of required and optional; an absent column is empty."""
-    lines = csv.reader(io.StringIO(text.rstrip(), newline=""), strict=True)
+    path, lines = file.path, csv.reader(file.lines(), strict=True)
     try:
         header = [name.strip() for name in next(lines, [])]
         pick = itemgetter(*_positions(path, header, required, optional))
@@ -102,13 +151,19 @@ def rows(path: Path, text: str, required: Sequence[str], optional: Sequence[str]
 
 def _positions(path: Path, header: list[str], required: Sequence[str], optional: Sequence[str]) -> list[int]:
     """Find the columns by their names; the place behind the last cell stands for one that is absent."""
+    fault = fault_of(header, required)
+    if fault:
+        raise bad_row(path, 1, fault)
+    return [header.index(name) if name in header else len(header) for name in (*required, *optional)]
+
+
+def fault_of(header: Sequence[str], required: Sequence[str]) -> str | None:
+    """Say what is wrong with the names of a file's columns."""
     missing = [name for name in required if name not in header]
     if missing:
-        raise bad_row(path, 1, f"the header lacks {', '.join(missing)}")
+        return f"the header lacks {', '.join(missing)}"
     twice = [name for name in header if header.count(name) > 1]
-    if twice:
-        raise bad_row(path, 1, f"the header has {twice[0]} twice")
-    return [header.index(name) if name in header else len(header) for name in (*required, *optional)]
+    return f"the header has {twice[0]} twice" if twice else None
 
 
 @lru_cache(maxsize=1 << 16)

@@ -1,0 +1,296 @@
+"""A pack: what the files of one kind were parsed to, as one memory-mapped array of words beside a manifest.
+
+It answers only for files of the very content that it was made of; a damaged pack is never believed, but made again.
+"""
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, replace
+from errno import ENOENT
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bot.adapters.history.reader import SourceFile, load, readable
+
+FORMAT = 1
+# Smaller files are parsed faster than their pack is made.
+PACKED_FROM_BYTES = 200_000
+# A file changed as shortly before it was looked at may have changed once more without its stamp telling.
+RACY_NS = 2_000_000_000
+ABANDONED_NS = 3_600_000_000_000
+
+Words = npt.NDArray[np.int64]
+Stamp = tuple[int, ...]
+Place = tuple[int, int, int]
+Tell = Callable[[str, int, int], None]  # what is packed, files done, files in all
+
+
+def silent(_what: str, _done: int, _total: int) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one file was parsed to: blocks of words (rows, length), floats as their bits; notes: lines about it.
+
+    late: small blocks that are asked at each opening, and so are kept together.
+    """
+
+    digest: str
+    blocks: Mapping[str, Words]
+    late: Mapping[str, Words]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A file in the manifest; stamp: its size, times and inode; seen: when its content was looked at, nanoseconds."""
+
+    digest: str
+    stamp: Stamp
+    seen: int
+    blocks: Mapping[str, Place]
+    late: Mapping[str, Place]
+    notes: tuple[str, ...]
+
+    def is_of(self, stamp: Stamp) -> bool:
+        """Tell whether a file of this stamp has the content of the entry for sure, as git tells of its index."""
+        _, modified, changed, _ = stamp
+        return stamp == self.stamp and max(modified, changed) < self.seen - RACY_NS
+
+    def part(self, words: Words) -> Part:
+        """Look into the mapped words."""
+        blocks, late = (
+            {name: words[at : at + rows * length].reshape(rows, length) for name, (at, rows, length) in places.items()}
+            for places in (self.blocks, self.late)
+        )
+        return Part(self.digest, blocks, late, self.notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A pack as it is found on the disk."""
+
+    file: Path
+    words: Words
+    entries: Mapping[str, _Entry]
+
+
+class Pack:
+    """The pack of one kind of files of a folder; place: where packs of the folder are kept, None where nowhere."""
+
+    def __init__(self, place: Path | None, kind: str, tell: Tell = silent) -> None:
+        """Look there; tell of each file that is packed."""
+        self.place = place
+        self.kind = kind
+        self._tell = tell
+
+    def parts(
+        self,
+        sources: Mapping[str, Path],
+        parse: Callable[[SourceFile], Part],
+        *,
+        always: bool = False,
+    ) -> dict[str, Part]:
+        """Return what files, by name, were parsed to; parse what is not packed, and pack it.
+
+        A pack that cannot be written is no error, unless it must be made always: then it is an OSError.
+        """
+        stored = self._stored()
+        entries = stored.entries if stored else {}
+        stamps = {}
+        for name, path in sources.items():
+            with readable(path):
+                stamps[name] = _stamp(path)
+        known = {name: entry for name in sources if (entry := entries.get(name)) and entry.is_of(stamps[name])}
+        if stored and len(known) == len(sources):
+            return {name: entry.part(stored.words) for name, entry in known.items()}
+        if stored or always or sum(stamp[0] for stamp in stamps.values()) >= PACKED_FROM_BYTES:
+            try:
+                return self._renewed(stored, known, sources, stamps, parse)
+            except OSError:
+                if always:
+                    raise
+        return {
+            name: known[name].part(stored.words) if stored and name in known else parse(load(path))
+            for name, path in sources.items()
+        }
+
+    def _stored(self) -> _Stored | None:
+        """Map what is there; None where there is nothing, or it is damaged."""
+        if self.place is None:
+            return None
+        try:
+            digest, _, body = (self.place / f"{self.kind}.json").read_bytes().partition(b"\n")
+            if digest != hashlib.sha256(body).hexdigest().encode():
+                return None
+            manifest = json.loads(body)
+            file = self.place / manifest["file"]
+            if manifest["format"] != FORMAT or manifest["stamp"] != list(_stamp(file)):
+                return None
+            entries = {name: _entry(one) for name, one in manifest["files"].items()}
+            return _Stored(file, _mapped(file), entries)
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def _renewed(
+        self,
+        stored: _Stored | None,
+        known: Mapping[str, _Entry],
+        sources: Mapping[str, Path],
+        stamps: Mapping[str, Stamp],
+        parse: Callable[[SourceFile], Part],
+    ) -> dict[str, Part]:
+        """Look at the files whose stamps are new, parse those whose content is, and write the pack anew."""
+        if self.place is None:
+            raise FileNotFoundError(ENOENT, "this user has no home folder")
+        self.place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with ExitStack() as undo:
+            manifest = self._temporary(".tmp", undo)
+            seen = manifest.stat().st_mtime_ns
+            entries = {**_others(stored, sources), **known}
+            for name in sources.keys() - known.keys():
+                entry = stored.entries.get(name) if stored else None
+                if entry and load(sources[name]).digest == entry.digest:
+                    entries[name] = replace(entry, stamp=stamps[name], seen=seen)
+            if stored and entries.keys() >= sources.keys():
+                renewed = replace(stored, entries=entries)
+            else:
+                kept = {name: (entry, entry.part(stored.words)) for name, entry in entries.items()} if stored else {}
+                file = self._temporary(".npy", undo)
+                with file.open("wb") as stream:
+                    writing = _Writing(stream)
+                    for name, (entry, part) in kept.items():
+                        writing.add(name, part, entry.stamp, entry.seen)
+                    remade = [name for name in sources if name not in kept]
+                    for done, name in enumerate(remade):
+                        self._tell(self.kind, done, len(remade))
+                        writing.add(name, parse(load(sources[name])), stamps[name], seen)
+                    self._tell(self.kind, len(remade), len(remade))
+                    writing.finish()
+                renewed = _Stored(file, _mapped(file), writing.entries)
+            manifest.write_bytes(_manifest(renewed))
+            manifest.replace(self.place / f"{self.kind}.json")
+            undo.pop_all()
+        self._sweep(renewed.file, stored.file if stored else None)
+        return {name: renewed.entries[name].part(renewed.words) for name in sources}
+
+    def _temporary(self, suffix: str, undo: ExitStack) -> Path:
+        """Make an empty file that goes again unless everything succeeds."""
+        handle, name = tempfile.mkstemp(suffix, f"{self.kind}-", self.place)
+        os.close(handle)
+        undo.callback(Path(name).unlink, missing_ok=True)
+        return Path(name)
+
+    def _sweep(self, file: Path, replaced: Path | None) -> None:
+        """Remove what was replaced, and what a process that died left; another may be writing what is newer."""
+        with suppress(OSError):
+            newest = file.stat().st_mtime_ns
+            for other in file.parent.glob(f"{self.kind}-*"):
+                if other != file and (other == replaced or other.stat().st_mtime_ns < newest - ABANDONED_NS):
+                    other.unlink(missing_ok=True)
+
+
+class _Writing:
+    """A file of words while it is written; its header is that of a .npy file, and comes last."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        """Write to this stream from its beginning."""
+        self.entries: dict[str, _Entry] = {}
+        self._stream = stream
+        self._count = 0
+        self._late: dict[str, Mapping[str, Words]] = {}
+        stream.write(_header(0))
+
+    def add(self, name: str, part: Part, stamp: Stamp, seen: int) -> None:
+        """Append the blocks of a file."""
+        self.entries[name] = _Entry(part.digest, stamp, seen, self._put(part.blocks), {}, part.notes)
+        self._late[name] = part.late
+
+    def finish(self) -> None:
+        """Append the late blocks, and see everything on the disk."""
+        for name, blocks in self._late.items():
+            self.entries[name] = replace(self.entries[name], late=self._put(blocks))
+        self._stream.seek(0)
+        self._stream.write(_header(self._count))
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+
+    def _put(self, blocks: Mapping[str, Words]) -> dict[str, Place]:
+        places = {}
+        for name, words in blocks.items():
+            rows, length = words.shape
+            self._stream.write(np.ascontiguousarray(words).data)
+            places[name] = (self._count, rows, length)
+            self._count += words.size
+        return places
+
+
+def _others(stored: _Stored | None, sources: Mapping[str, Path]) -> dict[str, _Entry]:
+    """Return the entries of files that are not asked for now but still there."""
+    if stored is None:
+        return {}
+    folder = next(iter(sources.values())).parent
+    return {
+        name: entry for name, entry in stored.entries.items() if name not in sources and (folder / name).is_file()
+    }
+
+
+def place_of(folder: Path) -> Path | None:
+    """Return where the packs of a folder are kept; None where this user has no home."""
+    root = os.environ.get("XDG_CACHE_HOME")
+    name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:32]
+    try:
+        return (Path(root) if root else Path.home() / ".cache") / "tidemark" / "packs" / name
+    except RuntimeError:
+        return None
+
+
+def _stamp(path: Path) -> Stamp:
+    found = path.stat()
+    return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+
+
+def _manifest(stored: _Stored) -> bytes:
+    """Write a manifest below its own digest."""
+    files = {name: asdict(entry) for name, entry in stored.entries.items()}
+    made = {"format": FORMAT, "file": stored.file.name, "stamp": _stamp(stored.file), "files": files}
+    body = json.dumps(made).encode()
+    return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+
+
+def _entry(stored: Mapping[str, Any]) -> _Entry:
+    return _Entry(
+        digest=stored["digest"],
+        stamp=tuple(stored["stamp"]),
+        seen=stored["seen"],
+        blocks=stored["blocks"],
+        late=stored["late"],
+        notes=tuple(stored["notes"]),
+    )
+
+
+def _header(count: int) -> bytes:
+    """Return the header of a .npy file of so many words."""
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"descr": "<i8", "fortran_order": False, "shape": (count,)})
+    return stream.getvalue()
+
+
+def _mapped(file: Path) -> Words:
+    """Map a file of words; ValueError where its header is not theirs."""
+    begin = len(_header(0))
+    count, rest = divmod(file.stat().st_size - begin, np.dtype(np.int64).itemsize)
+    with file.open("rb") as stream:
+        if rest or count < 0 or stream.read(begin) != _header(count):
+            raise ValueError
+    # asarray drops the subclass of mapped arrays, whose indexing is slow, and keeps the mapping.
+    return np.asarray(np.memmap(file, np.int64, "r", begin, (count,)))

@@ -1,0 +1,104 @@
+"""The columns of a Parquet file, as the cells that a CSV of the same rows would hold; pyarrow is loaded when needed.
+
+A number is what its column says exactly: a decimal digit for digit, a float by the shortest digits that name it.
+"""
+
+import importlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bot.adapters.history.reader import EPOCH, MICROSECOND, Rows, SourceFile, fault_of
+from bot.domain.errors import BadInputError, ConfigError
+from bot.domain.numbers import plain
+
+BATCH_ROWS = 1 << 16
+
+
+def parquet_rows(file: SourceFile, required: Sequence[str], optional: Sequence[str] = ()) -> Rows:
+    """Yield number and cells of each row, the first being 1, as `csv_rows` does."""
+    with _opened(file, required) as table:
+        wanted = (*required, *optional)
+        names = [name for name in wanted if name in table.schema_arrow.names]
+        numbers = count(1)
+        for batch in table.iter_batches(BATCH_ROWS, columns=names):
+            absent = [""] * batch.num_rows
+            columns = [_cells(batch.column(name)) if name in names else absent for name in wanted]
+            yield from zip(numbers, zip(*columns, strict=True))  # noqa: B905 - the numbers go on behind the batch
+
+
+def parquet_arrays(file: SourceFile, time: str, numbers: Sequence[str]) -> tuple[npt.NDArray[np.int64], list[Any]]:
+    """Return a column of instants in microseconds and columns of floats; ValueError where one is not plainly that."""
+    with _opened(file, (time, *numbers)) as table:
+        columns = table.read([time, *numbers])
+        types = _pyarrow().types
+        stamps, *figures = (columns.column(name) for name in (time, *numbers))
+        plainly = (types.is_float64(one.type) or types.is_integer(one.type) for one in figures)
+        if not types.is_timestamp(stamps.type) or any(one.null_count for one in (stamps, *figures)) or not all(plainly):
+            raise ValueError
+        return _micros(stamps).to_numpy(), [one.to_numpy().astype(np.float64) for one in figures]
+
+
+def columns_of(file: SourceFile) -> frozenset[str]:
+    """Return the names of a file's columns."""
+    with _opened(file, ()) as table:
+        return frozenset(table.schema_arrow.names)
+
+
+def _pyarrow() -> Any:
+    return importlib.import_module("pyarrow")
+
+
+@contextmanager
+def _opened(file: SourceFile, required: Sequence[str]) -> Iterator[Any]:
+    """Open a file, and see that the columns are there."""
+    try:
+        arrow, parquet = _pyarrow(), importlib.import_module("pyarrow.parquet")
+    except ImportError as error:
+        message = f"{file.path}: Parquet needs pyarrow: pip install 'tidemark-bot[parquet]', or write the file as CSV"
+        raise ConfigError(message) from error
+    try:
+        with parquet.ParquetFile(arrow.BufferReader(file.content)) as table:
+            fault = fault_of(table.schema_arrow.names, required)
+            if fault:
+                message = f"{file.path}: {fault}"
+                raise BadInputError(message)
+            yield table
+    except (arrow.ArrowException, OSError) as error:
+        message = f"{file.path}: cannot be read as Parquet ({str(error).splitlines()[0]}): write it again"
+        raise BadInputError(message) from error
+
+
+def _micros(stamps: Any) -> Any:
+    """Return instants as microseconds since 1970; finer parts are cut off, as in CSV."""
+    arrow = _pyarrow()
+    return stamps.cast(arrow.timestamp("us", stamps.type.tz), safe=stamps.type.unit != "ns").cast(arrow.int64())
+
+
+def _cells(column: Any) -> list[str]:
+    """Write the values of a column as cells."""
+    types, kind = _pyarrow().types, column.type
+    if types.is_timestamp(kind):
+        return [_stamp(value) for value in _micros(column).to_pylist()]
+    if types.is_float32(kind):  # as Python floats they would show digits that nobody wrote
+        given = zip(column.is_valid().to_pylist(), column.to_numpy(zero_copy_only=False), strict=True)
+        return [str(value) if there else "" for there, value in given]
+    return ["" if value is None else _cell(value) for value in column.to_pylist()]
+
+
+def _stamp(micros: int | None) -> str:
+    if micros is None:
+        return ""
+    try:
+        return (EPOCH + micros * MICROSECOND).isoformat()
+    except OverflowError:
+        return str(micros)
+
+
+def _cell(value: object) -> str:
+    return plain(value) if isinstance(value, Decimal) else str(value)

@@ -1,0 +1,139 @@
+"""The dated rows of one token as columns, and what was known of it at an instant, made when someone asks.
+
+A number is exact: a float where its shortest digits say what was written, its text where no float does.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cached_property
+from math import isnan
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from bot.adapters.history.pack import Words
+from bot.adapters.history.reader import EPOCH, MICROSECOND, micros
+from bot.domain.ids import TokenId
+from bot.domain.numbers import from_float
+
+WORD_BYTES = 8
+
+T = TypeVar("T")
+
+
+class Series:
+    """Rows in order of time; at: microseconds since 1970.
+
+    Of a number that is NaN the text is looked up by its place, column by column; an empty cell has none.
+    """
+
+    def __init__(self, rows: Words, exact: Words | None, texts: Words | None) -> None:
+        """Look into blocks: rows as `blocks_of` makes them, places and ends of texts, and the texts."""
+        self.at = rows[0]
+        self.numbers: npt.NDArray[np.float64] = rows[1:].view(np.float64)
+        self._exact = exact
+        self._texts = texts
+
+    def number(self, column: int, row: int) -> Decimal | None:
+        """Return the number of a cell as it was written; None for an empty cell."""
+        value = float(self.numbers[column, row])
+        if not isnan(value):
+            return from_float(value)
+        if self._exact is None or self._texts is None:
+            return None
+        places, ends = self._exact
+        place = column * len(self.at) + row
+        found = int(places.searchsorted(place))
+        if found == len(places) or places[found] != place:
+            return None
+        start = int(ends[found - 1]) if found else 0
+        return Decimal(self._texts.view(np.uint8).ravel()[start : int(ends[found])].tobytes().decode())
+
+    def gives(self, column: int) -> bool:
+        """Tell whether any cell of a column is filled."""
+        if not np.isnan(self.numbers[column]).all():
+            return True
+        return self._exact is not None and bool((self._exact[0] // len(self.at) == column).any())
+
+    @cached_property
+    def turns(self) -> npt.NDArray[np.intp]:
+        """The rows at which the first column changes, the first row being one."""
+        first = self.numbers[0]
+        return np.flatnonzero(np.append(True, first[1:] != first[:-1]))
+
+
+def blocks_of(
+    token_id: TokenId, at: Sequence[int], columns: Sequence[Sequence[float]], texts: Sequence[tuple[int, int, str]]
+) -> dict[str, Words]:
+    """Return the blocks of a token's rows; texts: column, row and text of each number that no float names."""
+    rows = np.empty((1 + len(columns), len(at)), np.int64)
+    rows[0] = at
+    rows[1:].view(np.float64)[:] = columns
+    found = {str(token_id): rows}
+    if texts:
+        ordered = sorted((column * len(at) + row, text.encode()) for column, row, text in texts)
+        ends = np.cumsum([len(text) for _, text in ordered])
+        joined = b"".join(text for _, text in ordered)
+        padded = joined.ljust(-(-len(joined) // WORD_BYTES) * WORD_BYTES)
+        found[f"{token_id}/exact"] = np.array([[place for place, _ in ordered], ends], np.int64)
+        found[f"{token_id}/texts"] = np.frombuffer(padded, np.int64).reshape(1, -1)
+    return found
+
+
+class Known(Generic[T]):
+    """What was known of one token, by instant; the value that was asked for last is kept."""
+
+    def __init__(self, token_id: TokenId, series: Series, make: Callable[[TokenId, Series, int, int], T]) -> None:
+        """Make values of the rows of one instant, from a first row up to an end."""
+        self.token_id = token_id
+        self.series = series
+        self._make = make
+        self._value: T | None = None
+        self._since = self._until = datetime.min.replace(tzinfo=UTC)
+
+    def newest(self, at: datetime) -> T | None:
+        """Return the last value known at an instant."""
+        if not self._since <= at < self._until:
+            self._look(at)
+        return self._value
+
+    def _look(self, now: datetime) -> None:
+        at = self.series.at
+        end = int(at.searchsorted(micros(now), side="right"))
+        self._value, self._since = None, datetime.min.replace(tzinfo=UTC)
+        self._until = EPOCH + int(at[end]) * MICROSECOND if end < len(at) else datetime.max.replace(tzinfo=UTC)
+        if end:
+            start = int(at.searchsorted(at[end - 1]))
+            self._since = EPOCH + int(at[start]) * MICROSECOND
+            self._value = self._make(self.token_id, self.series, start, end)
+
+
+class DatedRows(Generic[T]):
+    """The dated rows of a file, by token."""
+
+    def __init__(self, blocks: Mapping[str, Words], make: Callable[[TokenId, Series, int, int], T]) -> None:
+        """Look into the blocks of a file; none, where there is no file."""
+        self._blocks = blocks
+        self._make = make
+        self._known: dict[TokenId, Known[T] | None] = {}
+
+    def of(self, token_id: TokenId) -> Known[T] | None:
+        """Return what was known of a token; None where the file has no row of it."""
+        if token_id not in self._known:
+            rows = self._blocks.get(str(token_id))
+            exact, texts = (self._blocks.get(f"{token_id}/{name}") for name in ("exact", "texts"))
+            known = None if rows is None else Known(token_id, Series(rows, exact, texts), self._make)
+            self._known[token_id] = known
+        return self._known[token_id]
+
+    def gives(self, column: int) -> bool:
+        """Tell whether any cell of a column is filled."""
+        known = (self.of(TokenId(int(name))) for name in self._blocks if name.isdecimal())
+        return any(one is not None and one.series.gives(column) for one in known)
+
+    def newest(self, token_id: TokenId, at: datetime) -> T | None:
+        """Return the last value of a token known at an instant."""
+        known = self.of(token_id)
+        return known.newest(at) if known else None

@@ -1,0 +1,31 @@
+"""`bot history pack`: a history folder made ready ahead, and how far that is while it goes on."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from bot.adapters.history.packing import pack_history
+from bot.app.reports import as_json as to_json
+
+
+def pack(folder: Path, *, as_json: bool) -> int:
+    """Pack a history folder and print what the packs hold; the exit code."""
+    packed = pack_history(folder, tell_packing)
+    if as_json:
+        print(to_json({"folder": str(folder), **asdict(packed), "place": str(packed.place)}))
+        return 0
+    counts = {"files": packed.files, "tokens": packed.tokens}
+    counts |= {f"bars {timeframe}": count for timeframe, count in packed.bars.items()}
+    counts |= {f"rows {name}": count for name, count in packed.rows.items()}
+    counts |= {"candles refused": packed.refused, "bytes": packed.bytes}
+    width = max(map(len, counts))
+    print("\n".join(f"{name:<{width}}  {count:,}" for name, count in counts.items()))
+    print(f"\npack: {packed.place}")
+    return 0
+
+
+def tell_packing(what: str, done: int, total: int) -> None:
+    """Show on a terminal how far packing is."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\rpacking {what}: {done:,} of {total:,} files" + ("\n" if done == total else ""))
+        sys.stderr.flush()
