@@ -98,65 +98,67 @@ def test_whole_numbers_are_prices_too(tmp_path: Path) -> None:
     assert history.archive.columns[BTC].prices.tolist() == [[4.0, 4.0]] * 4
 
 
-def test_dated_rows_keep_their_digits_and_their_gaps(tmp_path: Path) -> None:
+DAY_ONE = date(2024, 1, 1)
+DATED: dict[str, dict[str, Any]] = {
+    "signals": {"token_id": [3375], "published_at": [DAY_ONE], "stance": ["bullish"], "grade": [None]},
+    "levels": {
+        "token_id": ["3375", "3375"],
+        "known_at": [OPENS[0]] * 2,
+        "level": [Decimal("110.123456789012345678"), Decimal("90.000000000000000000")],
+        "strength": [None, Decimal("0.500000000000000000")],
+    },
+    "quantmetrics": {
+        "token_id": [3375],
+        "known_at": [DAY_ONE],
+        "volatility": pa.array([0.1], pa.float32()),
+        "sharpe": pa.array([None], pa.float32()),
+        "sortino": [7],
+        "max_drawdown": [-0.30000000000000004],
+        "cagr": pa.array([None], pa.float64()),
+    },
+    "grades": {
+        "token_id": pa.array([3375], pa.uint16()),
+        "known_at": ["2024-01-01"],
+        "trader_grade": ["80.50"],
+        "investor_grade": [""],
+    },
+    "market": {
+        "token_id": [3375],
+        "known_at": pa.array([DAY_ONE], pa.date64()),
+        "market_cap": [Decimal("1.000000000000000000")],
+        "volume_24h": [10**15],
+    },
+}
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_dated_rows_keep_their_digits_and_their_gaps(tmp_path: Path, is_packed: bool) -> None:  # noqa: FBT001
     """Decimals are exact, floats what their digits say, nulls are empty cells, dates are their 00:00."""
     folder = folder_of(tmp_path, {"signals.csv": None})
-    day = date(2024, 1, 1)
-    files = {
-        "signals": {"token_id": [3375], "published_at": [day], "stance": ["bullish"], "grade": [None]},
-        "levels": {
-            "token_id": ["3375", "3375"],
-            "known_at": [OPENS[0]] * 2,
-            "level": [Decimal("110.123456789012345678"), Decimal("90.000000000000000000")],
-            "strength": [None, Decimal("0.500000000000000000")],
-        },
-        "quantmetrics": {
-            "token_id": [3375],
-            "known_at": [day],
-            "volatility": pa.array([0.1], pa.float32()),
-            "sharpe": pa.array([None], pa.float32()),
-            "sortino": [7],
-            "max_drawdown": [-0.30000000000000004],
-            "cagr": pa.array([None], pa.float64()),
-        },
-        "grades": {
-            "token_id": pa.array([3375], pa.uint16()),
-            "known_at": ["2024-01-01"],
-            "trader_grade": ["80.50"],
-            "investor_grade": [""],
-        },
-        "market": {
-            "token_id": [3375],
-            "known_at": pa.array([day], pa.date64()),
-            "market_cap": [Decimal("1.000000000000000000")],
-            "volume_24h": [10**15],
-        },
-    }
-    for name, columns in files.items():
+    for name, columns in DATED.items():
         (folder / f"{name}.parquet").write_bytes(table_of(**columns))
+    if is_packed:
+        pack_history(folder, silent)
+    archive = open_history(folder, timeframe="1h", universe=["BTC"]).archive
+    assert archive.episode(BTC, at("2024-01-01 23:59"), at("2024-01-02")) is None
+    episode = archive.episode(BTC, at("2024-01-02"), at("2024-01-02"))
+    assert episode
+    assert (episode.turn.published_at, episode.latest.grade) == (at("2024-01-02"), None)
     now = at("2024-01-01 01:00")
-    for again in (False, True):
-        archive = open_history(folder, timeframe="1h", universe=["BTC"]).archive
-        assert archive.episode(BTC, at("2024-01-01 23:59"), at("2024-01-02")) is None
-        episode = archive.episode(BTC, at("2024-01-02"), at("2024-01-02"))
-        assert episode
-        assert (episode.turn.published_at, episode.latest.grade) == (at("2024-01-02"), None)
-        levels, metrics = archive.levels(BTC, now, now), archive.quantmetrics(BTC, now, now)
-        grades, market = archive.grades(BTC, now, now), archive.market(BTC, now, now)
-        assert levels
-        assert metrics
-        assert grades
-        assert market
-        assert [(one.price, one.strength) for one in levels.levels] == [
-            (Decimal(90), Decimal("0.5")),
-            (Decimal("110.123456789012345678"), None),
-        ]
-        assert (metrics.volatility, metrics.sharpe, metrics.sortino) == (Decimal("0.1"), None, 7)
-        assert (metrics.max_drawdown, metrics.cagr) == (Decimal("-0.30000000000000004"), None)
-        assert (grades.trader_grade, grades.investor_grade) == (Decimal("80.5"), None)
-        assert (market.market_cap, market.volume_24h, market.known_at) == (1, 10**15, at("2024-01-01"))
-        if not again:
-            pack_history(folder, silent)
+    levels, metrics = archive.levels(BTC, now, now), archive.quantmetrics(BTC, now, now)
+    grades, market = archive.grades(BTC, now, now), archive.market(BTC, now, now)
+    assert levels
+    assert metrics
+    assert grades
+    assert market
+    assert [(one.price, one.strength) for one in levels.levels] == [
+        (Decimal(90), Decimal("0.5")),
+        (Decimal("110.123456789012345678"), None),
+    ]
+    assert (metrics.volatility, metrics.sharpe, metrics.sortino) == (Decimal("0.1"), None, 7)
+    assert (metrics.max_drawdown, metrics.cagr) == (Decimal("-0.30000000000000004"), None)
+    assert (grades.trader_grade, grades.investor_grade) == (Decimal("80.5"), None)
+    assert (market.market_cap, market.volume_24h, market.known_at) == (1, 10**15, at("2024-01-01"))
 
 
 def test_a_contradictory_candle_is_named_by_its_row(tmp_path: Path) -> None:
@@ -202,6 +204,14 @@ def test_a_dated_row_that_cannot_be_used_is_named_by_its_row(tmp_path: Path) -> 
     assert "signals.parquet row 1: 'up' is not a valid Stance" in str(refusal_of(tmp_path, "signals", **up))
     half = {**rows, "token_id": [3375.5, 3375.5]}
     assert "signals.parquet row 1: '3375.5' is no token_id" in str(refusal_of(tmp_path, "signals", **half))
+
+
+def test_rows_are_counted_on_from_batch_to_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file is taken to pieces a part at a time, and a row keeps its number."""
+    monkeypatch.setattr("bot.adapters.history.parquet.BATCH_ROWS", 2)
+    hours = [at("2024-01-01") + hour * HOUR for hour in range(5)]
+    rows = {"token_id": [3375] * 6, "published_at": [*hours, hours[0]], "stance": ["bullish"] * 6}
+    assert "signals.parquet row 6: out of order" in str(refusal_of(tmp_path, "signals", **rows))
 
 
 def test_a_lacking_column_is_named(tmp_path: Path) -> None:

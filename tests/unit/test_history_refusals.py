@@ -1,6 +1,7 @@
 """History folders that cannot be used: every missing file and every bad row ends in one line that names it."""
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,18 @@ def test_a_missing_folder_timeframe_or_all_bars_are_named(tmp_path: Path) -> Non
         opened(tmp_path, timeframe="1d")
     error = refusal(tmp_path / "bare", {"bars/1h/BTC.csv": None, "bars/1h/ETH.csv": None})
     assert "bars/1h/ETH.csv: no such file" in str(error)
+
+
+def test_a_broken_folder_is_told_from_a_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that may not be listed ends in 77, not in a file that is said to be missing."""
+
+    def forbidden(_folder: Path) -> None:
+        raise PermissionError(13, "no")
+
+    folder = folder_of(tmp_path, {})
+    monkeypatch.setattr(os, "scandir", forbidden)
+    with pytest.raises(AccessError, match="grant this user read permission"):
+        open_history(folder, timeframe=None, universe="*")
 
 
 def test_an_unreadable_file_is_told_from_a_missing_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +144,22 @@ def test_text_of_another_encoding_is_named_by_its_line(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, {})
     (folder / "bars/1h/BTC.csv").write_bytes(BARS.encode() + b"\xff\n")
     with pytest.raises(BadInputError, match=r"BTC.csv line 2: not UTF-8"):
+        open_history(folder, timeframe=None, universe=["BTC"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("levels.csv", LEVELS.encode() + b"3375,2024-01-01,1,\n" * 9 + b"\xff\n", r"levels.csv line 11: not UTF-8"),
+        ("levels.csv.gz", b"no gzip", r"levels.csv.gz: not a whole gzip file"),
+        ("levels.csv.gz", gzip.compress(LEVELS.encode(), mtime=0)[:-9], r"levels.csv.gz: not a whole gzip file"),
+    ],
+)
+def test_a_dated_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+    """Bytes that are not UTF-8 and a broken .gz end in 65 there too."""
+    folder = folder_of(tmp_path, {})
+    (folder / name).write_bytes(content)
+    with pytest.raises(BadInputError, match=reason):
         open_history(folder, timeframe=None, universe=["BTC"])
 
 

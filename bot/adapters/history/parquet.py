@@ -3,11 +3,9 @@
 A number is what its column says exactly: a decimal digit for digit, a float by the shortest digits that name it.
 """
 
-import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -25,18 +23,20 @@ def parquet_rows(file: SourceFile, required: Sequence[str], optional: Sequence[s
     with _opened(file, required) as table:
         wanted = (*required, *optional)
         names = [name for name in wanted if name in table.schema_arrow.names]
-        numbers = count(1)
+        done = 0
         for batch in table.iter_batches(BATCH_ROWS, columns=names):
             absent = [""] * batch.num_rows
             columns = [_cells(batch.column(name)) if name in names else absent for name in wanted]
-            yield from zip(numbers, zip(*columns, strict=True))  # noqa: B905 - the numbers go on behind the batch
+            yield from enumerate(zip(*columns, strict=True), done + 1)
+            done += batch.num_rows
 
 
 def parquet_arrays(file: SourceFile, time: str, numbers: Sequence[str]) -> tuple[npt.NDArray[np.int64], list[Any]]:
     """Return a column of instants in microseconds and columns of floats; ValueError where one is not plainly that."""
     with _opened(file, (time, *numbers)) as table:
+        from pyarrow import types  # noqa: PLC0415 - as above
+
         columns = table.read([time, *numbers])
-        types = _pyarrow().types
         stamps, *figures = (columns.column(name) for name in (time, *numbers))
         plainly = (types.is_float64(one.type) or types.is_integer(one.type) for one in figures)
         if not types.is_timestamp(stamps.type) or any(one.null_count for one in (stamps, *figures)) or not all(plainly):
@@ -50,39 +50,39 @@ def columns_of(file: SourceFile) -> frozenset[str]:
         return frozenset(table.schema_arrow.names)
 
 
-def _pyarrow() -> Any:
-    return importlib.import_module("pyarrow")
-
-
 @contextmanager
 def _opened(file: SourceFile, required: Sequence[str]) -> Iterator[Any]:
     """Open a file, and see that the columns are there."""
     try:
-        arrow, parquet = _pyarrow(), importlib.import_module("pyarrow.parquet")
+        import pyarrow as pa  # noqa: PLC0415 - an extra, and slow to load
+        from pyarrow import parquet  # noqa: PLC0415
     except ImportError as error:
         message = f"{file.path}: Parquet needs pyarrow: pip install 'tidemark-bot[parquet]', or write the file as CSV"
         raise ConfigError(message) from error
     try:
-        with parquet.ParquetFile(arrow.BufferReader(file.content)) as table:
+        with parquet.ParquetFile(pa.BufferReader(file.content)) as table:
             fault = fault_of(table.schema_arrow.names, required)
             if fault:
                 message = f"{file.path}: {fault}"
                 raise BadInputError(message)
             yield table
-    except (arrow.ArrowException, OSError) as error:
-        message = f"{file.path}: cannot be read as Parquet ({str(error).splitlines()[0]}): write it again"
+    except (pa.ArrowException, OSError) as error:
+        message = f"{file.path}: cannot be read as Parquet ({' '.join(str(error).split())}): write it again"
         raise BadInputError(message) from error
 
 
 def _micros(stamps: Any) -> Any:
     """Return instants as microseconds since 1970; finer parts are cut off, as in CSV."""
-    arrow = _pyarrow()
-    return stamps.cast(arrow.timestamp("us", stamps.type.tz), safe=stamps.type.unit != "ns").cast(arrow.int64())
+    import pyarrow as pa  # noqa: PLC0415 - as above
+
+    return stamps.cast(pa.timestamp("us", stamps.type.tz), safe=stamps.type.unit != "ns").cast(pa.int64())
 
 
 def _cells(column: Any) -> list[str]:
     """Write the values of a column as cells."""
-    types, kind = _pyarrow().types, column.type
+    from pyarrow import types  # noqa: PLC0415 - as above
+
+    kind = column.type
     if types.is_timestamp(kind):
         return [_stamp(value) for value in _micros(column).to_pylist()]
     if types.is_float32(kind):  # as Python floats they would show digits that nobody wrote

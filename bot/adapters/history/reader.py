@@ -202,11 +202,6 @@ def number(cell: str) -> Decimal:
     return value
 
 
-def number_or_none(cell: str) -> Decimal | None:
-    """Read a number exactly as written; an empty cell is not given. Raises ValueError."""
-    return number(cell) if cell else None
-
-
 def positive(cell: str) -> Decimal:
     """Read a number above zero. Raises ValueError."""
     value = number(cell)
