@@ -198,10 +198,11 @@ def test_turns_are_where_another_episode_begins(rows: Rows) -> None:
                 assert [EPOCH + turn * MICROSECOND for turn in archive.turns(TokenId(token)).tolist()] == expected
 
 
-@given(st.lists(st.integers(-5, 80), min_size=1, max_size=8))
-def test_days_are_the_same_in_whatever_order_they_are_asked(hours: list[int]) -> None:
-    """Days made one by one, skipped or asked again equal those that are made afresh."""
-    with folders({name: [] for name in HEADERS}) as archives:
+@given(st.lists(st.integers(-5, 80), min_size=1, max_size=8), st.integers(1, 3))
+def test_days_are_the_same_in_whatever_order_they_are_asked(hours: list[int], most: int) -> None:
+    """Days made one by one, skipped, left behind or asked again equal those that are made afresh."""
+    with folders({name: [] for name in HEADERS}) as archives, pytest.MonkeyPatch.context() as patched:
+        patched.setattr("bot.adapters.history.archive.DAYS_MAX", most)
         for archive in archives:
             for hour in hours:
                 now = START + hour * HOUR

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from bot.adapters.history.reader import SourceFile, load, readable
 
-FORMAT = 1
+FORMAT = 1  # another one, as soon as anything is parsed or laid out in another way
 # Smaller files are parsed faster than their pack is made.
 PACKED_FROM_BYTES = 200_000
 # A file changed as shortly before it was looked at may have changed once more without its stamp telling.
