@@ -49,7 +49,7 @@ class Archive(Protocol):
     def market(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> MarketSize | None:
         """Return the newest market size."""
 
-    def days(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> tuple[Bar, ...]:
+    def days(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Sequence[Bar]:
         """Return the whole UTC days ended by as_of, oldest first."""
 
     def prints(

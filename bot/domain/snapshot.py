@@ -3,7 +3,7 @@
 Quotes alone may be newer than the slot.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -30,7 +30,7 @@ class TokenView:
     quantmetrics: QuantMetrics | None
     grades: Grades | None
     market: MarketSize | None
-    days: tuple[Bar, ...]
+    days: Sequence[Bar]
     prints: tuple[Bar, ...]
     finer: tuple[Bar, ...] = ()
     close: Quote | None = None

@@ -206,6 +206,6 @@ def test_days_are_the_same_in_whatever_order_they_are_asked(hours: list[int], mo
         for archive in archives:
             for hour in hours:
                 now = START + hour * HOUR
-                fresh = HistoryArchive(archive.instruments, archive.columns, archive.records)
+                fresh = HistoryArchive(archive.instruments, archive.columns, archive.records, {})
                 for token in map(TokenId, TOKENS):
                     assert archive.days(token, now, now) == fresh.days(token, now, now)

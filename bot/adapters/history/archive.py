@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bot.adapters.history.columns import SPANS, Columns, Integers, closes_of
+from bot.adapters.history.columns import SPANS, Bars, Columns, Integers, closes_of
 from bot.adapters.history.dated import GRADE, GRADES, LEVELS, MARKET, QUANTMETRICS, SIGNALS
 from bot.adapters.history.files import bar_files, dated_parts, listing_of, read_bars
 from bot.adapters.history.finer import COARSE, bars_filling, read_finer
@@ -57,7 +57,7 @@ class HistoryArchive:
         self.columns = columns
         self.records = records
         self._finer = finer
-        self._days: dict[TokenId, tuple[Columns, int, int, tuple[Bar, ...]]] = {}
+        self._days: dict[TokenId, Bars] = {}
 
     def episode(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Episode | None:
         """Return the episode that stands."""
@@ -103,19 +103,14 @@ class HistoryArchive:
         """Return the newest market size."""
         return self.records.market.newest(token_id, min(as_of, cut_off))
 
-    def days(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> tuple[Bar, ...]:
+    def days(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Bars:
         """Return the last whole UTC days ended by as_of, at most 600, oldest first."""
         if token_id not in self._days:
-            self._days[token_id] = (self.columns[token_id].days(), 0, 0, ())
-        columns, first, last, bars = self._days[token_id]
-        end = columns.closed_by(micros(min(as_of, cut_off)))
-        start = max(0, end - DAYS_MAX)
-        if (start, end) != (first, last):
-            # Nearly always the next day: what was made is kept, and only that day is made.
-            goes_on = first <= start <= last <= end
-            bars = bars[start - first :] + columns.bars(last, end) if goes_on else columns.bars(start, end)
-            self._days[token_id] = (columns, start, end, bars)
-        return bars
+            columns = self.columns[token_id].days()
+            self._days[token_id] = Bars(columns, 0, len(columns.opened_at), {})
+        days = self._days[token_id]
+        end = days.columns.closed_by(micros(min(as_of, cut_off)))
+        return Bars(days.columns, max(0, end - DAYS_MAX), end, days.made)
 
     def prints(
         self,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -121,6 +122,43 @@ class Columns:
         opens, highs, lows, closes = self.prices
         prices = (opens[first], np.maximum.reduceat(highs, first), np.minimum.reduceat(lows, first), closes[last])
         return Columns(DAY, day[first] * DAY, np.stack(prices), ())
+
+
+class Bars(Sequence[Bar]):
+    """The bars of a range of rows, each made when someone looks at it; made: those of its columns that were."""
+
+    __slots__ = ("columns", "end", "made", "start")
+
+    def __init__(self, columns: Columns, start: int, end: int, made: dict[int, Bar]) -> None:
+        """Look at the rows from a first one up to an end."""
+        self.columns = columns
+        self.start = start
+        self.end = end
+        self.made = made
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return self.end - self.start
+
+    @overload
+    def __getitem__(self, at: int) -> Bar: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Bar, ...]: ...
+    def __getitem__(self, at: int | slice) -> Bar | tuple[Bar, ...]:
+        """Make the bar of a row, or the bars of several."""
+        rows = range(self.start, self.end)[at]
+        return self._bar(rows) if isinstance(rows, int) else tuple(self._bar(row) for row in rows)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare with the same bars however they are kept."""
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _bar(self, row: int) -> Bar:
+        if row not in self.made:
+            self.made[row] = self.columns.bars(row, row + 1)[0]
+        return self.made[row]
 
 
 def _bar(opened_at: int, span: int, prices: Sequence[float]) -> Bar:
