@@ -64,17 +64,15 @@ def run_cycle(
         source.archive, setup.universe, portfolio, setup.rules, slot, cut_off, setup.interval, requests, asked
     )
     for stage in (settle, decide):
-        made = stage(snapshot, portfolio, setup.rules)
-        portfolio = apply(portfolio, made)
+        made, portfolio = stage(snapshot, portfolio, setup.rules)
         facts.extend(made)
     settled_until = cut_off
     asked = _tokens_awaiting_a_price(portfolio)
     if asked and (quotes := source.quotes(asked)):
-        made = fill_quotes(snapshot, portfolio, quotes, setup.rules)
-        portfolio = apply(portfolio, made)
+        made, portfolio = fill_quotes(snapshot, portfolio, quotes, setup.rules)
         facts.extend(made)
         settled_until = max(cut_off, *(quote.known_at for quote in quotes))
-    portfolio.settled_slot, portfolio.settled_until = slot, settled_until  # the fold's own copy, not handed on yet
+    portfolio.settled_slot, portfolio.settled_until = slot, settled_until  # this cycle's own, not handed on yet
     cycle = _cycle(setup, slot, (cut_off, settled_until), (started_at, now()), facts)
     return CycleRecord(cycle=cycle, facts=tuple(facts), used=tuple(_used(snapshot, facts))), portfolio
 

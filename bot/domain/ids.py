@@ -36,7 +36,7 @@ def derive(prefix: str, parts: Sequence[object]) -> str:
 
 def instant_text(at: datetime) -> str:
     """Write an aware UTC instant in its one canonical form, microseconds and Z."""
-    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{at.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def signal_id(provider: str, feed: str, token_id: TokenId, stance: str, turned_at: datetime) -> SignalId:

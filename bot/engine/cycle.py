@@ -1,6 +1,7 @@
 """A cycle is a function: settle what has happened, then decide. Live and replay call the same three.
 
-`settle` and `decide` return facts; `apply` folds them. Nothing here knows what time it is beyond the snapshot's as_of.
+`settle` and `decide` return facts and the account that they lead to: what `apply` folds them to, here and at a restart.
+Nothing here knows what time it is beyond the snapshot's as_of.
 """
 
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ from bot.engine.exits import decide_exits
 from bot.engine.fold import fold as apply
 from bot.engine.gates import Finding, Proposal, ask_all
 from bot.engine.hooks import adjusted_bracket, hook_scores, veto
-from bot.engine.journal import Journal
+from bot.engine.journal import Acted, Journal
 from bot.engine.levels import candidate_levels, read_levels
 from bot.engine.rules import Anchor, Rules
 from bot.engine.settlement import charge_begun_days, expire_and_delist, live_through, settle_prints
@@ -57,7 +58,7 @@ class Bench:
     rules: Rules
 
 
-def settle(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> tuple[Fact, ...]:
+def settle(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
     """Settle the prints that the portfolio has not seen, then end what waited or lay too long."""
     with localcontext(EXACT):
         journal = Journal(portfolio, snapshot.as_of, snapshot.cut_off)
@@ -65,10 +66,11 @@ def settle(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> tuple[Fact
         settle_prints(journal, snapshot.tokens, snapshot.granted, rules)
         charge_begun_days(journal, snapshot.as_of, rules)
         expire_and_delist(journal, snapshot.tokens, rules)
-        return (*journal.facts, *_marks(journal, mark_prices(journal.portfolio, snapshot.tokens, snapshot.passed)))
+        journal.write(*_marks(journal, mark_prices(journal.portfolio, snapshot.tokens, snapshot.passed)))
+        return journal.acted()
 
 
-def fill_quotes(snapshot: Snapshot, portfolio: Portfolio, quotes: tuple[Quote, ...], rules: Rules) -> tuple[Fact, ...]:
+def fill_quotes(snapshot: Snapshot, portfolio: Portfolio, quotes: tuple[Quote, ...], rules: Rules) -> Acted:
     """Fill the orders accepted at this slot at prices asked after the decision."""
     with localcontext(EXACT):
         journal = Journal(portfolio, snapshot.as_of, snapshot.cut_off)
@@ -85,10 +87,11 @@ def fill_quotes(snapshot: Snapshot, portfolio: Portfolio, quotes: tuple[Quote, .
         settle_prints(journal, settled | views, {**snapshot.granted, **granted}, rules)
         opened = {fact.position_id for fact in journal.facts if isinstance(fact, Position)}
         marks = _marks(journal, mark_prices(journal.portfolio, views))
-        return (*journal.facts, *(mark for mark in marks if mark.position_id in opened))
+        journal.write(*(mark for mark in marks if mark.position_id in opened))
+        return journal.acted()
 
 
-def decide(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> tuple[Fact, ...]:
+def decide(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
     """Mark the account, obey and watch, accept exits, judge every candidate and accept the entries that pass all gates.
 
     Stops move after the exits: a breaker's by its action, the others by the levels of the slot.
@@ -110,7 +113,7 @@ def decide(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> tuple[Fact
         bench = Bench(snapshot=snapshot, mark=mark, prices=prices, weights=weights, failed=failed, rules=rules)
         for rank, token_id in enumerate(in_rank(brackets, views, rules, scores)):
             _judge(journal, due[token_id], rank, bench)
-        return tuple(journal.facts)
+        return journal.acted()
 
 
 def _candidates(journal: Journal, snapshot: Snapshot, rules: Rules) -> dict[TokenId, Due]:

@@ -6,7 +6,7 @@ Each leg is rounded half-even to micro-dollars; the profit leg takes the remaind
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from bot.domain.books import Account, JournalEntry, Posting
 from bot.domain.decisions import Fact
@@ -16,6 +16,13 @@ from bot.domain.numbers import ZERO, micro_half_even
 from bot.domain.orders import Side
 from bot.domain.portfolio import Portfolio
 from bot.engine.fold import apply_fact
+
+
+class Acted(NamedTuple):
+    """What a stage of a cycle made, in the order it happened, and the account that it leads to: the fold of it."""
+
+    facts: tuple[Fact, ...]
+    portfolio: Portfolio
 
 
 class Journal:
@@ -33,6 +40,10 @@ class Journal:
         for fact in facts:
             apply_fact(self.portfolio, fact)
         self.facts.extend(facts)
+
+    def acted(self) -> Acted:
+        """Return what was written and what it led to."""
+        return Acted(tuple(self.facts), self.portfolio)
 
     def happen(self, kind: EventKind, name: str, state: EventState, notice: str, **measured: Any) -> None:
         """Add the next event of the slot; only the decision writes events, so that this journal has them all."""

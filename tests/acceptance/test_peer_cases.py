@@ -127,7 +127,7 @@ def live_through(portfolio: Portfolio, bar: Bar) -> tuple[Portfolio, list[Fill]]
         prints=(bar,),
     )
     snapshot = Snapshot(as_of=bar.closed_at, cut_off=bar.closed_at, interval=None, tokens={TOKEN: view})
-    facts = settle(snapshot, portfolio, RULES)
+    facts = settle(snapshot, portfolio, RULES).facts
     journal = Journal(portfolio, bar.closed_at)
     journal.write(*facts)
     return journal.portfolio, [fact for fact in facts if isinstance(fact, Fill)]

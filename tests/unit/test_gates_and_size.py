@@ -362,11 +362,11 @@ def test_a_late_cycle_makes_no_entry_and_leaves_the_candidate_open() -> None:
     portfolio = Portfolio(run=setup_of(BASE, tape).name, cash=Decimal(10000))
     late, hour = SLOT + timedelta(hours=2), timedelta(hours=1)
     snapshot = gather(tape, [TokenId(1)], portfolio, BASE, SLOT, late, hour)
-    facts = decide(snapshot, portfolio, BASE)
+    facts = decide(snapshot, portfolio, BASE).facts
     candidate = next(fact for fact in facts if isinstance(fact, Candidate))
     assert (candidate.first_reason, candidate.complete) == ("lateness", False)
     in_time = gather(tape, [TokenId(1)], portfolio, BASE, SLOT, SLOT + hour, hour)
-    assert apply(portfolio, decide(in_time, portfolio, BASE)).waiting(Role.ENTRY)
+    assert decide(in_time, portfolio, BASE).portfolio.waiting(Role.ENTRY)
 
 
 INVERSE = SizingRules(
