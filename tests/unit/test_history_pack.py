@@ -99,6 +99,19 @@ def test_a_packed_folder_answers_as_a_parsed_one(tmp_path: Path, folder: Path, p
     assert len(parsed) == 14
 
 
+def test_finer_bars_come_from_the_pack_too(tmp_path: Path, folder: Path, parsed: list[str]) -> None:
+    """The hours that fill a day are those that were parsed, and count into the same digest."""
+    packed = open_history(folder, timeframe="1d", universe=["BTC"], finer=True)
+    assert parsed == []
+    plain = open_history(folder_of(tmp_path / "plain", FILES), timeframe="1d", universe=["BTC"], finer=True)
+    assert parsed.count("BTC.csv") == 2
+    now = at("2024-01-03")
+    (day, *_) = packed.archive.prints(BTC, None, now, now)
+    hours = packed.archive.finer(BTC, day, now, now)
+    assert (len(hours), packed.digest) == (24, plain.digest)
+    assert plain.archive.finer(BTC, day, now, now) == hours
+
+
 def test_what_is_large_is_packed_at_the_first_opening(
     tmp_path: Path, settled: None, parsed: list[str], cache: Path
 ) -> None:

@@ -54,22 +54,22 @@ class Columns:
     """Bars of one token and timeframe, ascending.
 
     span: microseconds from open to close; opened_at: microseconds since 1970; prices: rows open, high, low, close;
-    refused: the lines that were dropped, and why.
+    refused: the lines that were dropped, and why; runs: where each stretch without a gap opens and closes, in two rows.
     """
 
     span: int
     opened_at: Integers
     prices: Floats
     refused: tuple[str, ...]
+    runs: Integers
     _first: int = field(init=False, repr=False)
     _gapless: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """See whether there is a bar at every instant of the grid, which nearly always is so."""
-        count = len(self.opened_at)
-        first, last = (int(self.opened_at[0]), int(self.opened_at[-1])) if count else (0, -self.span)
-        object.__setattr__(self, "_first", first)
-        object.__setattr__(self, "_gapless", last - first == (count - 1) * self.span)
+        opens = self.runs[0].tolist()  # these alone, so that opening a pack touches no page of its bars
+        object.__setattr__(self, "_first", opens[0] if opens else 0)
+        object.__setattr__(self, "_gapless", len(opens) <= 1)
 
     def closed_by(self, at: int) -> int:
         """Count the bars that closed at or before an instant in microseconds."""
@@ -115,13 +115,13 @@ class Columns:
     def days(self) -> "Columns":
         """Aggregate to UTC days; a day is there as soon as one of its bars is, so ask only for days that ended."""
         if not len(self.opened_at):
-            return Columns(DAY, self.opened_at, self.prices, ())
+            return columns_from(DAY, self.opened_at, self.prices, ())
         day = self.opened_at // DAY
         first = np.flatnonzero(np.diff(day, prepend=day[0] - 1))
         last = np.append(first[1:], len(day)) - 1
         opens, highs, lows, closes = self.prices
         prices = (opens[first], np.maximum.reduceat(highs, first), np.minimum.reduceat(lows, first), closes[last])
-        return Columns(DAY, day[first] * DAY, np.stack(prices), ())
+        return columns_from(DAY, day[first] * DAY, np.stack(prices), ())
 
 
 class Bars(Sequence[Bar]):
@@ -170,26 +170,27 @@ def _price(value: float) -> Price:
     return Price(from_float(value))
 
 
+def columns_from(span: int, opened_at: Integers, prices: Floats, refused: tuple[str, ...]) -> Columns:
+    """Make columns, and find their runs."""
+    runs = np.empty((2, 0), np.int64)
+    if len(opened_at):
+        last = np.append(np.flatnonzero(np.diff(opened_at) != span), len(opened_at) - 1)
+        runs = np.stack([opened_at[np.append(0, last[:-1] + 1)], opened_at[last] + span])
+    return Columns(span, opened_at, prices, refused, runs)
+
+
 def pack_columns(file: SourceFile, timeframe: str) -> Part:
     """Parse a bars file to what a pack keeps of it."""
     columns = parse(file, timeframe)
     bars = np.vstack([columns.opened_at, columns.prices.view(np.int64)])
-    return Part(file.digest, {"bars": bars}, {"runs": _runs(columns)}, columns.refused)
+    return Part(file.digest, {"bars": bars}, {"runs": columns.runs}, columns.refused)
 
 
 def unpack_columns(part: Part, timeframe: str) -> Columns:
     """Look at the bars in a part."""
     bars = part.blocks["bars"]
-    return Columns(SPANS[timeframe] // MICROSECOND, bars[0], bars[1:].view(np.float64), part.notes)
-
-
-def _runs(columns: Columns) -> Integers:
-    """Return the stretches of bars without a gap: where they open and close, in rows."""
-    opened_at, span = columns.opened_at, columns.span
-    if not len(opened_at):
-        return np.empty((2, 0), np.int64)
-    last = np.append(np.flatnonzero(np.diff(opened_at) != span), len(opened_at) - 1)
-    return np.stack([opened_at[np.append(0, last[:-1] + 1)], opened_at[last] + span])
+    span, prices = SPANS[timeframe] // MICROSECOND, bars[1:].view(np.float64)
+    return Columns(span, bars[0], prices, part.notes, part.late["runs"])
 
 
 def closes_of(parts: Iterable[Part], timeframe: str) -> Integers:
@@ -217,10 +218,10 @@ def parse(file: SourceFile, timeframe: str) -> Columns:
     opens, highs, lows, closes = prices
     kept = (highs >= np.maximum(opens, closes)) & (lows <= np.minimum(opens, closes))
     if kept.all():
-        return Columns(span, opened_at, prices, ())
+        return columns_from(span, opened_at, prices, ())
     unit = row_unit(file.path)
     refused = tuple(f"{unit} {lines[at]}: {_contradiction(prices[:, at])}" for at in np.flatnonzero(~kept).tolist())
-    return Columns(span, opened_at[kept], np.ascontiguousarray(prices[:, kept]), refused)
+    return columns_from(span, opened_at[kept], np.ascontiguousarray(prices[:, kept]), refused)
 
 
 def _contradiction(prices: Floats) -> str:
