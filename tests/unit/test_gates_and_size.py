@@ -13,7 +13,7 @@ from bot.domain.market import Grades, Level, LevelSet, MarketSize
 from bot.domain.numbers import Price
 from bot.domain.orders import Order, Role
 from bot.domain.portfolio import Portfolio
-from bot.engine.cycle import apply, decide
+from bot.engine.cycle import decide
 from bot.engine.rules import (
     ActOn,
     EntryRules,

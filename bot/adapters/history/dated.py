@@ -173,9 +173,14 @@ def _price(level: Level) -> Price:
 
 def _episode(token_id: TokenId, series: Series, start: int, _end: int) -> Episode:
     turned = int(series.turns[series.turns.searchsorted(start, side="right") - 1])
-    turn = _signal(token_id, series, turned)
-    latest = turn if turned == start else _signal(token_id, series, start)
-    return Episode(signal_id=turn.signal_id, turn=turn, latest=latest)
+    at, stands = series.stands
+    if at != turned or stands is None:
+        turn = _signal(token_id, series, turned)
+        stands = Episode(signal_id=turn.signal_id, turn=turn, latest=turn)
+        series.stands = (turned, stands)
+    if turned == start:
+        return stands
+    return Episode(signal_id=stands.signal_id, turn=stands.turn, latest=_signal(token_id, series, start))
 
 
 def _signal(token_id: TokenId, series: Series, row: int) -> Signal:

@@ -17,8 +17,10 @@ from bot.adapters.history.pack import Words
 from bot.adapters.history.reader import EPOCH, MICROSECOND, micros
 from bot.domain.ids import TokenId
 from bot.domain.numbers import from_float
+from bot.domain.signals import Episode
 
 WORD_BYTES = 8
+EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 T = TypeVar("T")
 
@@ -35,6 +37,8 @@ class Series:
         self.numbers: npt.NDArray[np.float64] = rows[1:].view(np.float64)
         self._exact = exact
         self._texts = texts
+        # The row of the turn that was asked for last, and its episode: nearly always it still stands the next day.
+        self.stands: tuple[int, Episode | None] = (-1, None)
 
     def number(self, column: int, row: int) -> Decimal | None:
         """Return the number of a cell as it was written; None for an empty cell."""
@@ -91,7 +95,7 @@ class Known(Generic[T]):
         self.series = series
         self._make = make
         self._value: T | None = None
-        self._since = self._until = datetime.min.replace(tzinfo=UTC)
+        self._since = self._until = EARLIEST
 
     def newest(self, at: datetime) -> T | None:
         """Return the last value known at an instant."""
@@ -102,11 +106,12 @@ class Known(Generic[T]):
     def _look(self, now: datetime) -> None:
         at = self.series.at
         end = int(at.searchsorted(micros(now), side="right"))
-        self._value, self._since = None, datetime.min.replace(tzinfo=UTC)
-        self._until = EPOCH + int(at[end]) * MICROSECOND if end < len(at) else datetime.max.replace(tzinfo=UTC)
+        self._value, self._since = None, EARLIEST
+        self._until = EPOCH + at.item(end) * MICROSECOND if end < len(at) else LATEST
         if end:
-            start = int(at.searchsorted(at[end - 1]))
-            self._since = EPOCH + int(at[start]) * MICROSECOND
+            last = at.item(end - 1)
+            start = end - 1 if end == 1 or at.item(end - 2) != last else int(at.searchsorted(last))
+            self._since = EPOCH + last * MICROSECOND
             self._value = self._make(self.token_id, self.series, start, end)
 
 
