@@ -5,12 +5,13 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs test check
+.PHONY: help setup demo docs bench test check
 
 help:
 	@echo 'make setup    installs everything into .venv, by hash; does nothing when nothing changed'
 	@echo 'make demo     the simulated API, the cycles of the daemon and thirty days of paper trades'
 	@echo 'make docs     writes the tables of docs/strategy.md anew from the keys of strategy files'
+	@echo 'make bench    the replay beside its references, as a table; SIZE=full for every case (needs ../shared)'
 	@echo 'make test     the everyday tests'
 	@echo 'make check    the gate: linters, types, floors, every test with coverage'
 
@@ -34,6 +35,12 @@ demo: setup
 docs: setup
 	$(BIN)/python -m tests.strategy_reference
 
+SIZE ?= usual
+BENCH ?=
+
+bench: setup
+	$(BIN)/python -m bench.run --size $(SIZE) $(BENCH)
+
 # One process a core; few on a large machine, for each may start a PostgreSQL of its own.
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal --quiet
 
@@ -42,7 +49,7 @@ test: setup
 
 check: setup
 	$(BIN)/ruff check
-	$(BIN)/mypy bot migrations
+	$(BIN)/mypy bot migrations bench
 	$(BIN)/lint-imports
 	$(BIN)/vulture
 	$(BIN)/codespell
