@@ -3,6 +3,7 @@
 It imports nothing of the product and is slow on purpose: every rule is where a reader of the description looks for it.
 """
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from typing import Any
@@ -64,6 +65,9 @@ class Loop:
         self.cost = Decimal(fills.get("half_spread_fraction", "0.0002")) + Decimal(
             fills.get("slippage_fraction", "0.0005")
         )
+        self.gross = (1 + self.cost) * (1 + self.fee)
+        self.is_anchored = self.rule("stop", "anchor") == "fill"
+        assert not self.is_anchored or "reward_risk_min" not in strategy.get("gates", {}), "not in this oracle"
 
     def rule(self, section: str, key: str, default: Any = None) -> Any:
         """Return one key of the strategy."""
@@ -109,14 +113,19 @@ class Loop:
             self.close(trade, bar, at_market, "stop_hit")
         elif trade.target is not None and bar.open >= trade.target:
             trade.gapped = True
-            self.close(trade, bar, trade.target, "target_hit")
+            raw = bar.open if self.rule("fills", "target_gap") == "open" else trade.target
+            self.close(trade, bar, self.at_target(raw), "target_hit")
+
+    def at_target(self, raw: Decimal) -> Decimal:
+        """Return what a target gets: its price, less the cost of a market order where the strategy says so."""
+        return raw * (1 - self.cost) if self.rule("fills", "target_cost") == "market" else raw
 
     def exit_inside(self, trade: Trade, bar: Bar) -> None:
         """Close at the stop if the bar touched it, else at the target if it touched that."""
         if bar.low <= trade.stop:
             self.close(trade, bar, trade.stop * (1 - self.cost), "stop_hit")
         elif trade.target is not None and bar.high >= trade.target:
-            self.close(trade, bar, trade.target, "target_hit")
+            self.close(trade, bar, self.at_target(trade.target), "target_hit")
 
     def close(self, trade: Trade, bar: Bar, price: Decimal, reason: str) -> None:
         """Sell the position and book it."""
@@ -130,22 +139,36 @@ class Loop:
 
     def fill(self, entry: Entry, bar: Bar) -> None:
         """Buy at the open unless the bracket has become senseless or the cash is short."""
-        if bar.open <= entry.stop or (entry.target is not None and bar.open >= entry.target):
-            self.outcome.cancelled.append((entry, "bracket_invalid_at_fill"))
+        accepted = entry
+        entry = self.find_at_fill(accepted, bar.open * (1 + self.cost)) if self.is_anchored else accepted
+        if entry is None or bar.open <= entry.stop or (entry.target is not None and bar.open >= entry.target):
+            self.outcome.cancelled.append((accepted, "bracket_invalid_at_fill"))
             return
         price = bar.open * (1 + self.cost)
-        quantity = entry.quantity
+        quantity, is_cut = entry.quantity, self.is_anchored
         if quantity * price * (1 + self.fee) > self.cash:
             step = self.history.steps[entry.token]
-            quantity = self.cash / (price * (1 + self.fee)) // step * step
-            if quantity == 0 or quantity * price < Decimal(self.rule("sizing", "notional_min", 0)):
-                self.outcome.cancelled.append((entry, "cash_at_fill"))
-                return
+            quantity, is_cut = self.cash / (price * (1 + self.fee)) // step * step, True
+        if is_cut and (quantity <= 0 or quantity * price < Decimal(self.rule("sizing", "notional_min", 0))):
+            self.outcome.cancelled.append((accepted, "cash_at_fill"))
+            return
         fee = quantity * price * self.fee
         self.cash -= micro(quantity * price + fee)
         trade = Trade(entry.token, bar.opened_at, price, quantity, entry.stop, entry.target, fee)
         self.positions[entry.token] = trade
         self.outcome.trades.append(trade)
+
+    def find_at_fill(self, entry: Entry, paid: Decimal) -> Entry | None:
+        """Find bracket and quantity anew from what is paid, by the levels, measures and equity of the entry's slot."""
+        slot, token = entry.accepted_at, entry.token
+        levels = self.levels(token, slot) or []
+        stop = find_stop(self.rules, paid, levels, mean_true_range(self.whole_days(token, slot)))
+        if stop is None:
+            return None
+        found, target = find_target(self.rules, paid, stop, levels, (self.cost, self.fee))
+        means = (entry.equity, self.cash - self.reserved(), 1 + self.fee)
+        quantity, bound = self.size(token, slot, paid, stop, means)
+        return replace(entry, quantity=quantity, stop=stop, target=target, bound=bound) if found else None
 
     # The slot
 
@@ -277,12 +300,14 @@ class Loop:
             failed.append("target")
         elif least is not None and target is not None and reward_risk(reference, stop, target, odds) < least:
             failed.append("reward_risk_min")
-        quantity, bound = self.size(token, slot, reference, stop)
+        equity = self.equity()
+        free = self.cash - self.reserved() + (self.coming() if self.is_anchored else 0)
+        quantity, bound = self.size(token, slot, reference, stop, (equity, free, self.gross))
         failed += self.failed_limits(quantity, reference)
         if failed:
             self.refuse(token, slot, failed, bound)
             return
-        entry = Entry(token, slot, reference, quantity, stop, target, bound)
+        entry = Entry(token, slot, reference, quantity, stop, target, bound, equity)
         self.waiting.append(entry)
         self.outcome.accepted.append(entry)
         self.acted.add((token, self.episodes[token][1]))
@@ -309,13 +334,22 @@ class Loop:
                 failed.append("resistance_distance_min")
         return failed
 
-    def size(self, token: int, slot: datetime, reference: Decimal, stop: Decimal) -> tuple[Decimal, str]:
-        """Return the quantity, and which bound held."""
-        sizing, equity = self.rules["sizing"], self.equity()
-        gross = (1 + self.cost) * (1 + self.fee)
+    def reserved(self) -> Decimal:
+        """Return the cash that waiting entries keep for themselves."""
+        return sum((entry.quantity * entry.reference * self.gross for entry in self.waiting), Decimal(0))
+
+    def coming(self) -> Decimal:
+        """Return what the positions that are ordered out would bring at their last closes."""
+        leaving = (p.quantity * self.last[t].close for t, p in self.positions.items() if p.exit_ordered_at is not None)
+        return sum(leaving, Decimal(0)) * (1 - self.cost) * (1 - self.fee)
+
+    def size(
+        self, token: int, slot: datetime, reference: Decimal, stop: Decimal, means: tuple[Decimal, Decimal, Decimal]
+    ) -> tuple[Decimal, str]:
+        """Return the quantity, and which bound held; means: equity, free cash, and what a unit of notional costs."""
+        sizing, (equity, free, gross) = self.rules["sizing"], means
         risk = reference * gross - stop * (1 - self.cost) * (1 - self.fee)
-        reserved = sum((entry.quantity * entry.reference * gross for entry in self.waiting), Decimal(0))
-        bounds = {"cash": (self.cash - reserved) / gross}
+        bounds = {"cash": free / gross}
         if sizing["rule"] == "inverse_volatility":
             sigma = max(self.sigma(token, slot) or Decimal(0), Decimal(sizing.get("volatility_floor", 0)))
             bounds["rule"] = equity * sizing["target_volatility"] / sigma / self.rules["limits"]["positions_max"]

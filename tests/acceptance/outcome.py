@@ -19,6 +19,7 @@ class Entry:
     stop: Decimal
     target: Decimal | None
     bound: str
+    equity: Decimal
 
 
 @dataclass
