@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.cases import CANDLES, Case, Runs, measure, shared_folder, workload
-from bench.table import growth, machine, quoted, table, told_growth, told_machine, write_documents
+from bench.sweeps import can_sweep, sweeps
+from bench.table import QUOTED, growth, machine, quoted, table, told_growth, told_machine, told_sweep, write_documents
 from bench.timing import ROOT, FailedError
 
 SIZES: dict[str, tuple[Case, ...]] = {
@@ -32,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--size", choices=list(SIZES), default="usual", help="which cases [usual]")
     found.add_argument("--rounds", type=int, default=3, help="how often each is run [3]")
     found.add_argument("--work", type=Path, default=ROOT / "build" / "bench", help="where cases and ledgers are made")
+    found.add_argument("--sweep", action="store_true", help="sweep a hundred sets too; the full size does")
     found.add_argument("--json", action="store_true", help="print one JSON object")
     found.add_argument("--write-docs", action="store_true", help="write them into docs/performance.md and README.md")
     return found
@@ -48,6 +50,12 @@ def figures(runs: Runs) -> dict[str, Any]:
         "cpu_ratio": runs.cpu_ratio(),
         "runs": {name: [asdict(run) for run in found] for name, found in runs.runs.items()},
     }
+
+
+def swept_case(size: str) -> Case:
+    """Return the case of a size that is swept: the one that the README quotes, or the last."""
+    compared = [case for case in SIZES[size] if case.compared]
+    return next((case for case in compared if case.name == QUOTED), compared[-1])
 
 
 def say(text: str) -> None:
@@ -69,14 +77,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     before = machine()
     try:
         measured = [measure(case, shared, options.work, options.rounds, say) for case in SIZES[options.size]]
+        swept = None
+        if (options.sweep or options.size == "full") and can_sweep():
+            swept = sweeps(swept_case(options.size), shared, options.work, say)
     except FailedError as failed:
         say(str(failed))
         return 1
     command = "make bench" + ("" if options.size == "usual" else f" SIZE={options.size}")
     where = told_machine(before, round(os.getloadavg()[0], 2), options.rounds, command)
-    report = f"{where}\n{table(measured)}{told_growth(measured)}"
+    report = f"{where}\n{table(measured)}{told_growth(measured)}{told_sweep(swept)}"
     if options.json:
-        print(json.dumps({"machine": before, "cases": [*map(figures, measured)], "growth": [*growth(measured)]}))
+        cases = [*map(figures, measured)]
+        print(json.dumps({"machine": before, "cases": cases, "growth": [*growth(measured)], "sweep": swept}))
     else:
         print(report)
     if options.write_docs:

@@ -91,6 +91,15 @@ def told_growth(measured: Sequence[Runs]) -> str:
     return "".join(["\nGrowth, as an exponent of the bars (1: in proportion):\n\n", *lines]) if lines else ""
 
 
+def told_sweep(swept: Mapping[str, Any] | None) -> str:
+    """Say what a sweep took, where there was one."""
+    if swept is None:
+        return ""
+    one, hundred = swept["one"]["seconds"], swept["hundred"]["seconds"]
+    cost = f"{hundred:.1f} s, {swept['ratio']:.1f} times a sweep of one ({one:.1f} s)"
+    return f"\nA sweep of 100 sets over {swept['case']}, whole process: {cost}.\n"
+
+
 def machine() -> dict[str, Any]:
     """Return what the figures depend on beside the code."""
     return {

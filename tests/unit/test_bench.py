@@ -2,6 +2,7 @@
 
 import sqlite3
 import sys
+import tomllib
 from contextlib import closing
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from bench import run
 from bench.cases import Runs, check, workload
 from bench.loop import loop
 from bench.rewrite import parents_first, rewrite
-from bench.table import DOCUMENT, README, growth, quoted, table, told_machine, write_documents
+from bench.sweeps import sweep_file
+from bench.table import DOCUMENT, README, growth, quoted, table, told_machine, told_sweep, write_documents
 from bench.timing import FailedError, Timed, timed
 from tests.acceptance.comparison import run_replay
 from tests.acceptance.history_folders import write_folder
@@ -59,6 +61,16 @@ def test_a_wrong_ledger_fails_the_bench(trades: int, equity: float, complaint: s
     with pytest.raises(FailedError, match=f"g_10_1: {complaint} .* of the reference"):
         check(workload(10, 1), found, WANTED)
     return None
+
+
+def test_the_sets_of_a_sweep_are_all_pairs_of_ten(tmp_path: Path) -> None:
+    """Ten buffers by ten budgets make a hundred sets of the workload's strategy, one by one makes one."""
+    for count in (10, 1):
+        file = sweep_file(workload(100, 3), tmp_path / "history", tmp_path / "many.toml", count)
+        lists = tomllib.loads(file.read_text())["parameters"]
+        assert [len(set(values)) for section in lists.values() for values in section.values()] == [count, count]
+    told = told_sweep({"case": "g_100_3", "one": {"seconds": 2.0}, "hundred": {"seconds": 60.0}, "ratio": 30.0})
+    assert "60.0 s, 30.0 times a sweep of one (2.0 s)" in told
 
 
 def test_load_from_elsewhere_is_told() -> None:
