@@ -17,7 +17,7 @@ from tests.acceptance.oracle import replay
 from tests.acceptance.outcome import Outcome
 from tests.replay.random_histories import random_strategy, random_tables
 
-SEEDS = range(200, 230)
+SEEDS = range(200, 240)
 LEAST = 5
 AT_FILL = 'target_gap = "open"\ntarget_cost = "market"\n'
 # The first asks more of an anchored bracket than this loop knows, the second cuts an anchored quantity.
