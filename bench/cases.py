@@ -62,6 +62,10 @@ class Runs:
         """Return the median of a run's whole time."""
         return median(run.seconds for run in self.runs[name])
 
+    def cpu(self, name: str) -> float:
+        """Return the median of what a run took of processors."""
+        return median(run.cpu for run in self.runs[name])
+
     def peak(self, name: str) -> float:
         """Return the most memory that any of its runs had, in MiB."""
         return max(run.peak for run in self.runs[name])

@@ -33,10 +33,16 @@ def loop(strategy_file: Path, folder: Path, since: str | None) -> dict[str, floa
         config_hash="none",
         code_version="bench",
     )
-    opened = time.perf_counter()
+    opened, opened_cpu = time.perf_counter(), time.process_time()
     cycles = sum(1 for _ in records(setup, HistorySource(history), slots, SystemClock()))
-    ended = time.perf_counter()
-    return {"open": opened - began, "loop": ended - opened, "bars": history.bars, "cycles": cycles}
+    ended, ended_cpu = time.perf_counter(), time.process_time()
+    return {
+        "open": opened - began,
+        "loop": ended - opened,
+        "cpu": ended_cpu - opened_cpu,
+        "bars": history.bars,
+        "cycles": cycles,
+    }
 
 
 if __name__ == "__main__":

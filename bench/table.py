@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from math import log
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from bench.cases import Runs
 from bench.timing import ROOT
 
 MILLION = 1_000_000
+WIDTH = 120
 BUSY, OWN_LOAD = 0.5, 1.0
 QUOTED = "g_100_3"
 DOCUMENT, README = ROOT / "docs" / "performance.md", ROOT / "README.md"
@@ -66,7 +68,7 @@ def table(measured: Sequence[Runs]) -> str:
 
 
 def growth(measured: Sequence[Runs]) -> Iterator[dict[str, Any]]:
-    """Yield how time grows between cases that differ in symbols or in years alone: 1 is in proportion to their bars."""
+    """Yield how processor time grows between cases that differ in symbols or in years alone, as a power of the bars."""
     cases = [runs for runs in measured if runs.case.compared]
     for same, other in (("years", "symbols"), ("symbols", "years")):
         for value in sorted({getattr(runs.case, same) for runs in cases}):
@@ -77,8 +79,8 @@ def growth(measured: Sequence[Runs]) -> Iterator[dict[str, Any]]:
                     "with": other,
                     "from": small.case.name,
                     "to": large.case.name,
-                    "replay": log(large.seconds("replay") / small.seconds("replay")) / bars,
-                    "loop": log(large.told("loop", "loop") / small.told("loop", "loop")) / bars,
+                    "replay": log(large.cpu("replay") / small.cpu("replay")) / bars,
+                    "loop": log(large.told("loop", "cpu") / small.told("loop", "cpu")) / bars,
                 }
 
 
@@ -88,7 +90,8 @@ def told_growth(measured: Sequence[Runs]) -> str:
         f"- {one['from']} to {one['to']} ({one['with']}): whole replay {one['replay']:.2f}, loop {one['loop']:.2f}\n"
         for one in growth(measured)
     ]
-    return "".join(["\nGrowth, as an exponent of the bars (1: in proportion):\n\n", *lines]) if lines else ""
+    head = "\nGrowth of processor time, as an exponent of the bars (1: in proportion):\n\n"
+    return "".join([head, *lines]) if lines else ""
 
 
 def told_sweep(swept: Mapping[str, Any] | None) -> str:
@@ -123,11 +126,12 @@ def told_machine(before: Mapping[str, Any], load_after: float, rounds: int, comm
     """Say with which command and where it was measured, and whether other work ran beside."""
     busy = max(before["load"], load_after - OWN_LOAD) > BUSY * before["cores"]
     beside = "; other work ran beside it, so only ratios count" if busy else ""
-    return (
+    told = (
         f"`{command}`, {before['day']}: median of {rounds} rounds in turn, {before['cores']} cores "
         f"({before['processor']}), {before['system']}, Python {before['python']}, load {before['load']} before "
-        f"and {load_after} after{beside}.\n"
+        f"and {load_after} after{beside}."
     )
+    return fill(told, WIDTH) + "\n"
 
 
 def quoted(measured: Sequence[Runs]) -> str:
@@ -142,7 +146,7 @@ def quoted(measured: Sequence[Runs]) -> str:
     for runs in measured:
         if not runs.case.compared:
             told += f"; {runs.case.symbols} coins, nine months of real hours: {runs.seconds('replay'):.1f} s"
-    return f"{told}.\n"
+    return fill(f"{told}.", WIDTH) + "\n"
 
 
 def write_documents(report: str, figures: str) -> None:

@@ -76,9 +76,9 @@ def test_the_sets_of_a_sweep_are_all_pairs_of_ten(tmp_path: Path) -> None:
 def test_load_from_elsewhere_is_told() -> None:
     """Half a core of other work before, or beside our own after, stands with the figures."""
     machine = {"day": "2024-01-01", "cores": 2, "processor": "x", "system": "y", "python": "3", "load": 0.4}
-    assert "other work" not in told_machine(machine, 1.3, 3, "make bench")
-    assert "other work" in told_machine(machine, 2.5, 3, "make bench")
-    assert "other work" in told_machine({**machine, "load": 1.5}, 1.3, 3, "make bench")
+    assert "beside it, so only ratios" not in told_machine(machine, 1.3, 3, "make bench")
+    assert "beside it, so only ratios" in told_machine(machine, 2.5, 3, "make bench")
+    assert "beside it, so only ratios" in told_machine({**machine, "load": 1.5}, 1.3, 3, "make bench")
 
 
 def test_a_command_that_fails_is_no_measurement() -> None:
