@@ -74,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say("bench needs the workload beside the project: set TIDEMARK_SHARED to its folder, or put it in ../shared")
         return 78
     options.work.mkdir(parents=True, exist_ok=True)
+    os.environ["XDG_CACHE_HOME"] = str(options.work.resolve() / "cache")  # packs belong to the cases, not to the user
     before = machine()
     try:
         measured = [measure(case, shared, options.work, options.rounds, say) for case in SIZES[options.size]]
