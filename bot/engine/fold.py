@@ -53,10 +53,13 @@ def _born(portfolio: Portfolio, order: Order) -> None:
 
 def _moved(portfolio: Portfolio, event: OrderEvent) -> None:
     live = portfolio.orders.get(event.order_id)
-    check_transition(event.order_id, live.state if live else None, event.state)
-    if live is not None and event.state in FINAL:
+    if live is None:
+        message = f"order {event.order_id}: {event.state} is said of an order that is not live"
+        raise InvariantError(message)
+    check_transition(event.order_id, live.state, event.state)
+    if event.state in FINAL:
         portfolio.drop(live.order)
-    elif live is not None:
+    else:
         portfolio.keep(LiveOrder(live.order, event.state))
 
 

@@ -4,13 +4,17 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
+import pytest
+
 from bot.app.cycle import run_cycle
 from bot.domain.decisions import Candidate
+from bot.domain.errors import InvariantError
 from bot.domain.ids import Symbol, TokenId
 from bot.domain.instruments import Instrument
-from bot.domain.orders import Order, Role
+from bot.domain.orders import Order, OrderEvent, Role
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Closing, Mark
+from bot.engine.cycle import apply
 from bot.engine.rules import (
     EntryRules,
     FillRules,
@@ -133,6 +137,17 @@ def test_a_target_exit_counts_the_low_it_may_have_seen() -> None:
     records, _ = cycles(rules, tape)
     closing = next(fact for record in records for fact in record.facts if isinstance(fact, Closing))
     assert (closing.mae, closing.mfe) == (Decimal("-0.04"), Decimal("0.05"))
+
+
+def test_facts_about_what_is_not_there_are_contradictions() -> None:
+    """A change of an order that ended before, and a mark of a position that is closed, stop the fold by name."""
+    tape = Tape({1: Token(bars=bars("2024-01-01", "100 | 100 | 100 | 90 | 90"), signals=TURN)})
+    records, portfolio = cycles(RULES, tape)
+    facts = [fact for record in records for fact in record.facts]
+    for kind, told in ((OrderEvent, "is said of an order that is not live"), (Mark, "is not open")):
+        last = [fact for fact in facts if isinstance(fact, kind)][-1]
+        with pytest.raises(InvariantError, match=told):
+            apply(portfolio, [last])
 
 
 def test_a_volume_cap_without_a_volume_waits_for_it() -> None:
