@@ -18,7 +18,7 @@ from typing import Any
 from bot.domain.errors import ConfigError, UpstreamError, UsageError
 
 PROCESSES = "processes"
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
