@@ -196,7 +196,7 @@ def test_sets_that_contradict_the_strategy_are_passed_over(serial: Serial, call:
     answer = json.loads(call(HEAD + pairs, "--json")[1])
     assert (answer["sets_refused"], answer["trials_run"]) == (1, 3)
     assert "stop.distance_min: 0.5 is above stop.distance_max = 0.4" in answer["refused_because"]
-    assert "1 sets were passed over, the first because" in call(None)[1]
+    assert "sets passed over: 1, the first because" in call(None)[1]
     code, out, err = call(HEAD + "[parameters]\nstop.distance_min = [0.5]\nstop.distance_max = [0.4]\n")
     assert (code, out) == (78, "")
     assert "no set goes with the strategy" in err
@@ -306,3 +306,46 @@ def test_a_candle_that_contradicts_itself_is_named_and_left_out(serial: Serial, 
     code, _, err = call(None)
     assert code == 0
     assert err.startswith("refused: ")
+
+
+def widen_and_split(folder: Path) -> None:
+    """Let every hour of one token reach both stop and target, the target first as its five minutes tell."""
+    path = folder / "history/bars/1h/T1.csv"
+    head, *lines = path.read_text().splitlines()
+    hours, minutes = [head], [head]
+    for line in lines:
+        at, opened, _, _, close, volume = line.split(",")
+        low, high = (round(float(opened) * factor, 4) for factor in (0.96, 1.04))
+        hours.append(f"{at},{opened},{high},{low},{min(max(float(close), low), high)},{volume}")
+        five = [(opened, high, opened, high), (high, high, low, low), *[(low, low, low, low)] * 9]
+        five.append((low, max(low, float(close)), low, close))
+        minutes += [
+            ",".join([at.replace(":00:00Z", f":{5 * number:02}:00Z"), *map(str, prices), "1"])
+            for number, prices in enumerate(five)
+        ]
+    path.write_text("\n".join(hours))
+    (folder / "history/bars/5m").mkdir()
+    (folder / "history/bars/5m/T1.csv").write_text("\n".join(minutes))
+
+
+def test_finer_bars_decide_in_a_sweep_too(
+    serial: Serial, call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One history serves the sets that ask finer bars and those that do not, and each is its replay."""
+    words = ("stop_first", "finer_bars")
+    place(tmp_path, HEAD + '[parameters]\nfills.same_bar = ["stop_first", "finer_bars"]\n')
+    widen_and_split(tmp_path)
+    code, _, err = call()
+    assert (code, "strategy.bars: missing, fills.same_bar is varied" in err) == (78, True)
+    strategy = STRATEGY.replace('universe = "*"', 'universe = "*"\nbars = "1h"')
+    (tmp_path / "strategies/waves.toml").write_text(strategy)
+    assert call()[0] == 0
+    found = {parameters_in(row)["fills.same_bar"]: row for row in rows(tmp_path / "s.db")}
+    for word in words:
+        (tmp_path / "waves.toml").write_text(f'{strategy}\n[fills]\nsame_bar = "{word}"\n')
+        asked = ["--strategy", str(tmp_path / "waves.toml"), "--history", str(tmp_path / "history")]
+        assert main(["replay", *asked, "--ledger", f"{tmp_path}/{word}.db", "--json"]) == 0
+        answer = json.loads(capsys.readouterr().out)
+        assert found[word]["final_equity"] == answer["equity"]
+        assert found[word]["sharpe"] == answer["statistics"]["sharpe"]
+    assert found["finer_bars"]["final_equity"] != found["stop_first"]["final_equity"]

@@ -111,6 +111,7 @@ def task(tmp_path: Path, digest: str) -> Task:
         hooks=None,
         history=str(tmp_path / "history"),
         history_digest=digest,
+        finer=False,
         cash=Decimal(10000),
         schedule=None,
         seed=1,

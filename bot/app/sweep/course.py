@@ -4,11 +4,14 @@ Everything that can be refused is refused before the first trial runs.
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
 from bot.adapters.history.archive import History, open_history
 from bot.app.hooks import hooks_text
+from bot.app.inputs import inputs_of
+from bot.app.kinds import Value
 from bot.app.replay import require_files, slots_in
 from bot.app.strategy_keys import KEYS
 from bot.app.strategy_kinds import Universe
@@ -19,11 +22,13 @@ from bot.app.sweep.running import Runner
 from bot.app.sweep.search import search_of
 from bot.app.sweep.task import Ground, Task
 from bot.app.sweep.windows import Fold, Window, folds_of
-from bot.app.tables import load_toml, members, read_tables
+from bot.app.tables import load_toml, read_tables, refuse
 from bot.domain.errors import ConfigError
 from bot.domain.sweeps import Trial
+from bot.engine.rules import SameBar
 
-ABOUT = tuple(key for key in KEYS if key.section == "strategy")
+ABOUT = tuple(key for key in KEYS if key.section in {"strategy", "fills"})
+SAME_BAR = "fills.same_bar"
 
 
 class Course:
@@ -35,11 +40,15 @@ class Course:
             message = f"{plan.path}: sweep.history: missing: add `history = ` (a folder), or name it by --history"
             raise ConfigError(message)
         document, text = load_toml(plan.strategy, "sweep.strategy names a strategy's file")
-        document = {"strategy": document.get("strategy", {})}
-        about = members(read_tables(str(plan.strategy), document, ABOUT), "strategy")
+        about = {table: document.get(table, {}) for table in ("strategy", "fills")}
+        given = read_tables(str(plan.strategy), about, ABOUT)
+        finer = _is_finer(plan, given)
         self.plan = plan
         self.history = open_history(
-            folder, timeframe=cast("str | None", about["bars"]), universe=cast("Universe", about["universe"])
+            folder,
+            timeframe=cast("str | None", given["strategy.bars"]),
+            universe=cast("Universe", given["strategy.universe"]),
+            finer=finer,
         )
         for refusal in self.history.refused:
             sys.stderr.write(f"refused: {refusal}\n")
@@ -50,6 +59,7 @@ class Course:
             hooks=hooks_text(plan.strategy.with_suffix(".py")),
             history=str(folder.absolute()),
             history_digest=self.history.digest,
+            finer=finer,
             cash=plan.cash,
             schedule=plan.schedule,
             seed=plan.seed,
@@ -74,7 +84,7 @@ class Course:
         except ConfigError as error:
             self.refused[parameters] = str(error)
             return False
-        require_files(strategy.rules, self.history)
+        require_files(inputs_of(strategy.rules), self.history)
         self._accepted.add(parameters)
         return True
 
@@ -113,6 +123,15 @@ class Course:
     def _between_slots(self, window: Window) -> Window:
         slots = slots_in(self.history, window, self.plan.schedule)
         return Window(slots[0], slots[-1])
+
+
+def _is_finer(plan: Sweep, given: Mapping[str, Value]) -> bool:
+    """Tell whether some set asks finer bars; which bars those are below must not depend on the set."""
+    asked = next((axis.values for axis in plan.axes if axis.path == SAME_BAR), (given[SAME_BAR],))
+    if SameBar.FINER_BARS in asked and len(asked) > 1 and given["strategy.bars"] is None:
+        reason = f'missing, {SAME_BAR} is varied: name the bars of all sets, `bars = "1h"` say'
+        raise refuse(str(plan.strategy), "strategy.bars", reason)
+    return SameBar.FINER_BARS in asked
 
 
 def _whole(plan: Sweep, history: History) -> Window:

@@ -29,7 +29,10 @@ from bot.engine.performance import EquityPoint, Figure, TradeResult, day_ends, r
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """What all trials of a sweep share: the strategy as text, hooks beside it, the history by its path and digest."""
+    """What all trials of a sweep share: the strategy as text, hooks beside it, the history by its path and digest.
+
+    finer: whether the bars below the strategy's own are read too.
+    """
 
     sweep: str
     path: str
@@ -37,6 +40,7 @@ class Ground:
     hooks: str | None
     history: str
     history_digest: str
+    finer: bool
     cash: Decimal
     schedule: str | None
     seed: int
@@ -68,9 +72,9 @@ class Task:
 
 
 @lru_cache(maxsize=1)
-def _history_of(folder: str, timeframe: str | None, universe: Universe, digest: str) -> History:
+def _history_of(folder: str, timeframe: str | None, universe: Universe, digest: str, *, finer: bool) -> History:
     """Open a history once a process; a folder that holds other rows than the digest's is refused."""
-    history = open_history(Path(folder), timeframe=timeframe, universe=universe)
+    history = open_history(Path(folder), timeframe=timeframe, universe=universe, finer=finer)
     if history.digest != digest:
         message = f"{folder}: its files are not those that the sweep began with: give every worker the same ones"
         raise ConfigError(message)
@@ -81,7 +85,9 @@ def try_out(task: Task) -> Trial:
     """Run a trial; the same task gives the same trial, on any worker."""
     ground = task.ground
     strategy = strategy_with(Path(ground.path), ground.strategy, ground.hooks, task.parameters)
-    history = _history_of(ground.history, strategy.bars, strategy.universe, ground.history_digest)
+    history = _history_of(
+        ground.history, strategy.bars, strategy.universe, ground.history_digest, finer=ground.finer
+    )
     slots = slots_in(history, (task.start, task.end), ground.schedule)
     setup = RunSetup(
         name=RunName(strategy.name),

@@ -54,7 +54,7 @@ def told(result: Mapping[str, Any]) -> str:
     windows = result["windows"]
     parts = [_one_window(windows[0]) if len(windows) == 1 and not windows[0]["test"] else _all_windows(result)]
     if result["sets_refused"]:
-        parts.append(f"{result['sets_refused']} sets were passed over, the first because {result['refused_because']}")
+        parts.append(f"sets passed over: {result['sets_refused']}, the first because {result['refused_because']}")
     parts.append(f"{result['trials_run']} trials run, {result['trials_found']} found in the ledger: {result['ledger']}")
     return "\n\n".join(parts)
 
