@@ -19,8 +19,8 @@ from bot.adapters.sql.rows import DATUM_TABLES, FACT_TABLES
 from bot.adapters.sql.schema import APPEND_ONLY
 from bot.adapters.sql.tables import cycles, requests, runs
 from bot.adapters.sql.tape import SqlTape
-from bot.adapters.sql.trials import SqlTrials
 from bot.adapters.sql.tape_tables import signals
+from bot.adapters.sql.trials import SqlTrials
 from bot.domain.books import JournalEntry
 from bot.domain.decisions import Fact
 from bot.domain.errors import AccessError, ConfigError, InvariantError, LeaseError, StorageError

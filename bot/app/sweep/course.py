@@ -12,6 +12,7 @@ from bot.adapters.history.archive import History, open_history
 from bot.app.hooks import hooks_text
 from bot.app.inputs import inputs_of
 from bot.app.kinds import Value
+from bot.app.packing import tell_packing
 from bot.app.replay import require_files, slots_in
 from bot.app.strategy_keys import KEYS
 from bot.app.strategy_kinds import Universe
@@ -49,6 +50,7 @@ class Course:
             timeframe=cast("str | None", given["strategy.bars"]),
             universe=cast("Universe", given["strategy.universe"]),
             finer=finer,
+            tell=tell_packing,
         )
         for refusal in self.history.refused:
             sys.stderr.write(f"refused: {refusal}\n")
