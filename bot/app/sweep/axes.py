@@ -16,7 +16,7 @@ from bot.app.kinds import Flag, Kind, Number, Value, near, shown
 from bot.app.strategy_keys import KEYS
 from bot.app.sweep.parameters import Parameters, value_text
 from bot.app.tables import Table, every
-from bot.domain.numbers import ZERO, to_float
+from bot.domain.numbers import ZERO, fraction_half_even, to_float
 
 # These say what is traded and under which name; a sweep keeps them.
 KEPT = ("strategy.name", "strategy.universe", "strategy.bars")
@@ -58,7 +58,7 @@ class Axis:
             found = math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
         else:
             found = low + share * (high - low)
-        return min(max(Decimal(f"{found:.{DIGITS}g}"), self.low), self.high)
+        return min(max(fraction_half_even(Decimal(f"{found:.{DIGITS}g}")), self.low), self.high)
 
 
 @dataclass(frozen=True, slots=True)
