@@ -135,7 +135,8 @@ def test_other_contents_are_another_trial(serial: Serial, call: Call, tmp_path: 
 
 def test_walking_forward_tests_the_best_of_each_train_window(serial: Serial, call: Call, tmp_path: Path) -> None:
     """The set with the least drawdown of a train window is the one whose test begins where the training ended."""
-    sweep = SWEEP.replace('"history"\n', '"history"\nfigure = "max_drawdown"\n') + WALKED
+    wide = '"history"\nfigure = "max_drawdown"\nfrom = 2020-01-01\nto = 2030-01-01\n'
+    sweep = SWEEP.replace('"history"\n', wide) + WALKED
     answer = json.loads(call(sweep, "--json")[1])
     found = rows(tmp_path / "s.db")
     assert (len(answer["windows"]), len(found)) == (2, 14)

@@ -137,9 +137,10 @@ def _is_finer(plan: Sweep, given: Mapping[str, Value]) -> bool:
 
 
 def _whole(plan: Sweep, history: History) -> Window:
-    """Return what a sweep covers: of an open start the whole first day."""
+    """Return what a sweep covers of its history, whose first day counts from its midnight."""
     closes = history.closes
     if not closes:
         message = f"{history.folder}: no bars to replay"
         raise ConfigError(message)
-    return Window(plan.start or closes[0].replace(hour=0, minute=0), plan.end or closes[-1])
+    first, last = closes[0].replace(hour=0, minute=0), closes[-1]
+    return Window(max(plan.start or first, first), min(plan.end or last, last))
