@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DEMO_DAYS_MAX = 366
 PORT_MAX = 65535
 SEED_MAX = 2**31
+WORKERS_MAX = 1024
 EXIT_CODES = """exit codes: 0 fine, 1 unexpected, 2 usage, 65 bad data or failed verification, 69 upstream unavailable,
 70 invariant broken, 74 I/O, 75 another writer holds the ledger, 77 permissions or wrong key,
 78 configuration, universe, missing file or schema"""
@@ -173,6 +174,19 @@ def _add_replay(commands: Commands) -> None:
     replay.add_argument("--cash", default="10000", help="opening cash in quote currency [10000]")
     replay.add_argument("--schedule", metavar="CRON", help="slots, five fields, UTC [every close of a bar]")
     replay.add_argument("--json", action="store_true", help="print one JSON object")
+    text = "try a strategy with many sets of parameters, and say how far the best may be luck"
+    sweep = _add(commands, "sweep", text, _sweep, "sweep sweep.toml --history HISTORY --workers 4")
+    sweep.add_argument("file", type=Path, metavar="SWEEP.toml", help="what is tried; docs/sweep.md tells every key")
+    sweep.add_argument("--history", type=Path, metavar="DIR", help="history folder [the file's]")
+    sweep.add_argument("--ledger", metavar="URL", help="where to write [sweep.db]")
+    sweep.add_argument(
+        "--on",
+        default="processes",
+        metavar="WHERE",
+        help="who computes: processes of this machine, dask://HOST:PORT or ray://HOST:PORT [processes]",
+    )
+    sweep.add_argument("--workers", type=_whole(1, WORKERS_MAX), metavar="N", help="how many processes [one a core]")
+    sweep.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _add_history(commands: Commands) -> None:
@@ -321,6 +335,19 @@ def _history_pack(arguments: argparse.Namespace) -> int:
     from bot.app.packing import pack
 
     return pack(arguments.folder, as_json=arguments.json)
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    from bot.app.sweep.command import sweep
+
+    return sweep(
+        arguments.file,
+        arguments.history,
+        arguments.ledger,
+        on=arguments.on,
+        workers=arguments.workers,
+        as_json=arguments.json,
+    )
 
 
 def _db_upgrade(arguments: argparse.Namespace) -> int:

@@ -32,13 +32,23 @@ class _Failure(NamedTuple):
 
 def load_hooks(path: Path) -> Hooks | None:
     """Read and check a file of hooks; None where there is none. Raises ConfigError naming file, line and mend."""
+    text = hooks_text(path)
+    return None if text is None else hooks_from(path, text)
+
+
+def hooks_text(path: Path) -> str | None:
+    """Read a file of hooks, None where there is none."""
     if not path.exists():
         return None
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError):
         message = f"{path}: cannot be read: it must be a UTF-8 file of this user"
         raise ConfigError(message) from None
+
+
+def hooks_from(path: Path, text: str) -> Hooks:
+    """Check the text of a file of hooks; path: what refusals name."""
     tree = _parsed(path, text)
     found = _executed(path, tree)
     hooks = {name: _guarded(name, found[name], str(path)) for name in SIGNATURES if name in found}

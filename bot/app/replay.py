@@ -6,7 +6,7 @@ Everything is written in one transaction; a replay that was already written adds
 import hashlib
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -60,7 +60,7 @@ def replay(
     history = open_history(
         folder, timeframe=strategy.bars, universe=strategy.universe, finer="finer" in needs, tell=tell_packing
     )
-    _require_files(needs, history)
+    require_files(needs, history)
     capital = _capital(cash)
     slots = slots_in(history, window, schedule)
     parts = [strategy.text, history.digest, plain(capital), [str(edge) for edge in window], schedule]
@@ -132,8 +132,18 @@ def _write(
         return book.commit_all(records(setup, HistorySource(history), slots, clock))
 
 
+def _progress(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{done:,} of {total:,} slots" + ("\n" if done == total else ""))
+        sys.stderr.flush()
+
+
 def records(
-    setup: RunSetup, source: HistorySource, slots: Sequence[datetime], clock: SystemClock
+    setup: RunSetup,
+    source: HistorySource,
+    slots: Sequence[datetime],
+    clock: SystemClock,
+    progress: Callable[[int, int], None] = _progress,
 ) -> Iterator[CycleRecord]:
     """Run the slots, and yield the cycles in which something happened, the first of each UTC day, and the last.
 
@@ -152,20 +162,14 @@ def records(
         following = waking.after(place, portfolio)
         portfolio = waking.passed_over(place, following, portfolio)
         if place >= told:
-            _progress(place, len(slots))
+            progress(place, len(slots))
             told = place + 500
         place = following
-    _progress(len(slots), len(slots))
+    progress(len(slots), len(slots))
 
 
 def _happened(record: CycleRecord) -> bool:
     return any(not isinstance(fact, Mark | EquityMark) for fact in record.facts)
-
-
-def _progress(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r{done:,} of {total:,} slots" + ("\n" if done == total else ""))
-        sys.stderr.flush()
 
 
 def summary(reader: Reader, run: str) -> dict[str, object]:
@@ -199,7 +203,7 @@ def _capital(text: str) -> Decimal:
     return value
 
 
-def _require_files(needs: Mapping[str, str], history: History) -> None:
+def require_files(needs: Mapping[str, str], history: History) -> None:
     """Refuse a strategy that needs a file the folder does not have, before anything starts."""
     for name, why in needs.items():
         file = "grades" if name == "trader_grades" else name

@@ -13,6 +13,7 @@ import numpy as np
 from bot.adapters.history.archive import History
 from bot.adapters.history.reader import micros
 from bot.adapters.sql.reads import Reader
+from bot.app.figures import RUINED, figures_of, is_ruined
 from bot.app.reports import shown
 from bot.domain.numbers import to_float
 from bot.engine.benchmark import Floats, buy_and_hold
@@ -22,22 +23,12 @@ from bot.engine.performance import (
     EquityPoint,
     Figure,
     TradeResult,
-    cagr,
-    calmar,
     curve,
     day_ends,
     drawdown,
-    expectancy,
-    expectancy_r,
-    exposure_time,
-    profit_factor,
     returns_of,
     sharpe,
-    sortino,
-    sqn,
     total_return,
-    turnover,
-    win_rate,
 )
 
 SEED = 1
@@ -45,7 +36,6 @@ POINTS = "select slot, equity, high_water_mark from v_equity where run = :run or
 TRADES = """
 select opened_at, closed_at, notional, profit, r_multiple from v_trades where run = :run order by opened_at, position_id
 """
-RUINED = Figure(reason="equity fell to zero or below")
 NEVER_FELL = "equity never fell"
 # Printed beside the figures, for others compute some of them otherwise.
 MEANINGS: Mapping[str, str] = MappingProxyType(
@@ -85,15 +75,13 @@ def statistics(reader: Reader, run: str, history: History | None = None) -> dict
     ]
     trades = [_trade(row) for row in reader.rows(TRADES, {"run": run})]
     closed = [trade for trade in trades if trade.closed_at is not None]
-    days, fall = day_ends(points), drawdown(points)
+    days = day_ends(points)
     figures = {
-        **_of_days(days, fall),
-        **_of_trades(closed),
-        "exposure_time": exposure_time(points, trades),
-        "turnover": turnover(days, trades),
+        **figures_of(points, trades),
+        **_of_luck(days),
         **(_of_holding(history, days) if history and days else {}),
     }
-    instants, missing = _instants(fall)
+    instants, missing = _instants(drawdown(points))
     reasons = {name: figure.reason for name, figure in figures.items() if figure.reason}
     return {
         "days": max(len(days) - 1, 0),
@@ -129,36 +117,13 @@ def _drawdown_told(found: Mapping[str, object]) -> str:
     return f"from {shown(found['drawdown_started_at'])}, lowest {shown(found['drawdown_trough_at'])}, {end}"
 
 
-def _of_days(days: Sequence[EquityPoint], fall: Drawdown | None) -> dict[str, Figure]:
-    """Return the figures of daily equity; those of returns only while equity is positive."""
-    depth = fall.fraction if fall else 0.0
-    found = {"total_return": total_return(days)}
-    if any(day.equity <= 0 for day in days):
-        names = ("cagr", "sharpe", "sharpe_low", "sharpe_high", "probabilistic_sharpe", "sortino", "calmar")
-        found |= dict.fromkeys(names, RUINED)
-    else:
-        returns = returns_of(days)
-        low, high = sharpe_interval(returns, SEED)
-        found |= {
-            "cagr": cagr(returns),
-            "sharpe": sharpe(returns),
-            "sharpe_low": low,
-            "sharpe_high": high,
-            "probabilistic_sharpe": deflated_sharpe(returns),
-            "sortino": sortino(returns),
-            "calmar": calmar(returns, depth),
-        }
-    return found | {"max_drawdown": Figure(depth), "max_drawdown_amount": Figure(fall.amount if fall else 0.0)}
-
-
-def _of_trades(closed: Sequence[TradeResult]) -> dict[str, Figure]:
-    return {
-        "win_rate": win_rate(closed),
-        "profit_factor": profit_factor(closed),
-        "expectancy": expectancy(closed),
-        "expectancy_r": expectancy_r(closed),
-        "sqn": sqn(closed),
-    }
+def _of_luck(days: Sequence[EquityPoint]) -> dict[str, Figure]:
+    """Return how much of the Sharpe ratio may be luck; only while equity is positive."""
+    if is_ruined(days):
+        return dict.fromkeys(("sharpe_low", "sharpe_high", "probabilistic_sharpe"), RUINED)
+    returns = returns_of(days)
+    low, high = sharpe_interval(returns, SEED)
+    return {"sharpe_low": low, "sharpe_high": high, "probabilistic_sharpe": deflated_sharpe(returns)}
 
 
 def _of_holding(history: History, days: Sequence[EquityPoint]) -> dict[str, Figure]:

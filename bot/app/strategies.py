@@ -60,10 +60,14 @@ def load_strategy(name_or_path: str | Path, folder: Path) -> Strategy:
     """Read a strategy, and the hooks beside it, by its name in the folder or by the path of its file."""
     path = strategy_file(name_or_path, folder)
     document, text = load_toml(path, _known(path))
+    return strategy_from(path, document, text, load_hooks(path.with_suffix(".py")))
+
+
+def strategy_from(path: Path, document: Mapping[str, object], text: str, hooks: Hooks | None) -> Strategy:
+    """Check a strategy's document, and return it typed; path: what refusals name."""
     values = read_tables(str(path), document, KEYS)
     for key, reason in _contradictions(values):
         raise refuse(str(path), key, reason)
-    hooks = load_hooks(path.with_suffix(".py"))
     named = members(values, "strategy")
     return Strategy(
         name=str(named["name"]),

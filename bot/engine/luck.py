@@ -77,12 +77,19 @@ def deflated_sharpe(
     found = sharpe(returns, year=1, least=least)
     if found.value is None:
         return found
+    return probability_above(expected_best(trials, variance), found.value, len(returns), *shape(returns))
+
+
+def shape(returns: Sequence[float]) -> tuple[float, float]:
+    """Return skewness and kurtosis (3 if normal) of returns that vary: mean third and fourth powers of standard scores.
+
+    The moments of the sample itself, not of an estimate (n, not n - 1), as scipy.stats has them by default.
+    """
     mean = math.fsum(returns) / len(returns)
     gaps = [one - mean for one in returns]
     spread = deviation(returns) * math.sqrt((len(returns) - 1) / len(returns))
     skewness = math.fsum((gap / spread) ** 3 for gap in gaps) / len(gaps)
-    kurtosis = math.fsum((gap / spread) ** 4 for gap in gaps) / len(gaps)
-    return probability_above(expected_best(trials, variance), found.value, len(returns), skewness, kurtosis)
+    return skewness, math.fsum((gap / spread) ** 4 for gap in gaps) / len(gaps)
 
 
 def expected_best(trials: int, variance: float) -> float:

@@ -20,6 +20,7 @@ from bot.adapters.sql.schema import APPEND_ONLY
 from bot.adapters.sql.tables import cycles, requests, runs
 from bot.adapters.sql.tape import SqlTape
 from bot.adapters.sql.tape_tables import signals
+from bot.adapters.sql.trials import SqlTrials
 from bot.domain.books import JournalEntry
 from bot.domain.decisions import Fact
 from bot.domain.errors import AccessError, ConfigError, InvariantError, LeaseError, StorageError
@@ -31,6 +32,7 @@ from bot.domain.tape import Datum
 from tests.contract.decision_samples import BOTH, CLOSE, both_ways
 from tests.contract.ledger_samples import ETH, RUN, SOL, TEN, UNIVERSE, d, opened, portfolio_part, run, story
 from tests.contract.tape_samples import api_call, recorded
+from tests.contract.trial_samples import TRIAL
 
 
 @pytest.mark.parametrize(("kind", "table"), [*FACT_TABLES.items(), (Run, runs), (Cycle, cycles), (Request, requests)])
@@ -92,6 +94,7 @@ def test_nothing_can_be_changed_or_deleted(book: SqlLedger) -> None:
     """Every table but the writer's lease refuses UPDATE and DELETE in the database itself."""
     opened(book, BOTH).commit_all([*story(), *both_ways()])
     put(book.engine.url.render_as_string(hide_password=False), [CLOSE])
+    SqlTrials(book.engine).put([TRIAL])
     tape = SqlTape(book.engine)
     tape.rows(recorded())
     tape.answer(api_call("a" * 64), b"body")

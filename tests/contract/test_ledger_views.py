@@ -47,6 +47,8 @@ CONTRACT = {
     "v_grades": f"{DATUM_COLUMNS} trader_grade investor_grade",
     "v_signal_scorecard": "signal_id stance return_1h return_4h return_1d return_7d grade_bucket taken",
     "v_postings": "entry_id run account amount at",
+    "v_sweep": "trial_id sweep strategy parameters window_from window_to is_test seed code_version trades final_equity"
+    " total_return sharpe sortino calmar max_drawdown profit_factor expectancy sqn exposure_time turnover reasons",
     "v_ledger_check": "check_name subject detail",
     "v_run_events": "run slot number kind name state notice value threshold action until equity token_id symbol"
     " request_id",

@@ -226,6 +226,11 @@ def whole(*names: str, required: bool = True) -> list[Column[Any]]:
     return [Column(name, Whole, nullable=not required) for name in names]
 
 
+def real(*names: str) -> list[Column[Any]]:
+    """Make columns of statistics, which may be undefined."""
+    return [Column(name, Real, nullable=True) for name in names]
+
+
 def instant(*names: str, required: bool = True) -> list[Column[Any]]:
     """Make columns of instants."""
     return [Column(name, UtcDateTime(), nullable=not required) for name in names]

@@ -9,11 +9,13 @@ from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, PrimaryKeyC
 from bot.adapters.sql.columns import (
     enum,
     exact,
+    flag,
     instant,
     money,
     not_negative,
     one_of,
     positive,
+    real,
     references,
     table,
     text,
@@ -80,6 +82,27 @@ requests = table(
     _of_run(),
     one_of("act", Act),
     Index(None, "run"),
+)
+
+# What a sweep tried comes from beside the writer too, and belongs to no run.
+trials = table(
+    "trials",
+    *text("trial_id", "sweep", "strategy", "parameters"),
+    *instant("window_from", "window_to"),
+    *flag("is_test"),
+    *whole("seed"),
+    *text("code_version", "strategy_hash", "history_digest"),
+    *money("cash"),
+    *text("schedule", required=False),
+    *whole("slots", "days", "trades", "open_positions", "wins", "losses"),
+    *money("final_equity"),
+    *real("total_return", "cagr", "sharpe", "sortino", "calmar", "max_drawdown", "max_drawdown_amount", "win_rate"),
+    *real("profit_factor", "expectancy", "expectancy_r", "sqn", "exposure_time", "turnover", "skewness", "kurtosis"),
+    *text("reasons"),
+    PrimaryKeyConstraint("trial_id"),
+    CheckConstraint("cash > 0", name="cash_positive"),
+    *not_negative("seed", "slots", "days", "trades", "open_positions", "wins", "losses"),
+    Index(None, "sweep"),
 )
 
 writer_lease = table(

@@ -6,7 +6,7 @@ One text serves both databases (spelling.py). Amounts are numbers in quote curre
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bot.adapters.sql import decision_views, tape_views, trade_views
+from bot.adapters.sql import decision_views, sweep_views, tape_views, trade_views
 from bot.adapters.sql.checks import LEDGER_CHECK
 from bot.adapters.sql.spelling import spelled
 
@@ -33,6 +33,7 @@ VIEWS: Mapping[str, str] = MappingProxyType(
         "v_grades": tape_views.GRADES,
         "v_signal_scorecard": tape_views.SIGNAL_SCORECARD,
         "v_postings": trade_views.POSTINGS,
+        "v_sweep": sweep_views.SWEEP,
         "v_ledger_check": LEDGER_CHECK,
     }
 )

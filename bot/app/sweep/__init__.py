@@ -1,0 +1,1 @@
+"""Sweeps: a strategy tried with many sets of parameters, judged by one figure."""

@@ -1,0 +1,183 @@
+"""What a sweep varies: strategy keys, each with the values it takes, listed or anywhere between two ends.
+
+Every value is read as the strategy's file would read it, so what is out of bounds is refused before anything runs.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import pairwise
+
+import numpy as np
+
+from bot.app.kinds import Flag, Kind, Number, Value, near, shown
+from bot.app.strategy_keys import KEYS
+from bot.app.sweep.parameters import Parameters, value_text
+from bot.app.tables import Table, every
+from bot.domain.numbers import ZERO, fraction_half_even, to_float
+
+# These say what is traded and under which name; a sweep keeps them.
+KEPT = ("strategy.name", "strategy.universe", "strategy.bars")
+SWEPT: Mapping[str, Kind] = {
+    key.path: key.kind
+    for key in every(KEYS)
+    if not isinstance(key.kind, Table) and key.path not in KEPT and not key.path.startswith("target.part.")
+}
+RANGE = ("low", "high", "step", "log")
+LISTED_MAX = 10_000
+GRID_MAX = 100_000
+# A value drawn between two ends has so many significant digits, the same on every machine.
+DIGITS = 6
+BITS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """A key and its values; without a list any number from low to high, evenly on a logarithmic scale where is_log."""
+
+    path: str
+    values: tuple[Value, ...] = ()
+    low: Decimal = ZERO
+    high: Decimal = ZERO
+    is_log: bool = False
+
+    @property
+    def is_ordered(self) -> bool:
+        """Tell whether the listed values are numbers that rise."""
+        return all(
+            isinstance(before, Decimal | int) and isinstance(after, Decimal | int) and before < after
+            for before, after in pairwise(self.values)
+        )
+
+    def between(self, share: float) -> Value:
+        """Return the number at a share of the way from low to high, from 0 to 1."""
+        low, high = to_float(self.low), to_float(self.high)
+        if self.is_log:
+            found = math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
+        else:
+            found = low + share * (high - low)
+        return min(max(fraction_half_even(Decimal(f"{found:.{DIGITS}g}")), self.low), self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """The table of parameters, as a kind of value."""
+
+    def read(self, raw: object) -> tuple[Axis, ...]:
+        """Return the axes in the order written."""
+        if not isinstance(raw, dict) or not raw:
+            message = f'{shown(raw)}: write at least one strategy key with its values, "stop.fraction" = [0.03, 0.05]'
+            raise ValueError(message)
+        axes = tuple(_axes(raw, ""))
+        for number, axis in enumerate(axes):
+            if axis.path in [earlier.path for earlier in axes[:number]]:
+                message = f"{axis.path}: is there twice: keep one of them"
+                raise ValueError(message)
+        return axes
+
+    def describe(self) -> str:
+        """Say in words what is accepted."""
+        return "strategy keys, each with a list of values or a table with low, high and step or log"
+
+
+def _axes(table: Mapping[str, object], prefix: str) -> Iterator[Axis]:
+    for name, raw in table.items():
+        path = f"{prefix}{name}"
+        if path in SWEPT:
+            try:
+                yield _axis(path, SWEPT[path], raw)
+            except ValueError as error:
+                message = f"{path}: {error}"
+                raise ValueError(message) from error
+        elif isinstance(raw, dict) and any(known.startswith(f"{path}.") for known in SWEPT):
+            yield from _axes(raw, f"{path}.")
+        else:
+            why = "stays what the strategy's file says" if path in KEPT else f"unknown strategy key{near(path, SWEPT)}"
+            message = f"{path}: {why}"
+            raise ValueError(message)
+
+
+def _axis(path: str, kind: Kind, raw: object) -> Axis:
+    if isinstance(raw, dict):
+        return _range(path, kind, raw)
+    if not isinstance(raw, list) or not raw:
+        message = f"{shown(raw)} is no list of values: write e.g. [1, 2], or {{ low = 1, high = 2 }} for a number"
+        raise ValueError(message)
+    values = tuple(_typed(kind, one) for one in raw)
+    texts = [value_text(value) for value in values]
+    for number, text in enumerate(texts):
+        if text in texts[:number]:
+            message = f"{text} is there twice"
+            raise ValueError(message)
+    return Axis(path=path, values=values)
+
+
+def _typed(kind: Kind, raw: object) -> Value:
+    """Return a value as the strategy's file would read it, in a form that can be written again."""
+    found = kind.read(raw)
+    return sorted(found) if isinstance(found, frozenset) else found
+
+
+def _range(path: str, kind: Kind, raw: Mapping[str, object]) -> Axis:
+    """Read a table with low, high and step or log; whole numbers and steps make a list."""
+    if not isinstance(kind, Number):
+        message = f"takes no range: list its values ({kind.describe()})"
+        raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
+    for name in raw:
+        if name not in RANGE:
+            message = f"{name}: unknown key{near(name, RANGE)}"
+            raise ValueError(message)
+    low, high = (Decimal(_end(kind, raw, name)) for name in RANGE[:2])
+    if low >= high:
+        message = f"low = {low} is not below high = {high}"
+        raise ValueError(message)
+    is_log = Flag().read(raw.get("log", False))
+    if not is_log and ("step" in raw or kind.whole):
+        step = Decimal(Number(above=0, whole=kind.whole).read(raw.get("step", 1)))
+        return Axis(path=path, values=_steps(kind, low, high, step))
+    if "step" in raw or kind.whole or low <= 0:
+        message = "log goes with fractions above zero and without step: drop one of them"
+        raise ValueError(message)
+    return Axis(path=path, low=low, high=high, is_log=is_log)
+
+
+def _end(kind: Number, raw: Mapping[str, object], name: str) -> Decimal | int:
+    if name not in raw:
+        message = f"a range needs {name}: write {{ low = .., high = .. }}"
+        raise ValueError(message)
+    return kind.read(raw[name])
+
+
+def _steps(kind: Number, low: Decimal, high: Decimal, step: Decimal) -> tuple[Value, ...]:
+    count = int((high - low) // step) + 1
+    if count > LISTED_MAX:
+        message = f"step = {step} makes {count:,} values: keep them below {LISTED_MAX:,}"
+        raise ValueError(message)
+    exact = int if kind.whole else Decimal
+    return tuple(kind.read(exact(low + number * step)) for number in range(count))
+
+
+def grid(axes: Sequence[Axis]) -> list[Parameters]:
+    """Return every combination, the last axis turning fastest; raises ValueError where there are too many or no end."""
+    for axis in axes:
+        if not axis.values:
+            message = f"{axis.path}: a grid needs a step: write one, or choose another method"
+            raise ValueError(message)
+    count = math.prod(len(axis.values) for axis in axes)
+    if count > GRID_MAX:
+        message = f'{count:,} combinations: keep them below {GRID_MAX:,}, or write method = "random"'
+        raise ValueError(message)
+    combined = itertools.product(*(axis.values for axis in axes))
+    return [dict(zip((axis.path for axis in axes), values, strict=True)) for values in combined]
+
+
+def draws(axes: Sequence[Axis], count: int, seed: int) -> list[Parameters]:
+    """Draw so many sets, each axis evenly; the bits are PCG64's own, which numpy promises to keep (NEP 19)."""
+    bits = np.random.PCG64(seed)
+    return [{axis.path: _drawn(axis, int(bits.random_raw())) for axis in axes} for _ in range(count)]
+
+
+def _drawn(axis: Axis, drawn: int) -> Value:
+    return axis.values[drawn * len(axis.values) >> BITS] if axis.values else axis.between(drawn / (1 << BITS))

@@ -1,0 +1,37 @@
+"""`bot sweep`: a strategy tried with many sets of parameters, kept in SQL, the best of them told.
+
+Run again after a kill it runs what is missing and ends with the rows of a sweep that nobody disturbed.
+"""
+
+import time
+from contextlib import closing
+from pathlib import Path
+
+from bot.adapters.sql.engine import ledger_name, ledger_url, parse_url
+from bot.adapters.sql.trials import trials_in
+from bot.app.reports import as_json as to_json
+from bot.app.sweep.course import Course
+from bot.app.sweep.plan import load_sweep
+from bot.app.sweep.running import Runner
+from bot.app.sweep.telling import result_of, told
+from bot.app.sweep.workers import workers_on
+
+
+def sweep(path: Path, history: Path | None, ledger: str | None, *, on: str, workers: int | None, as_json: bool) -> int:
+    """Run what is missing of a sweep, print the best sets; the exit code."""
+    began = time.perf_counter()
+    plan, places = load_sweep(path), workers_on(on, workers)
+    course = Course(plan, history or plan.history)
+    url = ledger_url(ledger or "sweep.db")
+    with trials_in(url) as kept, closing(Runner(places, kept, plan.name, course.expected)) as runner:
+        judged = course.run(runner)
+    result = {
+        **result_of(plan, judged),
+        "sets_refused": len(course.refused),
+        "refused_because": next(iter(course.refused.values()), None),
+        **runner.progress.counts,
+        "ledger": ledger_name(parse_url(url)),
+        "seconds": round(time.perf_counter() - began, 3),
+    }
+    print(to_json(result) if as_json else told(result))
+    return 0

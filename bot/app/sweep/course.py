@@ -1,0 +1,146 @@
+"""The course of a sweep: sets tried in the train window of every fold, and the best of each in its test window.
+
+Everything that can be refused is refused before the first trial runs.
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from bot.adapters.history.archive import History, open_history
+from bot.app.hooks import hooks_text
+from bot.app.inputs import inputs_of
+from bot.app.kinds import Value
+from bot.app.packing import tell_packing
+from bot.app.replay import require_files, slots_in
+from bot.app.strategy_keys import KEYS
+from bot.app.strategy_kinds import Universe
+from bot.app.sweep.judging import Judged, ranked, value_of
+from bot.app.sweep.parameters import strategy_with
+from bot.app.sweep.plan import Sweep
+from bot.app.sweep.running import Runner
+from bot.app.sweep.search import search_of
+from bot.app.sweep.task import Ground, Task
+from bot.app.sweep.windows import Fold, Window, folds_of
+from bot.app.tables import load_toml, read_tables, refuse
+from bot.domain.errors import ConfigError
+from bot.domain.sweeps import Trial
+from bot.engine.rules import SameBar
+
+ABOUT = tuple(key for key in KEYS if key.section in {"strategy", "fills"})
+SAME_BAR = "fills.same_bar"
+
+
+class Course:
+    """A sweep over an opened history: its folds, and for each a search; refused: sets that contradict the strategy."""
+
+    def __init__(self, plan: Sweep, folder: Path | None) -> None:
+        """Read strategy and history; raises ConfigError for what cannot be run, before anything is."""
+        if folder is None:
+            message = f"{plan.path}: sweep.history: missing: add `history = ` (a folder), or name it by --history"
+            raise ConfigError(message)
+        document, text = load_toml(plan.strategy, "sweep.strategy names a strategy's file")
+        about = {table: document.get(table, {}) for table in ("strategy", "fills")}
+        given = read_tables(str(plan.strategy), about, ABOUT)
+        finer = _is_finer(plan, given)
+        self.plan = plan
+        self.history = open_history(
+            folder,
+            timeframe=cast("str | None", given["strategy.bars"]),
+            universe=cast("Universe", given["strategy.universe"]),
+            finer=finer,
+            tell=tell_packing,
+        )
+        for refusal in self.history.refused:
+            sys.stderr.write(f"refused: {refusal}\n")
+        self.ground = Ground(
+            sweep=plan.name,
+            path=str(plan.strategy),
+            strategy=text,
+            hooks=hooks_text(plan.strategy.with_suffix(".py")),
+            history=str(folder.absolute()),
+            history_digest=self.history.digest,
+            finer=finer,
+            cash=plan.cash,
+            schedule=plan.schedule,
+            seed=plan.seed,
+        )
+        self.folds = [self._on_slots(fold) for fold in folds_of(_whole(plan, self.history), plan.walk_forward)]
+        self.refused: dict[str, str] = {}
+        self._accepted: set[str] = set()
+        self.searches = [search_of(plan, self.accept) for _ in self.folds]
+
+    @property
+    def expected(self) -> int:
+        """Return how many trials there will be at most."""
+        tests = sum(fold.test is not None for fold in self.folds)
+        return sum(search.expected for search in self.searches) + tests
+
+    def accept(self, parameters: str) -> bool:
+        """Tell whether a set goes with the strategy; raises ConfigError where the history lacks a file it needs."""
+        if parameters in self.refused or parameters in self._accepted:
+            return parameters in self._accepted
+        try:
+            strategy = strategy_with(self.plan.strategy, self.ground.strategy, self.ground.hooks, parameters)
+        except ConfigError as error:
+            self.refused[parameters] = str(error)
+            return False
+        require_files(inputs_of(strategy.rules), self.history)
+        self._accepted.add(parameters)
+        return True
+
+    def run(self, runner: Runner) -> list[Judged]:
+        """Try the sets of every fold in its train window, and the best of each in its test window."""
+        tried: list[dict[str, Trial]] = [{} for _ in self.folds]
+        while asked := [(place, text) for place, search in enumerate(self.searches) for text in search.ask()]:
+            trials = runner.run([self._task(self.folds[place].train, text) for place, text in asked])
+            for place, search in enumerate(self.searches):
+                mine = {text: trial for (at, text), trial in zip(asked, trials, strict=True) if at == place}
+                tried[place].update(mine)
+                search.tell({text: value_of(trial, self.plan.figure) for text, trial in mine.items()})
+        if not any(tried):
+            reason = next(iter(self.refused.values()))
+            message = f"{self.plan.path}: parameters: no set goes with the strategy: {reason}"
+            raise ConfigError(message)
+        ranks = [ranked(tuple(mine.values()), self.plan.figure) for mine in tried]
+        tests = {
+            place: self._task(fold.test, best[0].parameters, is_test=True)
+            for place, (fold, best) in enumerate(zip(self.folds, ranks, strict=True))
+            if fold.test and best
+        }
+        found = dict(zip(tests, runner.run(list(tests.values())), strict=True))
+        return [
+            Judged(fold, tuple(tried[place].values()), tuple(ranks[place]), found.get(place))
+            for place, fold in enumerate(self.folds)
+        ]
+
+    def _task(self, window: Window, parameters: str, *, is_test: bool = False) -> Task:
+        return Task(ground=self.ground, parameters=parameters, start=window.start, end=window.end, is_test=is_test)
+
+    def _on_slots(self, fold: Fold) -> Fold:
+        """Return a fold whose windows begin and end at slots."""
+        return Fold(self._between_slots(fold.train), fold.test and self._between_slots(fold.test))
+
+    def _between_slots(self, window: Window) -> Window:
+        slots = slots_in(self.history, window, self.plan.schedule)
+        return Window(slots[0], slots[-1])
+
+
+def _is_finer(plan: Sweep, given: Mapping[str, Value]) -> bool:
+    """Tell whether some set asks finer bars; which bars those are below must not depend on the set."""
+    asked = next((axis.values for axis in plan.axes if axis.path == SAME_BAR), (given[SAME_BAR],))
+    if SameBar.FINER_BARS in asked and len(asked) > 1 and given["strategy.bars"] is None:
+        reason = f'missing, {SAME_BAR} is varied: name the bars of all sets, `bars = "1h"` say'
+        raise refuse(str(plan.strategy), "strategy.bars", reason)
+    return SameBar.FINER_BARS in asked
+
+
+def _whole(plan: Sweep, history: History) -> Window:
+    """Return what a sweep covers of its history, whose first day counts from its midnight."""
+    closes = history.closes
+    if not closes:
+        message = f"{history.folder}: no bars to replay"
+        raise ConfigError(message)
+    first, last = closes[0].replace(hour=0, minute=0), closes[-1]
+    return Window(max(plan.start or first, first), min(plan.end or last, last))

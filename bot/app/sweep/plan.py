@@ -1,0 +1,142 @@
+"""SWEEP.toml as typed values: what is tried, where, and by which figure it is judged.
+
+A key that would not be obeyed is refused, never ignored; docs/sweep.md describes each.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from bot.app.config import CRON, LINE
+from bot.app.kinds import Number, Word, shown
+from bot.app.strategies import strategy_file
+from bot.app.strategy_kinds import COUNT, NAME
+from bot.app.sweep.axes import Axes, Axis
+from bot.app.sweep.windows import WalkForward
+from bot.app.tables import Chosen, Key, load_toml, members, read_tables, refuse
+from bot.domain.numbers import CASH_MAX, micro_half_even
+
+SEED_MAX = 2**31
+# What sets may be judged by: 1 where more is better, -1 where less is.
+FIGURES: Mapping[str, int] = MappingProxyType(
+    {
+        "sharpe": 1,
+        "sortino": 1,
+        "calmar": 1,
+        "total_return": 1,
+        "cagr": 1,
+        "max_drawdown": -1,
+        "win_rate": 1,
+        "profit_factor": 1,
+        "expectancy": 1,
+        "expectancy_r": 1,
+        "sqn": 1,
+    }
+)
+DRAWN = Chosen("sweep.method", ("random", "optuna"))
+SEARCHED = Chosen("sweep.method", ("optuna",))
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """An instant, UTC where it names no zone."""
+
+    def read(self, raw: object) -> datetime:
+        """Return the instant in UTC."""
+        try:
+            found = datetime.fromisoformat(raw) if isinstance(raw, str) else raw
+            if isinstance(found, date) and not isinstance(found, datetime):
+                found = datetime.combine(found, time())
+            if isinstance(found, datetime):
+                return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+        message = f"{shown(raw)} is no instant: write it like 2024-01-31T12:00:00Z"
+        raise ValueError(message)
+
+    def describe(self) -> str:
+        """Say in words what is accepted."""
+        return "instant, ISO 8601, UTC"
+
+
+WHOLE_DAYS = Number(at_least=1, at_most=3_650, whole=True, unit="days")
+KEYS: tuple[Key, ...] = (
+    Key("sweep.name", NAME, "the sweep's name in v_sweep", needed=True),
+    Key("sweep.strategy", LINE, "strategies/NAME.toml beside this file, or the path of a file", needed=True),
+    Key("sweep.history", LINE, "history folder, seen from this file; absent: --history names it"),
+    Key("sweep.cash", Number(above=0, at_most=CASH_MAX), "opening cash of every trial, quote currency", Decimal(10000)),
+    Key("sweep.schedule", CRON, "slots: minute hour day month weekday, UTC; absent: every close of a bar"),
+    Key("sweep.from", Instant(), "first slot; absent: the first close"),
+    Key("sweep.to", Instant(), "last slot; absent: the last close"),
+    Key("sweep.seed", Number(at_least=0, at_most=SEED_MAX, whole=True), "where chance starts; part of every id", 1),
+    Key("sweep.method", Word(("grid", *DRAWN.words)), "how sets are chosen", "grid"),
+    Key("sweep.trials", COUNT, "how many sets are drawn for each train window", only=DRAWN, needed=True),
+    Key("sweep.batch", COUNT, "sets asked for at once, whatever the number of workers", 8, SEARCHED),
+    Key("sweep.figure", Word(tuple(FIGURES)), "what sets are judged by", "sharpe"),
+    Key("walk_forward.train_days", WHOLE_DAYS, "length of a train window"),
+    Key("walk_forward.test_days", WHOLE_DAYS, "length of the test window that follows it"),
+    Key("parameters", Axes(), "what is varied", needed=True),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """A sweep as it was read; strategy and history are resolved paths, start and end None where open."""
+
+    path: Path
+    name: str
+    strategy: Path
+    history: Path | None
+    cash: Decimal
+    schedule: str | None
+    start: datetime | None
+    end: datetime | None
+    seed: int
+    method: str
+    trials: int
+    batch: int
+    figure: str
+    walk_forward: WalkForward | None
+    axes: tuple[Axis, ...]
+
+
+def load_sweep(path: Path) -> Sweep:
+    """Read a sweep's file; relative paths in it count from its folder."""
+    where = str(path)
+    document, _ = load_toml(path, "docs/sweep.md shows one")
+    values = read_tables(where, document, KEYS)
+    given: dict[str, Any] = members(values, "sweep")
+    if given["cash"] != micro_half_even(given["cash"]):
+        raise refuse(where, "sweep.cash", "has more than 6 digits after the point")
+    folder, name = path.parent, given["strategy"]
+    is_path = "/" in name or name.endswith(".toml")
+    return Sweep(
+        path=path,
+        name=given["name"],
+        strategy=(folder / name if is_path else strategy_file(name, folder / "strategies")).absolute(),
+        history=None if given["history"] is None else folder / given["history"],
+        cash=given["cash"],
+        schedule=given["schedule"],
+        start=given["from"],
+        end=given["to"],
+        seed=given["seed"],
+        method=given["method"],
+        trials=given.get("trials") or 0,
+        batch=given.get("batch") or 1,
+        figure=given["figure"],
+        walk_forward=_walk_forward(where, members(values, "walk_forward")),
+        axes=members(values, "")["parameters"],  # type: ignore[arg-type]
+    )
+
+
+def _walk_forward(where: str, given: Mapping[str, Any]) -> WalkForward | None:
+    if given["train_days"] is None and given["test_days"] is None:
+        return None
+    for name, other in (("train_days", "test_days"), ("test_days", "train_days")):
+        if given[name] is None:
+            raise refuse(where, f"walk_forward.{name}", f"missing, {other} is given: add `{name} = ` (days)")
+    return WalkForward(timedelta(days=given["train_days"]), timedelta(days=given["test_days"]))

@@ -1,0 +1,132 @@
+"""Trials run by workers and kept by the parent: each is in the ledger as soon as it is done, whoever dies afterwards.
+
+Results come back in the order of their tasks, in whatever order workers finish.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future, as_completed
+from contextlib import ExitStack
+
+from bot.adapters.sql.trials import SqlTrials
+from bot.app.sweep.task import Task, try_out
+from bot.app.sweep.workers import Workers
+from bot.domain.errors import BotError, UpstreamError
+from bot.domain.sweeps import Trial
+
+# Workers lost so often in a row, with not one trial done in between: something kills them.
+LOSSES_MAX = 3
+TOLD_EVERY_SECONDS = 60.0
+
+
+class Runner:
+    """Workers, the trials that the ledger has already, and how far it has come."""
+
+    def __init__(self, workers: Workers, kept: SqlTrials, sweep: str, expected: int) -> None:
+        """Take up what the ledger has, and open no workers yet; expected: how many trials there will be at most."""
+        self._workers, self._kept = workers, kept
+        self._known = kept.of(sweep)
+        self._stack = ExitStack()
+        self._executor: Executor | None = None
+        self.progress = Progress(expected)
+
+    def close(self) -> None:
+        """Let the workers go."""
+        self.progress.close()
+        self._stack.close()
+
+    def run(self, tasks: Sequence[Task]) -> list[Trial]:
+        """Return the trials of tasks, running those that the ledger lacks.
+
+        Raises UpstreamError where workers are lost again and again without one trial done, and passes on refusals.
+        """
+        missing = {task.trial_id: task for task in tasks if task.trial_id not in self._known}
+        self.progress.passed_over(len({task.trial_id for task in tasks}) - len(missing))
+        losses = 0
+        while missing:
+            before = len(missing)
+            lost = self._round(missing)
+            losses = losses + 1 if len(missing) == before else 0
+            if losses == LOSSES_MAX:
+                first = next(iter(missing.values()))
+                message = (
+                    f"workers were lost {losses} times in a row without one trial done, {len(missing)} are left:"
+                    f" see what kills them (memory?) at {first.parameters}; what is done stays in the ledger"
+                )
+                raise UpstreamError(message) from lost
+        return [self._known[task.trial_id] for task in tasks]
+
+    def _round(self, missing: dict[str, Task]) -> BaseException | None:
+        """Run the missing tasks, taking out those that were done; return how workers were lost, if they were."""
+        lost: BaseException | None = None
+        futures: dict[Future[Trial], str] = {}
+        try:
+            executor = self._open()
+            for trial_id, task in missing.items():
+                futures[executor.submit(try_out, task)] = trial_id
+        except self._workers.lost as error:
+            lost = error
+        for future in as_completed(futures):
+            try:
+                trial = future.result()
+            except self._workers.lost as error:
+                lost = error
+                continue
+            except BotError as error:
+                # Ray hands on an error wrapped with its trace; one line of ours is inside.
+                raise getattr(error, "cause", error) from None
+            self._kept.put([trial])
+            self._known[trial.trial_id] = trial
+            del missing[futures[future]]
+            self.progress.done()
+        if lost is not None:
+            self._stack.close()
+            self._executor = None
+        return lost
+
+    def _open(self) -> Executor:
+        if self._executor is None:
+            self._executor = self._stack.enter_context(self._workers.opened())
+        return self._executor
+
+
+class Progress:
+    """How many trials are done, with the time that remains, on standard error: always there where people watch."""
+
+    def __init__(self, total: int) -> None:
+        """Expect so many trials."""
+        self._total = total
+        self._found = self._done = 0
+        self._began = self._told = time.monotonic()
+        self._watched = sys.stderr.isatty()
+
+    def passed_over(self, count: int) -> None:
+        """Count trials that need not be run."""
+        self._found += count
+
+    def done(self) -> None:
+        """Count a trial, and tell: on a terminal each time, elsewhere once a minute."""
+        self._done += 1
+        now = time.monotonic()
+        if self._watched or now - self._told >= TOLD_EVERY_SECONDS:
+            self._told = now
+            line = self._line(now - self._began)
+            sys.stderr.write(f"\r{line}\033[K" if self._watched else f"{line}\n")
+            sys.stderr.flush()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Return how many trials were run, and how many were in the ledger already."""
+        return {"trials_run": self._done, "trials_found": self._found}
+
+    def close(self) -> None:
+        """End the line on a terminal."""
+        if self._watched and self._done:
+            sys.stderr.write("\n")
+
+    def _line(self, seconds: float) -> str:
+        come = self._found + self._done
+        left = round(seconds / self._done * max(self._total - come, 0))
+        bar = "#" * (20 * come // max(self._total, come))
+        return f"[{bar:<20}] {come:,} of {self._total:,} trials, {left // 60} min {left % 60:02} s left"

@@ -1,0 +1,63 @@
+"""What a run brought, folded from its facts in memory: its marks and its trades, as the views of a ledger show them."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+
+from bot.domain.books import Account, JournalEntry
+from bot.domain.decisions import EquityMark, Fact
+from bot.domain.ids import PositionId
+from bot.domain.numbers import ZERO, to_float
+from bot.domain.positions import Closing, Position
+from bot.engine.performance import EquityPoint, TradeResult
+
+BOOKED = (Account.PROFIT, Account.FEES)
+
+
+class Tally:
+    """Marks and trades of one run; equity: of the last mark, exact."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.points: list[EquityPoint] = []
+        self.equity = ZERO
+        self._opened: dict[PositionId, Position] = {}
+        self._booked: dict[PositionId, Decimal] = {}
+        self._closed: dict[PositionId, tuple[datetime, Decimal]] = {}
+
+    def add(self, facts: Iterable[Fact]) -> None:
+        """Take the facts of a cycle, in the order they happened."""
+        for fact in facts:
+            match fact:
+                case EquityMark():
+                    self.equity = fact.equity
+                    self.points.append(
+                        EquityPoint(fact.slot, to_float(fact.equity), to_float(fact.high_water_mark))
+                    )
+                case Position():
+                    self._opened[fact.position_id] = fact
+                case JournalEntry(position_id=position_id) if position_id is not None:
+                    legs = sum((leg.amount for leg in fact.postings if leg.account in BOOKED), ZERO)
+                    self._booked[position_id] = self._booked.get(position_id, ZERO) - legs
+                case Closing():
+                    self._closed[fact.position_id] = (fact.closed_at, fact.profit)
+
+    def trades(self) -> list[TradeResult]:
+        """Return the trades in order of opening, open ones too."""
+        ordered = sorted(self._opened.values(), key=lambda opened: (opened.opened_at, opened.position_id))
+        return [self._trade(position) for position in ordered]
+
+    def _trade(self, position: Position) -> TradeResult:
+        """Compute with floats what v_trades computes with the database's."""
+        position_id = position.position_id
+        closed_at, profit = self._closed.get(position_id, (None, self._booked.get(position_id, ZERO)))
+        quantity, price, won = to_float(position.quantity), to_float(position.entry_price), to_float(profit)
+        stop = position.stop_initial
+        risk = 0.0 if stop is None else quantity * abs(price - to_float(stop))
+        return TradeResult(
+            opened_at=position.opened_at,
+            closed_at=closed_at,
+            notional=quantity * price,
+            profit=won,
+            r_multiple=won / risk if risk > 0 else None,
+        )

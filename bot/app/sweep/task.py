@@ -1,0 +1,149 @@
+"""One trial, wherever it runs: the engine of live and replay over a history, folded to figures in memory.
+
+What travels to a worker are plain values. It opens the history itself, once a process, and writes nothing.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+
+from bot import __version__
+from bot.adapters.clock import SystemClock
+from bot.adapters.history.archive import History, HistorySource, open_history
+from bot.app.cycle import RunSetup
+from bot.app.figures import figures_of
+from bot.app.replay import records, slots_in
+from bot.app.strategy_kinds import Universe
+from bot.app.sweep.parameters import strategy_with
+from bot.app.sweep.tally import Tally
+from bot.domain.errors import ConfigError
+from bot.domain.ids import RunName, canonical, derive, instant_text
+from bot.domain.numbers import plain
+from bot.domain.sweeps import Trial
+from bot.engine.luck import shape
+from bot.engine.performance import EquityPoint, Figure, TradeResult, day_ends, returns_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What all trials of a sweep share: the strategy as text, hooks beside it, the history by its path and digest.
+
+    finer: whether the bars below the strategy's own are read too.
+    """
+
+    sweep: str
+    path: str
+    strategy: str
+    hooks: str | None
+    history: str
+    history_digest: str
+    finer: bool
+    cash: Decimal
+    schedule: str | None
+    seed: int
+
+    @property
+    def strategy_hash(self) -> str:
+        """Name the strategy's file and its hooks."""
+        return hashlib.sha256(canonical([self.strategy, self.hooks]).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A set of parameters, as text, to be tried from the first slot of a window to its last."""
+
+    ground: Ground
+    parameters: str
+    start: datetime
+    end: datetime
+    is_test: bool
+
+    @property
+    def trial_id(self) -> str:
+        """Name the trial by everything that its outcome depends on."""
+        ground = self.ground
+        window = [instant_text(self.start), instant_text(self.end), self.is_test]
+        account = [plain(ground.cash), ground.schedule]
+        made_of = [__version__, ground.strategy_hash, ground.history_digest]
+        return derive("trial", [ground.sweep, self.parameters, window, ground.seed, made_of, account])
+
+
+@lru_cache(maxsize=1)
+def _history_of(folder: str, timeframe: str | None, universe: Universe, digest: str, *, finer: bool) -> History:
+    """Open a history once a process; a folder that holds other rows than the digest's is refused."""
+    history = open_history(Path(folder), timeframe=timeframe, universe=universe, finer=finer)
+    if history.digest != digest:
+        message = f"{folder}: its files are not those that the sweep began with: give every worker the same ones"
+        raise ConfigError(message)
+    return history
+
+
+def try_out(task: Task) -> Trial:
+    """Run a trial; the same task gives the same trial, on any worker."""
+    ground = task.ground
+    strategy = strategy_with(Path(ground.path), ground.strategy, ground.hooks, task.parameters)
+    history = _history_of(
+        ground.history, strategy.bars, strategy.universe, ground.history_digest, finer=ground.finer
+    )
+    slots = slots_in(history, (task.start, task.end), ground.schedule)
+    setup = RunSetup(
+        name=RunName(strategy.name),
+        rules=strategy.rules,
+        universe=tuple(sorted(history.universe)),
+        cash=ground.cash,
+        interval=None,
+        config_hash=ground.strategy_hash,
+        code_version=__version__,
+    )
+    tally = Tally()
+    for record in records(setup, HistorySource(history), slots, SystemClock(), _untold):
+        tally.add(record.facts)
+    return _trial(task, strategy.name, len(slots), tally)
+
+
+def _untold(_done: int, _total: int) -> None:
+    """Say nothing: many trials run side by side."""
+
+
+def _trial(task: Task, strategy: str, slots: int, tally: Tally) -> Trial:
+    trades, ground = tally.trades(), task.ground
+    closed = [trade for trade in trades if trade.closed_at is not None]
+    days = day_ends(tally.points)
+    figures = _figures(tally.points, trades)
+    return Trial(
+        trial_id=task.trial_id,
+        sweep=ground.sweep,
+        strategy=strategy,
+        parameters=task.parameters,
+        window_from=task.start,
+        window_to=task.end,
+        is_test=task.is_test,
+        seed=ground.seed,
+        code_version=__version__,
+        strategy_hash=ground.strategy_hash,
+        history_digest=ground.history_digest,
+        cash=ground.cash,
+        schedule=ground.schedule,
+        slots=slots,
+        days=len(days) - 1,
+        trades=len(closed),
+        open_positions=len(trades) - len(closed),
+        wins=sum(trade.profit > 0 for trade in closed),
+        losses=sum(trade.profit < 0 for trade in closed),
+        final_equity=tally.equity,
+        reasons=canonical({name: figure.reason for name, figure in figures.items() if figure.reason}),
+        **{name: figure.value for name, figure in figures.items()},
+    )
+
+
+def _figures(points: list[EquityPoint], trades: list[TradeResult]) -> dict[str, Figure]:
+    """Return a replay's figures, and the moments that tell how much of the Sharpe ratio may be luck."""
+    found = figures_of(points, trades)
+    ratio = found["sharpe"]
+    if ratio.value is None:
+        return found | {"skewness": Figure(reason=ratio.reason), "kurtosis": Figure(reason=ratio.reason)}
+    skewness, kurtosis = shape(returns_of(day_ends(points)))
+    return found | {"skewness": Figure(skewness), "kurtosis": Figure(kurtosis)}

@@ -1,0 +1,103 @@
+"""What a sweep found, for people and as JSON: the best sets of each window, their tests, and how far they are luck."""
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from bot.app.reports import shown, table
+from bot.app.sweep.judging import Judged, deflated_sharpe
+from bot.app.sweep.plan import Sweep
+from bot.domain.sweeps import Trial
+from bot.engine.performance import Figure
+
+BEST_MAX = 10
+# What is told of a trial beside its parameters and the figure it is judged by.
+TOLD = ("sharpe", "total_return", "max_drawdown", "profit_factor", "trades", "final_equity")
+
+
+def result_of(plan: Sweep, judged: Sequence[Judged]) -> dict[str, Any]:
+    """Return what was found, window by window."""
+    return {
+        "sweep": plan.name,
+        "method": plan.method,
+        "figure": plan.figure,
+        "seed": plan.seed,
+        "windows": [_window(plan, one) for one in judged],
+    }
+
+
+def _window(plan: Sweep, one: Judged) -> dict[str, Any]:
+    luck = deflated_sharpe(one.ranked[0], one.tried) if one.ranked else Figure(reason=f"no set has a {plan.figure}")
+    return {
+        "from": one.fold.train.start,
+        "to": one.fold.train.end,
+        "sets": len(one.tried),
+        "best": [_of_trial(plan, trial) for trial in one.ranked[:BEST_MAX]],
+        "deflated_sharpe": luck.value,
+        "reason": luck.reason,
+        "test": one.test and {"from": one.test.window_from, "to": one.test.window_to, **_of_trial(plan, one.test)},
+    }
+
+
+def _of_trial(plan: Sweep, trial: Trial) -> dict[str, Any]:
+    return {
+        "trial_id": trial.trial_id,
+        "parameters": json.loads(trial.parameters, parse_float=Decimal),
+        **{name: getattr(trial, name) for name in dict.fromkeys((plan.figure, *TOLD))},
+        "reasons": json.loads(trial.reasons),
+    }
+
+
+def told(result: Mapping[str, Any]) -> str:
+    """Tell the best sets as a table: of one window ten of them, of several the best of each beside its test."""
+    windows = result["windows"]
+    parts = [_one_window(windows[0]) if len(windows) == 1 and not windows[0]["test"] else _all_windows(result)]
+    if result["sets_refused"]:
+        parts.append(f"sets passed over: {result['sets_refused']}, the first because {result['refused_because']}")
+    parts.append(f"{result['trials_run']} trials run, {result['trials_found']} found in the ledger: {result['ledger']}")
+    return "\n\n".join(parts)
+
+
+def _one_window(window: Mapping[str, Any]) -> str:
+    best = [_row(one) for one in window["best"]]
+    return "\n\n".join(filter(None, [table(best), _luck(window)]))
+
+
+def _row(one: Mapping[str, Any]) -> dict[str, Any]:
+    figures = {name: value for name, value in one.items() if name not in {"trial_id", "parameters", "reasons"}}
+    return {**_parameters(one), **figures}
+
+
+def _parameters(one: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as cells: a list as its words."""
+    found = one["parameters"].items()
+    return {path: " ".join(value) if isinstance(value, list) else value for path, value in found}
+
+
+def _luck(window: Mapping[str, Any]) -> str:
+    told_by = f"probability that the best of {window['sets']} sets is better than luck (deflated Sharpe ratio)"
+    value = window["deflated_sharpe"]
+    return f"{told_by}: {shown(None if value is None else round(value, 4))}" + (
+        f"; {window['reason']}" if window["reason"] else ""
+    )
+
+
+def _all_windows(result: Mapping[str, Any]) -> str:
+    figure, rows = result["figure"], []
+    for window in result["windows"]:
+        best, test = (window["best"] or [{"parameters": {}}])[0], window["test"] or {}
+        rows.append(
+            {
+                "train_from": window["from"],
+                "train_to": window["to"],
+                **_parameters(best),
+                figure: best.get(figure),
+                "deflated_sharpe": window["deflated_sharpe"],
+                f"test_{figure}": test.get(figure),
+                "test_return": test.get("total_return"),
+                "test_drawdown": test.get("max_drawdown"),
+                "test_trades": test.get("trades"),
+            }
+        )
+    return table(rows)

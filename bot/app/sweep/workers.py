@@ -1,0 +1,129 @@
+"""Who computes: processes of this machine, a Dask cluster or a Ray cluster, each as a concurrent.futures.Executor.
+
+Workers are lost sooner or later; what that looks like is listed here, and everything else that goes wrong is a bug.
+A cluster runs whatever it is sent: only one on a trusted network may be named.
+"""
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from bot.domain.errors import ConfigError, UpstreamError, UsageError
+
+PROCESSES = "processes"
+PATIENCE_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Where tasks are submitted; opened: begins, also after workers were lost; lost: what their tasks then raise."""
+
+    opened: Callable[[], AbstractContextManager[Executor]]
+    lost: tuple[type[BaseException], ...]
+
+
+def workers_on(place: str, count: int | None) -> Workers:
+    """Return the workers at a place: `processes`, dask://HOST:PORT or ray://HOST:PORT; count: of processes."""
+    kind, _, address = place.partition("://")
+    if kind in {"dask", "ray"} and address:
+        if count is not None:
+            message = f"--workers goes with --on {PROCESSES}: a cluster has the workers it has"
+            raise UsageError(message)
+        return _dask(place, address) if kind == "dask" else _ray(place)
+    if place != PROCESSES:
+        message = f"--on {place}: write {PROCESSES}, dask://HOST:PORT or ray://HOST:PORT"
+        raise UsageError(message)
+    return Workers(lambda: _processes(count or os.cpu_count() or 1), (BrokenExecutor,))
+
+
+@contextmanager
+def _processes(count: int) -> Iterator[Executor]:
+    # Spawned, not forked: nothing of the parent's threads and connections comes along.
+    context = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(count, mp_context=context, initializer=follow_parent)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def follow_parent() -> None:
+    """Leave Ctrl-C to the parent, and end when it ends, however it ends: a pool does neither by itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
+
+
+def _dask(place: str, address: str) -> Workers:
+    try:
+        from distributed import Client  # noqa: PLC0415 - an extra
+        from distributed.comm import CommClosedError  # noqa: PLC0415
+        from distributed.scheduler import KilledWorker  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise _lacking(place) from error
+    # Its log shows traces of lost connections; we say the same in one line.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+
+    @contextmanager
+    def opened() -> Iterator[Executor]:
+        try:
+            client = Client(f"tcp://{address}", timeout=PATIENCE_SECONDS, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise _unreachable(place, error) from error
+        with client:
+            # A repeated task is run again, not answered by what became of it before.
+            yield client.get_executor(pure=False)
+
+    return Workers(opened, (BrokenExecutor, CancelledError, KilledWorker, CommClosedError))
+
+
+def _ray(place: str) -> Workers:
+    try:
+        import ray  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise _lacking(place) from error
+
+    class Remote(Executor):
+        """Ray's tasks as an executor."""
+
+        def submit(self, task: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
+            """Send a task."""
+            found: Future[Any] = ray.remote(task).remote(*given, **named).future()
+            return found
+
+    @contextmanager
+    def opened() -> Iterator[Executor]:
+        try:
+            ray.init(place, log_to_driver=False)
+        except (ConnectionError, ValueError) as error:
+            raise _unreachable(place, error) from error
+        try:
+            yield Remote()
+        finally:
+            ray.shutdown()
+
+    exceptions = ray.exceptions
+    lost = (exceptions.WorkerCrashedError, exceptions.NodeDiedError, exceptions.ObjectLostError, ConnectionError)
+    return Workers(opened, (*lost, CancelledError))
+
+
+def _lacking(place: str) -> ConfigError:
+    extra = place.partition(":")[0]
+    return ConfigError(f'--on {place} needs the extra {extra}: pip install "tidemark-bot[{extra}]"')
+
+
+def _unreachable(place: str, error: Exception) -> UpstreamError:
+    reason = " ".join(str(error).split())
+    return UpstreamError(f"{place} cannot be reached: {reason}: start it, or name another")

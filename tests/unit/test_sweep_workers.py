@@ -1,0 +1,199 @@
+"""Trials and their workers: what is lost runs again, what cannot go on says so, and how far it has come is told."""
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import closing, contextmanager, nullcontext
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.adapters.history.archive import open_history
+from bot.adapters.sql.trials import SqlTrials, trials_in
+from bot.app.sweep import running
+from bot.app.sweep.course import Course
+from bot.app.sweep.plan import load_sweep
+from bot.app.sweep.running import Progress, Runner
+from bot.app.sweep.task import Ground, Task, try_out
+from bot.app.sweep.workers import Workers, workers_on
+from bot.domain.errors import ConfigError, UpstreamError
+from tests.sweep_files import START, STRATEGY, Serial, place
+
+LOST = BrokenExecutor("a worker is gone")
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Course:
+    """A sweep of six sets."""
+    plan = load_sweep(place(tmp_path))
+    return Course(plan, plan.history)
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[SqlTrials]:
+    """A ledger for trials."""
+    with trials_in(str(tmp_path / "s.db")) as found:
+        yield found
+
+
+class Losing:
+    """Workers that are lost when the tasks say so; counts how often they were begun and let go."""
+
+    def __init__(self, *lost_at: int) -> None:
+        """Lose the tasks with these numbers, counted over all beginnings."""
+        self.executor = Serial(lambda number: LOST if number in lost_at or not lost_at else None)
+        self.begun = self.ended = 0
+
+    @contextmanager
+    def opened(self) -> Iterator[Executor]:
+        self.begun += 1
+        yield self.executor
+        self.ended += 1
+
+
+def test_lost_tasks_run_again_on_new_workers(course: Course, kept: SqlTrials, tmp_path: Path) -> None:
+    """The second, the last, and one that is lost twice: six trials in order, and nothing ran twice that was done."""
+    losing = Losing(2, 6, 7)
+    with closing(Runner(Workers(losing.opened, (BrokenExecutor,)), kept, "first", 6)) as runner:
+        (judged,) = course.run(runner)
+        assert runner.progress.counts == {"trials_run": 6, "trials_found": 0}
+    assert (losing.begun, losing.ended) == (3, 3)
+    assert losing.executor.count == 6 + 2 + 1
+    assert [trial.parameters for trial in judged.tried] == sorted(trial.parameters for trial in judged.tried)
+    assert {trial.trial_id: trial for trial in judged.tried} == kept.of("first")
+
+
+def test_workers_that_are_always_lost_end_the_sweep(course: Course, kept: SqlTrials) -> None:
+    """Three times in a row without one trial done: 69, with the set that is next."""
+    losing = Losing()
+    runner = Runner(Workers(losing.opened, (BrokenExecutor,)), kept, "first", 6)
+    with pytest.raises(UpstreamError, match=r'lost 3 times in a row.* 6 are left.*"stop.fraction":0.01,') as ended:
+        course.run(runner)
+    runner.close()
+    assert ended.value.exit_code == 69
+    assert (losing.begun, losing.ended) == (3, 3)
+
+
+def test_workers_that_are_lost_while_tasks_are_sent_are_replaced(course: Course, kept: SqlTrials) -> None:
+    """A pool breaks before it has taken everything: what it took counts, the rest goes to the next one."""
+
+    class Breaking(Serial):
+        """Takes two tasks."""
+
+        def submit(self, task: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
+            if self.count == 2:
+                raise LOST
+            return super().submit(task, *given, **named)
+
+    workers = Workers(lambda: nullcontext(Breaking()), (BrokenExecutor,))
+    assert len(course.run(Runner(workers, kept, "first", 6))[0].tried) == 6
+
+
+def test_a_bug_in_a_task_is_no_lost_worker(course: Course, kept: SqlTrials) -> None:
+    """What is not listed as a loss is raised as it is."""
+    broken = Serial(lambda _: ZeroDivisionError("a bug"))
+    runner = Runner(Workers(lambda: nullcontext(broken), (BrokenExecutor,)), kept, "first", 6)
+    with pytest.raises(ZeroDivisionError):
+        course.run(runner)
+    assert broken.count == 6
+
+
+def task(tmp_path: Path, digest: str) -> Task:
+    """Make a task over the history of a folder."""
+    ground = Ground(
+        sweep="first",
+        path="waves.toml",
+        strategy=STRATEGY,
+        hooks=None,
+        history=str(tmp_path / "history"),
+        history_digest=digest,
+        finer=False,
+        cash=Decimal(10000),
+        schedule=None,
+        seed=1,
+    )
+    day = timedelta(days=1)
+    return Task(ground=ground, parameters="{}", start=START + day, end=START + 2 * day, is_test=False)
+
+
+def test_a_worker_with_another_history_refuses(tmp_path: Path, kept: SqlTrials) -> None:
+    """Files that are not those the sweep began with: 78 from the worker, one line from the sweep, wrapped or not."""
+    place(tmp_path)
+    with pytest.raises(ConfigError, match="give every worker the same ones"):
+        try_out(task(tmp_path, "another"))
+    digest = open_history(tmp_path / "history", timeframe=None, universe="*").digest
+    assert try_out(task(tmp_path, digest)).slots == 25
+
+    class WrappedError(ConfigError):
+        """An error with its trace around one of ours, as Ray hands it on."""
+
+        cause = ConfigError("one line")
+
+    for raised in (WrappedError("Trace\nTrace"), WrappedError.cause):
+        workers = Workers(lambda raised=raised: nullcontext(Serial(lambda _: raised)), ())  # type: ignore[misc]
+        with pytest.raises(ConfigError, match=r"^one line$"):
+            Runner(workers, kept, "first", 1).run([task(tmp_path, digest)])
+
+
+def test_a_scheduler_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer, or no address: 69, one line with the place and the mend."""
+    monkeypatch.setattr("bot.app.sweep.workers.PATIENCE_SECONDS", 0.2)
+    for named in ("dask://127.0.0.1:9", "dask://nonsense"):
+        opened = workers_on(named, None).opened()
+        with pytest.raises(UpstreamError, match=f"{named} cannot be reached: .*: start it, or name another"), opened:
+            pass
+
+
+def test_ray_computes_where_it_is_installed(course: Course, kept: SqlTrials, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster of this machine runs the sweep; skipped where Ray, an extra, is absent."""
+    ray = pytest.importorskip("ray", reason="the extra ray is not installed")
+    monkeypatch.setattr(ray, "init", lambda *_, init=ray.init, **more: init(num_cpus=2, **more))
+    with closing(Runner(workers_on("ray://127.0.0.1:1", None), kept, "first", 6)) as runner:
+        (judged,) = course.run(runner)
+    tasks = [course._task(judged.fold.train, trial.parameters) for trial in judged.tried]
+    assert [try_out(one) for one in tasks] == list(judged.tried)
+
+
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_told_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each trial with a bar and the time that remains, from the pace of those that were run; then the line ends."""
+    now = iter([0.0, 10.0, 20.0])
+    monkeypatch.setattr("sys.stderr", screen := Screen())
+    monkeypatch.setattr(running.time, "monotonic", lambda: next(now))
+    progress = Progress(100)
+    progress.passed_over(40)
+    progress.done()
+    progress.done()
+    progress.close()
+    first, second = screen.getvalue().replace("\033[K", "").strip().split("\r")
+    assert first == "[########            ] 41 of 100 trials, 9 min 50 s left"
+    assert second == "[########            ] 42 of 100 trials, 9 min 40 s left"
+    assert screen.getvalue().endswith("\n")
+
+
+def test_progress_elsewhere_is_a_line_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log gets a plain line when a minute has passed, and nothing for a short sweep."""
+    now = iter([0.0, 30.0, 61.0, 90.0])
+    monkeypatch.setattr("sys.stderr", log := io.StringIO())
+    monkeypatch.setattr(running.time, "monotonic", lambda: next(now))
+    progress = Progress(3)
+    for _ in range(3):
+        progress.done()
+    progress.close()
+    assert log.getvalue() == "[#############       ] 2 of 3 trials, 0 min 30 s left\n"
+
+
+def test_a_pool_without_a_number_has_a_process_a_core() -> None:
+    """The workers of this machine are its cores."""
+    with workers_on("processes", None).opened() as executor:
+        assert executor._max_workers == os.cpu_count()  # type: ignore[attr-defined]
