@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot import __version__
-from bot.domain.errors import BotError
+from bot.domain.errors import BotError, UsageError
 
 if TYPE_CHECKING:
     # argparse gives the type of its subcommands no public name.
@@ -90,6 +90,12 @@ def _add_running(commands: Commands) -> None:
     check = _add(commands, "check", "validate configuration, strategies, key, ledger and universe", _check)
     _config_option(check)
     check.add_argument("--json", action="store_true", help="print JSON")
+    text = "instead: replay histories cut short and taken up again; hooks that look ahead or remember differ (65)"
+    check.add_argument("--lookahead", action="store_true", help=text)
+    check.add_argument("--history", type=Path, metavar="DIR", help="history folder to look at, with --lookahead")
+    text = "strategies/NAME.toml or a file, with --lookahead [those of the configuration]"
+    check.add_argument("--strategy", metavar="NAME_OR_FILE", help=text)
+    _window_options(check)
     run = _add(commands, "run", "run the daemon until it is told to stop", _run)
     _config_option(run)
     once = _add(commands, "once", "run one cycle", _once)
@@ -228,9 +234,22 @@ def _init(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from bot.app.starting import check
+    window = (arguments.start, arguments.end)
+    if not arguments.lookahead:
+        from bot.app.starting import check
 
-    return check(arguments.config, as_json=arguments.json)
+        if any((arguments.history, arguments.strategy, *window)):
+            message = "check: --history, --strategy, --from and --to go with --lookahead: add it, or leave them out"
+            raise UsageError(message)
+        return check(arguments.config, as_json=arguments.json)
+    from bot.app.lookahead import check_lookahead
+
+    if arguments.history is None:
+        message = "check: --lookahead needs a history: add --history DIR"
+        raise UsageError(message)
+    return check_lookahead(
+        arguments.config, arguments.strategy, arguments.history, window, as_json=arguments.json
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:

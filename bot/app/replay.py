@@ -6,7 +6,7 @@ Everything is written in one transaction; a replay that was already written adds
 import hashlib
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -26,7 +26,7 @@ from bot.app.strategies import Strategy, load_strategy
 from bot.app.waking import Waking
 from bot.domain.decisions import EquityMark
 from bot.domain.errors import ConfigError, UsageError
-from bot.domain.ids import RunName, canonical
+from bot.domain.ids import RunName, TokenId, canonical
 from bot.domain.numbers import CASH_MAX, MICRO, ZERO, micro_half_even, plain
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Mark
@@ -56,25 +56,13 @@ def replay(
     """Replay, write the ledger, print the result; the exit code."""
     began = time.perf_counter()
     strategy = load_strategy(strategy_name, Path("strategies"))
-    needs = inputs_of(strategy.rules)
-    history = open_history(
-        folder, timeframe=strategy.bars, universe=strategy.universe, finer="finer" in needs, tell=tell_packing
-    )
-    _require_files(needs, history)
+    history = opened_for(strategy, folder)
     capital = _capital(cash)
     slots = slots_in(history, window, schedule)
     parts = [strategy.text, history.digest, plain(capital), [str(edge) for edge in window], schedule]
     identity = hashlib.sha256(canonical(parts).encode()).hexdigest()
     url = ledger_url(ledger or "replay.db")
-    setup = RunSetup(
-        name=RunName(strategy.name),
-        rules=strategy.rules,
-        universe=tuple(sorted(history.universe)),
-        cash=capital,
-        interval=None,
-        config_hash=hashlib.sha256(strategy.text.encode()).hexdigest(),
-        code_version=__version__,
-    )
+    setup = setup_of(strategy, history.universe, capital)
     with writing(url, create=True) as book:
         added = _write(book, setup, strategy, history, slots, identity)
     for refusal in history.refused:
@@ -93,6 +81,19 @@ def replay(
     }
     print(to_json(result) if as_json else _told(result))
     return 0
+
+
+def setup_of(strategy: Strategy, universe: Iterable[TokenId], cash: Decimal) -> RunSetup:
+    """Return what stays the same over a replay of a strategy."""
+    return RunSetup(
+        name=RunName(strategy.name),
+        rules=strategy.rules,
+        universe=tuple(sorted(universe)),
+        cash=cash,
+        interval=None,
+        config_hash=hashlib.sha256(strategy.text.encode()).hexdigest(),
+        code_version=__version__,
+    )
 
 
 def slots_in(history: History, window: Window, schedule: str | None) -> list[datetime]:
@@ -140,25 +141,34 @@ def records(
     Slots at which nothing can happen are passed over; the account's high-water mark and breakers are those of a run
     that keeps all.
     """
-    portfolio = Portfolio(run=setup.name)
-    waking = Waking(setup, source.archive, slots)
-    day, place, told = None, 0, 0
-    while place < len(slots):
-        slot = slots[place]
-        record, portfolio = run_cycle(setup, source, portfolio, slot, clock.now, asked=waking.asked)
-        if day != slot.date() or place == len(slots) - 1 or _happened(record):
+    day, told = None, 0
+    for place, record, _ in played(setup, source, slots, clock, Portfolio(run=setup.name)):
+        slot = record.cycle.slot
+        if day != slot.date() or place == len(slots) - 1 or is_eventful(record):
             yield record
         day = slot.date()
-        following = waking.after(place, portfolio)
-        portfolio = waking.passed_over(place, following, portfolio)
         if place >= told:
             _progress(place, len(slots))
             told = place + 500
-        place = following
     _progress(len(slots), len(slots))
 
 
-def _happened(record: CycleRecord) -> bool:
+def played(
+    setup: RunSetup, source: HistorySource, slots: Sequence[datetime], clock: SystemClock, portfolio: Portfolio
+) -> Iterator[tuple[int, CycleRecord, Portfolio]]:
+    """Go on from a portfolio, and yield each slot that is run: its place, its cycle, and the portfolio after it."""
+    waking = Waking(setup, source.archive, slots)
+    place = 0
+    while place < len(slots):
+        record, portfolio = run_cycle(setup, source, portfolio, slots[place], clock.now, asked=waking.asked)
+        yield place, record, portfolio
+        following = waking.after(place, portfolio)
+        portfolio = waking.passed_over(place, following, portfolio)
+        place = following
+
+
+def is_eventful(record: CycleRecord) -> bool:
+    """Tell whether anything but marks happened in a cycle."""
     return any(not isinstance(fact, Mark | EquityMark) for fact in record.facts)
 
 
@@ -197,6 +207,16 @@ def _capital(text: str) -> Decimal:
         message = f"--cash {text}: write a positive number up to {CASH_MAX:,}, with at most 6 digits after the point"
         raise UsageError(message)
     return value
+
+
+def opened_for(strategy: Strategy, folder: Path) -> History:
+    """Open a history folder for a strategy; ConfigError where it lacks a file that the strategy needs."""
+    needs = inputs_of(strategy.rules)
+    history = open_history(
+        folder, timeframe=strategy.bars, universe=strategy.universe, finer="finer" in needs, tell=tell_packing
+    )
+    _require_files(needs, history)
+    return history
 
 
 def _require_files(needs: Mapping[str, str], history: History) -> None:
