@@ -171,13 +171,15 @@ def _ledger_options(added: argparse.ArgumentParser) -> None:
 
 
 def _add_replay(commands: Commands) -> None:
-    replay = _add(commands, "replay", "run a strategy over a history folder", _replay)
+    replay = _add(commands, "replay", "run a strategy over a history folder, or over what a daemon recorded", _replay)
     replay.add_argument("--strategy", required=True, metavar="NAME_OR_FILE", help="strategies/NAME.toml or a file")
-    replay.add_argument("--history", required=True, type=Path, metavar="DIR", help="history folder")
+    over = replay.add_mutually_exclusive_group(required=True)
+    over.add_argument("--history", type=Path, metavar="DIR", help="history folder")
+    over.add_argument("--recorded", metavar="URL", help="the answers recorded in a live ledger, a URL or a file")
     replay.add_argument("--ledger", metavar="URL", help="where to write [replay.db]")
     _window_options(replay)
     replay.add_argument("--cash", default="10000", help="opening cash in quote currency [10000]")
-    replay.add_argument("--schedule", metavar="CRON", help="slots, five fields, UTC [every close of a bar]")
+    replay.add_argument("--schedule", metavar="CRON", help="slots, five fields, UTC [every close of a bar, or cycle]")
     replay.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -323,11 +325,19 @@ def _parity(arguments: argparse.Namespace) -> int:
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    from bot.app.replay import replay
+    from functools import partial
 
+    from bot.app.replay import over_history, replay
+
+    if arguments.recorded is None:
+        opening = partial(over_history, arguments.history)
+    else:
+        from bot.app.recorded import over_recorded
+
+        opening = partial(over_recorded, arguments.recorded)
     return replay(
         arguments.strategy,
-        arguments.history,
+        opening,
         arguments.ledger,
         cash=arguments.cash,
         window=(arguments.start, arguments.end),

@@ -138,7 +138,7 @@ def _cycles(
         if cycle.state is CycleState.MISSED:
             continue
         if live is None or not _is_of(live.runner.setup, cycle):
-            stored = _stored(book, name, cycle)
+            stored = configuration_of(book, name, cycle)
             source.admit(stored.instruments or ())
             setup = RunSetup(
                 name=name,
@@ -159,7 +159,8 @@ def _is_of(setup: RunSetup, cycle: Cycle) -> bool:
     return (setup.config_hash, setup.code_version) == (cycle.config_hash, cycle.code_version)
 
 
-def _stored(book: Recorded, name: RunName, cycle: Cycle) -> StoredRun:
+def configuration_of(book: Recorded, name: RunName, cycle: Cycle) -> StoredRun:
+    """Return the run as the configuration had it that a cycle names."""
     text = book.config(cycle.config_hash)
     if text is None:
         what = f"the text of config_versions {cycle.config_hash} was changed"

@@ -1,4 +1,4 @@
-"""A strategy over a history folder: the same run_cycle as the daemon's, with another source and all slots at once.
+"""A strategy over a history: the same run_cycle as the daemon's, with another source and all slots at once.
 
 Everything is written in one transaction; a replay that was already written adds nothing.
 """
@@ -6,9 +6,12 @@ Everything is written in one transaction; a replay that was already written adds
 import hashlib
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
 
 from bot import __version__
@@ -21,12 +24,13 @@ from bot.app.cycle import RunSetup, run_cycle
 from bot.app.inputs import inputs_of
 from bot.app.packing import tell_packing
 from bot.app.reports import as_json as to_json
-from bot.app.results import statistics, tell_statistics
+from bot.app.results import Closes, closes_at, statistics, tell_statistics
 from bot.app.strategies import Strategy, load_strategy
 from bot.app.waking import Waking
 from bot.domain.decisions import EquityMark
 from bot.domain.errors import ConfigError, UsageError
 from bot.domain.ids import RunName, TokenId, canonical
+from bot.domain.instruments import Instrument
 from bot.domain.numbers import CASH_MAX, MICRO, ZERO, micro_half_even, plain
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Mark
@@ -43,9 +47,29 @@ LAST_EQUITY = "select slot, equity, cash from v_equity where run = :run order by
 WORST = "select max(drawdown) as max_drawdown from v_equity where run = :run"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What a replay is made of; digest: of all its data; counts: what is told of them; refused: dropped rows, told.
+
+    records: runs the slots and yields the cycles to write; closes: the last price of each token of the universe
+    (columns) at instants (rows), NaN before its first.
+    """
+
+    instruments: Mapping[TokenId, Instrument]
+    slots: Sequence[datetime]
+    digest: str
+    counts: Mapping[str, int]
+    refused: tuple[str, ...]
+    records: Callable[[RunSetup], Iterator[CycleRecord]]
+    closes: Closes
+
+
+Opening = Callable[[Strategy, Window, str | None], AbstractContextManager[Material]]
+
+
 def replay(
     strategy_name: str,
-    folder: Path,
+    opening: Opening,
     ledger: str | None,
     *,
     cash: str,
@@ -53,34 +77,48 @@ def replay(
     schedule: str | None,
     as_json: bool,
 ) -> int:
-    """Replay, write the ledger, print the result; the exit code."""
+    """Replay a strategy over what an opening gives, write the ledger, print the result; the exit code."""
     began = time.perf_counter()
     strategy = load_strategy(strategy_name, Path("strategies"))
-    history = opened_for(strategy, folder)
     capital = _capital(cash)
-    slots = slots_in(history, window, schedule)
-    parts = [strategy.text, history.digest, plain(capital), [str(edge) for edge in window], schedule]
-    identity = hashlib.sha256(canonical(parts).encode()).hexdigest()
-    url = ledger_url(ledger or "replay.db")
-    setup = setup_of(strategy, history.universe, capital)
-    with writing(url, create=True) as book:
-        added = _write(book, setup, strategy, history, slots, identity)
-    for refusal in history.refused:
-        sys.stderr.write(f"refused: {refusal}\n")
-    reader = Reader(url)
-    result = {
-        **summary(reader, strategy.name),
-        "run": strategy.name,
-        "bars": history.bars,
-        "rows_refused": history.rows_refused,
-        "slots": len(slots),
-        "cycles_added": added,
-        "ledger": ledger_name(parse_url(url)),
-        "statistics": statistics(reader, strategy.name, history),
-        "seconds": round(time.perf_counter() - began, 3),
-    }
+    with opening(strategy, window, schedule) as material:
+        parts = [strategy.text, material.digest, plain(capital), [str(edge) for edge in window], schedule]
+        identity = hashlib.sha256(canonical(parts).encode()).hexdigest()
+        url = ledger_url(ledger or "replay.db")
+        setup = setup_of(strategy, material.instruments, capital)
+        with writing(url, create=True) as book:
+            added = _write(book, setup, strategy, material, identity)
+        for refusal in material.refused:
+            sys.stderr.write(f"refused: {refusal}\n")
+        reader = Reader(url)
+        result = {
+            **summary(reader, strategy.name),
+            "run": strategy.name,
+            **material.counts,
+            "slots": len(material.slots),
+            "cycles_added": added,
+            "ledger": ledger_name(parse_url(url)),
+            "statistics": statistics(reader, strategy.name, material.closes),
+            "seconds": round(time.perf_counter() - began, 3),
+        }
     print(to_json(result) if as_json else _told(result))
     return 0
+
+
+@contextmanager
+def over_history(folder: Path, strategy: Strategy, window: Window, schedule: str | None) -> Iterator[Material]:
+    """Open a history folder for a strategy."""
+    history = opened_for(strategy, folder)
+    slots = slots_in(history, window, schedule)
+    yield Material(
+        instruments=history.instruments,
+        slots=slots,
+        digest=history.digest,
+        counts={"bars": history.bars, "rows_refused": history.rows_refused},
+        refused=history.refused,
+        records=lambda setup: records(setup, HistorySource(history), slots, SystemClock()),
+        closes=partial(closes_at, history),
+    )
 
 
 def setup_of(strategy: Strategy, universe: Iterable[TokenId], cash: Decimal) -> RunSetup:
@@ -118,39 +156,42 @@ def slots_in(history: History, window: Window, schedule: str | None) -> list[dat
     return found
 
 
-def _write(
-    book: SqlLedger, setup: RunSetup, strategy: Strategy, history: History, slots: Sequence[datetime], identity: str
-) -> int:
-    clock = SystemClock()
-    run = Run(name=setup.name, strategy=strategy.name, cash=setup.cash, identity=identity, started_at=clock.now())
+def _write(book: SqlLedger, setup: RunSetup, strategy: Strategy, material: Material, identity: str) -> int:
+    now = SystemClock().now()
+    run = Run(name=setup.name, strategy=strategy.name, cash=setup.cash, identity=identity, started_at=now)
     already = book.last_cycle(setup.name) is not None
     with book.one_transaction():
-        book.open_run(run, history.instruments)
+        book.open_run(run, material.instruments)
         if already:
             sys.stderr.write(f"run {setup.name} is in this ledger already, the same replay: nothing added\n")
             return 0
         book.keep_config(setup.config_hash, strategy.text)
-        return book.commit_all(records(setup, HistorySource(history), slots, clock))
+        return book.commit_all(material.records(setup))
 
 
 def records(
     setup: RunSetup, source: HistorySource, slots: Sequence[datetime], clock: SystemClock
 ) -> Iterator[CycleRecord]:
-    """Run the slots, and yield the cycles in which something happened, the first of each UTC day, and the last.
+    """Run the slots, and yield the cycles that a replay writes.
 
     Slots at which nothing can happen are passed over; the account's high-water mark and breakers are those of a run
     that keeps all.
     """
+    return written(played(setup, source, slots, clock, Portfolio(run=setup.name)), len(slots))
+
+
+def written(made: Iterable[tuple[int, CycleRecord, Portfolio]], total: int) -> Iterator[CycleRecord]:
+    """Choose the cycles in which something happened, the first of each UTC day, and the last of so many slots."""
     day, told = None, 0
-    for place, record, _ in played(setup, source, slots, clock, Portfolio(run=setup.name)):
+    for place, record, _ in made:
         slot = record.cycle.slot
-        if day != slot.date() or place == len(slots) - 1 or is_eventful(record):
+        if day != slot.date() or place == total - 1 or is_eventful(record):
             yield record
         day = slot.date()
         if place >= told:
-            _progress(place, len(slots))
+            _progress(place, total)
             told = place + 500
-    _progress(len(slots), len(slots))
+    _progress(total, total)
 
 
 def played(

@@ -3,7 +3,7 @@
 Read from the public views, so a run of the daemon and a replay are judged alike.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
@@ -40,6 +40,9 @@ from bot.engine.performance import (
     win_rate,
 )
 
+# The last price of each token (columns) at instants (rows), NaN before its first.
+Closes = Callable[[Sequence[datetime]], Floats]
+
 SEED = 1
 POINTS = "select slot, equity, high_water_mark from v_equity where run = :run order by slot"
 TRADES = """
@@ -74,10 +77,10 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def statistics(reader: Reader, run: str, history: History | None = None) -> dict[str, object]:
+def statistics(reader: Reader, run: str, closes: Closes | None = None) -> dict[str, object]:
     """Return the figures of a run by name, None where undefined, and under `reasons` why; counts and instants beside.
 
-    history: what buying and holding is computed from; without it those figures are left out.
+    closes: what buying and holding is computed from; without it those figures are left out.
     """
     points = [
         EquityPoint(_instant(row["slot"]), _float(row["equity"]), _float(row["high_water_mark"]))
@@ -91,7 +94,7 @@ def statistics(reader: Reader, run: str, history: History | None = None) -> dict
         **_of_trades(closed),
         "exposure_time": exposure_time(points, trades),
         "turnover": turnover(days, trades),
-        **(_of_holding(history, days) if history and days else {}),
+        **(_of_holding(closes, days) if closes and days else {}),
     }
     instants, missing = _instants(fall)
     reasons = {name: figure.reason for name, figure in figures.items() if figure.reason}
@@ -161,10 +164,10 @@ def _of_trades(closed: Sequence[TradeResult]) -> dict[str, Figure]:
     }
 
 
-def _of_holding(history: History, days: Sequence[EquityPoint]) -> dict[str, Figure]:
+def _of_holding(closes: Closes, days: Sequence[EquityPoint]) -> dict[str, Figure]:
     """Return the figures of buying and holding at the same instants as the account's own."""
     instants = [day.at for day in days]
-    worth = buy_and_hold(closes_at(history, instants)).tolist()
+    worth = buy_and_hold(closes(instants)).tolist()
     held = curve(list(zip(instants, worth, strict=True)))
     fall = drawdown(held)
     return {
