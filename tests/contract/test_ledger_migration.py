@@ -1,6 +1,6 @@
 """Migrating: a revision takes a filled ledger along, or leaves it exactly as it was.
 
-The ledger of the first release is built by its own revision; a made-up third one shows what may go wrong.
+The ledger of the first release is built by its own revision; a made-up next one shows what may go wrong.
 """
 
 import shutil
@@ -17,7 +17,7 @@ from bot.adapters.sql import migrate
 from bot.adapters.sql.columns import metadata
 from bot.adapters.sql.engine import begin, open_engine
 from bot.adapters.sql.ledger import writing
-from bot.adapters.sql.revisions import stored_revision
+from bot.adapters.sql.revisions import HEAD, REVISIONS, stored_revision
 from bot.adapters.sql.rows import portable_row
 from bot.adapters.sql.tables import cycles, writer_lease
 from bot.adapters.sql.tape import SqlTape
@@ -35,12 +35,13 @@ RELEASED_VIEWS = (
     "CREATE VIEW v_open_positions AS SELECT * FROM v_trades",
 )
 
-THIRD = '''"""A made-up revision."""
+NEXT = f"{int(HEAD) + 1:04}"
+MADE_UP = f'''"""A made-up revision."""
 from alembic import op
-revision = "0003"
-down_revision = "0002"
+revision = "{NEXT}"
+down_revision = "{HEAD}"
 def upgrade():
-    {step}
+    {{step}}
 '''
 NOTES = 'op.execute("CREATE TABLE notes (note_id TEXT PRIMARY KEY)")'
 ORPHANS = 'op.execute("DROP TRIGGER runs_no_delete"); op.execute("DELETE FROM runs")'
@@ -50,17 +51,17 @@ Step = Callable[[str], None]
 
 
 @pytest.fixture
-def third(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Step:
-    """A program that has a third revision, of one step."""
+def following(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Step:
+    """A program that has one more revision, of one step."""
 
     def install(step: str) -> None:
         folder = tmp_path / "migrations"
         shutil.copytree(migrate.migrations_folder(), folder)
-        (folder / "versions" / "0003_made_up.py").write_text(THIRD.format(step=step))
+        (folder / "versions" / f"{NEXT}_made_up.py").write_text(MADE_UP.format(step=step))
         monkeypatch.setattr(migrate, "migrations_folder", lambda: folder)
         for module in (migrate, opening):
-            monkeypatch.setattr(module, "HEAD", "0003")
-            monkeypatch.setattr(module, "REVISIONS", ("0001", "0002", "0003"))
+            monkeypatch.setattr(module, "HEAD", NEXT)
+            monkeypatch.setattr(module, "REVISIONS", (*REVISIONS, NEXT))
 
     return install
 
@@ -115,7 +116,7 @@ def _copy(new: Connection, old: Connection) -> None:
 
 def test_the_ledger_of_the_first_release_is_taken_along(released_url: str) -> None:
     """Rows, triggers and chain are there after the upgrade, and what only the new columns hold can be committed."""
-    assert migrate.upgrade(released_url).endswith("schema 0002, upgraded from 0001")
+    assert migrate.upgrade(released_url).endswith(f"schema {HEAD}, upgraded from 0001")
     assert violations(released_url) == []
     with writing(released_url) as book:
         assert list(book.facts(RUN)) == portfolio_part(story())
@@ -128,46 +129,46 @@ def test_the_ledger_of_the_first_release_is_taken_along(released_url: str) -> No
     assert violations(released_url) == []
 
 
-def test_an_older_ledger_is_taken_along(filled_url: str, third: Step) -> None:
+def test_an_older_ledger_is_taken_along(filled_url: str, following: Step) -> None:
     """Every row is still there after the upgrade, and the books verify."""
-    third(NOTES)
-    assert migrate.upgrade(filled_url).endswith("schema 0003, upgraded from 0002")
-    assert _revision(filled_url) == ("0003", True)
+    following(NOTES)
+    assert migrate.upgrade(filled_url).endswith(f"schema {NEXT}, upgraded from {HEAD}")
+    assert _revision(filled_url) == (NEXT, True)
     assert violations(filled_url) == []
     with writing(filled_url) as book:
         assert book.last_cycle(RUN) is not None
 
 
-def test_a_backup_is_made_first(tmp_path: Path, third: Step) -> None:
+def test_a_backup_is_made_first(tmp_path: Path, following: Step) -> None:
     """Beside a migrated SQLite ledger stands its copy of the old revision."""
     url = f"{tmp_path}/ledger.db"
     with writing(url, create=True) as book:
         opened(book).commit_all(story())
-    third(NOTES)
+    following(NOTES)
     migrate.upgrade(url)
-    assert _revision(f"{url}.before-0003") == ("0002", False)
+    assert _revision(f"{url}.before-{NEXT}") == (HEAD, False)
 
 
-def test_a_failed_step_leaves_the_old_ledger(filled_url: str, third: Step) -> None:
+def test_a_failed_step_leaves_the_old_ledger(filled_url: str, following: Step) -> None:
     """A revision that fails half way leaves neither its first step nor its number, and takes no view away."""
-    third(BROKEN)
+    following(BROKEN)
     with pytest.raises(StorageError):
         migrate.upgrade(filled_url)
-    assert _revision(filled_url) == ("0002", False)
+    assert _revision(filled_url) == (HEAD, False)
     engine = open_engine(filled_url, read_only=True)
     with begin(engine) as connection:
         assert set(inspect(connection).get_view_names()) == set(VIEWS)
 
 
-def test_lost_references_stop_the_migration(tmp_path: Path, third: Step) -> None:
+def test_lost_references_stop_the_migration(tmp_path: Path, following: Step) -> None:
     """SQLite does not look at references while tables are rebuilt; the migration does, before it commits."""
     url = f"{tmp_path}/ledger.db"
     with writing(url, create=True) as book:
         opened(book).commit_all(story())
-    third(ORPHANS)
+    following(ORPHANS)
     with pytest.raises(InvariantError, match="would lose references of"):
         migrate.upgrade(url)
-    assert _revision(url) == ("0002", False)
+    assert _revision(url) == (HEAD, False)
 
 
 @pytest.mark.parametrize("missing", [True, False])

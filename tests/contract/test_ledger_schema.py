@@ -17,7 +17,7 @@ from bot.adapters.sql.engine import begin, check_schema, open_engine
 from bot.adapters.sql.ledger import writing
 from bot.adapters.sql.migrate import backup, create_if_empty, migrations_folder, upgrade
 from bot.adapters.sql.reads import Reader
-from bot.adapters.sql.revisions import REVISIONS
+from bot.adapters.sql.revisions import HEAD, REVISIONS
 from bot.adapters.sql.schema import create_views, trigger_texts
 from bot.adapters.sql.tables import writer_lease
 from bot.adapters.sql.verify import violations
@@ -123,8 +123,8 @@ def test_the_listed_revisions_are_those_of_the_migrations() -> None:
 
 def test_upgrading_says_what_it_did(ledger_url: str) -> None:
     """The first upgrade creates, the second has nothing to do."""
-    assert upgrade(ledger_url).endswith("schema 0002, created")
-    assert upgrade(ledger_url).endswith("schema 0002, nothing to do")
+    assert upgrade(ledger_url).endswith(f"schema {HEAD}, created")
+    assert upgrade(ledger_url).endswith(f"schema {HEAD}, nothing to do")
 
 
 def test_creating_leaves_an_existing_ledger_as_it_is(ledger_url: str) -> None:
@@ -174,9 +174,9 @@ def test_another_schema_is_refused_with_the_mend(ledger_url: str, statement: str
 def test_an_older_schema_names_the_upgrade(ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A ledger of an older revision is refused until it is upgraded."""
     upgrade(ledger_url)
-    monkeypatch.setattr("bot.adapters.sql.engine.HEAD", "0003")
+    monkeypatch.setattr("bot.adapters.sql.engine.HEAD", "newer")
     engine = open_engine(ledger_url)
-    with pytest.raises(ConfigError, match="older schema 0002, this program needs 0003: run `bot db upgrade`"):
+    with pytest.raises(ConfigError, match=f"older schema {HEAD}, this program needs newer: run `bot db upgrade`"):
         check_schema(engine)
     engine.dispose()
 
