@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
 
 DEMO_DAYS_MAX = 366
+RANDOM_RUNS_MAX = 10_000
 PORT_MAX = 65535
 SEED_MAX = 2**31
 EXIT_CODES = """exit codes: 0 fine, 1 unexpected, 2 usage, 65 bad data or failed verification, 69 upstream unavailable,
@@ -180,6 +181,8 @@ def _add_replay(commands: Commands) -> None:
     _window_options(replay)
     replay.add_argument("--cash", default="10000", help="opening cash in quote currency [10000]")
     replay.add_argument("--schedule", metavar="CRON", help="slots, five fields, UTC [every close of a bar, or cycle]")
+    text = "replay so often again in memory with the instants of all signals drawn, for the statistics; with --history"
+    replay.add_argument("--random-entries", type=_whole(1, RANDOM_RUNS_MAX), metavar="N", help=text)
     replay.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -332,6 +335,9 @@ def _replay(arguments: argparse.Namespace) -> int:
     if arguments.recorded is None:
         opening = partial(over_history, arguments.history)
     else:
+        if arguments.random_entries is not None:
+            message = "replay: --random-entries draws the signals of a history: give --history, or leave it out"
+            raise UsageError(message)
         from bot.app.recorded import over_recorded
 
         opening = partial(over_recorded, arguments.recorded)
@@ -342,6 +348,7 @@ def _replay(arguments: argparse.Namespace) -> int:
         cash=arguments.cash,
         window=(arguments.start, arguments.end),
         schedule=arguments.schedule,
+        random_entries=arguments.random_entries,
         as_json=arguments.json,
     )
 

@@ -21,7 +21,7 @@ from bot.app.cycle import RunSetup, run_cycle
 from bot.app.deriving import RecordedSource
 from bot.app.kinds import near
 from bot.app.parity import configuration_of
-from bot.app.replay import Material, written
+from bot.app.replay import Material, Played, told, written
 from bot.app.strategies import Strategy
 from bot.app.wiring import feeds_of
 from bot.domain.errors import ConfigError
@@ -29,7 +29,7 @@ from bot.domain.ids import RunName, TokenId, canonical, instant_text
 from bot.domain.instruments import Instrument
 from bot.domain.numbers import to_float
 from bot.domain.portfolio import Portfolio
-from bot.domain.record import Cycle, CycleRecord, CycleState
+from bot.domain.record import Cycle, CycleState
 from bot.domain.tape import ApiCall, TokenPrint
 from bot.engine.benchmark import Floats
 
@@ -65,7 +65,7 @@ def over_recorded(url: str, strategy: Strategy, window: Window, schedule: str | 
             digest=hashlib.sha256(canonical([made, seen, sorted(instruments)]).encode()).hexdigest(),
             counts={"bars": sum(map(len, prints.values())), "rows_refused": 0, "answers": len(calls)},
             refused=(),
-            records=lambda setup: written(_played(setup, book, turns), len(turns)),
+            records=lambda setup: written(told(_played(setup, book, turns), len(turns)), len(turns)),
             closes=partial(_closes, prints, {turn.cycle.slot: turn.cycle.cut_off for turn in turns}),
         )
 
@@ -148,7 +148,7 @@ def _require_feeds(name: str, strategy: Strategy, calls: Sequence[ApiCall]) -> N
         raise ConfigError(message)
 
 
-def _played(setup: RunSetup, book: Recorded, turns: Sequence[Turn]) -> Iterator[tuple[int, CycleRecord, Portfolio]]:
+def _played(setup: RunSetup, book: Recorded, turns: Sequence[Turn]) -> Iterator[Played]:
     """Run every slot over the recorded answers, each read again when its slot comes."""
     source, clock = RecordedSource(book, None), SystemClock()
     source.know(setup.name)

@@ -23,6 +23,7 @@ from bot.adapters.sql.reads import Reader
 from bot.app.cycle import RunSetup, run_cycle
 from bot.app.inputs import inputs_of
 from bot.app.packing import tell_packing
+from bot.app.random_entries import Drawn, draw
 from bot.app.reports import as_json as to_json
 from bot.app.results import Closes, closes_at, statistics, tell_statistics
 from bot.app.strategies import Strategy, load_strategy
@@ -37,6 +38,8 @@ from bot.domain.positions import Mark
 from bot.domain.record import CycleRecord, Run
 
 Window = tuple[datetime | None, datetime | None]
+# The place of a slot, its cycle, and the portfolio after it.
+Played = tuple[int, CycleRecord, Portfolio]
 
 SUMMARY = """
 select count(*) as trades, round(coalesce(sum(fees), 0), 6) as fees, round(coalesce(sum(profit), 0), 6) as profit,
@@ -52,7 +55,7 @@ class Material:
     """What a replay is made of; digest: of all its data; counts: what is told of them; refused: dropped rows, told.
 
     records: runs the slots and yields the cycles to write; closes: the last price of each token of the universe
-    (columns) at instants (rows), NaN before its first.
+    (columns) at instants (rows), NaN before its first; draw: replays so many times with random entries, None: cannot.
     """
 
     instruments: Mapping[TokenId, Instrument]
@@ -62,6 +65,7 @@ class Material:
     refused: tuple[str, ...]
     records: Callable[[RunSetup], Iterator[CycleRecord]]
     closes: Closes
+    draw: Callable[[RunSetup, int], list[Drawn]] | None = None
 
 
 Opening = Callable[[Strategy, Window, str | None], AbstractContextManager[Material]]
@@ -75,6 +79,7 @@ def replay(
     cash: str,
     window: Window,
     schedule: str | None,
+    random_entries: int | None,
     as_json: bool,
 ) -> int:
     """Replay a strategy over what an opening gives, write the ledger, print the result; the exit code."""
@@ -91,6 +96,7 @@ def replay(
         for refusal in material.refused:
             sys.stderr.write(f"refused: {refusal}\n")
         reader = Reader(url)
+        drawn = material.draw(setup, random_entries) if material.draw and random_entries else None
         result = {
             **summary(reader, strategy.name),
             "run": strategy.name,
@@ -98,7 +104,7 @@ def replay(
             "slots": len(material.slots),
             "cycles_added": added,
             "ledger": ledger_name(parse_url(url)),
-            "statistics": statistics(reader, strategy.name, material.closes),
+            "statistics": statistics(reader, strategy.name, material.closes, drawn),
             "seconds": round(time.perf_counter() - began, 3),
         }
     print(to_json(result) if as_json else _told(result))
@@ -118,6 +124,7 @@ def over_history(folder: Path, strategy: Strategy, window: Window, schedule: str
         refused=history.refused,
         records=lambda setup: records(setup, HistorySource(history), slots, SystemClock()),
         closes=partial(closes_at, history),
+        draw=lambda setup, count: draw(history, slots, partial(_played_quietly, setup, slots), count),
     )
 
 
@@ -177,27 +184,39 @@ def records(
     Slots at which nothing can happen are passed over; the account's high-water mark and breakers are those of a run
     that keeps all.
     """
-    return written(played(setup, source, slots, clock, Portfolio(run=setup.name)), len(slots))
+    return written(told(played(setup, source, slots, clock, Portfolio(run=setup.name)), len(slots)), len(slots))
 
 
-def written(made: Iterable[tuple[int, CycleRecord, Portfolio]], total: int) -> Iterator[CycleRecord]:
+def _played_quietly(setup: RunSetup, slots: Sequence[datetime], history: History) -> Iterator[CycleRecord]:
+    made = played(setup, HistorySource(history), slots, SystemClock(), Portfolio(run=setup.name))
+    return written(made, len(slots))
+
+
+def written(made: Iterable[Played], total: int) -> Iterator[CycleRecord]:
     """Choose the cycles in which something happened, the first of each UTC day, and the last of so many slots."""
-    day, told = None, 0
+    day = None
     for place, record, _ in made:
         slot = record.cycle.slot
         if day != slot.date() or place == total - 1 or is_eventful(record):
             yield record
         day = slot.date()
-        if place >= told:
-            _progress(place, total)
-            told = place + 500
+
+
+def told(made: Iterable[Played], total: int) -> Iterator[Played]:
+    """Tell a watching person how far a replay is."""
+    following = 0
+    for one in made:
+        if one[0] >= following:
+            _progress(one[0], total)
+            following = one[0] + 500
+        yield one
     _progress(total, total)
 
 
 def played(
     setup: RunSetup, source: HistorySource, slots: Sequence[datetime], clock: SystemClock, portfolio: Portfolio
-) -> Iterator[tuple[int, CycleRecord, Portfolio]]:
-    """Go on from a portfolio, and yield each slot that is run: its place, its cycle, and the portfolio after it."""
+) -> Iterator[Played]:
+    """Go on from a portfolio, and yield each slot that is run."""
     waking = Waking(setup, source.archive, slots)
     place = 0
     while place < len(slots):

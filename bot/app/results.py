@@ -13,6 +13,7 @@ import numpy as np
 from bot.adapters.history.archive import History
 from bot.adapters.history.reader import micros
 from bot.adapters.sql.reads import Reader
+from bot.app.random_entries import Drawn, figures_of
 from bot.app.reports import shown
 from bot.domain.numbers import to_float
 from bot.engine.benchmark import Floats, buy_and_hold
@@ -73,14 +74,23 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "hold_return": "total return of equal parts of the universe, bought at the start and kept, without costs",
         "hold_sharpe": "its Sharpe ratio",
         "hold_max_drawdown": "its deepest fall at the end of a day",
+        "random_runs": "runs of the strategy in which each token's spells are turned round a circle of time by chance",
+        "random_return_median": "median of their total returns",
+        "random_return_low": "5 % of them return less",
+        "random_return_high": "5 % of them return more",
+        "random_sharpe_median": "median of their Sharpe ratios, of those that have one",
+        "random_beaten": "share of them whose total return is lower than this run's",
     }
 )
 
 
-def statistics(reader: Reader, run: str, closes: Closes | None = None) -> dict[str, object]:
+def statistics(
+    reader: Reader, run: str, closes: Closes | None = None, drawn: Sequence[Drawn] | None = None
+) -> dict[str, object]:
     """Return the figures of a run by name, None where undefined, and under `reasons` why; counts and instants beside.
 
-    closes: what buying and holding is computed from; without it those figures are left out.
+    closes: what buying and holding is computed from; without it those figures are left out. drawn: what the same
+    strategy came to with random entries, None: nobody asked.
     """
     points = [
         EquityPoint(_instant(row["slot"]), _float(row["equity"]), _float(row["high_water_mark"]))
@@ -95,6 +105,7 @@ def statistics(reader: Reader, run: str, closes: Closes | None = None) -> dict[s
         "exposure_time": exposure_time(points, trades),
         "turnover": turnover(days, trades),
         **(_of_holding(closes, days) if closes and days else {}),
+        **figures_of(drawn, total_return(days)),
     }
     instants, missing = _instants(fall)
     reasons = {name: figure.reason for name, figure in figures.items() if figure.reason}
@@ -116,8 +127,8 @@ def tell_statistics(found: Mapping[str, object]) -> str:
     for name, meaning in MEANINGS.items():
         if name in found:
             value = found[name]
-            words = [meaning] if isinstance(value, float) else []
-            told = shown(round(value, 4)) if isinstance(value, float) else "-"
+            words = [meaning] if isinstance(value, int | float) else []
+            told = shown(round(value, 4)) if isinstance(value, int | float) else "-"
             lines.append((name, told, "; ".join([*words, *([reasons[name]] if name in reasons else [])])))
     lines.append(("drawdown", "", _drawdown_told(found)))
     names, values = (max(len(line[at]) for line in lines) for at in (0, 1))
