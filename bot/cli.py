@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot import __version__
-from bot.domain.errors import BotError
+from bot.domain.errors import BotError, UsageError
 
 if TYPE_CHECKING:
     # argparse gives the type of its subcommands no public name.
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
 
 DEMO_DAYS_MAX = 366
+RANDOM_RUNS_MAX = 10_000
 PORT_MAX = 65535
 SEED_MAX = 2**31
 WORKERS_MAX = 1024
@@ -91,6 +92,12 @@ def _add_running(commands: Commands) -> None:
     check = _add(commands, "check", "validate configuration, strategies, key, ledger and universe", _check)
     _config_option(check)
     check.add_argument("--json", action="store_true", help="print JSON")
+    text = "instead: replay histories cut short and taken up again; hooks that look ahead or remember differ (65)"
+    check.add_argument("--lookahead", action="store_true", help=text)
+    check.add_argument("--history", type=Path, metavar="DIR", help="history folder to look at, with --lookahead")
+    text = "strategies/NAME.toml or a file, with --lookahead [those of the configuration]"
+    check.add_argument("--strategy", metavar="NAME_OR_FILE", help=text)
+    _window_options(check)
     run = _add(commands, "run", "run the daemon until it is told to stop", _run)
     _config_option(run)
     once = _add(commands, "once", "run one cycle", _once)
@@ -166,13 +173,17 @@ def _ledger_options(added: argparse.ArgumentParser) -> None:
 
 
 def _add_replay(commands: Commands) -> None:
-    replay = _add(commands, "replay", "run a strategy over a history folder", _replay)
+    replay = _add(commands, "replay", "run a strategy over a history folder, or over what a daemon recorded", _replay)
     replay.add_argument("--strategy", required=True, metavar="NAME_OR_FILE", help="strategies/NAME.toml or a file")
-    replay.add_argument("--history", required=True, type=Path, metavar="DIR", help="history folder")
+    over = replay.add_mutually_exclusive_group(required=True)
+    over.add_argument("--history", type=Path, metavar="DIR", help="history folder")
+    over.add_argument("--recorded", metavar="URL", help="the answers recorded in a live ledger, a URL or a file")
     replay.add_argument("--ledger", metavar="URL", help="where to write [replay.db]")
     _window_options(replay)
     replay.add_argument("--cash", default="10000", help="opening cash in quote currency [10000]")
-    replay.add_argument("--schedule", metavar="CRON", help="slots, five fields, UTC [every close of a bar]")
+    replay.add_argument("--schedule", metavar="CRON", help="slots, five fields, UTC [every close of a bar, or cycle]")
+    text = "replay so often again in memory with the instants of all signals drawn, for the statistics; with --history"
+    replay.add_argument("--random-entries", type=_whole(1, RANDOM_RUNS_MAX), metavar="N", help=text)
     replay.add_argument("--json", action="store_true", help="print one JSON object")
     text = "try a strategy with many sets of parameters, and say how far the best may be luck"
     sweep = _add(commands, "sweep", text, _sweep, "sweep sweep.toml --history HISTORY --workers 4")
@@ -242,9 +253,22 @@ def _init(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from bot.app.starting import check
+    window = (arguments.start, arguments.end)
+    if not arguments.lookahead:
+        from bot.app.starting import check
 
-    return check(arguments.config, as_json=arguments.json)
+        if any((arguments.history, arguments.strategy, *window)):
+            message = "check: --history, --strategy, --from and --to go with --lookahead: add it, or leave them out"
+            raise UsageError(message)
+        return check(arguments.config, as_json=arguments.json)
+    from bot.app.lookahead import check_lookahead
+
+    if arguments.history is None:
+        message = "check: --lookahead needs a history: add --history DIR"
+        raise UsageError(message)
+    return check_lookahead(
+        arguments.config, arguments.strategy, arguments.history, window, as_json=arguments.json
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -318,15 +342,27 @@ def _parity(arguments: argparse.Namespace) -> int:
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    from bot.app.replay import replay
+    from functools import partial
 
+    from bot.app.replay import over_history, replay
+
+    if arguments.recorded is None:
+        opening = partial(over_history, arguments.history)
+    else:
+        if arguments.random_entries is not None:
+            message = "replay: --random-entries draws the signals of a history: give --history, or leave it out"
+            raise UsageError(message)
+        from bot.app.recorded import over_recorded
+
+        opening = partial(over_recorded, arguments.recorded)
     return replay(
         arguments.strategy,
-        arguments.history,
+        opening,
         arguments.ledger,
         cash=arguments.cash,
         window=(arguments.start, arguments.end),
         schedule=arguments.schedule,
+        random_entries=arguments.random_entries,
         as_json=arguments.json,
     )
 

@@ -50,6 +50,8 @@ KEYS: tuple[Key, ...] = (
     Key("source.key_file", LINE, "file that holds the API key and nothing else, readable by its owner only"),
     Key("source.requests_per_minute", COUNT, "the plan's requests per minute", 20),
     Key("source.credits_per_month", COUNT, "the plan's API credits per month; absent: not compared"),
+    Key("verify.parity", CRON, "when the daemon derives its runs again, a cron in UTC; absent: never"),
+    Key("verify.window_hours", COUNT, "how many of the last hours it derives again", 24),
 )
 RUN_KEYS: tuple[Key, ...] = (
     Key("run.name", NAME, "the run's name in the ledger; it has an account of its own", needed=True),
@@ -88,6 +90,14 @@ class SourceConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyConfig:
+    """When the daemon derives its runs again, None: never; and how many of the last hours."""
+
+    parity: str | None = None
+    window_hours: int = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
     """One run: strategy a name or a resolved path, cash in quote currency, schedule a five-field cron in UTC."""
 
@@ -105,6 +115,7 @@ class Config:
     ledger: str
     source: SourceConfig
     runs: tuple[RunConfig, ...]
+    verify: VerifyConfig = VerifyConfig()
 
     @property
     def folder(self) -> Path:
@@ -133,7 +144,14 @@ def parse_config(path: Path, environ: Mapping[str, str]) -> Config:
     _override(tables, environ)
     values = read_tables(str(path), tables, KEYS, LATER)
     source: dict[str, Any] = members(values, "source")
-    config = Config(path=path, ledger=str(values["ledger.url"]), source=SourceConfig(**source), runs=_runs(path, runs))
+    verify: dict[str, Any] = members(values, "verify")
+    config = Config(
+        path=path,
+        ledger=str(values["ledger.url"]),
+        source=SourceConfig(**source),
+        runs=_runs(path, runs),
+        verify=VerifyConfig(**verify),
+    )
     _check_version(str(path), config.source)
     return config
 

@@ -11,7 +11,10 @@ from typing import Any
 import structlog
 
 EVENTS = frozenset(
-    {"daemon_started", "daemon_stopping", "cycle", "cycle_failed", "feeds_failed", "notice", "rows_refused"}
+    {
+        "daemon_started", "daemon_stopping", "cycle", "cycle_failed", "feeds_failed", "notice", "parity_differs",
+        "parity_failed", "parity_identical", "rows_refused",
+    }
 )
 MASK = "***"
 SECRET_KEYS = frozenset({"x-api-key", "api_key", "api-key", "authorization", "key", "password", "secret", "token"})

@@ -4,7 +4,7 @@ Where everything is as it was, the hash of the last cycle is computed from deriv
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from bot.domain.record import Cycle, CycleState
 from bot.engine.rules import Rules
 
 PROGRESS_EVERY = 24
+Progress = Callable[[RunName, int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,7 @@ def parity(config_path: Path, ledger: str | None, run: str | None, window: Windo
     """Derive a window of a live run again and print what came of it; 65 where something differs."""
     with recorded(ledger_of(config_path, ledger)) as connection:
         name = _chosen([one.name for one in live_runs(connection)], run)
-        found = derived(Recorded(connection, name), name, window, config_path)
+        found = derived(Recorded(connection, name), name, window, config_path, _progress)
     if not found.cycles and found.difference is None:
         message = f"run {name} has no cycle in this window: `bot status` shows its last; widen --from or --to"
         raise UsageError(message)
@@ -84,7 +85,8 @@ def every_parity(config_path: Path, ledger: str | None) -> list[Parity]:
     """Derive every live run of a ledger again, from its first cycle to its last."""
     with recorded(ledger_of(config_path, ledger)) as connection:
         runs = live_runs(connection)
-        return [derived(Recorded(connection, run.name), run.name, (None, None), config_path) for run in runs]
+        whole = (None, None)
+        return [derived(Recorded(connection, run.name), run.name, whole, config_path, _progress) for run in runs]
 
 
 def _chosen(live: Sequence[RunName], name: str | None) -> RunName:
@@ -101,7 +103,9 @@ def _chosen(live: Sequence[RunName], name: str | None) -> RunName:
     raise ConfigError(message)
 
 
-def derived(book: Recorded, name: RunName, window: Window, config_path: Path) -> Parity:
+def derived(
+    book: Recorded, name: RunName, window: Window, config_path: Path, progress: Progress | None = None
+) -> Parity:
     """Derive the cycles of a window one after another, until one differs or all are done."""
     cycles = book.cycles(window)
     slots = [cycle.slot for cycle in cycles if cycle.state is not CycleState.MISSED]
@@ -111,7 +115,8 @@ def derived(book: Recorded, name: RunName, window: Window, config_path: Path) ->
     try:
         for _ in _cycles(book, name, cycles, source, config_path):
             done += 1
-            _progress(name, done, len(slots))
+            if progress is not None:
+                progress(name, done, len(slots))
         if window[1] is None:
             source.read_until(None)
     except DifferenceError as error:
@@ -138,7 +143,7 @@ def _cycles(
         if cycle.state is CycleState.MISSED:
             continue
         if live is None or not _is_of(live.runner.setup, cycle):
-            stored = _stored(book, name, cycle)
+            stored = configuration_of(book, name, cycle)
             source.admit(stored.instruments or ())
             setup = RunSetup(
                 name=name,
@@ -159,7 +164,8 @@ def _is_of(setup: RunSetup, cycle: Cycle) -> bool:
     return (setup.config_hash, setup.code_version) == (cycle.config_hash, cycle.code_version)
 
 
-def _stored(book: Recorded, name: RunName, cycle: Cycle) -> StoredRun:
+def configuration_of(book: Recorded, name: RunName, cycle: Cycle) -> StoredRun:
+    """Return the run as the configuration had it that a cycle names."""
     text = book.config(cycle.config_hash)
     if text is None:
         what = f"the text of config_versions {cycle.config_hash} was changed"

@@ -32,7 +32,10 @@ def show(name: str, config_path: Path, ledger: str | None, run: str | None, *, a
     reader = Reader(ledger_of(config_path, ledger))
     found = reports.rows_of(reader, STATEMENTS[name], run)
     if name == "status":
-        found = [{**row, "in_force": stopping(reader, str(row["run"]))} for row in found]
+        found = [
+            {**row, "in_force": stopping(reader, str(row["run"])), "parity": checked(reader, str(row["run"]))}
+            for row in found
+        ]
     if as_json:
         print(reports.as_json(found))
     else:
@@ -43,6 +46,19 @@ def show(name: str, config_path: Path, ledger: str | None, run: str | None, *, a
 def stopping(reader: Reader, run: str) -> str | None:
     """Name the pause and the tripped breakers of a run."""
     return ", ".join(str(row["name"]) for row in in_force(reader, None, run)) or None
+
+
+def checked(reader: Reader, run: str) -> str | None:
+    """Tell what the nightly parity found of a run: the newest check, and the last difference before it."""
+    rows = reader.rows(reports.PARITY, {"run": run})
+    if not rows:
+        return None
+    differing = [row for row in rows if not row["is_identical"]]
+    if not differing:
+        return "identical"
+    last = differing[0]
+    told = f"{last['kind']} {reports.shown(last['differs_at'])}: {last['what']}"
+    return f"differs: {told}" if last is rows[0] else f"identical, but differed at {told}"
 
 
 def show_why(

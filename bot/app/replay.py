@@ -1,4 +1,4 @@
-"""A strategy over a history folder: the same run_cycle as the daemon's, with another source and all slots at once.
+"""A strategy over a history: the same run_cycle as the daemon's, with another source and all slots at once.
 
 Everything is written in one transaction; a replay that was already written adds nothing.
 """
@@ -6,9 +6,12 @@ Everything is written in one transaction; a replay that was already written adds
 import hashlib
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
 
 from bot import __version__
@@ -20,19 +23,23 @@ from bot.adapters.sql.reads import Reader
 from bot.app.cycle import RunSetup, run_cycle
 from bot.app.inputs import inputs_of
 from bot.app.packing import tell_packing
+from bot.app.random_entries import Drawn, draw
 from bot.app.reports import as_json as to_json
-from bot.app.results import statistics, tell_statistics
+from bot.app.results import Closes, closes_at, statistics, tell_statistics
 from bot.app.strategies import Strategy, load_strategy
 from bot.app.waking import Waking
 from bot.domain.decisions import EquityMark
 from bot.domain.errors import ConfigError, UsageError
-from bot.domain.ids import RunName, canonical
+from bot.domain.ids import RunName, TokenId, canonical
+from bot.domain.instruments import Instrument
 from bot.domain.numbers import CASH_MAX, MICRO, ZERO, micro_half_even, plain
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Mark
 from bot.domain.record import CycleRecord, Run
 
 Window = tuple[datetime | None, datetime | None]
+# The place of a slot, its cycle, and the portfolio after it.
+Played = tuple[int, CycleRecord, Portfolio]
 
 SUMMARY = """
 select count(*) as trades, round(coalesce(sum(fees), 0), 6) as fees, round(coalesce(sum(profit), 0), 6) as profit,
@@ -43,56 +50,95 @@ LAST_EQUITY = "select slot, equity, cash from v_equity where run = :run order by
 WORST = "select max(drawdown) as max_drawdown from v_equity where run = :run"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What a replay is made of; digest: of all its data; counts: what is told of them; refused: dropped rows, told.
+
+    records: runs the slots and yields the cycles to write; closes: the last price of each token of the universe
+    (columns) at instants (rows), NaN before its first; draw: replays so many times with random entries, None: cannot.
+    """
+
+    instruments: Mapping[TokenId, Instrument]
+    slots: Sequence[datetime]
+    digest: str
+    counts: Mapping[str, int]
+    refused: tuple[str, ...]
+    records: Callable[[RunSetup], Iterator[CycleRecord]]
+    closes: Closes
+    draw: Callable[[RunSetup, int], list[Drawn]] | None = None
+
+
+Opening = Callable[[Strategy, Window, str | None], AbstractContextManager[Material]]
+
+
 def replay(
     strategy_name: str,
-    folder: Path,
+    opening: Opening,
     ledger: str | None,
     *,
     cash: str,
     window: Window,
     schedule: str | None,
+    random_entries: int | None,
     as_json: bool,
 ) -> int:
-    """Replay, write the ledger, print the result; the exit code."""
+    """Replay a strategy over what an opening gives, write the ledger, print the result; the exit code."""
     began = time.perf_counter()
     strategy = load_strategy(strategy_name, Path("strategies"))
-    needs = inputs_of(strategy.rules)
-    history = open_history(
-        folder, timeframe=strategy.bars, universe=strategy.universe, finer="finer" in needs, tell=tell_packing
-    )
-    require_files(needs, history)
     capital = _capital(cash)
+    with opening(strategy, window, schedule) as material:
+        parts = [strategy.text, material.digest, plain(capital), [str(edge) for edge in window], schedule]
+        identity = hashlib.sha256(canonical(parts).encode()).hexdigest()
+        url = ledger_url(ledger or "replay.db")
+        setup = setup_of(strategy, material.instruments, capital)
+        with writing(url, create=True) as book:
+            added = _write(book, setup, strategy, material, identity)
+        for refusal in material.refused:
+            sys.stderr.write(f"refused: {refusal}\n")
+        reader = Reader(url)
+        drawn = material.draw(setup, random_entries) if material.draw and random_entries else None
+        result = {
+            **summary(reader, strategy.name),
+            "run": strategy.name,
+            **material.counts,
+            "slots": len(material.slots),
+            "cycles_added": added,
+            "ledger": ledger_name(parse_url(url)),
+            "statistics": statistics(reader, strategy.name, material.closes, drawn),
+            "seconds": round(time.perf_counter() - began, 3),
+        }
+    print(to_json(result) if as_json else _told(result))
+    return 0
+
+
+@contextmanager
+def over_history(folder: Path, strategy: Strategy, window: Window, schedule: str | None) -> Iterator[Material]:
+    """Open a history folder for a strategy."""
+    history = opened_for(strategy, folder)
     slots = slots_in(history, window, schedule)
-    parts = [strategy.text, history.digest, plain(capital), [str(edge) for edge in window], schedule]
-    identity = hashlib.sha256(canonical(parts).encode()).hexdigest()
-    url = ledger_url(ledger or "replay.db")
-    setup = RunSetup(
+    yield Material(
+        instruments=history.instruments,
+        slots=slots,
+        digest=history.digest,
+        counts={"bars": history.bars, "rows_refused": history.rows_refused},
+        refused=history.refused,
+        records=lambda setup: records(setup, HistorySource(history), slots, SystemClock()),
+        closes=partial(closes_at, history),
+        draw=lambda setup, count: draw(history, slots, partial(quiet_records, setup, slots), count),
+    )
+
+
+def setup_of(strategy: Strategy, universe: Iterable[TokenId], cash: Decimal) -> RunSetup:
+    """Return what stays the same over a replay of a strategy."""
+    return RunSetup(
         name=RunName(strategy.name),
         rules=strategy.rules,
-        universe=tuple(sorted(history.universe)),
-        cash=capital,
+        universe=tuple(sorted(universe)),
+        cash=cash,
         interval=None,
         config_hash=hashlib.sha256(strategy.text.encode()).hexdigest(),
         code_version=__version__,
     )
-    with writing(url, create=True) as book:
-        added = _write(book, setup, strategy, history, slots, identity)
-    for refusal in history.refused:
-        sys.stderr.write(f"refused: {refusal}\n")
-    reader = Reader(url)
-    result = {
-        **summary(reader, strategy.name),
-        "run": strategy.name,
-        "bars": history.bars,
-        "rows_refused": history.rows_refused,
-        "slots": len(slots),
-        "cycles_added": added,
-        "ledger": ledger_name(parse_url(url)),
-        "statistics": statistics(reader, strategy.name, history),
-        "seconds": round(time.perf_counter() - began, 3),
-    }
-    print(to_json(result) if as_json else _told(result))
-    return 0
 
 
 def slots_in(history: History, window: Window, schedule: str | None) -> list[datetime]:
@@ -117,59 +163,80 @@ def slots_in(history: History, window: Window, schedule: str | None) -> list[dat
     return found
 
 
-def _write(
-    book: SqlLedger, setup: RunSetup, strategy: Strategy, history: History, slots: Sequence[datetime], identity: str
-) -> int:
-    clock = SystemClock()
-    run = Run(name=setup.name, strategy=strategy.name, cash=setup.cash, identity=identity, started_at=clock.now())
+def _write(book: SqlLedger, setup: RunSetup, strategy: Strategy, material: Material, identity: str) -> int:
+    now = SystemClock().now()
+    run = Run(name=setup.name, strategy=strategy.name, cash=setup.cash, identity=identity, started_at=now)
     already = book.last_cycle(setup.name) is not None
     with book.one_transaction():
-        book.open_run(run, history.instruments)
+        book.open_run(run, material.instruments)
         if already:
             sys.stderr.write(f"run {setup.name} is in this ledger already, the same replay: nothing added\n")
             return 0
         book.keep_config(setup.config_hash, strategy.text)
-        return book.commit_all(records(setup, HistorySource(history), slots, clock))
+        return book.commit_all(material.records(setup))
+
+
+def records(
+    setup: RunSetup, source: HistorySource, slots: Sequence[datetime], clock: SystemClock
+) -> Iterator[CycleRecord]:
+    """Run the slots, and yield the cycles that a replay writes.
+
+    Slots at which nothing can happen are passed over; the account's high-water mark and breakers are those of a run
+    that keeps all.
+    """
+    return written(told(played(setup, source, slots, clock, Portfolio(run=setup.name)), len(slots)), len(slots))
+
+
+def quiet_records(setup: RunSetup, slots: Sequence[datetime], history: History) -> Iterator[CycleRecord]:
+    """Run the slots like `records`, and tell nobody how far it is."""
+    made = played(setup, HistorySource(history), slots, SystemClock(), Portfolio(run=setup.name))
+    return written(made, len(slots))
+
+
+def written(made: Iterable[Played], total: int) -> Iterator[CycleRecord]:
+    """Choose the cycles in which something happened, the first of each UTC day, and the last of so many slots."""
+    day = None
+    for place, record, _ in made:
+        slot = record.cycle.slot
+        if day != slot.date() or place == total - 1 or is_eventful(record):
+            yield record
+        day = slot.date()
+
+
+def told(made: Iterable[Played], total: int) -> Iterator[Played]:
+    """Tell a watching person how far a replay is."""
+    following = 0
+    for one in made:
+        if one[0] >= following:
+            _progress(one[0], total)
+            following = one[0] + 500
+        yield one
+    _progress(total, total)
+
+
+def played(
+    setup: RunSetup, source: HistorySource, slots: Sequence[datetime], clock: SystemClock, portfolio: Portfolio
+) -> Iterator[Played]:
+    """Go on from a portfolio, and yield each slot that is run."""
+    waking = Waking(setup, source.archive, slots)
+    place = 0
+    while place < len(slots):
+        record, portfolio = run_cycle(setup, source, portfolio, slots[place], clock.now, asked=waking.asked)
+        yield place, record, portfolio
+        following = waking.after(place, portfolio)
+        portfolio = waking.passed_over(place, following, portfolio)
+        place = following
+
+
+def is_eventful(record: CycleRecord) -> bool:
+    """Tell whether anything but marks happened in a cycle."""
+    return any(not isinstance(fact, Mark | EquityMark) for fact in record.facts)
 
 
 def _progress(done: int, total: int) -> None:
     if sys.stderr.isatty():
         sys.stderr.write(f"\r{done:,} of {total:,} slots" + ("\n" if done == total else ""))
         sys.stderr.flush()
-
-
-def records(
-    setup: RunSetup,
-    source: HistorySource,
-    slots: Sequence[datetime],
-    clock: SystemClock,
-    progress: Callable[[int, int], None] = _progress,
-) -> Iterator[CycleRecord]:
-    """Run the slots, and yield the cycles in which something happened, the first of each UTC day, and the last.
-
-    Slots at which nothing can happen are passed over; the account's high-water mark and breakers are those of a run
-    that keeps all.
-    """
-    portfolio = Portfolio(run=setup.name)
-    waking = Waking(setup, source.archive, slots)
-    day, place, told = None, 0, 0
-    while place < len(slots):
-        slot = slots[place]
-        record, portfolio = run_cycle(setup, source, portfolio, slot, clock.now, asked=waking.asked)
-        if day != slot.date() or place == len(slots) - 1 or _happened(record):
-            yield record
-        day = slot.date()
-        following = waking.after(place, portfolio)
-        portfolio = waking.passed_over(place, following, portfolio)
-        if place >= told:
-            progress(place, len(slots))
-            told = place + 500
-        place = following
-    progress(len(slots), len(slots))
-
-
-def _happened(record: CycleRecord) -> bool:
-    return any(not isinstance(fact, Mark | EquityMark) for fact in record.facts)
 
 
 def summary(reader: Reader, run: str) -> dict[str, object]:
@@ -201,6 +268,16 @@ def _capital(text: str) -> Decimal:
         message = f"--cash {text}: write a positive number up to {CASH_MAX:,}, with at most 6 digits after the point"
         raise UsageError(message)
     return value
+
+
+def opened_for(strategy: Strategy, folder: Path) -> History:
+    """Open a history folder for a strategy; ConfigError where it lacks a file that the strategy needs."""
+    needs = inputs_of(strategy.rules)
+    history = open_history(
+        folder, timeframe=strategy.bars, universe=strategy.universe, finer="finer" in needs, tell=tell_packing
+    )
+    require_files(needs, history)
+    return history
 
 
 def require_files(needs: Mapping[str, str], history: History) -> None:

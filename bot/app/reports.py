@@ -45,6 +45,8 @@ where c.slot = (select max(n.slot) from v_cycles n where n.run = c.run and n.sta
 order by c.run
 """
 
+PARITY = "select is_identical, kind, differs_at, what from v_parity where run = :run order by checked_at desc"
+
 
 def rows_of(reader: Reader, statement: str, run: str | None) -> list[Row]:
     """Run one of the statements above, for one run or for all."""

@@ -3,7 +3,7 @@
 Read from the public views, so a run of the daemon and a replay are judged alike.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from bot.adapters.history.archive import History
 from bot.adapters.history.reader import micros
 from bot.adapters.sql.reads import Reader
 from bot.app.figures import RUINED, figures_of, is_ruined
+from bot.app.random_entries import Drawn, figures_of_drawn
 from bot.app.reports import shown
 from bot.domain.numbers import to_float
 from bot.engine.benchmark import Floats, buy_and_hold
@@ -30,6 +31,9 @@ from bot.engine.performance import (
     sharpe,
     total_return,
 )
+
+# The last price of each token (columns) at instants (rows), NaN before its first.
+Closes = Callable[[Sequence[datetime]], Floats]
 
 SEED = 1
 POINTS = "select slot, equity, high_water_mark from v_equity where run = :run order by slot"
@@ -60,14 +64,23 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "hold_return": "total return of equal parts of the universe, bought at the start and kept, without costs",
         "hold_sharpe": "its Sharpe ratio",
         "hold_max_drawdown": "its deepest fall at the end of a day",
+        "random_runs": "runs of the strategy in which each token's spells are turned round a circle of time by chance",
+        "random_return_median": "median of their total returns",
+        "random_return_low": "5 % of them return less",
+        "random_return_high": "5 % of them return more",
+        "random_sharpe_median": "median of their Sharpe ratios, of those that have one",
+        "random_beaten": "share of them whose total return is lower than this run's",
     }
 )
 
 
-def statistics(reader: Reader, run: str, history: History | None = None) -> dict[str, object]:
+def statistics(
+    reader: Reader, run: str, closes: Closes | None = None, drawn: Sequence[Drawn] | None = None
+) -> dict[str, object]:
     """Return the figures of a run by name, None where undefined, and under `reasons` why; counts and instants beside.
 
-    history: what buying and holding is computed from; without it those figures are left out.
+    closes: what buying and holding is computed from; without it those figures are left out. drawn: what the same
+    strategy came to with random entries, None: nobody asked.
     """
     points = [
         EquityPoint(_instant(row["slot"]), _float(row["equity"]), _float(row["high_water_mark"]))
@@ -79,7 +92,8 @@ def statistics(reader: Reader, run: str, history: History | None = None) -> dict
     figures = {
         **figures_of(points, trades),
         **_of_luck(days),
-        **(_of_holding(history, days) if history and days else {}),
+        **(_of_holding(closes, days) if closes and days else {}),
+        **figures_of_drawn(drawn, total_return(days)),
     }
     instants, missing = _instants(drawdown(points))
     reasons = {name: figure.reason for name, figure in figures.items() if figure.reason}
@@ -101,8 +115,8 @@ def tell_statistics(found: Mapping[str, object]) -> str:
     for name, meaning in MEANINGS.items():
         if name in found:
             value = found[name]
-            words = [meaning] if isinstance(value, float) else []
-            told = shown(round(value, 4)) if isinstance(value, float) else "-"
+            words = [meaning] if isinstance(value, int | float) else []
+            told = shown(round(value, 4)) if isinstance(value, int | float) else "-"
             lines.append((name, told, "; ".join([*words, *([reasons[name]] if name in reasons else [])])))
     lines.append(("drawdown", "", _drawdown_told(found)))
     names, values = (max(len(line[at]) for line in lines) for at in (0, 1))
@@ -126,10 +140,10 @@ def _of_luck(days: Sequence[EquityPoint]) -> dict[str, Figure]:
     return {"sharpe_low": low, "sharpe_high": high, "probabilistic_sharpe": deflated_sharpe(returns)}
 
 
-def _of_holding(history: History, days: Sequence[EquityPoint]) -> dict[str, Figure]:
+def _of_holding(closes: Closes, days: Sequence[EquityPoint]) -> dict[str, Figure]:
     """Return the figures of buying and holding at the same instants as the account's own."""
     instants = [day.at for day in days]
-    worth = buy_and_hold(closes_at(history, instants)).tolist()
+    worth = buy_and_hold(closes(instants)).tolist()
     held = curve(list(zip(instants, worth, strict=True)))
     fall = drawdown(held)
     return {

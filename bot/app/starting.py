@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from bot.adapters.clock import SystemClock
@@ -57,19 +57,17 @@ def check(config_path: Path, *, as_json: bool) -> int:
     with reading(config.ledger_url) as book, closing(client_of(config, key, clock)) as http:
         source = TokenMetricsSource(http, archive=MemoryArchive({}), tape=Untaped(None), clock=clock, needs=feeds)
         universes = {name: resolve(source, strategy) for name, strategy in strategies.items()}
-    runs = []
-    for run in config.runs:
-        upcoming = slots_between(run.schedule, now, now + interval_of(run.schedule, now) * 3)[:2]
-        runs.append(
-            {
-                "run": run.name,
-                "strategy": run.strategy,
-                "cash": run.cash,
-                "schedule": run.schedule,
-                "next_slot": upcoming[0] if upcoming else None,
-                "tokens": {str(one.symbol): token_id for token_id, one in sorted(universes[run.name].items())},
-            }
-        )
+    runs: list[dict[str, object]] = [
+        {
+            "run": run.name,
+            "strategy": run.strategy,
+            "cash": run.cash,
+            "schedule": run.schedule,
+            "next_slot": _next(run.schedule, now),
+            "tokens": {str(one.symbol): token_id for token_id, one in sorted(universes[run.name].items())},
+        }
+        for run in config.runs
+    ]
     slots = {slot for run in config.runs for slot in slots_between(run.schedule, now, now + DAY)}
     tokens = {token_id for universe in universes.values() for token_id in universe}
     daily = credits_per_day(feeds, len(tokens), len(slots))
@@ -80,12 +78,20 @@ def check(config_path: Path, *, as_json: bool) -> int:
         "credits_per_day": daily,
         "credits_per_month": daily * 31,
         "credits_of_plan": config.source.credits_per_month,
+        "parity": config.verify.parity,
+        "parity_window_hours": config.verify.window_hours,
+        "next_parity": _next(config.verify.parity, now),
     }
     print(to_json(answer) if as_json else _told(answer, runs))
     plan = config.source.credits_per_month
     if plan is not None and daily * 31 > plan:
         sys.stderr.write("bot: this schedule costs more credits than the plan has\n")
     return 0
+
+
+def _next(cron: str | None, now: datetime) -> datetime | None:
+    """Return the first slot of a schedule from now on."""
+    return None if cron is None else now + interval_of(cron, now)
 
 
 def credits_per_day(feeds: Iterable[str], tokens: int, slots: int) -> int:
@@ -111,6 +117,11 @@ def _told(answer: dict[str, object], runs: list[dict[str, object]]) -> str:
             f"run {run['run']}: strategy {run['strategy']}, cash {run['cash']}, schedule {run['schedule']} (UTC)"
         )
         lines.append(f"  next slot {shown(run['next_slot'])}, tokens {names}")
+    if answer["parity"] is None:
+        lines.append("parity: not checked by the daemon (verify.parity)")
+    else:
+        hours, when = answer["parity_window_hours"], shown(answer["next_parity"])
+        lines.append(f"parity: the last {hours} hours derived again at {answer['parity']} (UTC), next {when}")
     plan = answer["credits_of_plan"]
     lines.append(
         f"about {answer['credits_per_day']} API credits a day, {answer['credits_per_month']} a month"

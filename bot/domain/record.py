@@ -47,6 +47,28 @@ class CycleRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ParityCheck:
+    """What came of deriving the cycles of a window again; row_hash: of the last compared, code_version: ours.
+
+    kind, differs_at, what, stored and derived say what differed first; all None: nothing did.
+    """
+
+    run: RunName
+    checked_at: datetime
+    first_slot: datetime
+    last_slot: datetime
+    cycles: int
+    answers: int
+    row_hash: str
+    code_version: str
+    kind: str | None = None
+    differs_at: datetime | None = None
+    what: str | None = None
+    stored: str | None = None
+    derived: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A strategy acting on one account; identity is a digest of all that a replay is made of, None for a live run."""
 

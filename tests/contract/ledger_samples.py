@@ -5,6 +5,7 @@ SOL is entered at 10:00, filled at 11:00 and stopped at 12:00; ETH is refused at
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -17,7 +18,7 @@ from bot.domain.instruments import Instrument
 from bot.domain.numbers import Price, Quantity
 from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role, Side
 from bot.domain.positions import Closing, ExitReason, Mark, Position
-from bot.domain.record import Cycle, CycleRecord, CycleState, Run
+from bot.domain.record import Cycle, CycleRecord, CycleState, ParityCheck, Run
 from bot.domain.signals import Signal, Stance
 
 RUN = RunName("levels_long")
@@ -35,6 +36,21 @@ def d(text: str) -> Decimal:
 def run(name: RunName = RUN, cash: str = "10000", identity: str | None = "replay-1") -> Run:
     """Make a run."""
     return Run(name=name, strategy="levels_long", cash=d(cash), identity=identity, started_at=TEN)
+
+
+def parity_check(checked_at: datetime, **more: object) -> ParityCheck:
+    """Make a check of the run that found nothing, or what is given."""
+    check = ParityCheck(
+        run=RUN,
+        checked_at=checked_at,
+        first_slot=TEN,
+        last_slot=TEN + HOUR,
+        cycles=2,
+        answers=7,
+        row_hash="f",
+        code_version="1",
+    )
+    return replace(check, **more)  # type: ignore[arg-type]
 
 
 UNIVERSE = {

@@ -14,10 +14,11 @@ from bot.adapters.sql.engine import begin
 from bot.adapters.sql.lease import exclusive
 from bot.adapters.sql.ledger import SqlLedger, reading, writing
 from bot.adapters.sql.migrate import create_if_empty
+from bot.adapters.sql.parity_checks import keep
 from bot.adapters.sql.requests import put
 from bot.adapters.sql.rows import DATUM_TABLES, FACT_TABLES
 from bot.adapters.sql.schema import APPEND_ONLY
-from bot.adapters.sql.tables import cycles, requests, runs
+from bot.adapters.sql.tables import cycles, parity_checks, requests, runs
 from bot.adapters.sql.tape import SqlTape
 from bot.adapters.sql.tape_tables import signals
 from bot.adapters.sql.trials import SqlTrials
@@ -26,16 +27,30 @@ from bot.domain.decisions import Fact
 from bot.domain.errors import AccessError, ConfigError, InvariantError, LeaseError, StorageError
 from bot.domain.events import Request
 from bot.domain.ids import Symbol, TokenId
-from bot.domain.record import Cycle, Run
+from bot.domain.record import Cycle, ParityCheck, Run
 from bot.domain.signals import Signal
 from bot.domain.tape import Datum
 from tests.contract.decision_samples import BOTH, CLOSE, both_ways
-from tests.contract.ledger_samples import ETH, RUN, SOL, TEN, UNIVERSE, d, opened, portfolio_part, run, story
+from tests.contract.ledger_samples import (
+    ETH,
+    RUN,
+    SOL,
+    TEN,
+    UNIVERSE,
+    d,
+    opened,
+    parity_check,
+    portfolio_part,
+    run,
+    story,
+)
 from tests.contract.tape_samples import api_call, recorded
 from tests.contract.trial_samples import TRIAL
 
+KINDS = [*FACT_TABLES.items(), (Run, runs), (Cycle, cycles), (Request, requests), (ParityCheck, parity_checks)]
 
-@pytest.mark.parametrize(("kind", "table"), [*FACT_TABLES.items(), (Run, runs), (Cycle, cycles), (Request, requests)])
+
+@pytest.mark.parametrize(("kind", "table"), KINDS)
 def test_columns_are_named_as_the_fields(kind: type[Fact], table: Table) -> None:
     """Every fact has a column for each of its fields, and its table no other but its place and its chain."""
     named = {field.name for field in fields(kind)} - ({"postings"} if kind is JournalEntry else set())
@@ -93,7 +108,9 @@ def test_wall_clock_times_are_no_part_of_the_chain(tmp_path: Path) -> None:
 def test_nothing_can_be_changed_or_deleted(book: SqlLedger) -> None:
     """Every table but the writer's lease refuses UPDATE and DELETE in the database itself."""
     opened(book, BOTH).commit_all([*story(), *both_ways()])
-    put(book.engine.url.render_as_string(hide_password=False), [CLOSE])
+    url = book.engine.url.render_as_string(hide_password=False)
+    put(url, [CLOSE])
+    keep(url, parity_check(TEN))
     SqlTrials(book.engine).put([TRIAL])
     tape = SqlTape(book.engine)
     tape.rows(recorded())

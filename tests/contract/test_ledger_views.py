@@ -46,6 +46,8 @@ CONTRACT = {
     "v_quantmetrics": f"{DATUM_COLUMNS} volatility sharpe sortino max_drawdown cagr",
     "v_grades": f"{DATUM_COLUMNS} trader_grade investor_grade",
     "v_signal_scorecard": "signal_id stance return_1h return_4h return_1d return_7d grade_bucket taken",
+    "v_parity": "run checked_at first_slot last_slot cycles answers is_identical row_hash code_version kind differs_at"
+    " what stored derived",
     "v_postings": "entry_id run account amount at",
     "v_sweep": "trial_id sweep strategy parameters window_from window_to is_test seed code_version trades final_equity"
     " total_return sharpe sortino calmar max_drawdown profit_factor expectancy sqn exposure_time turnover reasons",

@@ -85,6 +85,21 @@ def test_check_validates_everything_and_prices_the_schedule(home: Path, bot: Com
     assert "more credits than the plan" in bot("check")[2]
 
 
+def test_check_tells_when_runs_are_derived_again(home: Path, bot: Command) -> None:
+    """The nightly parity with its window and its next instant, or that there is none; one that never comes is 78."""
+    assert "parity: the last 24 hours derived again at 30 3 * * * (UTC), next " in bot("check")[1]
+    answer = json.loads(bot("check", "--json")[1])
+    assert (answer["parity"], answer["next_parity"][10:17]) == ("30 3 * * *", "T03:30:")
+    config = home / "config.toml"
+    text = config.read_text()
+    config.write_text(text.replace('parity = "30 3 * * *"', ""))
+    assert "parity: not checked by the daemon" in bot("check")[1]
+    assert json.loads(bot("check", "--json")[1])["next_parity"] is None
+    for wrong in ("30 3 31 2 *", "99 3 * * *"):
+        config.write_text(text.replace("30 3 * * *", wrong))
+        assert bot("check")[0] == 78
+
+
 def test_init_writes_once_and_overwrites_nothing(tmp_path: Path, bot: Command) -> None:
     """A configuration and a strategy that load; the second time it refuses."""
     code, out, _ = bot("init", str(tmp_path / "new"))

@@ -12,6 +12,7 @@ from statistics import mean, stdev
 
 import pytest
 
+from bot.app.random_entries import LEFT_OUT, NAMES
 from bot.app.results import MEANINGS, statistics, tell_statistics
 from bot.cli import main
 
@@ -159,6 +160,7 @@ def test_what_is_undefined_is_null_with_its_reason(tmp_path: Path, capsys: pytes
         "expectancy_r": "no closed trade",
         "sqn": "needs two closed trades",
         "hold_sharpe": "needs 30 daily returns, has 20",
+        **{f"random_{name}": LEFT_OUT for name in NAMES},
         "drawdown_started_at": "equity never fell",
         "drawdown_trough_at": "equity never fell",
         "drawdown_recovered_at": "equity never fell",

@@ -56,7 +56,7 @@ class HistoryArchive:
         self.instruments = instruments
         self.columns = columns
         self.records = records
-        self._finer = finer
+        self.inner = finer
         self._days: dict[TokenId, Bars] = {}
 
     def episode(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Episode | None:
@@ -135,7 +135,7 @@ class HistoryArchive:
 
     def finer(self, token_id: TokenId, bar: Bar, as_of: datetime, cut_off: datetime) -> tuple[Bar, ...]:
         """Return the bars of the finest timeframe that fill a bar without a hole."""
-        return bars_filling(bar, self._finer.get(token_id, ()), micros(min(as_of, cut_off)))
+        return bars_filling(bar, self.inner.get(token_id, ()), micros(min(as_of, cut_off)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 A number is exact: a float where its shortest digits say what was written, its text where no float does.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -60,6 +60,15 @@ class Series:
         if not np.isnan(self.numbers[column]).all():
             return True
         return self._exact is not None and bool((self._exact[0] // len(self.at) == column).any())
+
+    def texts(self) -> list[tuple[int, int, str]]:
+        """Return column, row and text of each number that no float names."""
+        if self._exact is None or self._texts is None:
+            return []
+        places, ends = self._exact.tolist()
+        text = self._texts.view(np.uint8).ravel().tobytes().decode()
+        columns_rows = (divmod(place, len(self.at)) for place in places)
+        return [(*cell, text[start:end]) for cell, start, end in zip(columns_rows, [0, *ends], ends, strict=False)]
 
     @cached_property
     def turns(self) -> npt.NDArray[np.intp]:
@@ -133,10 +142,26 @@ class DatedRows(Generic[T]):
             self._known[token_id] = known
         return self._known[token_id]
 
+    def known_by(self, at: datetime) -> "DatedRows[T]":
+        """Return the rows of an instant and before, and nothing else."""
+        blocks: dict[str, Words] = {}
+        for token_id, known in self._all():
+            series = known.series
+            count = int(series.at.searchsorted(micros(at), side="right"))
+            texts = [cell for cell in series.texts() if cell[1] < count]
+            if count:
+                blocks |= blocks_of(token_id, series.at[:count].tolist(), series.numbers[:, :count].tolist(), texts)
+        return DatedRows(blocks, self._make)
+
     def gives(self, column: int) -> bool:
         """Tell whether any cell of a column is filled."""
-        known = (self.of(TokenId(int(name))) for name in self._blocks if name.isdecimal())
-        return any(one is not None and one.series.gives(column) for one in known)
+        return any(known.series.gives(column) for _, known in self._all())
+
+    def _all(self) -> Iterator[tuple[TokenId, Known[T]]]:
+        for name in self._blocks:
+            known = self.of(TokenId(int(name))) if name.isdecimal() else None
+            if known is not None:
+                yield known.token_id, known
 
     def newest(self, token_id: TokenId, at: datetime) -> T | None:
         """Return the last value of a token known at an instant."""

@@ -79,6 +79,12 @@ SELECT
 FROM run_events e
 LEFT JOIN instruments i ON i.run = e.run AND i.token_id = e.token_id"""
 
+PARITY = """
+SELECT
+    p.run, p.checked_at, p.first_slot, p.last_slot, p.cycles, p.answers, (p.kind IS NULL) AS is_identical,
+    p.row_hash, p.code_version, p.kind, p.differs_at, p.what, p.stored, p.derived
+FROM parity_checks p"""
+
 CYCLES = """
 SELECT
     c.run, c.slot, c.cut_off, c.state, c.started_at, c.finished_at,

@@ -119,6 +119,13 @@ class Recorded:
         """Yield the data known by an instant."""
         return recorded_data(self._connection, until)
 
+    def calls(self, until: datetime) -> list[ApiCall]:
+        """Return the calls answered by an instant, in the order in which they were answered."""
+        answered = api_calls.c.answer_hash.is_not(None), api_calls.c.known_at <= until
+        order = api_calls.c.known_at, api_calls.c.at, api_calls.c.request_id
+        found = self._connection.execute(select(api_calls).where(*answered).order_by(*order))
+        return [fact_from(ApiCall, row) for row in found]
+
     def answers(self, span: Window) -> Iterator[tuple[ApiCall, bytes | None]]:
         """Yield calls with their bodies in the order in which they were answered; None: the body has another hash."""
         asked = (

@@ -105,6 +105,21 @@ trials = table(
     Index(None, "sweep"),
 )
 
+# Whether cycles can be derived again is found out later, and beside the writer: it is no fact of a cycle either.
+parity_checks = table(
+    "parity_checks",
+    *text("run"),
+    *instant("checked_at", "first_slot", "last_slot"),
+    *whole("cycles", "answers"),
+    *text("row_hash", "code_version"),
+    *text("kind", required=False),
+    *instant("differs_at", required=False),
+    *text("what", "stored", "derived", required=False),
+    PrimaryKeyConstraint("run", "checked_at"),
+    _of_run(),
+    *not_negative("cycles", "answers"),
+)
+
 writer_lease = table(
     "writer_lease",
     *whole("number", "epoch"),

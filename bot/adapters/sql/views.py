@@ -24,6 +24,7 @@ VIEWS: Mapping[str, str] = MappingProxyType(
         "v_near_misses": decision_views.NEAR_MISSES,
         "v_slot_levels": decision_views.SLOT_LEVELS,
         "v_run_events": decision_views.RUN_EVENTS,
+        "v_parity": decision_views.PARITY,
         "v_equity": trade_views.EQUITY,
         "v_cycles": decision_views.CYCLES,
         "v_api_calls": tape_views.API_CALLS,

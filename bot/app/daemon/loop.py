@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -32,6 +33,7 @@ from bot.domain.record import CycleRecord
 log = structlog.get_logger()
 
 REFUSALS_NAMED = 20
+Check = tuple[str, Callable[[datetime], None]]
 
 
 def fire(run: LiveRun, slot: datetime) -> CycleRecord | None:
@@ -44,9 +46,10 @@ def fire(run: LiveRun, slot: datetime) -> CycleRecord | None:
 class Daemon:
     """The scheduler around the runs: it fires the newest slot of each, and keeps what went wrong."""
 
-    def __init__(self, opened: Live, now: Callable[[], datetime]) -> None:
-        """Watch over opened runs."""
+    def __init__(self, opened: Live, now: Callable[[], datetime], check: Check | None = None) -> None:
+        """Watch over opened runs; check: what is done beside their cycles, and when."""
         self.opened = opened
+        self.check = check
         self.now = now
         self.stopping = threading.Event()
         self.fatal: BotError | None = None
@@ -67,13 +70,17 @@ class Daemon:
     def _keep_firing(self) -> None:
         scheduler = BackgroundScheduler(
             jobstores={"default": MemoryJobStore()},
-            executors={"default": ThreadPoolExecutor(max_workers=1)},
+            # A check has a thread of its own: no cycle waits for it.
+            executors={"default": ThreadPoolExecutor(max_workers=1), "checks": ThreadPoolExecutor(max_workers=1)},
             # We decide lateness ourselves: a late wake-up runs the newest slot, once, and misses become rows.
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
             timezone=UTC,
         )
         for run in self.opened.runs:
             scheduler.add_job(self.turn, trigger_of(run.schedule), args=[run], id=run.runner.setup.name)
+        if self.check is not None:
+            cron, look = self.check
+            scheduler.add_job(lambda: look(self.now()), trigger_of(cron), executor="checks")
         scheduler.start()
         self.stopping.wait()
         scheduler.shutdown(wait=True)
@@ -125,13 +132,25 @@ def serve(config_path: Path) -> int:
     key = resolve_key(config)
     set_up_logs([key.reveal()])
     clock = SystemClock()
-    for run in config.runs:
-        interval_of(run.schedule, clock.now())  # a schedule that never fires would wait for ever
+    for cron in crons_of(config):
+        interval_of(cron, clock.now())  # a schedule that never fires would wait for ever
     with live(config, key, clock) as opened:
-        daemon = Daemon(opened, clock.now)
+        daemon = Daemon(opened, clock.now, check_of(config))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: _stop(daemon))
         return daemon.serve()
+
+
+def crons_of(config: Config) -> list[str]:
+    """Return the schedules of a configuration."""
+    return [*(run.schedule for run in config.runs), *([config.verify.parity] if config.verify.parity else [])]
+
+
+def check_of(config: Config) -> Check | None:
+    """Return when the runs are derived again, and what does it; None where a configuration does not want that."""
+    from bot.app.daemon.checking import check_parity  # noqa: PLC0415 - it fires slots as this file does
+
+    return None if config.verify.parity is None else (config.verify.parity, partial(check_parity, config))
 
 
 def _stop(daemon: Daemon) -> None:

@@ -11,11 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from bot import __version__
-from bot.adapters.clock import SystemClock
-from bot.adapters.history.archive import History, HistorySource, open_history
+from bot.adapters.history.archive import History, open_history
 from bot.app.cycle import RunSetup
 from bot.app.figures import figures_of
-from bot.app.replay import records, slots_in
+from bot.app.replay import quiet_records, slots_in
 from bot.app.strategy_kinds import Universe
 from bot.app.sweep.parameters import strategy_with
 from bot.app.sweep.tally import Tally
@@ -99,13 +98,9 @@ def try_out(task: Task) -> Trial:
         code_version=__version__,
     )
     tally = Tally()
-    for record in records(setup, HistorySource(history), slots, SystemClock(), _untold):
+    for record in quiet_records(setup, slots, history):
         tally.add(record.facts)
     return _trial(task, strategy.name, len(slots), tally)
-
-
-def _untold(_done: int, _total: int) -> None:
-    """Say nothing: many trials run side by side."""
 
 
 def _trial(task: Task, strategy: str, slots: int, tally: Tally) -> Trial:

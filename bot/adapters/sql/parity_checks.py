@@ -1,0 +1,24 @@
+"""What the nightly parity found: rows put beside the writer, in short transactions that need no lease.
+
+A check is only ever added; a later one that finds nothing leaves an earlier difference where it is.
+"""
+
+from dataclasses import fields
+
+from bot.adapters.sql.engine import begin, check_schema, open_engine
+from bot.adapters.sql.rows import portable_row
+from bot.adapters.sql.tables import parity_checks
+from bot.adapters.sql.writes import insert_rows
+from bot.domain.record import ParityCheck
+
+
+def keep(url: str, check: ParityCheck) -> None:
+    """Add a check to a ledger, also while a daemon holds it."""
+    row = portable_row(parity_checks, [getattr(check, field.name) for field in fields(ParityCheck)])
+    engine = open_engine(url)
+    try:
+        check_schema(engine)
+        with begin(engine) as connection:
+            insert_rows(connection, {parity_checks: [row]}, repeatable=True)
+    finally:
+        engine.dispose()

@@ -1,0 +1,71 @@
+"""The nightly parity: the last window of each run derived again beside its cycles, and what came of it kept.
+
+A difference is told loudly, in the log and in the ledger; it stops nothing.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from bot import __version__
+from bot.adapters.sql.parity_checks import keep
+from bot.adapters.sql.recorded import Recorded, recorded
+from bot.app.config import Config
+from bot.app.parity import Parity, derived
+from bot.domain.errors import BotError
+from bot.domain.ids import RunName
+from bot.domain.record import ParityCheck
+
+log = structlog.get_logger()
+
+
+def check_parity(config: Config, now: datetime) -> None:
+    """Derive each run of a configuration again; what cannot be checked is told, and the next run follows."""
+    window = (now - timedelta(hours=config.verify.window_hours), now)
+    for run in config.runs:
+        try:
+            with recorded(config.ledger_url) as connection:
+                book = Recorded(connection, RunName(run.name))
+                found = derived(book, RunName(run.name), window, config.path)
+            _tell(config, found, now)
+        except BotError as error:
+            log.warning("parity_failed", run=run.name, error=str(error))
+
+
+def _tell(config: Config, found: Parity, now: datetime) -> None:
+    """Keep a check and log it; a window without a cycle is none."""
+    if found.window is None:
+        return
+    difference = found.difference
+    first, last = found.window
+    check = ParityCheck(
+        run=RunName(found.run),
+        checked_at=now,
+        first_slot=first,
+        last_slot=last,
+        cycles=found.cycles,
+        answers=found.answers,
+        row_hash=found.hash,
+        code_version=__version__,
+    )
+    if difference is None:
+        keep(config.ledger_url, check)
+        log.info("parity_identical", run=found.run, cycles=found.cycles, hash=found.hash)
+        return
+    log.error("parity_differs", run=found.run, difference=str(found))
+    keep(
+        config.ledger_url,
+        replace(
+            check,
+            kind=difference.kind,
+            differs_at=difference.at,
+            what=difference.what,
+            stored=_text(difference.stored),
+            derived=_text(difference.derived),
+        ),
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

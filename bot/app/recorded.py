@@ -1,0 +1,191 @@
+"""What a live ledger recorded, as the material of a replay: another strategy over the answers that the daemon had.
+
+A slot knows what was known by the cut-off that is stored of it; no slot knows less than the one before it.
+"""
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from bot.adapters.clock import SystemClock
+from bot.adapters.sql.engine import ledger_name, parse_url
+from bot.adapters.sql.recorded import Recorded, Window, live_runs, recorded
+from bot.app.cycle import RunSetup, run_cycle
+from bot.app.deriving import RecordedSource
+from bot.app.kinds import near
+from bot.app.parity import configuration_of
+from bot.app.replay import Material, Played, told, written
+from bot.app.strategies import Strategy
+from bot.app.wiring import feeds_of
+from bot.domain.errors import ConfigError
+from bot.domain.ids import RunName, TokenId, canonical, instant_text
+from bot.domain.instruments import Instrument
+from bot.domain.numbers import to_float
+from bot.domain.portfolio import Portfolio
+from bot.domain.record import Cycle, CycleState
+from bot.domain.tape import ApiCall, TokenPrint
+from bot.engine.benchmark import Floats
+
+
+class Turn(NamedTuple):
+    """A slot to run, as a cycle had it, and how long it lasts."""
+
+    cycle: Cycle
+    interval: timedelta
+
+
+@contextmanager
+def over_recorded(url: str, strategy: Strategy, window: Window, schedule: str | None) -> Iterator[Material]:
+    """Open a live ledger for a strategy: at the slots of its cycles, or at those of a schedule."""
+    name = ledger_name(parse_url(url))
+    with recorded(url) as connection:
+        books = {run.name: Recorded(connection, run.name) for run in live_runs(connection)}
+        cycles = _newest(books, window)
+        if not cycles:
+            message = f"{name}: no live run has a cycle in this window; `bot status` shows what there is"
+            raise ConfigError(message)
+        book = next(iter(books.values()))
+        calls = book.calls(max(cycle.settled_until for cycle in cycles.values()))
+        turns = turns_of(books, cycles, window, schedule, calls)
+        instruments = _universe(name, strategy, book.instruments())
+        _require_feeds(name, strategy, calls)
+        made = [(call.request_id, instant_text(call.known_at), call.answer_hash) for call in calls]
+        seen = [[instant_text(at) for at in (turn.cycle.slot, turn.cycle.cut_off)] for turn in turns]
+        prints = _prints(book, turns, instruments)
+        yield Material(
+            instruments=instruments,
+            slots=[turn.cycle.slot for turn in turns],
+            digest=hashlib.sha256(canonical([made, seen, sorted(instruments)]).encode()).hexdigest(),
+            counts={"bars": sum(map(len, prints.values())), "rows_refused": 0, "answers": len(calls)},
+            refused=(),
+            records=lambda setup: written(told(_played(setup, book, turns), len(turns)), len(turns)),
+            closes=partial(_closes, prints, {turn.cycle.slot: turn.cycle.cut_off for turn in turns}),
+        )
+
+
+def _newest(books: Mapping[RunName, Recorded], window: Window) -> dict[datetime, Cycle]:
+    """Return the settled cycles of all runs by slot; of several at one slot the one that knew most."""
+    found: dict[datetime, Cycle] = {}
+    for book in books.values():
+        for cycle in book.cycles(window):
+            held = found.get(cycle.slot)
+            if cycle.state is not CycleState.MISSED and (held is None or held.cut_off < cycle.cut_off):
+                found[cycle.slot] = cycle
+    return found
+
+
+def turns_of(
+    books: Mapping[RunName, Recorded],
+    cycles: Mapping[datetime, Cycle],
+    window: Window,
+    schedule: str | None,
+    calls: Sequence[ApiCall],
+) -> list[Turn]:
+    """Return the slots in order, each with a cut-off; without a cycle it is that of the last answer by the slot."""
+    from bot.app.daemon.schedule import interval_of, slots_between  # noqa: PLC0415 - the scheduler's import is slow
+
+    slots, known = sorted(cycles), [call.known_at for call in calls]
+    crons: dict[tuple[str, str], str] = {}
+    if schedule is not None:
+        slots = slots_between(schedule, max(window[0] or slots[0], slots[0]), min(window[1] or slots[-1], slots[-1]))
+    turns: list[Turn] = []
+    for slot in slots:
+        cycle = cycles.get(slot)
+        if cycle is None:
+            before = bisect_right(known, slot)
+            cut_off = known[before - 1] if before else slot
+            cycle = replace(next(iter(cycles.values())), slot=slot, cut_off=cut_off, settled_until=cut_off)
+        cron = schedule
+        if cron is None:
+            key = (cycle.run, cycle.config_hash)
+            if key not in crons:
+                crons[key] = configuration_of(books[cycle.run], cycle.run, cycle).schedule
+            cron = crons[key]
+        # A cycle may have come late, after the slots of another run or of the schedule.
+        least = turns[-1].cycle.settled_until if turns else cycle.cut_off
+        cut_off, until = max(cycle.cut_off, least), max(cycle.settled_until, least)
+        turns.append(Turn(replace(cycle, cut_off=cut_off, settled_until=until), interval_of(cron, slot)))
+    if not turns:
+        message = "no slot in this window: widen --from, --to or --schedule"
+        raise ConfigError(message)
+    return turns
+
+
+def _universe(
+    name: str, strategy: Strategy, listed: Mapping[str, tuple[Instrument, ...]]
+) -> dict[TokenId, Instrument]:
+    """Resolve a strategy's universe to instruments that the ledger knows."""
+    known = {one.token_id: one for instruments in listed.values() for one in instruments}
+    if strategy.universe == "*":
+        return known
+    found: dict[TokenId, Instrument] = {}
+    for wanted in strategy.universe:
+        text = str(wanted).upper()
+        alike = [one for one in known.values() if text in {one.symbol.upper(), str(one.token_id)}]
+        if len(alike) != 1:
+            symbols = sorted({str(one.symbol) for one in known.values()})
+            ids = ", ".join(str(one.token_id) for one in alike)
+            hint = f" is more than one token: write one of {ids}" if alike else f" was not recorded in {name}"
+            others = "" if alike else near(text, symbols) or f"; it has {', '.join(symbols[:8])}"
+            message = f"universe: {wanted!r}{hint}{others}"
+            raise ConfigError(message)
+        found[alike[0].token_id] = alike[0]
+    return found
+
+
+def _require_feeds(name: str, strategy: Strategy, calls: Sequence[ApiCall]) -> None:
+    """Refuse a strategy that reads what the daemon never asked for."""
+    missing = feeds_of([strategy.rules]) - {call.endpoint for call in calls}
+    if missing:
+        message = f"{name}: no answer of {min(missing)} was recorded; strategy {strategy.name} needs it"
+        raise ConfigError(message)
+
+
+def _played(setup: RunSetup, book: Recorded, turns: Sequence[Turn]) -> Iterator[Played]:
+    """Run every slot over the recorded answers, each read again when its slot comes."""
+    source, clock = RecordedSource(book, None), SystemClock()
+    source.know(setup.name)
+    portfolio = Portfolio(run=setup.name)
+    for place, (cycle, interval) in enumerate(turns):
+        source.turn(cycle, setup.rules.feed)
+        lasting = replace(setup, interval=interval)
+        record, portfolio = run_cycle(lasting, source, portfolio, cycle.slot, clock.now)
+        yield place, record, portfolio
+
+
+def _prints(
+    book: Recorded, turns: Sequence[Turn], instruments: Mapping[TokenId, Instrument]
+) -> dict[TokenId, list[TokenPrint]]:
+    """Return the recorded bars and quotes of each token, in the order in which they could be had."""
+    found: dict[TokenId, list[TokenPrint]] = {token_id: [] for token_id in sorted(instruments)}
+    for datum in book.data_until(turns[-1].cycle.cut_off):
+        if isinstance(datum, TokenPrint) and datum.token_id in found:
+            found[datum.token_id].append(datum)
+    return {token_id: sorted(prints, key=_had_at) for token_id, prints in found.items()}
+
+
+def _had_at(one: TokenPrint) -> datetime:
+    return max(one.known_at, one.bar.closed_at)
+
+
+def _closes(
+    prints: Mapping[TokenId, Sequence[TokenPrint]], cut_offs: Mapping[datetime, datetime], instants: Sequence[datetime]
+) -> Floats:
+    """Return the last price of each token (columns) as slots knew it (rows), NaN before its first."""
+    closes = np.full((len(instants), len(prints)), np.nan)
+    for column, held in enumerate(prints.values()):
+        had, newest = [_had_at(one) for one in held], list(held)
+        for place in range(1, len(newest)):  # what came late is no newer price
+            newest[place] = max(newest[place - 1 : place + 1], key=lambda one: one.bar.closed_at)
+        for row, at in enumerate(instants):
+            count = bisect_right(had, cut_offs.get(at, at))
+            if count:
+                closes[row, column] = to_float(newest[count - 1].bar.close)
+    return closes

@@ -1,0 +1,281 @@
+"""`bot replay --recorded`: strategies over what a daemon recorded; a run's own one makes the run's trades."""
+
+import json
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.adapters.clock import SteppedClock
+from bot.adapters.http import Limits
+from bot.app.config import Secret, parse_config, starter_strategy
+from bot.app.daemon.loop import fire
+from bot.app.daemon.schedule import slots_between
+from bot.app.demo import play
+from bot.app.recorded import turns_of
+from bot.app.wiring import live
+from bot.domain.ids import RunName
+from bot.domain.record import Cycle, CycleState
+from bot.simulator.market import SEED, Market
+from bot.simulator.server import serve
+from tests.live.conftest import Command
+
+DAYS = 12
+OTHER = """
+[strategy]
+name = "other"
+universe = ["BTC", "sol"]
+
+[stop]
+rule = "fraction"
+fraction = 0.03
+
+[target]
+rule = "fraction"
+fraction = 0.03
+
+[sizing]
+rule = "fixed_fraction"
+fraction = 0.2
+"""
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Play simulated days into a ledger."""
+    path = tmp_path_factory.mktemp("recorded") / "demo.db"
+    play(path, DAYS)
+    return path
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work where the starter's strategy and another one are."""
+    (tmp_path / "strategies").mkdir()
+    (tmp_path / "strategies" / "levels_long.toml").write_text(starter_strategy())
+    (tmp_path / "strategies" / "other.toml").write_text(OTHER)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def trades(path: Path) -> list[dict[str, Any]]:
+    """Return the trades of a ledger's only run, all columns."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute("select * from v_trades order by position_id")]
+
+
+def test_a_run_s_own_strategy_makes_its_trades_again(demo: Path, place: Path, bot: Command) -> None:
+    """All columns of all trades are those of the live run, but for the configuration's hash."""
+    code, out, err = bot("replay", "--strategy", "levels_long", "--recorded", str(demo), "--json")
+    told = json.loads(out)
+    assert (code, err, told["slots"]) == (0, "", DAYS * 24 + 1)
+    made, was = trades(place / "replay.db"), trades(demo)
+    unlike = {"config_hash"}
+    assert [{name: value for name, value in row.items() if name not in unlike} for row in made] == [
+        {name: value for name, value in row.items() if name not in unlike} for row in was
+    ]
+    assert len(made) >= 3
+    assert told["trades"] == len(made)
+    assert told["equity"] == pytest.approx(last_equity(demo))
+
+
+def last_equity(path: Path) -> float:
+    """Return the last marked equity of a ledger."""
+    with closing(sqlite3.connect(path)) as connection:
+        return float(connection.execute("select equity from v_equity order by slot desc limit 1").fetchone()[0])
+
+
+def test_another_strategy_trades_what_was_recorded(demo: Path, place: Path, bot: Command) -> None:
+    """Other rules over the same tape: their own trades at recorded prices, honestly late, judged against holding."""
+    code, out, _ = bot("replay", "--strategy", "other", "--recorded", str(demo), "--ledger", "other.db", "--json")
+    told = json.loads(out)
+    assert code == 0
+    made = trades(place / "other.db")
+    assert made
+    assert {row["symbol"] for row in made} <= {"BTC", "SOL"}
+    assert {row["run"] for row in made} == {"other"}
+    with closing(sqlite3.connect(demo)) as connection:
+        prices = {
+            (token, str(at)): float(price)
+            for token, at, price in connection.execute(
+                "select token_id, opened_at, open from prints where timeframe = 'quote'"
+            )
+        }
+    for row in made:  # each bought at a recorded quote, costs included, never before its slot
+        quoted = prices[row["token_id"], row["opened_at"]]
+        assert row["entry_price"] == pytest.approx(quoted * 1.0007)
+    figures = told["statistics"]
+    assert figures["hold_return"] == pytest.approx(held(demo, prices))
+    assert told["answers"] > 100
+
+
+def held(path: Path, prices: dict[tuple[int, str], float]) -> float:
+    """Return what half in each of two tokens gave, from the first slot's quotes to the last's."""
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("select token_id from instruments where symbol in ('BTC', 'SOL')")
+        tokens = [token for (token,) in found]
+        first, last = connection.execute("select min(cut_off), max(cut_off) from cycles").fetchone()
+    grown = []
+    for token in tokens:
+        known = sorted((at, price) for (one, at), price in prices.items() if one == token)
+        start, end = (max(pair for pair in known if pair[0] <= at)[1] for at in (first, last))
+        grown.append(end / start)
+    return sum(grown) / len(grown) - 1
+
+
+def test_a_schedule_and_a_window_choose_the_slots(demo: Path, place: Path, bot: Command) -> None:
+    """Between cycles a slot knows what the last one before it knew; the window bounds both ends; * is every token."""
+    text = OTHER.replace('["BTC", "sol"]', '"*"')
+    (place / "strategies" / "other.toml").write_text(text)
+    given = ("--strategy", "other", "--recorded", str(demo), "--json")
+    window = ("--from", "2025-03-02T06:00Z", "--to", "2025-03-04T06:00Z")
+    told = json.loads(bot("replay", *given, *window, "--ledger", "a.db")[1])
+    assert told["slots"] == 49
+    told = json.loads(bot("replay", *given, *window, "--ledger", "b.db", "--schedule", "30 */6 * * *")[1])
+    assert told["slots"] == 8
+    with closing(sqlite3.connect(place / "b.db")) as connection, closing(sqlite3.connect(demo)) as tape:
+        count = "select count(*) from instruments"
+        assert connection.execute(count).fetchone() == tape.execute(count).fetchone()
+        for slot, cut_off in connection.execute("select slot, cut_off from cycles").fetchall():
+            (known,) = tape.execute(
+                "select max(known_at) from api_calls where known_at <= ? and answer_hash is not null", (slot,)
+            ).fetchone()
+            assert cut_off == known
+
+
+TWO = """
+[ledger]
+url = "two.db"
+
+[source]
+base_url = "{base_url}"
+
+[[run]]
+name = "first"
+strategy = "levels_long"
+cash = 10000
+schedule = "0 * * * *"
+
+[[run]]
+name = "second"
+strategy = "other"
+cash = 10000
+schedule = "0 * * * *"
+"""
+
+
+@pytest.fixture
+def late(place: Path) -> Path:
+    """Play two runs through six days, each of whose first slots comes an hour and a half late."""
+    start = datetime(2025, 3, 1, tzinfo=UTC)
+    clock, market = SteppedClock(start), Market(seed=SEED, start=start, days=8)
+    with serve(market, lambda: clock.at.replace(microsecond=0), api_key="tm-two") as server:
+        (place / "config.toml").write_text(TWO.format(base_url=server.base_url))
+        config = parse_config(place / "config.toml", {})
+        with live(config, Secret("tm-two"), clock, Limits(side_by_side=1)) as opened:
+            for slot in slots_between("0 * * * *", start, start + timedelta(days=6)):
+                clock.set(max(clock.at, slot + timedelta(minutes=0 if slot.hour else 90)))
+                for run in opened.runs:
+                    fire(run, slot)
+                    clock.set(clock.at + timedelta(seconds=3))
+    return place / "two.db"
+
+
+def test_of_several_runs_the_cycle_that_knew_most_counts(late: Path, bot: Command) -> None:
+    """The later run's strategy makes its trades again, also where its cycles came too late for entries."""
+    assert bot("replay", "--strategy", "other", "--recorded", str(late))[0] == 0
+    asked = "select opened_at, closed_at, symbol, quantity, entry_price, exit_price, profit from v_trades where run = ?"
+    seen = "select slot, max(cut_off) from cycles group by slot order by slot"
+    with closing(sqlite3.connect(late)) as lived, closing(sqlite3.connect("replay.db")) as made:
+        trades = lived.execute(f"{asked} order by position_id", ("second",)).fetchall()
+        assert sorted(made.execute(asked, ("other",)).fetchall()) == sorted(trades)
+        assert len(trades) >= 2
+        waited = "select count(*) from v_trades where run = 'second' and opened_at like '%T01:3%'"
+        assert lived.execute(waited).fetchone()[0]
+        known = dict(lived.execute(seen).fetchall())
+        assert all(known[slot] == cut_off for slot, cut_off in made.execute(seen).fetchall())
+
+
+def cycle_at(slot: datetime, cut_off: datetime) -> Cycle:
+    """Make a cycle of a slot that knew what was known at an instant, and settled until two seconds later."""
+    until = cut_off + timedelta(seconds=2)
+    return Cycle(
+        run=RunName("late"),
+        slot=slot,
+        state=CycleState.COMMITTED,
+        cut_off=cut_off,
+        settled_until=until,
+        started_at=slot,
+        finished_at=until,
+        entries=0,
+        exits=0,
+        rejections=0,
+        config_hash="none",
+        code_version="test",
+    )
+
+
+def test_no_slot_knows_less_than_the_one_before_it() -> None:
+    """Of two runs one came fifty minutes late: the slots after it go on from what it had settled."""
+    noon, second, minute = datetime(2025, 3, 1, 12, tzinfo=UTC), timedelta(seconds=1), timedelta(minutes=1)
+    late, prompt = noon + 50 * minute, noon + 30 * minute + second
+    cycles = {at: cycle_at(at, cut_off) for at, cut_off in ((noon, late), (noon + 30 * minute, prompt))}
+    turns = turns_of({}, cycles, (None, None), "*/15 * * * *", [])
+    assert [turn.cycle.cut_off for turn in turns] == [late, late + 2 * second, late + 2 * second]
+    assert [turn.cycle.settled_until for turn in turns] == [late + 2 * second] * 3
+    assert {turn.interval for turn in turns} == {15 * minute}
+
+
+def test_the_same_again_adds_nothing_and_a_longer_tape_is_another(demo: Path, place: Path, bot: Command) -> None:
+    """A replay is named by its strategy and identified by its tape."""
+    given = ("replay", "--strategy", "other", "--recorded", str(demo))
+    assert bot(*given)[0] == 0
+    code, _, err = bot(*given)
+    assert (code, err.count("nothing added")) == (0, 1)
+    assert bot(*given, "--to", "2025-03-05")[0] == 78
+
+
+def test_what_cannot_be_replayed_is_one_line(demo: Path, place: Path, bot: Command) -> None:
+    """Tokens and feeds that were not recorded, a ledger without live runs or without cycles there, no ledger at all."""
+    hourly = OTHER.replace('name = "other"', 'name = "other"\nfeed = "hourly"')
+    for text, ledger, more, code, said in (
+        (OTHER.replace('"sol"', '"SOLL"'), demo, (), 78, "did you mean `SOL`"),
+        (hourly, demo, (), 78, "no answer of hourly-trading-signals was recorded"),
+        (OTHER, demo, ("--to", "2024-01-01"), 78, "no live run has a cycle in this window"),
+        (OTHER, demo, ("--schedule", "0 0 1 1 *"), 78, "no slot in this window"),
+        (OTHER, place / "none.db", (), 78, "none.db"),
+        (OTHER, demo, ("--history", "h"), 2, "not allowed with"),
+    ):
+        (place / "strategies" / "other.toml").write_text(text)
+        found, out, err = bot("replay", "--strategy", "other", "--recorded", str(ledger), *more)
+        assert (found, out) == (code, "")
+        assert said in err.splitlines()[-1]
+    assert not (place / "replay.db").exists()
+    assert bot("replay", "--strategy", "other")[0] == 2
+
+
+def test_a_replay_is_no_live_run(demo: Path, place: Path, bot: Command) -> None:
+    """A ledger that holds replays only has recorded nothing."""
+    given = ("replay", "--strategy", "other", "--recorded")
+    assert bot(*given, str(demo))[0] == 0
+    code, _, err = bot(*given, "replay.db", "--ledger", "again.db")
+    assert code == 78
+    assert "no live run has a cycle" in err
+
+
+def test_a_changed_answer_is_named(demo: Path, place: Path, bot: Command) -> None:
+    """A body whose hash fails ends the replay with 65, and nothing is written."""
+    with closing(sqlite3.connect(demo)) as stored, closing(sqlite3.connect(place / "copy.db")) as made:
+        stored.backup(made)
+        made.execute("drop trigger answers_no_update")
+        made.execute("update answers set body = x'00' where answer_hash = (select max(answer_hash) from answers)")
+        made.commit()
+    code, _, err = bot("replay", "--strategy", "other", "--recorded", "copy.db")
+    assert code == 65
+    assert "was changed" in err
+    with closing(sqlite3.connect(place / "replay.db")) as connection:
+        assert connection.execute("select count(*) from runs").fetchone() == (0,)

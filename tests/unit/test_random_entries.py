@@ -1,0 +1,251 @@
+"""Random entries: spells turned round a circle of time, and what a run's return is worth beside theirs."""
+
+import json
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bot.adapters.history.reader import EPOCH, MICROSECOND
+from bot.adapters.history.series import DatedRows
+from bot.app.random_entries import LEFT_OUT, Drawn, figures_of_drawn, rotated
+from bot.cli import main
+from bot.domain.ids import TokenId
+from bot.domain.signals import Episode, Stance
+from bot.engine.performance import Figure
+from tests.history_texts import BARS, SIGNALS, opened
+from tests.notation import HOUR, at
+
+START = at("2024-01-01")
+HOURS = 400
+SLOTS = [START + hour * HOUR for hour in range(1, HOURS + 1)]
+TOKEN = TokenId(3375)
+ETH, NONE = TokenId(3306), TokenId(7)
+ROWS = (("10", "bullish"), ("14", "bearish"), ("20", "neutral"), ("22", "bullish"))
+Spell = tuple[Stance, timedelta]
+Rows = DatedRows[Episode]
+
+
+def series_of(tmp_path: Path, turns: str, *, grades: bool = False) -> Rows:
+    """Read signals of one token written as `hour stance, hour stance`; a grade is its row's hour, with many digits."""
+    lines = []
+    for hour, stance in (row.split() for row in turns.split(", ")):
+        grade = f"{hour}.{'1' * 20}" if grades else ""
+        lines.append(f"3375,{START + int(hour) * HOUR:%Y-%m-%dT%H:%M:%SZ},{stance},{grade}\n")
+    history = opened(tmp_path, {"signals.csv": SIGNALS + "".join(lines)})
+    return history.archive.records.episodes
+
+
+def values(rows: Rows) -> dict[datetime, Episode]:
+    """Return the episode that stands from each row of the token on."""
+    known = rows.of(TOKEN)
+    assert known is not None
+    found = {}
+    for instant in (EPOCH + int(moment) * MICROSECOND for moment in known.series.at):
+        episode = rows.newest(TOKEN, instant)
+        assert episode is not None
+        found[instant] = episode
+    return found
+
+
+def spells(rows: Rows, begin: datetime, end: datetime) -> list[Spell]:
+    """Return each stance with how long it stood between two instants."""
+    turns = {max(one.turn.known_at, begin): one.turn.stance for one in values(rows).values()}
+    starts = sorted(turn for turn in turns if turn < end)
+    return [(turns[turn], after - turn) for turn, after in pairwise([*starts, end])]
+
+
+def draws(rows: Rows, count: int) -> list[Rows]:
+    """Turn a series so many times."""
+    bits = np.random.PCG64(3)
+    return [rotated(rows, [TOKEN], SLOTS, bits) for _ in range(count)]
+
+
+def test_spells_keep_their_number_their_length_and_their_neighbours(tmp_path: Path) -> None:
+    """All but the one that the ends cut in two; together each stance stands as long as before, at other instants."""
+    rows = series_of(tmp_path, "10 bullish, 30 bearish, 33 neutral, 90 bullish, 180 bearish, 300 neutral")
+    begin, end = START + 10 * HOUR, SLOTS[-1]
+    real = spells(rows, begin, end)
+    firsts: Counter[datetime] = Counter()
+    for drawn in draws(rows, 60):
+        found = spells(drawn, begin, end)
+        assert Counter(stance for stance, _ in found) - Counter(stance for stance, _ in real) <= Counter([found[0][0]])
+        kept = [spell for spell in found if spell in real]
+        assert len(kept) >= len(real) - 1
+        for stance in Stance:
+            total, expected = (sum((h for s, h in all_ if s is stance), timedelta()) for all_ in (found, real))
+            assert total == expected
+        circle = [stance for stance, _ in real] * 2
+        order = [stance for stance, _ in found]
+        assert any(order[:6] == circle[place : place + 6] for place in range(6))
+        known = values(drawn)
+        firsts[next(at for at, one in known.items() if one.turn.stance is Stance.BULLISH)] += 1
+        assert min(known) == begin
+        assert known.keys() <= {begin, *SLOTS}
+    assert len(firsts) > 20
+
+
+def test_grades_stay_where_they_were(tmp_path: Path) -> None:
+    """A row that is drawn has the grade of the real row that stood then, and real rows keep their instants."""
+    rows = series_of(tmp_path, "10 bullish, 60 bearish, 200 bullish", grades=True)
+    for drawn in draws(rows, 20):
+        assert values(rows).keys() <= values(drawn).keys()
+        for instant, episode in values(drawn).items():
+            standing = rows.newest(TOKEN, instant)
+            assert standing is not None
+            assert episode.latest.grade == standing.latest.grade is not None
+            assert episode.latest.published_at == episode.latest.known_at == instant
+
+
+def test_what_stood_at_the_first_slot_begins_there(tmp_path: Path) -> None:
+    """Rows from before the slots count as what they left standing; rows after the last one do not count."""
+    rows = series_of(tmp_path, "1 bearish, 5 bullish, 150 bearish, 390 bullish")
+    slots = SLOTS[100:300]
+    bits = np.random.PCG64(3)
+    for _ in range(30):
+        drawn = rotated(rows, [TOKEN], slots, bits)
+        assert slots[0] == min(values(drawn))
+        assert max(values(drawn)) < slots[-1]
+        bullish = sum((h for s, h in spells(drawn, slots[0], slots[-1]) if s is Stance.BULLISH), timedelta())
+        assert bullish == 49 * HOUR
+
+
+def test_each_token_is_turned_for_itself(tmp_path: Path) -> None:
+    """Two tokens with the same rows part, and the order in which they are named does not matter."""
+    lines = [f"{token},2024-01-01T{hour}:00:00Z,{stance},\n" for token in (3375, 3306) for hour, stance in ROWS]
+    rows = opened(tmp_path, {"signals.csv": SIGNALS + "".join(lines)}).archive.records.episodes
+    names = ([TOKEN, ETH, NONE], [NONE, ETH, TOKEN])
+    found, turned = (rotated(rows, named, SLOTS, np.random.PCG64(3)) for named in names)
+    for token in (TOKEN, ETH):
+        one, other = found.of(token), turned.of(token)
+        assert one is not None
+        assert other is not None
+        assert one.series.at.tolist() == other.series.at.tolist()
+    assert found.of(TOKEN).series.at.tolist() != found.of(ETH).series.at.tolist()  # type: ignore[union-attr]
+    assert found.of(NONE) is None
+
+
+def test_where_there_is_no_choice_nothing_is_drawn(tmp_path: Path) -> None:
+    """A token whose first row comes with the last slot, or after it, keeps its rows."""
+    rows = series_of(tmp_path, "400 bullish, 500 bearish", grades=True)
+    (drawn,) = draws(rows, 1)
+    assert values(drawn) == values(rows)
+
+
+def test_figures_are_those_of_the_returns() -> None:
+    """Median, the two tails, and the share that a run beats: by hand of five runs, one without a ratio."""
+    drawn = [Drawn(value, ratio) for value, ratio in ((0.1, 1.0), (-0.2, None), (0.0, -1.0), (0.3, 2.0), (0.2, 0.5))]
+    found = {name: figure.value for name, figure in figures_of_drawn(drawn, Figure(0.2)).items()}
+    assert found == pytest.approx(
+        {
+            "random_runs": 5,
+            "random_return_median": 0.1,
+            "random_return_low": -0.16,
+            "random_return_high": 0.28,
+            "random_sharpe_median": 0.75,
+            "random_beaten": 0.6,
+        }
+    )
+    alone = figures_of_drawn(drawn[1:2], Figure(reason="no mark of equity"))
+    assert alone["random_beaten"] == Figure(reason="no mark of equity")
+    assert alone["random_sharpe_median"] == Figure(reason="none of the random runs has a Sharpe ratio")
+    assert set(figures_of_drawn(None, Figure(1.0)).values()) == {Figure(reason=LEFT_OUT)}
+
+
+STRATEGY = """
+[strategy]
+name = "seer"
+universe = ["BTC"]
+
+[stop]
+rule = "fraction"
+fraction = 0.5
+
+[target]
+rule = "none"
+
+[sizing]
+rule = "fixed_fraction"
+fraction = 0.5
+
+[exits]
+rules = ["signal_flipped"]
+"""
+
+
+@pytest.fixture
+def seen(tmp_path: Path) -> Path:
+    """Write a history that rises and falls by turns of 20 hours, called rightly each time."""
+    price, lines, signals = 100.0, [], []
+    for hour in range(HOURS):
+        rising = hour // 20 % 2 == 1
+        if hour % 20 == 0:
+            signals.append(f"3375,{START + hour * HOUR:%Y-%m-%dT%H:%M:%SZ},{'bullish' if rising else 'bearish'},\n")
+        close = round(price * (1.01 if rising else 1 / 1.01), 6)
+        low, high = sorted((price, close))
+        lines.append(f"{START + hour * HOUR:%Y-%m-%dT%H:%M:%SZ},{price},{high},{low},{close},1\n")
+        price = close
+    opened(tmp_path, {"signals.csv": SIGNALS + "".join(signals), "bars/1h/BTC.csv": BARS + "".join(lines)})
+    (tmp_path / "seer.toml").write_text(STRATEGY)
+    return tmp_path
+
+
+def asked(place: Path, capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, object]:
+    """Replay the history of a place; returns the statistics."""
+    given = ["--strategy", str(place / "seer.toml"), "--history", str(place / "history"), "--json", *more]
+    assert main(["replay", *given]) == 0
+    found: dict[str, object] = json.loads(capsys.readouterr().out)["statistics"]
+    return found
+
+
+def hashes(path: Path) -> list[tuple[str, str]]:
+    """Return the chain of a ledger."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("select slot, hash from cycles order by slot").fetchall()
+
+
+def test_a_seer_beats_chance_and_a_contrarian_does_not(seen: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Right calls beat nearly all turned ones, wrong calls almost none; draws and ledger are the same each time."""
+    plain, drawn, again = (str(seen / f"{name}.db") for name in ("plain", "drawn", "again"))
+    asked(seen, capsys, "--ledger", plain)
+    found = asked(seen, capsys, "--ledger", drawn, "--random-entries", "20")
+    assert found == asked(seen, capsys, "--ledger", again, "--random-entries", "20")
+    assert hashes(Path(plain)) == hashes(Path(drawn))
+    assert found["random_runs"] == 20
+    assert isinstance(found["random_beaten"], float)
+    assert 0.8 < found["random_beaten"] <= 1
+    low, middle, high = (found[f"random_return_{name}"] for name in ("low", "median", "high"))
+    assert isinstance(low, float)
+    assert isinstance(middle, float)
+    assert isinstance(high, float)
+    assert low < middle < high
+    assert low < 0 < high
+    path = seen / "history" / "signals.csv"
+    swapped = path.read_text().replace("bullish", "b").replace("bearish", "bullish").replace("b,", "bearish,")
+    path.write_text(swapped)
+    wrong = asked(seen, capsys, "--ledger", str(seen / "wrong.db"), "--random-entries", "20")
+    assert isinstance(wrong["random_beaten"], float)
+    assert wrong["random_beaten"] < 0.2
+
+
+def test_without_the_option_there_is_a_reason(seen: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Six figures are null, and say how to have them."""
+    found = asked(seen, capsys, "--ledger", str(seen / "plain.db"))
+    reasons = found["reasons"]
+    assert isinstance(reasons, dict)
+    names = [name for name in found if name.startswith("random_")]
+    assert len(names) == 6
+    assert all(found[name] is None and reasons[name] == LEFT_OUT for name in names)
+
+
+def test_recorded_answers_have_no_signals_to_draw(capsys: pytest.CaptureFixture[str]) -> None:
+    """With --recorded the option is a usage error of one line."""
+    assert main(["replay", "--strategy", "s", "--recorded", "r.db", "--random-entries", "5"]) == 2
+    told = capsys.readouterr().err
+    assert "give --history" in told
+    assert told.count("\n") == 1
