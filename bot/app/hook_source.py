@@ -33,6 +33,8 @@ REACHING = frozenset(
     }
 )
 CLOCKS = frozenset({"now", "today", "utcnow"})
+# What begins with an underscore and is meant for everybody all the same.
+OF_NAMED_TUPLES = frozenset({"_asdict", "_fields", "_make", "_replace"})
 VALUES = frozenset({"NamedTuple", "Enum", "StrEnum", "IntEnum"})
 
 
@@ -137,7 +139,7 @@ def _out_of_reach(node: ast.AST) -> Iterator[str]:
             if node.id in REACHING or _is_inner(node.id):
                 yield f"{node.id} is not for hooks, which see their arguments and nothing else: leave it out"
         case ast.Attribute():
-            if _is_inner(node.attr):
+            if node.attr.startswith("_") and node.attr not in OF_NAMED_TUPLES:
                 yield f"{node.attr} is not for hooks, which see values from outside only: leave it out"
             elif node.attr in CLOCKS:
                 yield f".{node.attr} reads a clock: take the time from the view"

@@ -96,9 +96,13 @@ def rank(view, bracket):
 '''
 # A history's days are made when someone looks at them, of columns that reach to its end.
 PEEPING = '''
+import operator
+
+
 def veto(view, bracket):
     """Refuse what will be cheaper on the last day."""
-    return "falls" if view.days and view.days.columns.prices[3, -1] < float(view.price.price) else None
+    closes = operator.attrgetter("_columns.prices")(view.days)[3]
+    return "falls" if view.days and closes[-1] < float(view.price.price) else None
 '''
 COUNTING = '''
 CALLS = ([],)

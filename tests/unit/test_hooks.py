@@ -139,6 +139,7 @@ VETO = "def veto(view, bracket):\n    return None\n"
         ("def veto(view, bracket):\n    print(view)\n", 2, "print is not for hooks"),
         ("def veto(view, bracket):\n    __import__('os')\n", 2, "__import__ is not for hooks"),
         ("def veto(view, bracket):\n    return ().__class__\n", 2, "__class__ is not for hooks"),
+        ("def veto(view, bracket):\n    return view.days._columns\n", 2, "_columns is not for hooks"),
         ("def veto(view, bracket):\n    view.seen = 1\n", 2, ".seen is set"),
         ("def veto(view, bracket):\n    veto.count += 1\n", 2, ".count is set"),
         ("import datetime\n\n\ndef veto(view, bracket):\n    return datetime.datetime.now()\n", 5, "reads a clock"),

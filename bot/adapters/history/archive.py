@@ -108,9 +108,7 @@ class HistoryArchive:
         if token_id not in self._days:
             columns = self.columns[token_id].days()
             self._days[token_id] = Bars(columns, 0, len(columns.opened_at), {})
-        days = self._days[token_id]
-        end = days.columns.closed_by(micros(min(as_of, cut_off)))
-        return Bars(days.columns, max(0, end - DAYS_MAX), end, days.made)
+        return self._days[token_id].closed_by(micros(min(as_of, cut_off)), DAYS_MAX)
 
     def prints(
         self,

@@ -125,20 +125,25 @@ class Columns:
 
 
 class Bars(Sequence[Bar]):
-    """The bars of a range of rows, each made when someone looks at it; made: those of its columns that were."""
+    """The bars of a range of rows, each made when someone looks at it; nobody sees the rows beyond the range."""
 
-    __slots__ = ("columns", "end", "made", "start")
+    __slots__ = ("_columns", "_end", "_made", "_start")
 
     def __init__(self, columns: Columns, start: int, end: int, made: dict[int, Bar]) -> None:
-        """Look at the rows from a first one up to an end."""
-        self.columns = columns
-        self.start = start
-        self.end = end
-        self.made = made
+        """Look at the rows from a first one up to an end; made: the bars of these columns that were made before."""
+        self._columns = columns
+        self._start = start
+        self._end = end
+        self._made = made
+
+    def closed_by(self, at: int, most: int) -> "Bars":
+        """Return the last of these bars, at most so many, that closed at or before an instant in microseconds."""
+        end = self._columns.closed_by(at)
+        return Bars(self._columns, max(0, end - most), end, self._made)
 
     def __len__(self) -> int:
         """Count the rows."""
-        return self.end - self.start
+        return self._end - self._start
 
     @overload
     def __getitem__(self, at: int) -> Bar: ...
@@ -146,7 +151,7 @@ class Bars(Sequence[Bar]):
     def __getitem__(self, at: slice) -> tuple[Bar, ...]: ...
     def __getitem__(self, at: int | slice) -> Bar | tuple[Bar, ...]:
         """Make the bar of a row, or the bars of several."""
-        rows = range(self.start, self.end)[at]
+        rows = range(self._start, self._end)[at]
         return self._bar(rows) if isinstance(rows, int) else tuple(self._bar(row) for row in rows)
 
     def __eq__(self, other: object) -> bool:
@@ -156,9 +161,9 @@ class Bars(Sequence[Bar]):
     __hash__ = None  # type: ignore[assignment]
 
     def _bar(self, row: int) -> Bar:
-        if row not in self.made:
-            self.made[row] = self.columns.bars(row, row + 1)[0]
-        return self.made[row]
+        if row not in self._made:
+            self._made[row] = self._columns.bars(row, row + 1)[0]
+        return self._made[row]
 
 
 def _bar(opened_at: int, span: int, prices: Sequence[float]) -> Bar:
