@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from json.encoder import encode_basestring_ascii
 from typing import NewType
 
 TokenId = NewType("TokenId", int)
@@ -29,9 +30,15 @@ def canonical(parts: object) -> str:
     return _encode(parts)
 
 
+def _element(part: object) -> str:
+    """Write a part of an id as canonical JSON; texts, which nearly all are, by the quickest way."""
+    return encode_basestring_ascii(part) if type(part) is str else _encode(part)
+
+
 def derive(prefix: str, parts: Sequence[object]) -> str:
     """Derive an id from its naming facts: a JSON array, so that no two lists of parts can collide by joining."""
-    return f"{prefix}-{hashlib.sha256(canonical([prefix, *parts]).encode()).hexdigest()[:32]}"
+    named = f"[{','.join(map(_element, (prefix, *parts)))}]"
+    return f"{prefix}-{hashlib.sha256(named.encode()).hexdigest()[:32]}"
 
 
 def instant_text(at: datetime) -> str:

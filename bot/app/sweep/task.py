@@ -14,7 +14,7 @@ from bot import __version__
 from bot.adapters.history.archive import History, open_history
 from bot.app.cycle import RunSetup
 from bot.app.figures import figures_of
-from bot.app.replay import quiet_records, slots_in
+from bot.app.replay import quiet_records, slots_in, uncollected
 from bot.app.strategy_kinds import Universe
 from bot.app.sweep.parameters import strategy_with
 from bot.app.sweep.tally import Tally
@@ -98,8 +98,9 @@ def try_out(task: Task) -> Trial:
         code_version=__version__,
     )
     tally = Tally()
-    for record in quiet_records(setup, slots, history):
-        tally.add(record.facts)
+    with uncollected():
+        for record in quiet_records(setup, slots, history):
+            tally.add(record.facts)
     return _trial(task, strategy.name, len(slots), tally)
 
 
