@@ -6,7 +6,7 @@ of later prices, no cut can show.
 """
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from decimal import Decimal
@@ -169,7 +169,7 @@ def look(path: Path, folder: Path, window: Window) -> Look:
     history = opened_for(strategy, folder)
     slots = slots_in(history, window, None)
     whole = _play(strategy, history, slots, None)
-    cuts, facts = cuts_of(slots, whole.records.values()), 0
+    cuts, facts = cuts_of(slots, whole), 0
     for number, at in enumerate(cuts, start=1):
         past = [slot for slot in slots if slot <= at]
         cut = _play(strategy, known_by(history, at), past, None)
@@ -184,16 +184,17 @@ def look(path: Path, folder: Path, window: Window) -> Look:
     return Look(strategy=strategy.name, cuts=len(cuts), facts=facts, difference=None)
 
 
-def cuts_of(slots: Sequence[datetime], records: Iterable[CycleRecord]) -> list[datetime]:
-    """Return slots spread over a window, and some at which candidates were judged with the slots before those."""
+def cuts_of(slots: Sequence[datetime], whole: _Play) -> list[datetime]:
+    """Return slots spread over a window, and some at which candidates were judged or a hook answered, and those before.
+
+    Who looks ahead by a day gives himself away only where the history ends within a day of what he said.
+    """
     places = {slot: place for place, slot in enumerate(slots)}
-    judged = [
-        places[one.cycle.slot] for one in records if any(isinstance(fact, Candidate) for fact in one.facts)
-    ]
     chosen = {len(slots) * number // (SPREAD + 1) for number in range(1, SPREAD + 1)}
-    for number in range(1, DECISIONS + 1):
-        if judged:
-            place = judged[(len(judged) - 1) * number // DECISIONS]
+    judged = [slot for slot, one in whole.records.items() if any(isinstance(fact, Candidate) for fact in one.facts)]
+    for told in (judged, *(sorted({at for at, hook, _ in whole.answers if hook == name}) for name in SIGNATURES)):
+        for number in range(DECISIONS if told else 0):
+            place = places[told[(len(told) - 1) * number // (DECISIONS - 1)]]
             chosen |= {place, place - 1}
     return [slots[place] for place in sorted(chosen) if 0 <= place < len(slots) - 1]
 

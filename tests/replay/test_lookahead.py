@@ -104,6 +104,15 @@ def veto(view, bracket):
     closes = operator.attrgetter("_columns.prices")(view.days)[3]
     return "falls" if view.days and closes[-1] < float(view.price.price) else None
 '''
+FLEEING = '''
+import operator
+
+
+def extra_exits(view, holding):
+    """Leave while the day is going to end lower than it stands."""
+    closes, day = operator.attrgetter("_columns.prices")(view.days)[3], len(view.days)
+    return "manual" if day < len(closes) and closes[day] < float(view.price.price) else None
+'''
 COUNTING = '''
 CALLS = ([],)
 
@@ -181,6 +190,7 @@ def test_accounts_with_a_memory_of_their_own_are_no_finding(seed: int, tmp_path:
     [
         (PEEPING, "cut", "veto"),
         (HOARDER, "cut", "veto"),
+        (FLEEING, "cut", "extra_exits"),
         (FAITHFUL, "restarted", "rank"),
         (COUNTING, "restarted", "extra_exits"),
     ],

@@ -138,8 +138,8 @@ class Bars(Sequence[Bar]):
 
     def closed_by(self, at: int, most: int) -> "Bars":
         """Return the last of these bars, at most so many, that closed at or before an instant in microseconds."""
-        end = self._columns.closed_by(at)
-        return Bars(self._columns, max(0, end - most), end, self._made)
+        end = min(self._end, self._columns.closed_by(at))
+        return Bars(self._columns, max(self._start, end - most), end, self._made)
 
     def __len__(self) -> int:
         """Count the rows."""
