@@ -109,9 +109,11 @@ import operator
 
 
 def extra_exits(view, holding):
-    """Leave while the day is going to end lower than it stands."""
+    """Leave at one hour of the day if the day is going to end lower than it stands: no spread cut falls on it."""
     closes, day = operator.attrgetter("_columns.prices")(view.days)[3], len(view.days)
-    return "manual" if day < len(closes) and closes[day] < float(view.price.price) else None
+    if view.price.known_at.hour != 14 or day >= len(closes):
+        return None
+    return "manual" if closes[day] < float(view.price.price) else None
 '''
 COUNTING = '''
 CALLS = ([],)
