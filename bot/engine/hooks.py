@@ -6,6 +6,7 @@ A hook that fails, or answers what is no answer, rejects its candidate or leaves
 from collections.abc import Mapping
 from decimal import Decimal
 
+from bot.domain.amend import amended
 from bot.domain.events import EventKind, EventState
 from bot.domain.ids import TokenId
 from bot.domain.instruments import Instrument
@@ -28,7 +29,7 @@ def adjusted_bracket(view: TokenView, bracket: Bracket, reference: Price, rules:
     """Return the bracket as a hook wants it, and why its answer could not be used."""
     if rules.hooks is None or rules.hooks.adjust_bracket is None:
         return bracket, None
-    answer = rules.hooks.adjust_bracket(view, bracket)
+    answer = rules.hooks.adjust_bracket(_shown_to(view), bracket)
     if isinstance(answer, Raised):
         return bracket, answer
     if answer == bracket:
@@ -99,7 +100,7 @@ def veto(view: TokenView, bracket: Bracket, rules: Rules) -> str | None:
     """Return why a hook refuses a candidate."""
     if rules.hooks is None or rules.hooks.veto is None:
         return None
-    answer = rules.hooks.veto(view, bracket)
+    answer = rules.hooks.veto(_shown_to(view), bracket)
     if isinstance(answer, str):
         return one_line(answer)
     return None if answer is None else f"hook veto: {type(answer).__name__} is neither a reason nor None"
@@ -119,7 +120,7 @@ def hook_scores(
     if rules.hooks is None or rules.hooks.rank is None:
         return scores, failed
     for token_id, bracket in brackets.items():
-        answer = rules.hooks.rank(views[token_id], bracket)
+        answer = rules.hooks.rank(_shown_to(views[token_id]), bracket)
         scores[token_id] = None
         if isinstance(answer, Raised):
             failed[token_id] = answer
@@ -134,7 +135,7 @@ def extra_exit(journal: Journal, view: TokenView, holding: Holding, rules: Rules
     """Return the reason for which a hook closes a position; an answer that is none becomes an event."""
     if rules.hooks is None or rules.hooks.extra_exits is None:
         return None
-    answer = rules.hooks.extra_exits(view, holding)
+    answer = rules.hooks.extra_exits(_shown_to(view), holding)
     if answer is None:
         return None
     if isinstance(answer, str) and not isinstance(answer, Raised) and answer in HOOK_EXITS:
@@ -146,6 +147,11 @@ def extra_exit(journal: Journal, view: TokenView, holding: Holding, rules: Rules
     if journal.portfolio.told.get(token_id) != notice:  # said once, not at every slot
         journal.happen(EventKind.HOOK, "extra_exits", EventState.RAISED, notice, token_id=token_id)
     return None
+
+
+def _shown_to(view: TokenView) -> TokenView:
+    """Return what a hook sees: days as plain values, and no prints, which are settled and may be told as one bar."""
+    return amended(view, days=tuple(view.days), prints=(), finer=())
 
 
 def _shown(answer: object) -> str:

@@ -62,6 +62,22 @@ def test_a_veto_rejects_with_its_own_words() -> None:
     assert "ENTER" in play(hooked(veto=lambda _view, _bracket: None), rising())
 
 
+def test_hooks_see_days_as_plain_values_and_no_prints() -> None:
+    """However an archive keeps its days, and whichever slots were skipped, a hook is shown the same."""
+    seen = []
+
+    def look(view: TokenView, _given: object) -> None:
+        seen.append((type(view.days), view.prints, view.finer))
+
+    def keep(view: TokenView, bracket: Bracket) -> Bracket:
+        look(view, bracket)
+        return bracket
+
+    play(hooked(veto=look, rank=look, adjust_bracket=keep, extra_exits=look), rising())
+    assert len(seen) >= 4
+    assert set(seen) == {(tuple, (), ())}
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [("two\nlines", "two lines"), ("a\x00b\ud800", "a b"), ("x" * 10_000, "x" * 200), ("\n", "veto")],

@@ -1,6 +1,7 @@
 """Numbers, ids and order states: the small promises everything else stands on."""
 
 import hashlib
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -8,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.domain.amend import amended
 from bot.domain.errors import InvariantError
 from bot.domain.ids import OrderId, RunName, SignalId, canonical, derive, order_id
 from bot.domain.numbers import ceil_to_step, floor_to_step, from_float, micro_half_even, plain, price_half_even
-from bot.domain.orders import TRANSITIONS, OrderState, check_transition
+from bot.domain.orders import TRANSITIONS, OrderEvent, OrderState, check_transition
 from bot.engine.ages import hours_between
 from tests.notation import at
 
@@ -83,3 +85,12 @@ def test_hours_are_exact() -> None:
     start = at("2024-01-01")
     assert hours_between(start, start + timedelta(minutes=90)) == Decimal("1.5")
     assert hours_between(start + timedelta(hours=1), start) == -1
+
+
+def test_amending_a_value_is_replacing_its_fields() -> None:
+    """A copy with one field changed equals what dataclasses.replace makes; a field that is none of its is an error."""
+    before = OrderEvent(order_id=OrderId("ord-1"), run=RunName("one"), slot=at("2024-01-01"), state=OrderState.ACCEPTED)
+    assert amended(before, reason="why") == replace(before, reason="why")
+    assert before.reason is None
+    with pytest.raises(TypeError, match="OrderEvent has not all of the fields raeson"):
+        amended(before, raeson="why")
