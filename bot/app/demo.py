@@ -4,7 +4,6 @@ A real HTTP server on loopback, the daemon's own cycle for every hourly slot, an
 stepped. The same demo gives the same trades, ids and equity.
 """
 
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from bot.app import reports
 from bot.app.config import Config, Secret, parse_config, starter_strategy
 from bot.app.daemon.loop import fire
 from bot.app.daemon.schedule import slots_between
+from bot.app.progress import tell_progress
 from bot.app.why import tell_why, why
 from bot.app.wiring import live
 from bot.domain.errors import ConfigError
@@ -118,13 +118,7 @@ def _run(config: Config, clock: SteppedClock, days: int) -> None:
             clock.set(slot + timedelta(seconds=2))
             for run in opened.runs:
                 fire(run, slot)
-            _progress(number + 1, len(slots))
-
-
-def _progress(done: int, total: int) -> None:
-    if sys.stderr.isatty() and (done % 24 == 0 or done == total):
-        sys.stderr.write(f"\r{done} of {total} hourly cycles" + ("\n" if done == total else ""))
-        sys.stderr.flush()
+            tell_progress("hourly cycles", number + 1, len(slots))
 
 
 def _tell(reader: Reader, market: Market, days: int) -> None:

@@ -5,13 +5,13 @@ portfolio must go on as it did, by hooks that have seen nothing. What is written
 of later prices, no cut can show.
 """
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import zip_longest
 from pathlib import Path
+from typing import NamedTuple
 
 from bot.adapters.clock import SystemClock
 from bot.adapters.history.archive import History, HistorySource
@@ -19,12 +19,13 @@ from bot.adapters.history.cut import known_by
 from bot.adapters.sql.rows import FACT_TABLES
 from bot.app.config import load_config
 from bot.app.hook_source import SIGNATURES
+from bot.app.progress import tell_progress
 from bot.app.replay import Window, is_eventful, opened_for, played, setup_of, slots_in
 from bot.app.reports import Row
 from bot.app.reports import as_json as to_json
 from bot.app.strategies import Strategy, load_strategy, strategy_file
 from bot.domain.decisions import Candidate, Fact
-from bot.domain.errors import BadInputError
+from bot.domain.errors import BadInputError, ConfigError
 from bot.domain.ids import TokenId
 from bot.domain.portfolio import Portfolio
 from bot.domain.record import CycleRecord
@@ -39,6 +40,14 @@ CUT, RESTARTED = "cut", "restarted"
 WHERE: Mapping[str, str] = {CUT: "in the history cut at", RESTARTED: "in a run taken up after"}
 
 Question = tuple[datetime, str, TokenId]
+
+
+class Asked(NamedTuple):
+    """A strategy to look at: its file, and the cash and slots of a run; schedule None: every close of its bars."""
+
+    strategy: Path
+    cash: Decimal = CASH
+    schedule: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,37 +160,51 @@ class _Play:
 
 def check_lookahead(config_path: Path, named: str | None, folder: Path, window: Window, *, as_json: bool) -> int:
     """Look at a strategy, or at those of a configuration, and tell what was found; 65 where one looks ahead."""
-    looks = [look(path, folder, window) for path in _strategies(config_path, named)]
+    looks = [look(one, folder, window) for one in _asked(config_path, named)]
     print(to_json([one.row for one in looks]) if as_json else "\n".join(map(str, looks)))
     return BadInputError.exit_code if any(one.difference for one in looks) else 0
 
 
-def _strategies(config_path: Path, named: str | None) -> list[Path]:
+def _asked(config_path: Path, named: str | None) -> list[Asked]:
     if named is not None:
-        return [strategy_file(named, Path("strategies"))]
+        return [Asked(strategy_file(named, Path("strategies")))]
     config = load_config(config_path)
-    return list(dict.fromkeys(strategy_file(run.strategy, config.folder / "strategies") for run in config.runs))
+    runs = ((strategy_file(run.strategy, config.folder / "strategies"), run) for run in config.runs)
+    return list(dict.fromkeys(Asked(path, run.cash, run.schedule) for path, run in runs))
 
 
-def look(path: Path, folder: Path, window: Window) -> Look:
-    """Replay a strategy in memory, whole, cut and taken up again, until one of them differs or all are done."""
+def look(asked: Asked, folder: Path, window: Window) -> Look:
+    """Replay a strategy in memory, whole, cut and taken up again, until one of them differs or all are done.
+
+    ConfigError where the window has nothing to compare: then nothing was looked at.
+    """
+    path = asked.strategy
     strategy = load_strategy(path, path.parent)
     history = opened_for(strategy, folder)
-    slots = slots_in(history, window, None)
-    whole = _play(strategy, history, slots, None)
+    slots = slots_in(history, window, asked.schedule)
+    whole = _play(strategy, history, slots, None, asked.cash)
     cuts, facts = cuts_of(slots, whole), 0
+    _require_decisions(strategy, whole, cuts)
     for number, at in enumerate(cuts, start=1):
         past = [slot for slot in slots if slot <= at]
-        cut = _play(strategy, known_by(history, at), past, None)
+        cut = _play(strategy, known_by(history, at), past, None, asked.cash)
         # The hooks of the whole history have seen what the cut must not know; newly loaded ones have seen nothing.
-        rest = _play(load_strategy(path, path.parent), history, slots[len(past) :], cut.portfolio)
+        rest = _play(load_strategy(path, path.parent), history, slots[len(past) :], cut.portfolio, asked.cash)
         for how, mine, other in ((CUT, whole.within(None, at), cut), (RESTARTED, whole.within(at, None), rest)):
             found = _difference(how, at, mine, other, history)
             facts += mine.facts
             if found is not None:
                 return Look(strategy=strategy.name, cuts=number, facts=facts, difference=found)
-        _progress(strategy.name, number, len(cuts))
+        tell_progress(f"{strategy.name}, cuts", number, len(cuts))
     return Look(strategy=strategy.name, cuts=len(cuts), facts=facts, difference=None)
+
+
+def _require_decisions(strategy: Strategy, whole: _Play, cuts: Sequence[datetime]) -> None:
+    judged = any(isinstance(fact, Candidate) for one in whole.records.values() for fact in one.facts)
+    if not cuts or not judged:
+        lacking = "a slot to cut at" if not cuts else "a candidate"
+        message = f"{strategy.name}: this window has not {lacking}, so nothing was looked at: widen --from and --to"
+        raise ConfigError(message)
 
 
 def cuts_of(slots: Sequence[datetime], whole: _Play) -> list[datetime]:
@@ -199,10 +222,12 @@ def cuts_of(slots: Sequence[datetime], whole: _Play) -> list[datetime]:
     return [slots[place] for place in sorted(chosen) if 0 <= place < len(slots) - 1]
 
 
-def _play(strategy: Strategy, history: History, slots: Sequence[datetime], portfolio: Portfolio | None) -> _Play:
+def _play(
+    strategy: Strategy, history: History, slots: Sequence[datetime], portfolio: Portfolio | None, cash: Decimal
+) -> _Play:
     """Replay slots, from a portfolio or from the start."""
     source = _Listener(history)
-    setup = setup_of(source.listening(strategy), history.universe, CASH)
+    setup = setup_of(source.listening(strategy), history.universe, cash)
     portfolio = portfolio or Portfolio(run=setup.name)
     records: dict[datetime, CycleRecord] = {}
     for _, record, after in played(setup, source, slots, SystemClock(), portfolio):
@@ -263,9 +288,3 @@ def _answer(
             symbol = history.instruments[token_id].symbol
             return f"hook {name} on {symbol} at {asked_at:%Y-%m-%dT%H:%MZ} answered {' and '.join(told)}"
     return None
-
-
-def _progress(name: str, done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r{name}: {done} of {total} cuts" + ("\n" if done == total else ""))
-        sys.stderr.flush()

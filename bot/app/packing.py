@@ -1,10 +1,10 @@
 """`bot history pack`: a history folder made ready ahead, and how far that is while it goes on."""
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from bot.adapters.history.packing import pack_history
+from bot.app.progress import tell_progress
 from bot.app.reports import as_json as to_json
 
 
@@ -26,6 +26,4 @@ def pack(folder: Path, *, as_json: bool) -> int:
 
 def tell_packing(what: str, done: int, total: int) -> None:
     """Show on a terminal how far packing is."""
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\rpacking {what}: {done:,} of {total:,} files" + ("\n" if done == total else ""))
-        sys.stderr.flush()
+    tell_progress(f"packing {what}, files", done, total)

@@ -24,6 +24,7 @@ from bot.adapters.sql.reads import Reader
 from bot.app.cycle import RunSetup, run_cycle
 from bot.app.inputs import inputs_of
 from bot.app.packing import tell_packing
+from bot.app.progress import tell_progress
 from bot.app.random_entries import Drawn, draw
 from bot.app.reports import as_json as to_json
 from bot.app.results import Closes, closes_at, statistics, tell_statistics
@@ -48,7 +49,6 @@ select count(*) as trades, round(coalesce(sum(fees), 0), 6) as fees, round(coale
 from v_trades where run = :run
 """
 LAST_EQUITY = "select slot, equity, cash from v_equity where run = :run order by slot desc limit 1"
-WORST = "select max(drawdown) as max_drawdown from v_equity where run = :run"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,14 +98,16 @@ def replay(
             sys.stderr.write(f"refused: {refusal}\n")
         reader = Reader(url)
         drawn = material.draw(setup, random_entries) if material.draw and random_entries else None
+        figures = statistics(reader, strategy.name, material.closes, drawn)
         result = {
             **summary(reader, strategy.name),
+            "max_drawdown": figures["max_drawdown"],
             "run": strategy.name,
             **material.counts,
             "slots": len(material.slots),
             "cycles_added": added,
             "ledger": ledger_name(parse_url(url)),
-            "statistics": statistics(reader, strategy.name, material.closes, drawn),
+            "statistics": figures,
             "seconds": round(time.perf_counter() - began, 3),
         }
     print(to_json(result) if as_json else _told(result))
@@ -219,10 +221,10 @@ def told(made: Iterable[Played], total: int) -> Iterator[Played]:
     following = 0
     for one in made:
         if one[0] >= following:
-            _progress(one[0], total)
+            tell_progress("slots", one[0], total)
             following = one[0] + 500
         yield one
-    _progress(total, total)
+    tell_progress("slots", total, total)
 
 
 def played(
@@ -244,18 +246,11 @@ def is_eventful(record: CycleRecord) -> bool:
     return any(not isinstance(fact, Mark | EquityMark) for fact in record.facts)
 
 
-def _progress(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r{done:,} of {total:,} slots" + ("\n" if done == total else ""))
-        sys.stderr.flush()
-
-
 def summary(reader: Reader, run: str) -> dict[str, object]:
     """Read a run's figures from its ledger."""
     totals = reader.rows(SUMMARY, {"run": run})[0]
     last = reader.rows(LAST_EQUITY, {"run": run})
-    worst = reader.rows(WORST, {"run": run})[0]
-    return {**totals, **(last[0] if last else {}), **worst}
+    return {**totals, **(last[0] if last else {})}
 
 
 def _told(result: Mapping[str, object]) -> str:

@@ -11,7 +11,7 @@ import pytest
 from bot.adapters.history.archive import HistoryArchive, open_history
 from bot.adapters.history.cut import known_by
 from bot.adapters.history.reader import micros
-from bot.app.lookahead import look
+from bot.app.lookahead import Asked, look
 from bot.cli import main
 from bot.domain.ids import TokenId
 from tests.acceptance.history_folders import write_folder
@@ -169,7 +169,7 @@ def test_accounts_with_a_memory_of_their_own_are_no_finding(seed: int, tmp_path:
     text = text.replace("[exits]", "[exits]\ntrailing_fraction = 0.02")
     (tmp_path / "breaking.toml").write_text(text + BREAKERS)
     folder = write_folder(tmp_path / "history", random_tables(seed, 1))
-    found = look(tmp_path / "breaking.toml", folder, (None, None))
+    found = look(Asked(tmp_path / "breaking.toml"), folder, (None, None))
     assert (found.difference, found.facts > 300) == (None, True)
 
 
@@ -308,6 +308,18 @@ def test_a_window_bounds_what_is_replayed(tmp_path: Path, folder: Path) -> None:
     """A day has fewer facts than the whole, and its cuts lie within it."""
     path = tmp_path / "watched.toml"
     path.write_text(STRATEGY)
-    day = look(path, folder, (None, START + 24 * HOUR))
-    assert 0 < day.facts < look(path, folder, (None, None)).facts
+    day = look(Asked(path), folder, (None, START + 24 * HOUR))
+    assert 0 < day.facts < look(Asked(path), folder, (None, None)).facts
     assert day.difference is None
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [("2024-01-01T01:00Z", "this window has not a slot to cut at"), ("2024-01-01T02:00Z", "has not a candidate")],
+)
+def test_a_window_in_which_nothing_is_decided_proves_nothing(ask: Ask, end: str, said: str) -> None:
+    """One slot, or two without a candidate: refused with the mend, for nothing was looked at."""
+    code, out, err = ask(None, "--to", end)
+    assert (code, out, err.count("\n")) == (78, "", 1)
+    assert said in err
+    assert err.endswith("so nothing was looked at: widen --from and --to\n")
