@@ -118,7 +118,7 @@ class RecordedSource:
             self.answers += 1
             # Of an answer that said nothing new, only listed names, or came just before a crash, there is no row.
             if call.known_at in stored:
-                read.append((call, read_again(call, body)))
+                read.append((call, _data_of(call, body)))
         new = [datum for _, data in read for datum in data if self._shelves.add(datum)]
         found = data_difference(new, stored)
         if found is not None:
@@ -168,3 +168,11 @@ class ComparingLedger:
                 raise DifferenceError(of_rows(KINDS.get(found.table, "row"), stored.slot, found))
             count += 1
         return count
+
+
+def _data_of(call: ApiCall, body: bytes) -> tuple[Datum, ...]:
+    """Read an answer again; a call that nobody could have made is a difference."""
+    try:
+        return read_again(call, body)
+    except BadInputError as error:
+        raise DifferenceError(Difference(kind=ANSWER, at=call.known_at, what=str(error))) from None

@@ -14,7 +14,7 @@ from bot.adapters.sql.recorded import Recorded, Window, live_runs, recorded
 from bot.app.config import load_config
 from bot.app.cycle import RunSetup
 from bot.app.daemon.loop import fire
-from bot.app.deriving import CONFIGURATION, HOOKS, ComparingLedger, Difference, DifferenceError, RecordedSource
+from bot.app.deriving import CONFIGURATION, HOOKS, INPUT, ComparingLedger, Difference, DifferenceError, RecordedSource
 from bot.app.hooks import load_hooks
 from bot.app.kinds import near
 from bot.app.reading import ledger_of
@@ -26,6 +26,7 @@ from bot.app.strategies import strategy_file
 from bot.app.wiring import LiveRun
 from bot.domain.errors import BadInputError, ConfigError, UsageError
 from bot.domain.ids import RunName
+from bot.domain.instruments import Instrument
 from bot.domain.record import Cycle, CycleState
 from bot.engine.rules import Rules
 
@@ -144,6 +145,7 @@ def _cycles(
             continue
         if live is None or not _is_of(live.runner.setup, cycle):
             stored = configuration_of(book, name, cycle)
+            _require_instruments(stored, known, cycle)
             source.admit(stored.instruments or ())
             setup = RunSetup(
                 name=name,
@@ -171,6 +173,18 @@ def configuration_of(book: Recorded, name: RunName, cycle: Cycle) -> StoredRun:
         what = f"the text of config_versions {cycle.config_hash} was changed"
         raise DifferenceError(Difference(kind=CONFIGURATION, at=cycle.slot, what=what))
     return stored_run(text, name)
+
+
+def _require_instruments(stored: StoredRun, known: Sequence[Instrument], cycle: Cycle) -> None:
+    """Refuse instruments that are in the ledger otherwise than in the configuration that decided with them."""
+    listed = {one.token_id: one for one in known}
+    for one in stored.instruments or ():
+        held = listed.get(one.token_id)
+        for name in ("symbol", "quantity_step", "price_tick"):
+            was, now = getattr(one, name), getattr(held, name, None)
+            if was != now:
+                what = f"instruments {one.token_id}, {name}"
+                raise DifferenceError(Difference(kind=INPUT, at=cycle.slot, what=what, stored=now, derived=was))
 
 
 def _with_hooks(stored: StoredRun, name: RunName, cycle: Cycle, config_path: Path) -> Rules:

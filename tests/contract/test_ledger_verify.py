@@ -96,6 +96,7 @@ def test_a_deleted_fill_is_named(told_url: str) -> None:
         ("UPDATE closings SET profit = profit + 1", "closings", "closing_profit: pos-"),
         ("UPDATE equity SET cash = cash + 1", "equity", "cash: levels_long: cash at"),
         ("DELETE FROM order_events WHERE state = 'cancelled'", "order_events", "order_left_open: ord-"),
+        ("UPDATE runs SET cash = cash + 1", "runs", "opening_cash: levels_long: its cash is"),
         ("DELETE FROM closings", "closings", "closings has 0 rows, 1 were committed"),
         ("DROP VIEW v_ledger_check", None, "view v_ledger_check is missing"),
         ("DROP TABLE verdicts", None, "table verdicts is missing"),

@@ -336,6 +336,10 @@ def test_a_price_changed_with_its_hash_names_the_first_gate(copy: Path, bot: Com
         ("update quantmetrics set sharpe = '9'", "input", "sharpe"),
         ("update grades set trader_grade = '1'", "input", "trader_grade"),
         ("delete from levels where number = 1", "input", "levels"),
+        ("update instruments set symbol = 'OTHER' where symbol = 'SOL'", "input", "symbol"),
+        ("update instruments set quantity_step = '1'", "input", "quantity_step"),
+        ("update api_calls set endpoint = endpoint || 'x'", "answer", "which nothing is read from"),
+        ("update api_calls set query = replace(query, 'token_id=', 'token_id=x')", "answer", "names no tokens"),
         ("update config_versions set text = replace(text, '0.85', '0.86')", "configuration", "config_versions"),
     ],
 )

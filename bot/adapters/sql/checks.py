@@ -17,6 +17,12 @@ CHECKS: Mapping[str, str] = MappingProxyType(
         "amount_range": f"""
             SELECT g.entry_id AS subject, g.account || ' is out of range' AS detail
             FROM postings g WHERE g.amount NOT BETWEEN -{MICRO_LIMIT} AND {MICRO_LIMIT}""",  # noqa: S608 - a constant
+        "opening_cash": """
+            SELECT r.name AS subject, 'its cash is ' || r.cash || ' micro-dollars, its opening ' || g.amount AS detail
+            FROM runs r
+            JOIN journal_entries e ON e.run = r.name AND e.cause = 'opening'
+            JOIN postings g ON g.entry_id = e.entry_id AND g.account = 'cash'
+            WHERE g.amount <> r.cash""",
         "fill_entry": """
             SELECT f.fill_id AS subject, 'a fill without a journal entry' AS detail
             FROM fills f LEFT JOIN journal_entries e ON e.cause = f.fill_id WHERE e.entry_id IS NULL""",

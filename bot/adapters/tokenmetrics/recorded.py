@@ -1,14 +1,20 @@
 """Recorded answers, read again as they were when they came: the same parser, with what the call itself tells."""
 
-from bot.adapters.tokenmetrics.parse import Asked, parse
+from bot.adapters.tokenmetrics.parse import READERS, Asked, parse
 from bot.adapters.tokenmetrics.rows import read_envelope, rows_of
-from bot.domain.errors import BotError, UpstreamError
+from bot.domain.errors import BadInputError, BotError, UpstreamError
 from bot.domain.ids import TokenId
 from bot.domain.tape import ApiCall, Datum
 
 
 def read_again(call: ApiCall, body: bytes) -> tuple[Datum, ...]:
-    """Return the data in an answer; none where it was a failure then, or names no token that was asked for."""
+    """Return the data in an answer; none where it was a failure then, or names no token that was asked for.
+
+    Raises BadInputError for a call that nobody could have made: its row was changed.
+    """
+    if call.endpoint not in READERS:
+        message = f"call {call.request_id} asked for {call.endpoint}, which nothing is read from: its row was changed"
+        raise BadInputError(message)
     failed = None if call.status is not None and call.status // 100 == 2 else UpstreamError(call.endpoint)  # noqa: PLR2004
     try:
         rows = rows_of(call.endpoint, call.status, read_envelope(body), failed)
@@ -20,4 +26,8 @@ def read_again(call: ApiCall, body: bytes) -> tuple[Datum, ...]:
 
 def _tokens(query: str) -> frozenset[TokenId]:
     named = dict(part.partition("=")[::2] for part in query.split("&"))
-    return frozenset(TokenId(int(token)) for token in named.get("token_id", "").split(",") if token)
+    tokens = [token for token in named.get("token_id", "").split(",") if token]
+    if not all(token.isdecimal() for token in tokens):
+        message = f"a call asked for {query}, which names no tokens: its row was changed"
+        raise BadInputError(message)
+    return frozenset(TokenId(int(token)) for token in tokens)
