@@ -12,14 +12,13 @@ from pathlib import Path
 
 from bot import __version__
 from bot.adapters.history.archive import History, open_history
-from bot.app.cycle import RunSetup
-from bot.app.figures import figures_of
-from bot.app.replay import quiet_records, slots_in, uncollected
+from bot.app.figures import counts_of, figures_of
+from bot.app.replay import quiet_records, setup_of, slots_in, uncollected
 from bot.app.strategy_kinds import Universe
 from bot.app.sweep.parameters import strategy_with
-from bot.app.sweep.tally import Tally
+from bot.app.tally import Tally
 from bot.domain.errors import ConfigError
-from bot.domain.ids import RunName, canonical, derive, instant_text
+from bot.domain.ids import canonical, derive, instant_text
 from bot.domain.numbers import plain
 from bot.domain.sweeps import Trial
 from bot.engine.luck import shape
@@ -88,15 +87,7 @@ def try_out(task: Task) -> Trial:
         ground.history, strategy.bars, strategy.universe, ground.history_digest, finer=ground.finer
     )
     slots = slots_in(history, (task.start, task.end), ground.schedule)
-    setup = RunSetup(
-        name=RunName(strategy.name),
-        rules=strategy.rules,
-        universe=tuple(sorted(history.universe)),
-        cash=ground.cash,
-        interval=None,
-        config_hash=ground.strategy_hash,
-        code_version=__version__,
-    )
+    setup = setup_of(strategy, history.universe, ground.cash)
     tally = Tally()
     with uncollected():
         for record in quiet_records(setup, slots, history):
@@ -106,8 +97,7 @@ def try_out(task: Task) -> Trial:
 
 def _trial(task: Task, strategy: str, slots: int, tally: Tally) -> Trial:
     trades, ground = tally.trades(), task.ground
-    closed = [trade for trade in trades if trade.closed_at is not None]
-    days = day_ends(tally.points)
+    counts = counts_of(tally.points, trades)
     figures = _figures(tally.points, trades)
     return Trial(
         trial_id=task.trial_id,
@@ -124,11 +114,11 @@ def _trial(task: Task, strategy: str, slots: int, tally: Tally) -> Trial:
         cash=ground.cash,
         schedule=ground.schedule,
         slots=slots,
-        days=len(days) - 1,
-        trades=len(closed),
-        open_positions=len(trades) - len(closed),
-        wins=sum(trade.profit > 0 for trade in closed),
-        losses=sum(trade.profit < 0 for trade in closed),
+        days=counts.days,
+        trades=counts.closed_trades,
+        open_positions=len(trades) - counts.closed_trades,
+        wins=counts.wins,
+        losses=counts.losses,
         final_equity=tally.equity,
         reasons=canonical({name: figure.reason for name, figure in figures.items() if figure.reason}),
         **{name: figure.value for name, figure in figures.items()},
