@@ -137,9 +137,9 @@ class Cluster:
         return process, log
 
     def worker(self) -> subprocess.Popen[bytes]:
-        """Start a worker of one thread, without a nurse that would replace it, and wait until it is taken on."""
+        """Start a worker of four threads, without a nurse that would replace it, and wait until it is taken on."""
         here = str(self.folder)
-        options = ("--no-nanny", "--nthreads", "1", "--local-directory", here, "--death-timeout", "60")
+        options = ("--no-nanny", "--nthreads", "4", "--local-directory", here, "--death-timeout", "60")
         process, log = self.start("worker", f"tcp://{self.address}", *options)
         self.told(log, r"(Registered to)")
         return process

@@ -2,8 +2,9 @@
 
 import io
 import os
+import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, nullcontext
 from datetime import timedelta
 from decimal import Decimal
@@ -19,9 +20,11 @@ from bot.app.sweep.course import Course
 from bot.app.sweep.plan import load_sweep
 from bot.app.sweep.running import Progress, Runner
 from bot.app.sweep.task import Ground, Task, try_out
+from bot.app.sweep.windows import Window
 from bot.app.sweep.workers import Workers, workers_on
 from bot.domain.errors import ConfigError, UpstreamError
-from tests.sweep_files import START, STRATEGY, Serial, place
+from tests.notation import DAY
+from tests.sweep_files import START, STRATEGY, SWEEP, Serial, place
 
 LOST = BrokenExecutor("a worker is gone")
 
@@ -137,6 +140,28 @@ def test_a_worker_with_another_history_refuses(tmp_path: Path, kept: SqlTrials) 
         workers = Workers(lambda raised=raised: nullcontext(Serial(lambda _: raised)), ())  # type: ignore[misc]
         with pytest.raises(ConfigError, match=r"^one line$"):
             Runner(workers, kept, "first", 1).run([task(tmp_path, digest)])
+
+
+@pytest.fixture
+def hasty() -> Iterator[None]:
+    """Let threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_threads_of_a_worker_give_the_trials_of_the_serial_run(tmp_path: Path) -> None:
+    """Four threads share the history of their process, and none sees what another asked of it."""
+    plan = load_sweep(place(tmp_path, SWEEP.replace("step = 0.01", "step = 0.002")))
+    course = Course(plan, plan.history)
+    train = course.folds[0].train
+    tasks = [course._task(Window(train.start, train.start + 10 * DAY), text) for text in course.searches[0].ask()]
+    assert len(tasks) == 22
+    serial = [try_out(one) for one in tasks]
+    with ThreadPoolExecutor(4) as executor:
+        assert list(executor.map(try_out, tasks * 8)) == serial * 8
 
 
 def test_a_scheduler_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 from bot import __version__
 from bot.adapters.history.archive import History, open_history
@@ -23,6 +24,9 @@ from bot.domain.numbers import plain
 from bot.domain.sweeps import Trial
 from bot.engine.luck import shape
 from bot.engine.performance import EquityPoint, Figure, TradeResult, day_ends, returns_of
+
+# A history keeps what was asked of it last, for one who asks: threads of a process, a Dask worker's say, take turns.
+ALONE = Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,19 +84,20 @@ def _history_of(folder: str, timeframe: str | None, universe: Universe, digest: 
 
 
 def try_out(task: Task) -> Trial:
-    """Run a trial; the same task gives the same trial, on any worker."""
-    ground = task.ground
-    strategy = strategy_with(Path(ground.path), ground.strategy, ground.hooks, task.parameters)
-    history = _history_of(
-        ground.history, strategy.bars, strategy.universe, ground.history_digest, finer=ground.finer
-    )
-    slots = slots_in(history, (task.start, task.end), ground.schedule)
-    setup = setup_of(strategy, history.universe, ground.cash)
-    tally = Tally()
-    with uncollected():
-        for record in quiet_records(setup, slots, history):
-            tally.add(record.facts)
-    return _trial(task, strategy.name, len(slots), tally)
+    """Run a trial; the same task gives the same trial, on any worker, beside any other."""
+    with ALONE:
+        ground = task.ground
+        strategy = strategy_with(Path(ground.path), ground.strategy, ground.hooks, task.parameters)
+        history = _history_of(
+            ground.history, strategy.bars, strategy.universe, ground.history_digest, finer=ground.finer
+        )
+        slots = slots_in(history, (task.start, task.end), ground.schedule)
+        setup = setup_of(strategy, history.universe, ground.cash)
+        tally = Tally()
+        with uncollected():
+            for record in quiet_records(setup, slots, history):
+                tally.add(record.facts)
+        return _trial(task, strategy.name, len(slots), tally)
 
 
 def _trial(task: Task, strategy: str, slots: int, tally: Tally) -> Trial:
