@@ -4,6 +4,7 @@ import json
 import math
 import re
 import statistics
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from contextlib import nullcontext
@@ -13,6 +14,7 @@ from statistics import NormalDist
 import pytest
 
 from bot.app.sweep.workers import Workers
+from bot.app.version import code_version
 from bot.cli import main
 from tests.sweep_files import STRATEGY, SWEEP, Serial, parameters_in, place, rows
 
@@ -131,6 +133,19 @@ def test_other_contents_are_another_trial(serial: Serial, call: Call, tmp_path: 
         path.write_text("\n".join(lines[:-1] if path.suffix == ".csv" else ["# said anew", *lines]))
     assert call()[0] == 0
     assert len(rows(tmp_path / "s.db")) == 12
+
+
+def test_trials_of_other_code_are_not_taken_over(
+    serial: Serial, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An edited engine of the same release runs every set again, and each row says by which code it is."""
+    assert call(SWEEP)[0] == 0
+    for module in ("course", "task"):
+        monkeypatch.setattr(f"bot.app.sweep.{module}.code_version", lambda: "0.1.0+edited")
+    answer = json.loads(call(None, "--json")[1])
+    assert (answer["trials_run"], answer["trials_found"]) == (6, 0)
+    versions = Counter(str(row["code_version"]) for row in rows(tmp_path / "s.db"))
+    assert versions == {code_version(): 6, "0.1.0+edited": 6}
 
 
 def test_walking_forward_tests_the_best_of_each_train_window(serial: Serial, call: Call, tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
-from bot import __version__
 from bot.adapters.history.archive import History, open_history
 from bot.app.figures import counts_of, figures_of
 from bot.app.replay import quiet_records, setup_of, slots_in, uncollected
 from bot.app.strategy_kinds import Universe
 from bot.app.sweep.parameters import strategy_with
 from bot.app.tally import Tally
+from bot.app.version import code_version
 from bot.domain.errors import ConfigError
 from bot.domain.ids import canonical, derive, instant_text
 from bot.domain.numbers import plain
@@ -33,10 +33,11 @@ ALONE = Lock()
 class Ground:
     """What all trials of a sweep share: the strategy as text, hooks beside it, the history by its path and digest.
 
-    finer: whether the bars below the strategy's own are read too.
+    code: the version that every worker must run; finer: whether the bars below the strategy's own are read too.
     """
 
     sweep: str
+    code: str
     path: str
     strategy: str
     hooks: str | None
@@ -69,7 +70,7 @@ class Task:
         ground = self.ground
         window = [instant_text(self.start), instant_text(self.end), self.is_test]
         account = [plain(ground.cash), ground.schedule]
-        made_of = [__version__, ground.strategy_hash, ground.history_digest]
+        made_of = [ground.code, ground.strategy_hash, ground.history_digest]
         return derive("trial", [ground.sweep, self.parameters, window, ground.seed, made_of, account])
 
 
@@ -84,9 +85,15 @@ def _history_of(folder: str, timeframe: str | None, universe: Universe, digest: 
 
 
 def try_out(task: Task) -> Trial:
-    """Run a trial; the same task gives the same trial, on any worker, beside any other."""
+    """Run a trial; the same task gives the same trial, on any worker, beside any other.
+
+    Raises ConfigError where the worker's code or files are not those of the sweep.
+    """
+    ground = task.ground
+    if ground.code != (own := code_version()):
+        message = f"a worker runs Tidemark {own}, the sweep is of {ground.code}: install the same code, start it anew"
+        raise ConfigError(message)
     with ALONE:
-        ground = task.ground
         strategy = strategy_with(Path(ground.path), ground.strategy, ground.hooks, task.parameters)
         history = _history_of(
             ground.history, strategy.bars, strategy.universe, ground.history_digest, finer=ground.finer
@@ -113,7 +120,7 @@ def _trial(task: Task, strategy: str, slots: int, tally: Tally) -> Trial:
         window_to=task.end,
         is_test=task.is_test,
         seed=ground.seed,
-        code_version=__version__,
+        code_version=ground.code,
         strategy_hash=ground.strategy_hash,
         history_digest=ground.history_digest,
         cash=ground.cash,
