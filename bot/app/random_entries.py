@@ -3,7 +3,6 @@
 Gates, levels, brackets, sizes and exits are the strategy's own; nothing is written anywhere.
 """
 
-import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +17,7 @@ from bot.adapters.history.pack import Words
 from bot.adapters.history.reader import micros
 from bot.adapters.history.series import DatedRows, Series, blocks_of
 from bot.app.figures import figures_of
+from bot.app.progress import tell_progress
 from bot.app.tally import Tally
 from bot.domain.ids import TokenId
 from bot.domain.record import CycleRecord
@@ -69,7 +69,7 @@ def draw(history: History, slots: Sequence[datetime], play: Play, count: int) ->
         for record in play(replace(history, archive=turned)):
             tally.add(record.facts)
         found.append(figures_of(tally.points, tally.trades()))
-        _progress(number, count)
+        tell_progress("runs with random entries", number, count)
     return found
 
 
@@ -122,9 +122,3 @@ def _turned(token_id: TokenId, series: Series, turns: Words, end: int, shift: in
 
 def _as_is(token_id: TokenId, series: Series) -> dict[str, Words]:
     return blocks_of(token_id, series.at.tolist(), series.numbers.tolist(), series.texts())
-
-
-def _progress(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r{done} of {total} runs with random entries" + ("\n" if done == total else ""))
-        sys.stderr.flush()
