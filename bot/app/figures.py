@@ -4,6 +4,7 @@ What a formula cannot give is None with a reason; a sweep and a replay get their
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from bot.engine.performance import (
     EquityPoint,
@@ -27,6 +28,26 @@ from bot.engine.performance import (
 )
 
 RUINED = Figure(reason="equity fell to zero or below")
+
+
+class Counts(NamedTuple):
+    """How much there is to judge an account by; days: daily returns; wins and losses: of closed trades."""
+
+    days: int
+    closed_trades: int
+    wins: int
+    losses: int
+
+
+def counts_of(points: Sequence[EquityPoint], trades: Sequence[TradeResult]) -> Counts:
+    """Count days and trades, of marks in order of time."""
+    closed = [trade for trade in trades if trade.closed_at is not None]
+    return Counts(
+        days=max(len(day_ends(points)) - 1, 0),
+        closed_trades=len(closed),
+        wins=sum(trade.profit > 0 for trade in closed),
+        losses=sum(trade.profit < 0 for trade in closed),
+    )
 
 
 def figures_of(points: Sequence[EquityPoint], trades: Sequence[TradeResult]) -> dict[str, Figure]:

@@ -192,12 +192,17 @@ def records(
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Look for no garbage meanwhile: of the millions of values that a replay makes none is part of a cycle."""
+    """Look for no garbage meanwhile: of the millions of values that a replay makes none is part of a cycle.
+
+    Whether anybody looks for it afterwards is as it was before.
+    """
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if was_enabled:
+            gc.enable()
 
 
 def quiet_records(setup: RunSetup, slots: Sequence[datetime], history: History) -> Iterator[CycleRecord]:

@@ -13,7 +13,7 @@ import numpy as np
 from bot.adapters.history.archive import History
 from bot.adapters.history.reader import micros
 from bot.adapters.sql.reads import Reader
-from bot.app.figures import RUINED, figures_of, is_ruined
+from bot.app.figures import RUINED, counts_of, figures_of, is_ruined
 from bot.app.random_entries import Drawn, figures_of_drawn
 from bot.app.reports import shown
 from bot.domain.numbers import to_float
@@ -87,7 +87,6 @@ def statistics(
         for row in reader.rows(POINTS, {"run": run})
     ]
     trades = [_trade(row) for row in reader.rows(TRADES, {"run": run})]
-    closed = [trade for trade in trades if trade.closed_at is not None]
     days = day_ends(points)
     figures = {
         **figures_of(points, trades),
@@ -98,10 +97,7 @@ def statistics(
     instants, missing = _instants(drawdown(points))
     reasons = {name: figure.reason for name, figure in figures.items() if figure.reason}
     return {
-        "days": max(len(days) - 1, 0),
-        "closed_trades": len(closed),
-        "wins": sum(trade.profit > 0 for trade in closed),
-        "losses": sum(trade.profit < 0 for trade in closed),
+        **counts_of(points, trades)._asdict(),
         **{name: figure.value for name, figure in figures.items()},
         **instants,
         "reasons": reasons | missing,

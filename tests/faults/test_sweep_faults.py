@@ -97,6 +97,7 @@ def test_a_killed_worker_is_replaced(folder: Path, calm: list[dict[str, object]]
 
 def test_ctrl_c_keeps_what_is_done(folder: Path) -> None:
     """An interrupt ends the sweep and its workers without a traceback, 130; the trials done are rows."""
+    place(folder, SWEEP.replace("step = 0.01", "step = 0.0001"))  # hundreds of sets: it cannot be done in time
     with subprocess.Popen(
         command(folder, "--workers", "2"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     ) as process:
@@ -105,7 +106,7 @@ def test_ctrl_c_keeps_what_is_done(folder: Path) -> None:
         _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert b"Traceback" not in err
-    assert 2 <= written(folder / "killed.db") < SETS
+    assert 2 <= written(folder / "killed.db")
 
 
 def test_two_sweeps_at_once_do_no_harm(folder: Path, calm: list[dict[str, object]]) -> None:
@@ -137,9 +138,9 @@ class Cluster:
         return process, log
 
     def worker(self) -> subprocess.Popen[bytes]:
-        """Start a worker of one thread, without a nurse that would replace it, and wait until it is taken on."""
+        """Start a worker of four threads, without a nurse that would replace it, and wait until it is taken on."""
         here = str(self.folder)
-        options = ("--no-nanny", "--nthreads", "1", "--local-directory", here, "--death-timeout", "60")
+        options = ("--no-nanny", "--nthreads", "4", "--local-directory", here, "--death-timeout", "60")
         process, log = self.start("worker", f"tcp://{self.address}", *options)
         self.told(log, r"(Registered to)")
         return process

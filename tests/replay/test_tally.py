@@ -12,7 +12,7 @@ from bot.app.cycle import RunSetup
 from bot.app.replay import records
 from bot.app.results import POINTS, TRADES, _float, _instant, _trade
 from bot.app.strategies import load_strategy
-from bot.app.sweep.tally import Tally
+from bot.app.tally import Tally
 from bot.cli import main
 from bot.domain.ids import RunName
 from bot.engine.performance import EquityPoint

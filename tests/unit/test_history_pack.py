@@ -320,6 +320,20 @@ def test_a_pack_of_another_version_is_made_again(
     assert set(parsed) == {"BTC.csv", "ETH.csv"}
 
 
+def test_what_other_code_packed_is_packed_again(
+    folder: Path, parsed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the source that parses is another one, no pack is believed that was made before; then it is again."""
+    before = answers(whole(folder))
+    monkeypatch.setattr(pack, "source_digest", lambda package: f"another {package.name}")
+    assert answers(whole(folder)) == before
+    assert set(parsed) == {Path(name).name for name in FILES} | {"ETH.csv", "signals.csv"}
+    pack_history(folder, pack.silent)
+    parsed.clear()
+    assert answers(whole(folder)) == before
+    assert parsed == []
+
+
 def test_what_was_replaced_or_left_behind_is_removed(folder: Path) -> None:
     """A new pack leaves no old words, and takes what a process that died left; what may be in work stays."""
     old = data_file(folder, "bars-1h")
@@ -437,4 +451,4 @@ def test_packing_is_told_on_a_terminal(capsys: pytest.CaptureFixture[str], monke
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     shown.tell_packing("bars-1h", 1, 2)
     shown.tell_packing("bars-1h", 2, 2)
-    assert capsys.readouterr().err == "\rpacking bars-1h: 1 of 2 files\rpacking bars-1h: 2 of 2 files\n"
+    assert capsys.readouterr().err == "\rpacking bars-1h, files: 1 of 2\rpacking bars-1h, files: 2 of 2\n"

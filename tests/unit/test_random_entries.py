@@ -13,7 +13,7 @@ import pytest
 
 from bot.adapters.history.reader import EPOCH, MICROSECOND
 from bot.adapters.history.series import DatedRows
-from bot.app.random_entries import LEFT_OUT, Drawn, figures_of_drawn, rotated
+from bot.app.random_entries import LEFT_OUT, figures_of_drawn, rotated
 from bot.cli import main
 from bot.domain.ids import TokenId
 from bot.domain.signals import Episode, Stance
@@ -66,28 +66,39 @@ def draws(rows: Rows, count: int) -> list[Rows]:
     return [rotated(rows, [TOKEN], SLOTS, bits) for _ in range(count)]
 
 
+def turns(found: list[Spell]) -> Counter[Stance]:
+    """Count the turns that a strategy may act on."""
+    return Counter(stance for stance, _ in found if stance is not Stance.NEUTRAL)
+
+
 def test_spells_keep_their_number_their_length_and_their_neighbours(tmp_path: Path) -> None:
-    """All but the one that the ends cut in two; together each stance stands as long as before, at other instants."""
+    """All but the one that the ends cut in two, whose rest is neutral: as many turns, at other instants."""
     rows = series_of(tmp_path, "10 bullish, 30 bearish, 33 neutral, 90 bullish, 180 bearish, 300 neutral")
     begin, end = START + 10 * HOUR, SLOTS[-1]
     real = spells(rows, begin, end)
     firsts: Counter[datetime] = Counter()
     for drawn in draws(rows, 60):
         found = spells(drawn, begin, end)
-        assert Counter(stance for stance, _ in found) - Counter(stance for stance, _ in real) <= Counter([found[0][0]])
-        kept = [spell for spell in found if spell in real]
-        assert len(kept) >= len(real) - 1
-        for stance in Stance:
-            total, expected = (sum((h for s, h in all_ if s is stance), timedelta()) for all_ in (found, real))
-            assert total == expected
+        assert turns(found) == turns(real)
+        assert found[0][0] is Stance.NEUTRAL
+        whole = [spell for spell in found[1:-1] if spell not in real]
+        assert whole == []
         circle = [stance for stance, _ in real] * 2
-        order = [stance for stance, _ in found]
-        assert any(order[:6] == circle[place : place + 6] for place in range(6))
+        order = [stance for stance, _ in found[1:]]
+        assert any(order == circle[place : place + len(order)] for place in range(6))
         known = values(drawn)
         firsts[next(at for at, one in known.items() if one.turn.stance is Stance.BULLISH)] += 1
         assert min(known) == begin
         assert known.keys() <= {begin, *SLOTS}
     assert len(firsts) > 20
+
+
+def test_the_last_spell_and_the_first_join_where_they_are_of_one_stance(tmp_path: Path) -> None:
+    """Then there is one turn less, unless the ends of the circle part them; there is never one more."""
+    rows = series_of(tmp_path, "10 bullish, 30 bearish, 300 bullish")
+    found = [turns(spells(drawn, START + 10 * HOUR, SLOTS[-1])) for drawn in draws(rows, 30)]
+    assert {one[Stance.BEARISH] for one in found} == {1}
+    assert {one[Stance.BULLISH] for one in found} == {1, 2}
 
 
 def test_grades_stay_where_they_were(tmp_path: Path) -> None:
@@ -102,17 +113,25 @@ def test_grades_stay_where_they_were(tmp_path: Path) -> None:
             assert episode.latest.published_at == episode.latest.known_at == instant
 
 
-def test_what_stood_at_the_first_slot_begins_there(tmp_path: Path) -> None:
-    """Rows from before the slots count as what they left standing; rows after the last one do not count."""
-    rows = series_of(tmp_path, "1 bearish, 5 bullish, 150 bearish, 390 bullish")
+def test_what_stood_at_the_first_slot_stays(tmp_path: Path) -> None:
+    """An episode from before the slots is the same one, as old as it was; turns after the last slot do not count."""
+    rows = series_of(tmp_path, "1 bearish, 5 bullish, 150 bearish, 200 bullish, 390 bearish")
     slots = SLOTS[100:300]
     bits = np.random.PCG64(3)
     for _ in range(30):
         drawn = rotated(rows, [TOKEN], slots, bits)
-        assert slots[0] == min(values(drawn))
+        for hour in (4, 5, 101, 149):
+            assert drawn.newest(TOKEN, START + hour * HOUR) == rows.newest(TOKEN, START + hour * HOUR)
+        (first, *following) = spells(drawn, START + 150 * HOUR, slots[-1])
+        assert first[0] is Stance.NEUTRAL
+        assert turns(following) == {Stance.BULLISH: 1, Stance.BEARISH: 1}
         assert max(values(drawn)) < slots[-1]
-        bullish = sum((h for s, h in spells(drawn, slots[0], slots[-1]) if s is Stance.BULLISH), timedelta())
-        assert bullish == 49 * HOUR
+
+
+def test_without_a_turn_at_the_slots_nothing_is_drawn(tmp_path: Path) -> None:
+    """A token that only turned before the first slot keeps its rows, and so does one that only turns after the last."""
+    rows = series_of(tmp_path, "1 bearish, 5 bullish, 390 bearish")
+    assert values(rotated(rows, [TOKEN], SLOTS[100:300], np.random.PCG64(3))) == values(rows)
 
 
 def test_each_token_is_turned_for_itself(tmp_path: Path) -> None:
@@ -139,7 +158,10 @@ def test_where_there_is_no_choice_nothing_is_drawn(tmp_path: Path) -> None:
 
 def test_figures_are_those_of_the_returns() -> None:
     """Median, the two tails, and the share that a run beats: by hand of five runs, one without a ratio."""
-    drawn = [Drawn(value, ratio) for value, ratio in ((0.1, 1.0), (-0.2, None), (0.0, -1.0), (0.3, 2.0), (0.2, 0.5))]
+    drawn = [
+        {"total_return": Figure(value), "sharpe": Figure(ratio)}
+        for value, ratio in ((0.1, 1.0), (-0.2, None), (0.0, -1.0), (0.3, 2.0), (0.2, 0.5))
+    ]
     found = {name: figure.value for name, figure in figures_of_drawn(drawn, Figure(0.2)).items()}
     assert found == pytest.approx(
         {
@@ -231,6 +253,16 @@ def test_a_seer_beats_chance_and_a_contrarian_does_not(seen: Path, capsys: pytes
     wrong = asked(seen, capsys, "--ledger", str(seen / "wrong.db"), "--random-entries", "20")
     assert isinstance(wrong["random_beaten"], float)
     assert wrong["random_beaten"] < 0.2
+
+
+def test_no_run_enters_where_the_own_run_cannot(seen: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A token that has been bullish for long is no entry at --from, nor in any of the random runs."""
+    calls = ((START, "bullish"), (START + 300 * HOUR, "bearish"))
+    told = [f"3375,{called:%Y-%m-%dT%H:%M:%SZ},{stance},\n" for called, stance in calls]
+    (seen / "history" / "signals.csv").write_text(SIGNALS + "".join(told))
+    window = ["--from", f"{START + 200 * HOUR:%Y-%m-%dT%H:%MZ}", "--random-entries", "20"]
+    found = asked(seen, capsys, "--ledger", str(seen / "late.db"), *window)
+    assert [found[name] for name in ("total_return", "random_return_low", "random_return_high")] == [0, 0, 0]
 
 
 def test_without_the_option_there_is_a_reason(seen: Path, capsys: pytest.CaptureFixture[str]) -> None:

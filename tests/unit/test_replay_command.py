@@ -1,13 +1,15 @@
 """`bot replay` from the outside: its answer, its repetition, and one clear line for bad input."""
 
+import gc
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from bot.app.replay import uncollected
 from bot.cli import main
 
 STRATEGY = """
@@ -239,3 +241,24 @@ def test_numbers_out_of_bounds_are_usage_errors(arguments: str, capsys: pytest.C
     """One line that says the bounds, and 2."""
     assert main(arguments.split()) == 2
     assert "whole number from" in capsys.readouterr().err
+
+
+@pytest.fixture
+def collecting() -> Iterator[None]:
+    """Leave the collector as it was found."""
+    yield
+    gc.enable()
+
+
+@pytest.mark.parametrize("prepare", [gc.enable, gc.disable])
+@pytest.mark.usefixtures("collecting")
+def test_who_looks_for_no_garbage_goes_on_so_after_a_replay(prepare: Callable[[], None]) -> None:
+    """The collector rests during a replay, and is afterwards as the caller had it, also after an error."""
+    prepare()
+    before = gc.isenabled()
+    with uncollected():
+        assert not gc.isenabled()
+    assert gc.isenabled() is before
+    with pytest.raises(ZeroDivisionError), uncollected():
+        raise ZeroDivisionError
+    assert gc.isenabled() is before

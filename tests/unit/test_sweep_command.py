@@ -4,6 +4,7 @@ import json
 import math
 import re
 import statistics
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from contextlib import nullcontext
@@ -13,6 +14,7 @@ from statistics import NormalDist
 import pytest
 
 from bot.app.sweep.workers import Workers
+from bot.app.version import code_version
 from bot.cli import main
 from tests.sweep_files import STRATEGY, SWEEP, Serial, parameters_in, place, rows
 
@@ -133,6 +135,19 @@ def test_other_contents_are_another_trial(serial: Serial, call: Call, tmp_path: 
     assert len(rows(tmp_path / "s.db")) == 12
 
 
+def test_trials_of_other_code_are_not_taken_over(
+    serial: Serial, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An edited engine of the same release runs every set again, and each row says by which code it is."""
+    assert call(SWEEP)[0] == 0
+    for module in ("course", "task"):
+        monkeypatch.setattr(f"bot.app.sweep.{module}.code_version", lambda: "0.1.0+edited")
+    answer = json.loads(call(None, "--json")[1])
+    assert (answer["trials_run"], answer["trials_found"]) == (6, 0)
+    versions = Counter(str(row["code_version"]) for row in rows(tmp_path / "s.db"))
+    assert versions == {code_version(): 6, "0.1.0+edited": 6}
+
+
 def test_walking_forward_tests_the_best_of_each_train_window(serial: Serial, call: Call, tmp_path: Path) -> None:
     """The set with the least drawdown of a train window is the one whose test begins where the training ended."""
     wide = '"history"\nfigure = "max_drawdown"\nfrom = 2020-01-01\nto = 2030-01-01\n'
@@ -182,13 +197,22 @@ def test_a_figure_that_nobody_has_has_no_best(serial: Serial, call: Call) -> Non
     answer = json.loads(call(SWEEP + WALKED, "--json")[1])
     for window in answer["windows"]:
         assert (window["best"], window["test"], window["deflated_sharpe"]) == ([], None, None)
-        assert window["reason"] == "no set has a sharpe"
-    assert call(None)[0] == 0
+        assert window["reason"] == "no set has a sharpe; of the first: needs 30 daily returns, has 20"
+    code, told, _ = call(None)
+    assert code == 0
+    assert "2 of 2 train windows lack a figure: no set has a sharpe; of the first: needs 30 daily returns" in told
     short = SWEEP.replace('"history"\n', '"history"\nfigure = "total_return"\nto = 2024-01-09\n')
     (window,) = json.loads(call(short, "--json")[1])["windows"]
     assert len(window["best"]) == 6
     assert window["reason"] == "the best set has no Sharpe ratio"
     assert "; the best set has no Sharpe ratio" in call(None)[1]
+    longer = SWEEP + WALKED.replace("20", "30").replace("10", "5")
+    (first, second) = json.loads(call(longer, "--json")[1])["windows"]
+    assert first["test"]["reasons"]["sharpe"] == second["test"]["reasons"]["sharpe"] == "needs 30 daily returns, has 5"
+    assert call(None)[1].count("windows lack a figure") == 1
+    assert "2 of 2 test windows lack a figure: needs 30 daily returns, has 5\n" in call(None)[1]
+    alone = SWEEP.replace('"history"\n', '"history"\nto = 2024-01-21\n')
+    assert "(deflated Sharpe ratio): -; no set has a sharpe; of the first: needs 30" in call(alone)[1]
 
 
 def test_sets_that_contradict_the_strategy_are_passed_over(serial: Serial, call: Call, tmp_path: Path) -> None:
@@ -216,6 +240,14 @@ def test_a_study_asks_the_same_again_and_learns(serial: Serial, call: Call, tmp_
     again = json.loads(call(None, "--json")[1])
     assert (again["trials_run"], again["windows"]) == (0, first["windows"])
     assert json.loads(call(sweep.replace('"optuna"', '"optuna"\nseed = 2'), "--json")[1])["trials_run"] == 6
+
+
+def test_a_set_that_a_study_asks_for_again_is_not_found_in_the_ledger(serial: Serial, call: Call) -> None:
+    """Of two sets twelve times asked for two are run, and none found; the second time two are found."""
+    sweep = f'{HEAD}method = "optuna"\ntrials = 12\nbatch = 2\n[parameters]\nstop.fraction = [0.01, 0.02]\n'
+    for run, found in ((2, 0), (0, 2)):
+        answer = json.loads(call(sweep, "--json")[1])
+        assert (answer["trials_run"], answer["trials_found"]) == (run, found)
 
 
 def test_a_study_goes_on_after_failures(serial: Serial, call: Call, tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 import io
 import os
+import re
+import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -19,9 +22,12 @@ from bot.app.sweep.course import Course
 from bot.app.sweep.plan import load_sweep
 from bot.app.sweep.running import Progress, Runner
 from bot.app.sweep.task import Ground, Task, try_out
+from bot.app.sweep.windows import Window
 from bot.app.sweep.workers import Workers, workers_on
+from bot.app.version import code_version
 from bot.domain.errors import ConfigError, UpstreamError
-from tests.sweep_files import START, STRATEGY, Serial, place
+from tests.notation import DAY
+from tests.sweep_files import START, STRATEGY, SWEEP, Serial, place
 
 LOST = BrokenExecutor("a worker is gone")
 
@@ -106,6 +112,7 @@ def task(tmp_path: Path, digest: str) -> Task:
     """Make a task over the history of a folder."""
     ground = Ground(
         sweep="first",
+        code=code_version(),
         path="waves.toml",
         strategy=STRATEGY,
         hooks=None,
@@ -137,6 +144,38 @@ def test_a_worker_with_another_history_refuses(tmp_path: Path, kept: SqlTrials) 
         workers = Workers(lambda raised=raised: nullcontext(Serial(lambda _: raised)), ())  # type: ignore[misc]
         with pytest.raises(ConfigError, match=r"^one line$"):
             Runner(workers, kept, "first", 1).run([task(tmp_path, digest)])
+
+
+@pytest.fixture
+def hasty() -> Iterator[None]:
+    """Let threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_threads_of_a_worker_give_the_trials_of_the_serial_run(tmp_path: Path) -> None:
+    """Four threads share the history of their process, and none sees what another asked of it."""
+    plan = load_sweep(place(tmp_path, SWEEP.replace("step = 0.01", "step = 0.002")))
+    course = Course(plan, plan.history)
+    train = course.folds[0].train
+    tasks = [course._task(Window(train.start, train.start + 10 * DAY), text) for text in course.searches[0].ask()]
+    assert len(tasks) == 22
+    serial = [try_out(one) for one in tasks]
+    with ThreadPoolExecutor(4) as executor:
+        assert list(executor.map(try_out, tasks * 8)) == serial * 8
+
+
+def test_a_worker_with_other_code_refuses(tmp_path: Path) -> None:
+    """Code that is not the sweep's: 78 and one line with both versions, before the history is looked at."""
+    theirs = task(tmp_path, "any")
+    other = replace(theirs, ground=replace(theirs.ground, code="0.1.0+0123456789ab"))
+    said = f"runs Tidemark {code_version()}, the sweep is of 0.1.0+0123456789ab: install the same code, start it anew"
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        try_out(other)
+    assert other.trial_id != theirs.trial_id
 
 
 def test_a_scheduler_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

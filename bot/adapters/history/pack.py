@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bot.adapters.history.reader import SourceFile, load, readable
+from bot.adapters.source import source_digest
 
-FORMAT = 1  # another one, as soon as anything is parsed or laid out in another way
+FORMAT = 1  # another one, as soon as files are parsed in another way because of code outside this folder: see `_format`
 # Smaller files are parsed faster than their pack is made.
 PACKED_FROM_BYTES = 200_000
 # A file changed as shortly before it was looked at may have changed once more without its stamp telling.
@@ -134,7 +135,7 @@ class Pack:
                 return None
             manifest = json.loads(body)
             file = self.place / manifest["file"]
-            if manifest["format"] != FORMAT or manifest["stamp"] != list(_stamp(file)):
+            if manifest["format"] != _format() or manifest["stamp"] != list(_stamp(file)):
                 return None
             entries = {name: _entry(one) for name, one in manifest["files"].items()}
             return _Stored(file, _mapped(file), entries)
@@ -259,10 +260,15 @@ def _stamp(path: Path) -> Stamp:
     return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
+def _format() -> str:
+    """Name the code that parses and packs: what other code has packed is packed again."""
+    return f"{FORMAT}+{source_digest(Path(__file__).parent)}"
+
+
 def _manifest(stored: _Stored) -> bytes:
     """Write a manifest below its own digest."""
     files = {name: asdict(entry) for name, entry in stored.entries.items()}
-    made = {"format": FORMAT, "file": stored.file.name, "stamp": _stamp(stored.file), "files": files}
+    made = {"format": _format(), "file": stored.file.name, "stamp": _stamp(stored.file), "files": files}
     body = json.dumps(made).encode()
     return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
 

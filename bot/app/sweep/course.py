@@ -24,6 +24,7 @@ from bot.app.sweep.search import search_of
 from bot.app.sweep.task import Ground, Task
 from bot.app.sweep.windows import Fold, Window, folds_of
 from bot.app.tables import load_toml, read_tables, refuse
+from bot.app.version import code_version
 from bot.domain.errors import ConfigError
 from bot.domain.sweeps import Trial
 from bot.engine.rules import SameBar
@@ -56,6 +57,7 @@ class Course:
             sys.stderr.write(f"refused: {refusal}\n")
         self.ground = Ground(
             sweep=plan.name,
+            code=code_version(),
             path=str(plan.strategy),
             strategy=text,
             hooks=hooks_text(plan.strategy.with_suffix(".py")),

@@ -27,6 +27,8 @@ class Runner:
         """Take up what the ledger has, and open no workers yet; expected: how many trials there will be at most."""
         self._workers, self._kept = workers, kept
         self._known = kept.of(sweep)
+        # What the ledger had before, as long as nobody has asked for it: a search may ask for a set again.
+        self._unasked = set(self._known)
         self._stack = ExitStack()
         self._executor: Executor | None = None
         self.progress = Progress(expected)
@@ -42,7 +44,9 @@ class Runner:
         Raises UpstreamError where workers are lost again and again without one trial done, and passes on refusals.
         """
         missing = {task.trial_id: task for task in tasks if task.trial_id not in self._known}
-        self.progress.passed_over(len({task.trial_id for task in tasks}) - len(missing))
+        found = self._unasked.intersection(task.trial_id for task in tasks)
+        self._unasked -= found
+        self.progress.passed_over(len(found))
         losses = 0
         while missing:
             before = len(missing)
@@ -102,7 +106,7 @@ class Progress:
         self._watched = sys.stderr.isatty()
 
     def passed_over(self, count: int) -> None:
-        """Count trials that need not be run."""
+        """Count trials that the ledger had already."""
         self._found += count
 
     def done(self) -> None:

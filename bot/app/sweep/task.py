@@ -9,31 +9,35 @@ from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
-from bot import __version__
 from bot.adapters.history.archive import History, open_history
-from bot.app.cycle import RunSetup
-from bot.app.figures import figures_of
-from bot.app.replay import quiet_records, slots_in, uncollected
+from bot.app.figures import counts_of, figures_of
+from bot.app.replay import quiet_records, setup_of, slots_in, uncollected
 from bot.app.strategy_kinds import Universe
 from bot.app.sweep.parameters import strategy_with
-from bot.app.sweep.tally import Tally
+from bot.app.tally import Tally
+from bot.app.version import code_version
 from bot.domain.errors import ConfigError
-from bot.domain.ids import RunName, canonical, derive, instant_text
+from bot.domain.ids import canonical, derive, instant_text
 from bot.domain.numbers import plain
 from bot.domain.sweeps import Trial
 from bot.engine.luck import shape
 from bot.engine.performance import EquityPoint, Figure, TradeResult, day_ends, returns_of
+
+# A history keeps what was asked of it last, for one who asks: threads of a process, a Dask worker's say, take turns.
+ALONE = Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
     """What all trials of a sweep share: the strategy as text, hooks beside it, the history by its path and digest.
 
-    finer: whether the bars below the strategy's own are read too.
+    code: the version that every worker must run; finer: whether the bars below the strategy's own are read too.
     """
 
     sweep: str
+    code: str
     path: str
     strategy: str
     hooks: str | None
@@ -66,7 +70,7 @@ class Task:
         ground = self.ground
         window = [instant_text(self.start), instant_text(self.end), self.is_test]
         account = [plain(ground.cash), ground.schedule]
-        made_of = [__version__, ground.strategy_hash, ground.history_digest]
+        made_of = [ground.code, ground.strategy_hash, ground.history_digest]
         return derive("trial", [ground.sweep, self.parameters, window, ground.seed, made_of, account])
 
 
@@ -81,33 +85,31 @@ def _history_of(folder: str, timeframe: str | None, universe: Universe, digest: 
 
 
 def try_out(task: Task) -> Trial:
-    """Run a trial; the same task gives the same trial, on any worker."""
+    """Run a trial; the same task gives the same trial, on any worker, beside any other.
+
+    Raises ConfigError where the worker's code or files are not those of the sweep.
+    """
     ground = task.ground
-    strategy = strategy_with(Path(ground.path), ground.strategy, ground.hooks, task.parameters)
-    history = _history_of(
-        ground.history, strategy.bars, strategy.universe, ground.history_digest, finer=ground.finer
-    )
-    slots = slots_in(history, (task.start, task.end), ground.schedule)
-    setup = RunSetup(
-        name=RunName(strategy.name),
-        rules=strategy.rules,
-        universe=tuple(sorted(history.universe)),
-        cash=ground.cash,
-        interval=None,
-        config_hash=ground.strategy_hash,
-        code_version=__version__,
-    )
-    tally = Tally()
-    with uncollected():
-        for record in quiet_records(setup, slots, history):
-            tally.add(record.facts)
-    return _trial(task, strategy.name, len(slots), tally)
+    if ground.code != (own := code_version()):
+        message = f"a worker runs Tidemark {own}, the sweep is of {ground.code}: install the same code, start it anew"
+        raise ConfigError(message)
+    with ALONE:
+        strategy = strategy_with(Path(ground.path), ground.strategy, ground.hooks, task.parameters)
+        history = _history_of(
+            ground.history, strategy.bars, strategy.universe, ground.history_digest, finer=ground.finer
+        )
+        slots = slots_in(history, (task.start, task.end), ground.schedule)
+        setup = setup_of(strategy, history.universe, ground.cash)
+        tally = Tally()
+        with uncollected():
+            for record in quiet_records(setup, slots, history):
+                tally.add(record.facts)
+        return _trial(task, strategy.name, len(slots), tally)
 
 
 def _trial(task: Task, strategy: str, slots: int, tally: Tally) -> Trial:
     trades, ground = tally.trades(), task.ground
-    closed = [trade for trade in trades if trade.closed_at is not None]
-    days = day_ends(tally.points)
+    counts = counts_of(tally.points, trades)
     figures = _figures(tally.points, trades)
     return Trial(
         trial_id=task.trial_id,
@@ -118,17 +120,17 @@ def _trial(task: Task, strategy: str, slots: int, tally: Tally) -> Trial:
         window_to=task.end,
         is_test=task.is_test,
         seed=ground.seed,
-        code_version=__version__,
+        code_version=ground.code,
         strategy_hash=ground.strategy_hash,
         history_digest=ground.history_digest,
         cash=ground.cash,
         schedule=ground.schedule,
         slots=slots,
-        days=len(days) - 1,
-        trades=len(closed),
-        open_positions=len(trades) - len(closed),
-        wins=sum(trade.profit > 0 for trade in closed),
-        losses=sum(trade.profit < 0 for trade in closed),
+        days=counts.days,
+        trades=counts.closed_trades,
+        open_positions=len(trades) - counts.closed_trades,
+        wins=counts.wins,
+        losses=counts.losses,
         final_equity=tally.equity,
         reasons=canonical({name: figure.reason for name, figure in figures.items() if figure.reason}),
         **{name: figure.value for name, figure in figures.items()},

@@ -1,7 +1,7 @@
 """What a sweep found, for people and as JSON: the best sets of each window, their tests, and how far they are luck."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -28,7 +28,7 @@ def result_of(plan: Sweep, judged: Sequence[Judged]) -> dict[str, Any]:
 
 
 def _window(plan: Sweep, one: Judged) -> dict[str, Any]:
-    luck = deflated_sharpe(one.ranked[0], one.tried) if one.ranked else Figure(reason=f"no set has a {plan.figure}")
+    luck = deflated_sharpe(one.ranked[0], one.tried) if one.ranked else Figure(reason=_no_best(plan, one.tried))
     return {
         "from": one.fold.train.start,
         "to": one.fold.train.end,
@@ -38,6 +38,12 @@ def _window(plan: Sweep, one: Judged) -> dict[str, Any]:
         "reason": luck.reason,
         "test": one.test and {"from": one.test.window_from, "to": one.test.window_to, **_of_trial(plan, one.test)},
     }
+
+
+def _no_best(plan: Sweep, tried: Sequence[Trial]) -> str:
+    """Say that no set has the figure, and why the first one has not."""
+    why = [f"of the first: {json.loads(trial.reasons)[plan.figure]}" for trial in tried[:1]]
+    return "; ".join([f"no set has a {plan.figure}", *why])
 
 
 def _of_trial(plan: Sweep, trial: Trial) -> dict[str, Any]:
@@ -100,4 +106,15 @@ def _all_windows(result: Mapping[str, Any]) -> str:
                 "test_trades": test.get("trades"),
             }
         )
-    return table(rows)
+    return "\n\n".join([table(rows), *_missing(result)])
+
+
+def _missing(result: Mapping[str, Any]) -> Iterator[str]:
+    """Say once for train and once for test windows why figures are missing, as the first such window does."""
+    windows, figure = result["windows"], result["figure"]
+    train = [window["reason"] for window in windows if window["reason"]]
+    tests = [window["test"]["reasons"] for window in windows if window["test"]]
+    test = [reasons[figure] for reasons in tests if figure in reasons]
+    for kind, reasons in (("train", train), ("test", test)):
+        if reasons:
+            yield f"{len(reasons)} of {len(windows)} {kind} windows lack a figure: {reasons[0]}"
