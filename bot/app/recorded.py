@@ -47,7 +47,7 @@ def over_recorded(url: str, strategy: Strategy, window: Window, schedule: str | 
     name = ledger_name(parse_url(url))
     with recorded(url) as connection:
         books = {run.name: Recorded(connection, run.name) for run in live_runs(connection)}
-        cycles = _newest(books, window)
+        cycles = _soonest(books, window)
         if not cycles:
             message = f"{name}: no live run has a cycle in this window; `bot status` shows what there is"
             raise ConfigError(message)
@@ -70,13 +70,13 @@ def over_recorded(url: str, strategy: Strategy, window: Window, schedule: str | 
         )
 
 
-def _newest(books: Mapping[RunName, Recorded], window: Window) -> dict[datetime, Cycle]:
-    """Return the settled cycles of all runs by slot; of several at one slot the one that knew most."""
+def _soonest(books: Mapping[RunName, Recorded], window: Window) -> dict[datetime, Cycle]:
+    """Return the settled cycles of all runs by slot; of several at one slot the one with the least cut-off."""
     found: dict[datetime, Cycle] = {}
     for book in books.values():
         for cycle in book.cycles(window):
             held = found.get(cycle.slot)
-            if cycle.state is not CycleState.MISSED and (held is None or held.cut_off < cycle.cut_off):
+            if cycle.state is not CycleState.MISSED and (held is None or held.cut_off > cycle.cut_off):
                 found[cycle.slot] = cycle
     return found
 
@@ -108,7 +108,7 @@ def turns_of(
             if key not in crons:
                 crons[key] = configuration_of(books[cycle.run], cycle.run, cycle).schedule
             cron = crons[key]
-        # A cycle may have come late, after the slots of another run or of the schedule.
+        # A cycle may have come late for every run, after the slots of another run or of the schedule.
         least = turns[-1].cycle.settled_until if turns else cycle.cut_off
         cut_off, until = max(cycle.cut_off, least), max(cycle.settled_until, least)
         turns.append(Turn(replace(cycle, cut_off=cut_off, settled_until=until), interval_of(cron, slot)))
