@@ -49,11 +49,12 @@ def over_recorded(url: str, strategy: Strategy, window: Window, schedule: str | 
         books = {run.name: Recorded(connection, run.name) for run in live_runs(connection)}
         cycles = _soonest(books, window)
         if not cycles:
-            message = f"{name}: no live run has a cycle in this window; `bot status` shows what there is"
-            raise ConfigError(message)
+            raise ConfigError(_nothing_in_it(name, books))
         book = next(iter(books.values()))
         calls = book.calls(max(cycle.settled_until for cycle in cycles.values()))
         turns = turns_of(books, cycles, window, schedule, calls)
+        if not turns:
+            raise ConfigError(_nothing_in_it(name, books))
         instruments = _universe(name, strategy, book.instruments())
         _require_feeds(name, strategy, calls)
         made = [(call.request_id, instant_text(call.known_at), call.answer_hash) for call in calls]
@@ -79,6 +80,18 @@ def _soonest(books: Mapping[RunName, Recorded], window: Window) -> dict[datetime
             if cycle.state is not CycleState.MISSED and (held is None or held.cut_off > cycle.cut_off):
                 found[cycle.slot] = cycle
     return found
+
+
+def _nothing_in_it(name: str, books: Mapping[RunName, Recorded]) -> str:
+    """Say that a window has no slot, and what the ledger has."""
+    slots = _soonest(books, (None, None))
+    if not slots:
+        return f"{name}: no live run has a cycle; `bot status` shows what there is"
+    first, last = min(slots), max(slots)
+    return (
+        f"no slot in this window: the cycles of {name} go from {first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ};"
+        " widen --from, --to or --schedule"
+    )
 
 
 def turns_of(
@@ -112,9 +125,6 @@ def turns_of(
         least = turns[-1].cycle.settled_until if turns else cycle.cut_off
         cut_off, until = max(cycle.cut_off, least), max(cycle.settled_until, least)
         turns.append(Turn(replace(cycle, cut_off=cut_off, settled_until=until), interval_of(cron, slot)))
-    if not turns:
-        message = "no slot in this window: widen --from, --to or --schedule"
-        raise ConfigError(message)
     return turns
 
 

@@ -260,12 +260,13 @@ def test_the_same_again_adds_nothing_and_a_longer_tape_is_another(demo: Path, pl
 
 def test_what_cannot_be_replayed_is_one_line(demo: Path, place: Path, bot: Command) -> None:
     """Tokens and feeds that were not recorded, a ledger without live runs or without cycles there, no ledger at all."""
+    there = f"no slot in this window: the cycles of {demo} go from 2025-03-01T00:00Z to 2025-03-13T00:00Z; widen --from"
     hourly = OTHER.replace('name = "other"', 'name = "other"\nfeed = "hourly"')
     for text, ledger, more, code, said in (
         (OTHER.replace('"sol"', '"SOLL"'), demo, (), 78, "did you mean `SOL`"),
         (hourly, demo, (), 78, "no answer of hourly-trading-signals was recorded"),
-        (OTHER, demo, ("--to", "2024-01-01"), 78, "no live run has a cycle in this window"),
-        (OTHER, demo, ("--schedule", "0 0 1 1 *"), 78, "no slot in this window"),
+        (OTHER, demo, ("--to", "2024-01-01"), 78, there),
+        (OTHER, demo, ("--from", "2025-03-02", "--to", "2025-03-03", "--schedule", "0 0 1 1 *"), 78, there),
         (OTHER, place / "none.db", (), 78, "none.db"),
         (OTHER, demo, ("--history", "h"), 2, "not allowed with"),
     ):
