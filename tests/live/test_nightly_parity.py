@@ -43,6 +43,7 @@ schedule = "0 * * * *"
 """
 NOW = datetime(2025, 3, 3, 0, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,20 @@ def test_a_night_without_a_difference_is_kept_with_its_hash(config: Config, bot:
     assert row["parity"] == "identical"
 
 
+def test_a_window_begins_where_the_last_one_ended(config: Config) -> None:
+    """A slot not committed when a check fired, and those of missed nights, are checked the next time, once."""
+    short = replace(config, verify=replace(config.verify, window_hours=2))
+    with capture_logs():
+        for at in (NOW - 36 * HOUR, NOW - 34 * HOUR, NOW, NOW + 9 * DAY):
+            check_parity(short, at)
+    found = rows(config, "select first_slot, last_slot, cycles from v_parity order by checked_at")
+    assert [(str(first)[:13], str(last)[:13], cycles) for first, last, cycles in found] == [
+        ("2025-03-01T11", "2025-03-01T12", 2),
+        ("2025-03-01T13", "2025-03-01T14", 2),
+        ("2025-03-01T15", "2025-03-03T00", 34),
+    ]
+
+
 def test_a_difference_is_told_loudly_and_stays(config: Config, bot: Command) -> None:
     """A changed fill is an error that names it, a row in the ledger, and in the status of every later day."""
     with closing(sqlite3.connect(config.folder / "demo.db")) as connection:
@@ -94,7 +109,7 @@ def test_a_difference_is_told_loudly_and_stays(config: Config, bot: Command) -> 
             "select min(slot) from fills where slot >= '2025-03-02T01' and role = 'entry'"
         ).fetchall()
     with capture_logs() as lines:
-        check_parity(config, NOW)
+        check_parity(config, NOW - timedelta(hours=1))
     (line,) = lines
     assert (line["event"], line["log_level"]) == ("parity_differs", "error")
     assert ": differs after " in line["difference"]
@@ -106,7 +121,7 @@ def test_a_difference_is_told_loudly_and_stays(config: Config, bot: Command) -> 
     ledger = ("--ledger", str(config.folder / "demo.db"))
     assert f"differs: fill {slot[:10]}" in bot("status", *ledger)[1]
     with capture_logs():
-        check_parity(replace(config, verify=replace(config.verify, window_hours=1)), NOW + timedelta(minutes=15))
+        check_parity(config, NOW)
     (row,) = json.loads(bot("status", *ledger, "--json")[1])
     assert row["parity"].startswith("identical, but differed at fill")
 
