@@ -3,6 +3,7 @@
 Windows follow one another without a gap. A difference is told loudly, in the log and in the ledger; it stops nothing.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -20,18 +21,33 @@ from bot.domain.record import ParityCheck
 log = structlog.get_logger()
 
 
-def check_parity(config: Config, now: datetime) -> None:
-    """Derive each run of a configuration again; what cannot be checked is told, and the next run follows."""
+class StoppedError(Exception):
+    """The daemon stops, and waits for no check."""
+
+
+def check_parity(config: Config, now: datetime, stopping: Callable[[], bool]) -> None:
+    """Derive each run of a configuration again; what cannot be checked is told, and the next run follows.
+
+    stopping is asked after each cycle: a check that is given up keeps nothing, and the next one does its window.
+    """
+
+    def give_up(*_: object) -> None:
+        if stopping():
+            raise StoppedError
+
     for name in (RunName(run.name) for run in config.runs):
         try:
             with recorded(config.ledger_url) as connection:
                 last = last_checked(connection, name)
                 # The slot at which a check fires is not committed yet, and a night may have been missed.
                 start = last + timedelta.resolution if last else now - timedelta(hours=config.verify.window_hours)
-                found = derived(Recorded(connection, name), name, (start, now), config.path)
+                found = derived(Recorded(connection, name), name, (start, now), config.path, give_up)
             _tell(config, found, now)
         except BotError as error:
             log.warning("parity_failed", run=name, error=str(error))
+        except StoppedError:
+            log.info("parity_given_up", run=name)
+            return
 
 
 def _tell(config: Config, found: Parity, now: datetime) -> None:
