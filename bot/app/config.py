@@ -51,7 +51,7 @@ KEYS: tuple[Key, ...] = (
     Key("source.requests_per_minute", COUNT, "the plan's requests per minute", 20),
     Key("source.credits_per_month", COUNT, "the plan's API credits per month; absent: not compared"),
     Key("verify.parity", CRON, "when the daemon derives its runs again, a cron in UTC; absent: never"),
-    Key("verify.window_hours", COUNT, "how many of the last hours it derives again", 24),
+    Key("verify.window_hours", COUNT, "how many hours back a run's first check goes; the rest go on from there", 24),
 )
 RUN_KEYS: tuple[Key, ...] = (
     Key("run.name", NAME, "the run's name in the ledger; it has an account of its own", needed=True),
@@ -91,7 +91,7 @@ class SourceConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyConfig:
-    """When the daemon derives its runs again, None: never; and how many of the last hours."""
+    """When the daemon derives its runs again, None: never; and how many hours back the first time."""
 
     parity: str | None = None
     window_hours: int = 24

@@ -13,7 +13,7 @@ import structlog
 EVENTS = frozenset(
     {
         "daemon_started", "daemon_stopping", "cycle", "cycle_failed", "feeds_failed", "notice", "parity_differs",
-        "parity_failed", "parity_identical", "rows_refused",
+        "parity_failed", "parity_given_up", "parity_identical", "rows_refused",
     }
 )
 MASK = "***"

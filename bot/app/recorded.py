@@ -47,13 +47,14 @@ def over_recorded(url: str, strategy: Strategy, window: Window, schedule: str | 
     name = ledger_name(parse_url(url))
     with recorded(url) as connection:
         books = {run.name: Recorded(connection, run.name) for run in live_runs(connection)}
-        cycles = _newest(books, window)
+        cycles = _soonest(books, window)
         if not cycles:
-            message = f"{name}: no live run has a cycle in this window; `bot status` shows what there is"
-            raise ConfigError(message)
+            raise ConfigError(_nothing_in_it(name, books))
         book = next(iter(books.values()))
         calls = book.calls(max(cycle.settled_until for cycle in cycles.values()))
         turns = turns_of(books, cycles, window, schedule, calls)
+        if not turns:
+            raise ConfigError(_nothing_in_it(name, books))
         instruments = _universe(name, strategy, book.instruments())
         _require_feeds(name, strategy, calls)
         made = [(call.request_id, instant_text(call.known_at), call.answer_hash) for call in calls]
@@ -70,15 +71,27 @@ def over_recorded(url: str, strategy: Strategy, window: Window, schedule: str | 
         )
 
 
-def _newest(books: Mapping[RunName, Recorded], window: Window) -> dict[datetime, Cycle]:
-    """Return the settled cycles of all runs by slot; of several at one slot the one that knew most."""
+def _soonest(books: Mapping[RunName, Recorded], window: Window) -> dict[datetime, Cycle]:
+    """Return the settled cycles of all runs by slot; of several at one slot the one with the least cut-off."""
     found: dict[datetime, Cycle] = {}
     for book in books.values():
         for cycle in book.cycles(window):
             held = found.get(cycle.slot)
-            if cycle.state is not CycleState.MISSED and (held is None or held.cut_off < cycle.cut_off):
+            if cycle.state is not CycleState.MISSED and (held is None or held.cut_off > cycle.cut_off):
                 found[cycle.slot] = cycle
     return found
+
+
+def _nothing_in_it(name: str, books: Mapping[RunName, Recorded]) -> str:
+    """Say that a window has no slot, and what the ledger has."""
+    slots = _soonest(books, (None, None))
+    if not slots:
+        return f"{name}: no live run has a cycle; `bot status` shows what there is"
+    first, last = min(slots), max(slots)
+    return (
+        f"no slot in this window: the cycles of {name} go from {first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ};"
+        " widen --from, --to or --schedule"
+    )
 
 
 def turns_of(
@@ -108,13 +121,10 @@ def turns_of(
             if key not in crons:
                 crons[key] = configuration_of(books[cycle.run], cycle.run, cycle).schedule
             cron = crons[key]
-        # A cycle may have come late, after the slots of another run or of the schedule.
+        # A cycle may have come late for every run, after the slots of another run or of the schedule.
         least = turns[-1].cycle.settled_until if turns else cycle.cut_off
         cut_off, until = max(cycle.cut_off, least), max(cycle.settled_until, least)
         turns.append(Turn(replace(cycle, cut_off=cut_off, settled_until=until), interval_of(cron, slot)))
-    if not turns:
-        message = "no slot in this window: widen --from, --to or --schedule"
-        raise ConfigError(message)
     return turns
 
 

@@ -112,7 +112,7 @@ def tell_statistics(found: Mapping[str, object]) -> str:
         if name in found:
             value = found[name]
             words = [meaning] if isinstance(value, int | float) else []
-            told = shown(round(value, 4)) if isinstance(value, int | float) else "-"
+            told = shown(round(value, 4) + 0.0) if isinstance(value, int | float) else "-"
             lines.append((name, told, "; ".join([*words, *([reasons[name]] if name in reasons else [])])))
     lines.append(("drawdown", "", _drawdown_told(found)))
     names, values = (max(len(line[at]) for line in lines) for at in (0, 1))

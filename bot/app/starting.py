@@ -121,7 +121,7 @@ def _told(answer: dict[str, object], runs: list[dict[str, object]]) -> str:
         lines.append("parity: not checked by the daemon (verify.parity)")
     else:
         hours, when = answer["parity_window_hours"], shown(answer["next_parity"])
-        lines.append(f"parity: the last {hours} hours derived again at {answer['parity']} (UTC), next {when}")
+        lines.append(f"parity: derived again at {answer['parity']} (UTC), next {when}; the first time {hours} hours")
     plan = answer["credits_of_plan"]
     lines.append(
         f"about {answer['credits_per_day']} API credits a day, {answer['credits_per_month']} a month"

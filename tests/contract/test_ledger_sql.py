@@ -26,7 +26,7 @@ from bot.domain.books import JournalEntry
 from bot.domain.decisions import Fact
 from bot.domain.errors import AccessError, ConfigError, InvariantError, LeaseError, StorageError
 from bot.domain.events import Request
-from bot.domain.ids import Symbol, TokenId
+from bot.domain.ids import RunName, Symbol, TokenId
 from bot.domain.record import Cycle, ParityCheck, Run
 from bot.domain.signals import Signal
 from bot.domain.tape import Datum
@@ -202,13 +202,23 @@ def test_opening_a_run_again_changes_nothing(book: SqlLedger) -> None:
     [
         ({"cash": d("9999")}, "another cash 10000, now 9999: name the new run differently"),
         ({"strategy": "other"}, "another strategy levels_long, now other"),
-        ({"identity": "replay-2"}, "another what it is made of"),
+        ({"identity": "replay-2"}, "is in the ledger as a replay of other data or settings: name the new"),
+        ({"identity": None}, "is in the ledger as a replay of other data or settings: name"),
     ],
 )
 def test_another_run_under_the_same_name_is_refused(book: SqlLedger, change: dict[str, Any], named: str) -> None:
     """A run of another strategy, capital or replay needs another name, and the message says so."""
     with pytest.raises(ConfigError, match=named):
         book.open_run(replace(run(), **change), UNIVERSE)
+
+
+def test_a_replay_under_the_name_of_a_live_run_is_refused(book: SqlLedger) -> None:
+    """A replay into the ledger that it reads is told that its name is a live run's, and what to do."""
+    live = run(RunName("live"), identity=None)
+    book.open_run(live, UNIVERSE)
+    told = "^run live is in the ledger as a live run: name the new run differently, or take another ledger$"
+    with pytest.raises(ConfigError, match=told):
+        book.open_run(replace(live, identity="replay-1"), UNIVERSE)
 
 
 def test_another_token_under_the_same_id_is_refused(book: SqlLedger) -> None:

@@ -87,7 +87,8 @@ def test_check_validates_everything_and_prices_the_schedule(home: Path, bot: Com
 
 def test_check_tells_when_runs_are_derived_again(home: Path, bot: Command) -> None:
     """The nightly parity with its window and its next instant, or that there is none; one that never comes is 78."""
-    assert "parity: the last 24 hours derived again at 30 3 * * * (UTC), next " in bot("check")[1]
+    assert "parity: derived again at 30 3 * * * (UTC), next " in bot("check")[1]
+    assert "; the first time 24 hours" in bot("check")[1]
     answer = json.loads(bot("check", "--json")[1])
     assert (answer["parity"], answer["next_parity"][10:17]) == ("30 3 * * *", "T03:30:")
     config = home / "config.toml"

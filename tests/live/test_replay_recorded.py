@@ -156,16 +156,20 @@ base_url = "{base_url}"
 
 [[run]]
 name = "first"
-strategy = "levels_long"
+strategy = "other"
 cash = 10000
 schedule = "0 * * * *"
 
 [[run]]
 name = "second"
-strategy = "other"
+strategy = "levels_long"
 cash = 10000
 schedule = "0 * * * *"
 """
+
+
+WHERE = "where slot = '2025-03-03T01:00:00.000000Z'"
+LATE = {"cut_off": "'2025-03-03T11:00:00.000000Z'", "settled_until": "'2025-03-03T11:00:00.000000Z'"}
 
 
 @pytest.fixture
@@ -185,19 +189,34 @@ def late(place: Path) -> Path:
     return place / "two.db"
 
 
-def test_of_several_runs_the_cycle_that_knew_most_counts(late: Path, bot: Command) -> None:
-    """The later run's strategy makes its trades again, also where its cycles came too late for entries."""
+def test_of_several_runs_the_cycle_that_came_first_counts(late: Path, bot: Command) -> None:
+    """The run that fires first makes its trades again, also where its cycles came too late for entries."""
     assert bot("replay", "--strategy", "other", "--recorded", str(late))[0] == 0
     asked = "select opened_at, closed_at, symbol, quantity, entry_price, exit_price, profit from v_trades where run = ?"
-    seen = "select slot, max(cut_off) from cycles group by slot order by slot"
+    seen = "select slot, min(cut_off) from cycles group by slot order by slot"
     with closing(sqlite3.connect(late)) as lived, closing(sqlite3.connect("replay.db")) as made:
-        trades = lived.execute(f"{asked} order by position_id", ("second",)).fetchall()
+        trades = lived.execute(f"{asked} order by position_id", ("first",)).fetchall()
         assert sorted(made.execute(asked, ("other",)).fetchall()) == sorted(trades)
         assert len(trades) >= 2
-        waited = "select count(*) from v_trades where run = 'second' and opened_at like '%T01:3%'"
+        waited = "select count(*) from v_trades where run = 'first' and opened_at like '%T01:3%'"
         assert lived.execute(waited).fetchone()[0]
         known = dict(lived.execute(seen).fetchall())
         assert all(known[slot] == cut_off for slot, cut_off in made.execute(seen).fetchall())
+
+
+def test_one_late_cycle_of_another_run_drags_no_slot_along(demo: Path, place: Path, bot: Command) -> None:
+    """A second run caught a slot up ten hours later: the first one's slots until then still know what they knew."""
+    with closing(sqlite3.connect(demo)) as stored, closing(sqlite3.connect(place / "two.db")) as made:
+        stored.backup(made)
+        for table, other in (("runs", {"name": "'late'"}), ("cycles", {"run": "'late'", **LATE})):
+            names = [name for _, name, *_ in made.execute(f"pragma table_info({table})")]
+            row = ", ".join(other.get(name, name) for name in names)
+            made.execute(f"insert into {table} select {row} from {table} {WHERE if table == 'cycles' else ''}")
+        made.commit()
+    given = ("replay", "--strategy", "levels_long", "--schedule", "0 * * * *", "--recorded")
+    for ledger in (demo, place / "two.db"):
+        assert bot(*given, str(ledger), "--ledger", f"of_{ledger.name}")[0] == 0
+    assert trades(place / "of_two.db") == trades(place / "of_demo.db")
 
 
 def cycle_at(slot: datetime, cut_off: datetime) -> Cycle:
@@ -241,12 +260,13 @@ def test_the_same_again_adds_nothing_and_a_longer_tape_is_another(demo: Path, pl
 
 def test_what_cannot_be_replayed_is_one_line(demo: Path, place: Path, bot: Command) -> None:
     """Tokens and feeds that were not recorded, a ledger without live runs or without cycles there, no ledger at all."""
+    there = f"no slot in this window: the cycles of {demo} go from 2025-03-01T00:00Z to 2025-03-13T00:00Z; widen --from"
     hourly = OTHER.replace('name = "other"', 'name = "other"\nfeed = "hourly"')
     for text, ledger, more, code, said in (
         (OTHER.replace('"sol"', '"SOLL"'), demo, (), 78, "did you mean `SOL`"),
         (hourly, demo, (), 78, "no answer of hourly-trading-signals was recorded"),
-        (OTHER, demo, ("--to", "2024-01-01"), 78, "no live run has a cycle in this window"),
-        (OTHER, demo, ("--schedule", "0 0 1 1 *"), 78, "no slot in this window"),
+        (OTHER, demo, ("--to", "2024-01-01"), 78, there),
+        (OTHER, demo, ("--from", "2025-03-02", "--to", "2025-03-03", "--schedule", "0 0 1 1 *"), 78, there),
         (OTHER, place / "none.db", (), 78, "none.db"),
         (OTHER, demo, ("--history", "h"), 2, "not allowed with"),
     ):

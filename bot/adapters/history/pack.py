@@ -247,10 +247,11 @@ def _others(stored: _Stored | None, sources: Mapping[str, Path]) -> dict[str, _E
 
 def place_of(folder: Path) -> Path | None:
     """Return where the packs of a folder are kept; None where this user has no home."""
-    root = os.environ.get("XDG_CACHE_HOME")
+    root = Path(os.environ.get("XDG_CACHE_HOME", ""))
     name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:32]
     try:
-        return (Path(root) if root else Path.home() / ".cache") / "tidemark" / "packs" / name
+        # A relative place is to be ignored, says the XDG Base Directory Specification.
+        return (root if root.is_absolute() else Path.home() / ".cache") / "tidemark" / "packs" / name
     except RuntimeError:
         return None
 

@@ -208,8 +208,10 @@ def _same_run(stored: Run, given: Run) -> None:
     for name in ("strategy", "cash", "identity"):
         was, now = getattr(stored, name), getattr(given, name)
         if was != now:
-            what = "what it is made of" if name == "identity" else f"{name} {_shown(was)}, now {_shown(now)}"
-            message = f"run {given.name} is in the ledger with another {what}: name the new run differently"
+            what = f"with another {name} {_shown(was)}, now {_shown(now)}"
+            if name == "identity":
+                what = f"as {'a live run' if was is None else 'a replay of other data or settings'}"
+            message = f"run {given.name} is in the ledger {what}: name the new run differently, or take another ledger"
             raise ConfigError(message)
 
 

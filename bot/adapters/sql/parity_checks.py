@@ -4,11 +4,15 @@ A check is only ever added; a later one that finds nothing leaves an earlier dif
 """
 
 from dataclasses import fields
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
 
 from bot.adapters.sql.engine import begin, check_schema, open_engine
 from bot.adapters.sql.rows import portable_row
 from bot.adapters.sql.tables import parity_checks
 from bot.adapters.sql.writes import insert_rows
+from bot.domain.ids import RunName
 from bot.domain.record import ParityCheck
 
 
@@ -22,3 +26,9 @@ def keep(url: str, check: ParityCheck) -> None:
             insert_rows(connection, {parity_checks: [row]}, repeatable=True)
     finally:
         engine.dispose()
+
+
+def last_checked(connection: Connection, run: RunName) -> datetime | None:
+    """Return the last slot of a run that a check's window held; None: there was no check."""
+    asked = select(func.max(parity_checks.c.last_slot)).where(parity_checks.c.run == run)
+    return connection.execute(asked).scalar()

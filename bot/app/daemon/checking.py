@@ -1,15 +1,16 @@
-"""The nightly parity: the last window of each run derived again beside its cycles, and what came of it kept.
+"""The nightly parity: what each run did since its last check derived again beside its cycles, and what came of it kept.
 
-A difference is told loudly, in the log and in the ledger; it stops nothing.
+Windows follow one another without a gap. A difference is told loudly, in the log and in the ledger; it stops nothing.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
 from bot import __version__
-from bot.adapters.sql.parity_checks import keep
+from bot.adapters.sql.parity_checks import keep, last_checked
 from bot.adapters.sql.recorded import Recorded, recorded
 from bot.app.config import Config
 from bot.app.parity import Parity, derived
@@ -20,17 +21,33 @@ from bot.domain.record import ParityCheck
 log = structlog.get_logger()
 
 
-def check_parity(config: Config, now: datetime) -> None:
-    """Derive each run of a configuration again; what cannot be checked is told, and the next run follows."""
-    window = (now - timedelta(hours=config.verify.window_hours), now)
-    for run in config.runs:
+class StoppedError(Exception):
+    """The daemon stops, and waits for no check."""
+
+
+def check_parity(config: Config, now: datetime, stopping: Callable[[], bool]) -> None:
+    """Derive each run of a configuration again; what cannot be checked is told, and the next run follows.
+
+    stopping is asked after each cycle: a check that is given up keeps nothing, and the next one does its window.
+    """
+
+    def give_up(*_: object) -> None:
+        if stopping():
+            raise StoppedError
+
+    for name in (RunName(run.name) for run in config.runs):
         try:
             with recorded(config.ledger_url) as connection:
-                book = Recorded(connection, RunName(run.name))
-                found = derived(book, RunName(run.name), window, config.path)
+                last = last_checked(connection, name)
+                # The slot at which a check fires is not committed yet, and a night may have been missed.
+                start = last + timedelta.resolution if last else now - timedelta(hours=config.verify.window_hours)
+                found = derived(Recorded(connection, name), name, (start, now), config.path, give_up)
             _tell(config, found, now)
         except BotError as error:
-            log.warning("parity_failed", run=run.name, error=str(error))
+            log.warning("parity_failed", run=name, error=str(error))
+        except StoppedError:
+            log.info("parity_given_up", run=name)
+            return
 
 
 def _tell(config: Config, found: Parity, now: datetime) -> None:

@@ -33,7 +33,8 @@ from bot.domain.record import CycleRecord
 log = structlog.get_logger()
 
 REFUSALS_NAMED = 20
-Check = tuple[str, Callable[[datetime], None]]
+# When it is done, and what is done then: it is given the instant, and asks whether the daemon is stopping.
+Check = tuple[str, Callable[[datetime, Callable[[], bool]], None]]
 
 
 def fire(run: LiveRun, slot: datetime) -> CycleRecord | None:
@@ -80,7 +81,7 @@ class Daemon:
             scheduler.add_job(self.turn, trigger_of(run.schedule), args=[run], id=run.runner.setup.name)
         if self.check is not None:
             cron, look = self.check
-            scheduler.add_job(lambda: look(self.now()), trigger_of(cron), executor="checks")
+            scheduler.add_job(lambda: look(self.now(), self.stopping.is_set), trigger_of(cron), executor="checks")
         scheduler.start()
         self.stopping.wait()
         scheduler.shutdown(wait=True)
