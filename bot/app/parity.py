@@ -3,7 +3,6 @@
 Where everything is as it was, the hash of the last cycle is computed from derived rows alone.
 """
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -17,6 +16,7 @@ from bot.app.daemon.loop import fire
 from bot.app.deriving import CONFIGURATION, HOOKS, INPUT, ComparingLedger, Difference, DifferenceError, RecordedSource
 from bot.app.hooks import load_hooks
 from bot.app.kinds import near
+from bot.app.progress import tell_progress
 from bot.app.reading import ledger_of
 from bot.app.reports import Row
 from bot.app.reports import as_json as to_json
@@ -30,7 +30,6 @@ from bot.domain.instruments import Instrument
 from bot.domain.record import Cycle, CycleState
 from bot.engine.rules import Rules
 
-PROGRESS_EVERY = 24
 Progress = Callable[[RunName, int, int], None]
 
 
@@ -74,7 +73,7 @@ def parity(config_path: Path, ledger: str | None, run: str | None, window: Windo
     """Derive a window of a live run again and print what came of it; 65 where something differs."""
     with recorded(ledger_of(config_path, ledger)) as connection:
         name = _chosen([one.name for one in live_runs(connection)], run)
-        found = derived(Recorded(connection, name), name, window, config_path, _progress)
+        found = derived(Recorded(connection, name), name, window, config_path, tell_progress)
     if not found.cycles and found.difference is None:
         message = f"run {name} has no cycle in this window: `bot status` shows its last; widen --from or --to"
         raise UsageError(message)
@@ -87,7 +86,7 @@ def every_parity(config_path: Path, ledger: str | None) -> list[Parity]:
     with recorded(ledger_of(config_path, ledger)) as connection:
         runs = live_runs(connection)
         whole = (None, None)
-        return [derived(Recorded(connection, run.name), run.name, whole, config_path, _progress) for run in runs]
+        return [derived(Recorded(connection, run.name), run.name, whole, config_path, tell_progress) for run in runs]
 
 
 def _chosen(live: Sequence[RunName], name: str | None) -> RunName:
@@ -201,9 +200,3 @@ def _with_hooks(stored: StoredRun, name: RunName, cycle: Cycle, config_path: Pat
         found = hooks and hooks.digest
         raise DifferenceError(Difference(kind=HOOKS, at=cycle.slot, what=what, stored=stored.hooks, derived=found))
     return replace(stored.rules, hooks=hooks)
-
-
-def _progress(name: str, done: int, total: int) -> None:
-    if sys.stderr.isatty() and (done % PROGRESS_EVERY == 0 or done == total):
-        sys.stderr.write(f"\r{name}: {done} of {total} cycles" + ("\n" if done == total else ""))
-        sys.stderr.flush()

@@ -39,6 +39,15 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
+def test_a_relative_cache_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A place that would be another in each working directory is none: packs go to the user's own cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", "somewhere")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    place = pack.place_of(tmp_path / "history")
+    assert place is not None
+    assert place.is_relative_to(tmp_path / ".cache" / "tidemark" / "packs")
+
+
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take a file for settled as soon as it was written, so that no test has to wait."""

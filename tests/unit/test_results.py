@@ -215,3 +215,10 @@ def test_ratios_end_where_equity_does() -> None:
     assert isinstance(reasons, dict)
     for name in ("cagr", "sharpe", "sharpe_low", "sharpe_high", "probabilistic_sharpe", "sortino", "calmar"):
         assert (found[name], reasons[name]) == (None, "equity fell to zero or below")
+
+
+def test_a_small_loss_is_told_as_nothing() -> None:
+    """What rounds to zero has no sign."""
+    answer = {**dict.fromkeys(("drawdown_started_at", "drawdown_trough_at", "drawdown_recovered_at")), "reasons": {}}
+    (line, _) = tell_statistics({**answer, "expectancy": -0.00001}).splitlines()
+    assert line.split()[:2] == ["expectancy", "0"]
