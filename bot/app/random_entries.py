@@ -28,7 +28,6 @@ SEED = 1
 HALF_BITS = 32
 TAIL_PERCENT = 5
 NAMES = ("runs", "return_median", "return_low", "return_high", "sharpe_median", "beaten")
-LEFT_OUT = "not computed: --random-entries N draws N runs"
 
 NEUTRAL = float(STANCES.index(Stance.NEUTRAL))
 
@@ -37,10 +36,8 @@ Play = Callable[[History], Iterator[CycleRecord]]
 Drawn = Mapping[str, Figure]
 
 
-def figures_of_drawn(drawn: Sequence[Drawn] | None, own: Figure) -> dict[str, Figure]:
-    """Return the figures of random runs, beside a run's own return; None: nobody asked for any."""
-    if drawn is None:
-        return {f"random_{name}": Figure(reason=LEFT_OUT) for name in NAMES}
+def figures_of_drawn(drawn: Sequence[Drawn], own: Figure) -> dict[str, Figure]:
+    """Return the figures of random runs, beside a run's own return."""
     returns, ratios = (
         [value for one in drawn if (value := one[name].value) is not None] for name in ("total_return", "sharpe")
     )

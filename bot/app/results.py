@@ -79,8 +79,8 @@ def statistics(
 ) -> dict[str, object]:
     """Return the figures of a run by name, None where undefined, and under `reasons` why; counts and instants beside.
 
-    closes: what buying and holding is computed from; without it those figures are left out. drawn: what the same
-    strategy came to with random entries, None: nobody asked.
+    closes: what buying and holding is computed from; drawn: what the same strategy came to with random entries. Without
+    them their figures are left out.
     """
     points = [
         EquityPoint(_instant(row["slot"]), _float(row["equity"]), _float(row["high_water_mark"]))
@@ -92,7 +92,7 @@ def statistics(
         **figures_of(points, trades),
         **_of_luck(days),
         **(_of_holding(closes, days) if closes and days else {}),
-        **figures_of_drawn(drawn, total_return(days)),
+        **({} if drawn is None else figures_of_drawn(drawn, total_return(days))),
     }
     instants, missing = _instants(drawdown(points))
     reasons = {name: figure.reason for name, figure in figures.items() if figure.reason}

@@ -13,7 +13,7 @@ import pytest
 
 from bot.adapters.history.reader import EPOCH, MICROSECOND
 from bot.adapters.history.series import DatedRows
-from bot.app.random_entries import LEFT_OUT, figures_of_drawn, rotated
+from bot.app.random_entries import figures_of_drawn, rotated
 from bot.cli import main
 from bot.domain.ids import TokenId
 from bot.domain.signals import Episode, Stance
@@ -176,7 +176,6 @@ def test_figures_are_those_of_the_returns() -> None:
     alone = figures_of_drawn(drawn[1:2], Figure(reason="no mark of equity"))
     assert alone["random_beaten"] == Figure(reason="no mark of equity")
     assert alone["random_sharpe_median"] == Figure(reason="none of the random runs has a Sharpe ratio")
-    assert set(figures_of_drawn(None, Figure(1.0)).values()) == {Figure(reason=LEFT_OUT)}
 
 
 STRATEGY = """
@@ -265,14 +264,11 @@ def test_no_run_enters_where_the_own_run_cannot(seen: Path, capsys: pytest.Captu
     assert [found[name] for name in ("total_return", "random_return_low", "random_return_high")] == [0, 0, 0]
 
 
-def test_without_the_option_there_is_a_reason(seen: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Six figures are null, and say how to have them."""
+def test_without_the_option_nothing_is_said_of_random_entries(seen: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody asked: neither figures nor reasons."""
     found = asked(seen, capsys, "--ledger", str(seen / "plain.db"))
-    reasons = found["reasons"]
-    assert isinstance(reasons, dict)
-    names = [name for name in found if name.startswith("random_")]
-    assert len(names) == 6
-    assert all(found[name] is None and reasons[name] == LEFT_OUT for name in names)
+    assert "sharpe" in found
+    assert not [name for name in (*found, *found["reasons"]) if name.startswith("random_")]
 
 
 def test_recorded_answers_have_no_signals_to_draw(capsys: pytest.CaptureFixture[str]) -> None:
