@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = (ROOT / "docs" / "sweep.md").read_text()
 HEAD = '[sweep]\nname = "first"\nstrategy = "waves"\nhistory = "history"\n'
 WALKED = "\n[walk_forward]\ntrain_days = 20\ntest_days = 10\n"
+RARE = WALKED.replace("20", "1").replace("10", "1")
 NO_BARS = "time,open,high,low,close,volume\n"
 Call = Callable[..., tuple[int, str, str]]
 
@@ -290,6 +291,12 @@ def replaced(name: str, old: str, new: str) -> Callable[[Path], object]:
         (replaced("sweep.toml", "stop.fraction", "gates.trader_grade_min"), [], 78, "grades.csv: no such file"),
         (replaced("sweep.toml", "step = 0.01", "log = true"), [], 78, "parameters: target.fraction: a grid needs a"),
         (replaced("sweep.toml", '"history"\n', '"history"\nfrom = 2030-01-01\n'), [], 78, "no slot in this window"),
+        (
+            replaced("sweep.toml", '"history"\n', f'"history"\nschedule = "0 0 1 * *"\n{RARE}'),
+            [],
+            78,
+            "sweep.toml: walk_forward: no slot from ",
+        ),
         (replaced("history/bars/1h/T1.csv", "T05:00", "T04:00"), [], 65, "T1.csv"),
         (lambda folder: [path.write_text(NO_BARS) for path in folder.rglob("T?.csv")], [], 78, "no bars to replay"),
         (lambda _: None, ["--on", "threads"], 2, "write processes, dask://HOST:PORT or ray://HOST:PORT"),

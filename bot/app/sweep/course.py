@@ -125,7 +125,14 @@ class Course:
         return Fold(self._between_slots(fold.train), fold.test and self._between_slots(fold.test))
 
     def _between_slots(self, window: Window) -> Window:
-        slots = slots_in(self.history, window, self.plan.schedule)
+        try:
+            slots = slots_in(self.history, window, self.plan.schedule)
+        except ConfigError:
+            if self.plan.walk_forward is None:
+                raise
+            span = f"{window.start:%Y-%m-%dT%H:%MZ} to {window.end:%Y-%m-%dT%H:%MZ}"
+            message = f"{self.plan.path}: walk_forward: no slot from {span}: more days, or more slots in sweep.schedule"
+            raise ConfigError(message) from None
         return Window(slots[0], slots[-1])
 
 
