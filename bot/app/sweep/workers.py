@@ -57,6 +57,9 @@ def _processes(count: int) -> Iterator[Executor]:
 def follow_parent() -> None:
     """Leave Ctrl-C to the parent, and end when it ends, however it ends: a pool does neither by itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A pool that lost one ends the others by SIGTERM, while they wait for a lock that the dead one may hold: whoever
+    # caught that in Python would never come to it.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
