@@ -4,7 +4,7 @@ The journal of the slots that are run equals the journal of all of them; the acc
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from bot.app.cycle import RunSetup
 from bot.app.gather import looks_at_held
 from bot.domain.ids import TokenId
 from bot.domain.numbers import EXACT, Price, Quantity, to_float
-from bot.domain.orders import Side
+from bot.domain.orders import Role, Side
 from bot.domain.portfolio import AT_MARKET, Holding, Portfolio
 from bot.domain.positions import Position
 from bot.domain.reach import Floats
@@ -32,6 +32,7 @@ from bot.engine.settlement import DELISTED_AFTER
 MICROSECOND = timedelta(microseconds=1)
 MICROSECONDS_AN_HOUR = 3_600_000_000
 MICRO_DOLLAR = 1e-6
+INFINITE = Decimal("Infinity")
 
 
 class Wake(NamedTuple):
@@ -67,7 +68,8 @@ class Waking:
         self.asked = frozenset(setup.universe)
         self._closes: dict[TokenId, Integers] = {}
         self._wakes: dict[TokenId, Wake] = {}
-        self._watches_all = is_restless(setup.rules) or looks_at_held(setup.rules)
+        self._restless = is_restless(setup.rules)
+        self._watches_all = self._restless or looks_at_held(setup.rules)
 
     def after(self, place: int, portfolio: Portfolio) -> int:
         """Return the place of the next slot to run after one that was run; one past the end where there is none.
@@ -77,27 +79,25 @@ class Waking:
         """
         waiting = [order.token_id for role in AT_MARKET for order in portfolio.waiting(role)]
         due = self._due(place, portfolio)
-        following = self._following(place, portfolio, at_once=bool(waiting or due))
-        turned = (self._turned.get(one, ()) for one in range(place + 1, following + 1))
-        concerned = [
-            token_id
+        wakes = {
+            token_id: place + 1 if self._restless else self._concerned(place, token_id, holding, portfolio)
             for token_id, holding in portfolio.holdings.items()
-            if self._watches_all or self._concerned(place, token_id, holding, portfolio) <= following
-        ]
+        }
+        following = self._following(place, wakes.values(), at_once=bool(waiting or due))
+        turned = (self._turned.get(one, ()) for one in range(place + 1, following + 1))
+        concerned = [token_id for token_id, wake in wakes.items() if self._watches_all or wake <= following]
         self.asked = due.union(waiting, concerned, *turned)
         return following
 
-    def _following(self, place: int, portfolio: Portfolio, *, at_once: bool) -> int:
+    def _following(self, place: int, wakes: Iterable[int], *, at_once: bool) -> int:
         last = len(self.slots) - 1
-        if place >= last or at_once or is_restless(self.setup.rules):
+        if place >= last or at_once or self._restless:
             return place + 1
         found = last
         for places in (self._days, self._turns):
             following = bisect_right(places, place)
             found = min([found, *places[following : following + 1]])
-        for token_id, holding in portfolio.holdings.items():
-            found = min(found, self._concerned(place, token_id, holding, portfolio))
-        return max(found, place + 1)
+        return max(min([found, *wakes]), place + 1)
 
     def _due(self, place: int, portfolio: Portfolio) -> frozenset[TokenId]:
         slot = self.slots[place]
@@ -150,6 +150,8 @@ class Waking:
         """Return the account after the slots between two that are run: only its high-water mark may have risen."""
         if following - place <= 1 or not portfolio.holdings:
             return portfolio
+        if self._most(portfolio) < portfolio.high_water_mark:
+            return portfolio
         instants = self._instants[place + 1 : following]
         curve: Floats = np.full(len(instants), to_float(portfolio.cash))
         within = abs(curve[0]) * WIDENED
@@ -166,6 +168,18 @@ class Waking:
         risen = portfolio.copy()
         risen.high_water_mark = max(high, *exact)
         return risen
+
+    def _most(self, portfolio: Portfolio) -> Decimal:
+        """Return what an account cannot exceed while no long reaches its target; without bound where one has none."""
+        if ExitRule.TARGET_HIT not in self.setup.rules.exits.rules:
+            return INFINITE
+        most = portfolio.cash
+        for holding in portfolio.holdings.values():
+            target = portfolio.order_of(holding.position.position_id, Role.TARGET)
+            if target is None or holding.position.side is Side.SHORT:
+                return INFINITE
+            most += holding.quantity * target.price
+        return most + len(portfolio.holdings)
 
     def _equity(self, place: int, portfolio: Portfolio) -> Decimal:
         slot = self.slots[place]

@@ -12,11 +12,13 @@ from bot.domain.portfolio import Holding, Portfolio
 from bot.domain.snapshot import TokenView
 from bot.engine.rules import FillRules, Rules
 
+NOTHING_PASSED: Mapping[TokenId, tuple[Bar, ...]] = MappingProxyType({})
+
 
 def mark_prices(
     portfolio: Portfolio,
     views: Mapping[TokenId, TokenView],
-    passed: Mapping[TokenId, tuple[Bar, ...]] = MappingProxyType({}),
+    passed: Mapping[TokenId, tuple[Bar, ...]] = NOTHING_PASSED,
 ) -> dict[TokenId, Price]:
     """Return the price each held token is valued at: the last known one, before the first its last mark."""
     found: dict[TokenId, Price] = {}

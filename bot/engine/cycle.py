@@ -10,13 +10,22 @@ from decimal import Decimal, localcontext
 
 from bot.domain.decisions import Candidate, EquityMark, Fact, Outcome, Verdict
 from bot.domain.ids import TokenId, candidate_id
-from bot.domain.market import Quote, one_price
+from bot.domain.market import Bar, Quote, one_price
 from bot.domain.numbers import EXACT, ZERO, Price, fraction_half_even
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Mark, Position
 from bot.domain.signals import Episode
 from bot.domain.snapshot import Snapshot, TokenView
-from bot.engine.account import coming_cash, drawdown, free_cash, gross_value, in_category, mark_prices, net_value
+from bot.engine.account import (
+    NOTHING_PASSED,
+    coming_cash,
+    drawdown,
+    free_cash,
+    gross_value,
+    in_category,
+    mark_prices,
+    net_value,
+)
 from bot.engine.ages import hours_between
 from bot.engine.brackets import Bracket, place_bracket
 from bot.engine.breakers import obey, watch
@@ -29,7 +38,7 @@ from bot.engine.hooks import adjusted_bracket, hook_scores, veto
 from bot.engine.journal import Acted, Journal
 from bot.engine.levels import candidate_levels, read_levels
 from bot.engine.rules import Anchor, Rules
-from bot.engine.settlement import charge_begun_days, expire_and_delist, live_through, settle_prints
+from bot.engine.settlement import charge_begun_days, expire_and_delist, settle_prints
 from bot.engine.sizing import Means, normalised_weights, size_entry
 from bot.engine.stops import ratchet_stops
 
@@ -62,11 +71,11 @@ def settle(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
     """Settle the prints that the portfolio has not seen, then end what waited or lay too long."""
     with localcontext(EXACT):
         journal = Journal(portfolio, snapshot.as_of, snapshot.cut_off)
-        live_through(journal, snapshot.passed)
         settle_prints(journal, snapshot.tokens, snapshot.granted, rules)
         charge_begun_days(journal, snapshot.as_of, rules)
         expire_and_delist(journal, snapshot.tokens, rules)
-        journal.write(*_marks(journal, mark_prices(journal.portfolio, snapshot.tokens, snapshot.passed)))
+        prices = mark_prices(journal.portfolio, snapshot.tokens, snapshot.passed)
+        journal.write(*_marks(journal, prices, snapshot.passed))
         return journal.acted()
 
 
@@ -151,18 +160,24 @@ def _equity(journal: Journal, prices: Mapping[TokenId, Price]) -> EquityMark:
     )
 
 
-def _marks(journal: Journal, prices: Mapping[TokenId, Price]) -> list[Mark]:
-    return [
-        Mark(
-            position_id=holding.position.position_id,
-            run=holding.position.run,
-            slot=journal.slot,
-            price=prices[token_id],
-            low=holding.low,
-            high=holding.high,
+def _marks(
+    journal: Journal, prices: Mapping[TokenId, Price], passed: Mapping[TokenId, tuple[Bar, ...]] = NOTHING_PASSED
+) -> list[Mark]:
+    """Return the marks of all positions; the extremes of some were widened by prints that only passed."""
+    found = []
+    for token_id, holding in sorted(journal.portfolio.holdings.items()):
+        prints = passed.get(token_id, ())
+        found.append(
+            Mark(
+                position_id=holding.position.position_id,
+                run=holding.position.run,
+                slot=journal.slot,
+                price=prices[token_id],
+                low=min([holding.low, *(bar.low for bar in prints)]),
+                high=max([holding.high, *(bar.high for bar in prints)]),
+            )
         )
-        for token_id, holding in sorted(journal.portfolio.holdings.items())
-    ]
+    return found
 
 
 def _judge(journal: Journal, due: Due, rank: int, bench: Bench) -> None:

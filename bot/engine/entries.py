@@ -24,7 +24,6 @@ from bot.engine.fills import (
     event,
     is_overtaken,
     open_position,
-    target_child,
 )
 from bot.engine.hooks import adjusted_bracket
 from bot.engine.journal import Journal
@@ -49,6 +48,8 @@ def accept_entry(
     memory = portfolio.remembered(candidate.token_id)
     ordinal = memory.entries(candidate.signal_id)
     closed = memory.closed + (candidate.token_id in portfolio.holdings)  # held: the other side, and being closed
+    anchored = rules.stop.anchor is Anchor.FILL
+    means, weight = grant.means, grant.means.weight
     born = Order(
         order_id=order_id(candidate.run, candidate.signal_id, Role.ENTRY.value, ordinal),
         run=candidate.run,
@@ -66,30 +67,30 @@ def accept_entry(
         target=candidate.target,
         stop_source=candidate.stop_source,
         target_source=candidate.target_source,
+        equity=means.equity if anchored else None,
         cut_off=grant.cut_off,
+        drawdown=means.drawdown if anchored else None,
+        weight=fraction_half_even(weight) if anchored and weight is not None else None,
     )
-    anchored = rules.stop.anchor is Anchor.FILL
-    if anchored:
-        weight = grant.means.weight
-        born = amended(
-            born,
-            equity=grant.means.equity,
-            drawdown=grant.means.drawdown,
-            weight=None if weight is None else fraction_half_even(weight),
-        )
     journal.write(born, event(born, journal.slot, OrderState.ACCEPTED))
     if not anchored:
-        _bear_children(journal, born, bracket, grant.step, OrderState.PLANNED)
+        _bear_children(journal, born, born.quantity, bracket, grant.step, OrderState.PLANNED)
 
 
-def _bear_children(journal: Journal, entry: Order, bracket: Bracket, step: Decimal, state: OrderState) -> None:
-    """Write the stop and target orders of a bracket."""
-    children = [] if bracket.stop is None else [bracket_child(entry, Role.STOP, bracket.stop, journal.slot)]
+def _bear_children(
+    journal: Journal, entry: Order, whole: Quantity, bracket: Bracket, step: Decimal, state: OrderState
+) -> None:
+    """Write the stop and target orders of a bracket around a whole quantity."""
+    children = [] if bracket.stop is None else [bracket_child(entry, Role.STOP, bracket.stop, whole, journal.slot)]
     targets = bracket.parts or (() if bracket.target is None else (Part(bracket.target),))
-    left = entry.quantity
+    left = whole
     for number, target in enumerate(targets):
-        share = left if target.share is None else Quantity(floor_to_step(entry.quantity * target.share, step))
-        children.append(target_child(entry, number, target, share, journal.slot))
+        share = left if target.share is None else Quantity(floor_to_step(whole * target.share, step))
+        children.append(
+            bracket_child(
+                entry, Role.TARGET, target.price, share, journal.slot, part=number or None, share=target.share
+            )
+        )
         left = Quantity(left - share)
     for child in children:
         if child.quantity > ZERO:
@@ -155,7 +156,7 @@ def _fill_anchored(
         target_source=bracket.target_source,
     )
     opened = open_position(journal, placed, raw, at, rules, step, levels=(bracket.stop_level, bracket.target_level))
-    _bear_children(journal, amended(placed, quantity=opened), bracket, step, OrderState.ACCEPTED)
+    _bear_children(journal, placed, opened, bracket, step, OrderState.ACCEPTED)
 
 
 def _means(journal: Journal, order: Order, views: Mapping[TokenId, TokenView], known: TokenView, rules: Rules) -> Means:

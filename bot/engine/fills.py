@@ -27,7 +27,6 @@ from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role, Side
 from bot.domain.portfolio import Holding
 from bot.domain.positions import Closing, ExitReason, Position
 from bot.engine.account import unlocked_cash
-from bot.engine.brackets import Part
 from bot.engine.journal import Journal, borrow_legs, entry_legs, entry_of, exit_legs
 from bot.engine.rules import Rules, TargetCost
 
@@ -61,34 +60,34 @@ def bracket_orders(journal: Journal, order: Order) -> list[Order]:
     return [child for child in found if (child.signal_id, child.ordinal) == (order.signal_id, order.ordinal)]
 
 
-def bracket_child(entry: Order, role: Role, price: Price, slot: datetime) -> Order:
-    """Make an order of a bracket, born at a slot for the whole quantity of its entry."""
+def bracket_child(
+    entry: Order,
+    role: Role,
+    price: Price,
+    quantity: Quantity,
+    slot: datetime,
+    *,
+    part: int | None = None,
+    share: Decimal | None = None,
+) -> Order:
+    """Make an order of a bracket, born at a slot; part and share: of one of several targets."""
     return amended(
         entry,
-        order_id=order_id(entry.run, entry.signal_id, role.value, entry.ordinal),
+        order_id=order_id(entry.run, entry.signal_id, role.value, entry.ordinal, part),
         slot=slot,
         role=role,
+        quantity=quantity,
         price=price,
         stop=None,
         target=None,
         stop_source=None,
         target_source=None,
+        part=part,
+        share=share,
         equity=None,
         cut_off=None,
         drawdown=None,
         weight=None,
-    )
-
-
-def target_child(entry: Order, number: int, target: Part, quantity: Quantity, slot: datetime) -> Order:
-    """Make the number-th target order of an entry."""
-    part = number or None
-    return amended(
-        bracket_child(entry, Role.TARGET, target.price, slot),
-        order_id=order_id(entry.run, entry.signal_id, Role.TARGET.value, entry.ordinal, part),
-        quantity=quantity,
-        part=part,
-        share=target.share,
     )
 
 
@@ -125,7 +124,7 @@ def open_position(
         drop_entry(journal, order, OrderState.CANCELLED, Reason.CASH_AT_FILL)
         return Quantity(ZERO)
     moved = Execution(quantity, price, quantity * price * rules.fills.fee_fraction)
-    position = amended(_position_of(journal, order, quantity, price, at), stop_level=levels[0], target_level=levels[1])
+    position = _position_of(journal, order, quantity, price, at, levels)
     fill = _fill_of(journal, order, position, moved, at)
     legs = entry_legs(moved.notional, moved.fee, order.side)
     entry = entry_of(order.run, journal.slot, fill.fill_id, position.position_id, at, legs)
@@ -150,7 +149,14 @@ def _affordable(
     return cut if cut > ZERO and cut * price >= (rules.sizing.notional_min or ZERO) else None
 
 
-def _position_of(journal: Journal, order: Order, quantity: Quantity, price: Price, at: datetime) -> Position:
+def _position_of(
+    journal: Journal,
+    order: Order,
+    quantity: Quantity,
+    price: Price,
+    at: datetime,
+    levels: tuple[Price | None, Price | None],
+) -> Position:
     ordinal = journal.portfolio.remembered(order.token_id).closed
     return Position(
         position_id=position_id(order.run, order.token_id, ordinal),
@@ -168,6 +174,8 @@ def _position_of(journal: Journal, order: Order, quantity: Quantity, price: Pric
         target=order.target,
         stop_source=order.stop_source or "none",
         target_source=order.target_source or "none",
+        stop_level=levels[0],
+        target_level=levels[1],
     )
 
 

@@ -37,13 +37,6 @@ class Stop(NamedTuple):
     reason: ExitReason
 
 
-def live_through(journal: Journal, passed: Mapping[TokenId, Sequence[Bar]]) -> None:
-    """Widen the extremes of positions by prints that concern them in no other way."""
-    for token_id, prints in passed.items():
-        for bar in prints:
-            _live_on(journal, stretch(journal.portfolio.holdings[token_id], bar.low, bar.high))
-
-
 def settle_prints(
     journal: Journal, views: Mapping[TokenId, TokenView], granted: Mapping[OrderId, TokenView], rules: Rules
 ) -> None:
