@@ -29,9 +29,9 @@ from bot.domain.ids import RunName, TokenId, canonical, instant_text
 from bot.domain.instruments import Instrument
 from bot.domain.numbers import to_float
 from bot.domain.portfolio import Portfolio
+from bot.domain.reach import Floats
 from bot.domain.record import Cycle, CycleState
 from bot.domain.tape import ApiCall, TokenPrint
-from bot.engine.benchmark import Floats
 
 
 class Turn(NamedTuple):

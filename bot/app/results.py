@@ -17,7 +17,8 @@ from bot.app.figures import RUINED, counts_of, figures_of, is_ruined
 from bot.app.random_entries import Drawn, figures_of_drawn
 from bot.app.reports import shown
 from bot.domain.numbers import to_float
-from bot.engine.benchmark import Floats, buy_and_hold
+from bot.domain.reach import Floats
+from bot.engine.benchmark import buy_and_hold
 from bot.engine.luck import deflated_sharpe, sharpe_interval
 from bot.engine.performance import (
     Drawdown,

@@ -18,7 +18,7 @@ from bot.app.cycle import RunSetup
 from bot.app.gather import looks_at_held
 from bot.domain.ids import TokenId
 from bot.domain.numbers import EXACT, Price, Quantity, to_float
-from bot.domain.orders import Role, Side
+from bot.domain.orders import Side
 from bot.domain.portfolio import AT_MARKET, Holding, Portfolio
 from bot.domain.positions import Position
 from bot.domain.reach import Floats
@@ -32,7 +32,6 @@ from bot.engine.settlement import DELISTED_AFTER
 MICROSECOND = timedelta(microseconds=1)
 MICROSECONDS_AN_HOUR = 3_600_000_000
 MICRO_DOLLAR = 1e-6
-INFINITE = Decimal("Infinity")
 
 
 class Wake(NamedTuple):
@@ -150,8 +149,6 @@ class Waking:
         """Return the account after the slots between two that are run: only its high-water mark may have risen."""
         if following - place <= 1 or not portfolio.holdings:
             return portfolio
-        if self._most(portfolio) < portfolio.high_water_mark:
-            return portfolio
         instants = self._instants[place + 1 : following]
         curve: Floats = np.full(len(instants), to_float(portfolio.cash))
         within = abs(curve[0]) * WIDENED
@@ -168,18 +165,6 @@ class Waking:
         risen = portfolio.copy()
         risen.high_water_mark = max(high, *exact)
         return risen
-
-    def _most(self, portfolio: Portfolio) -> Decimal:
-        """Return what an account cannot exceed while no long reaches its target; without bound where one has none."""
-        if ExitRule.TARGET_HIT not in self.setup.rules.exits.rules:
-            return INFINITE
-        most = portfolio.cash
-        for holding in portfolio.holdings.values():
-            target = portfolio.order_of(holding.position.position_id, Role.TARGET)
-            if target is None or holding.position.side is Side.SHORT:
-                return INFINITE
-            most += holding.quantity * target.price
-        return most + len(portfolio.holdings)
 
     def _equity(self, place: int, portfolio: Portfolio) -> Decimal:
         slot = self.slots[place]

@@ -41,22 +41,6 @@ class Holding:
         """Return 1 for a long, -1 for a short."""
         return self.position.side.sign
 
-    def marked(self, price: Price, low: Price, high: Price) -> "Holding":
-        """Return the position with another mark and other extremes."""
-        return Holding(
-            position=self.position,
-            quantity=self.quantity,
-            cost=self.cost,
-            cash=self.cash,
-            booked=self.booked,
-            price=price,
-            low=low,
-            high=high,
-            stop=self.stop,
-            moves=self.moves,
-            borrowed_at=self.borrowed_at,
-        )
-
 
 class LiveOrder(NamedTuple):
     """An order that is not in a final state; state None: just born."""
@@ -148,12 +132,11 @@ class Portfolio:
         order = live.order
         self.orders[order.order_id] = live
         siblings = self._of_position.get(order.position_id, ())
-        if live.state is None or all(other.order is not order for other in siblings):
-            self._of_position[order.position_id] = (*siblings, live)
+        if any(other.order is order for other in siblings):
+            siblings = tuple(live if other.order is order else other for other in siblings)
         else:
-            self._of_position[order.position_id] = tuple(
-                live if other.order is order else other for other in siblings
-            )
+            siblings = (*siblings, live)
+        self._of_position[order.position_id] = siblings
         if order.role in AT_MARKET:
             self._at_market[order.order_id] = live
 

@@ -1,9 +1,8 @@
 """What the market gave without any decision: equal parts of the universe, bought once and kept."""
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from bot.domain.reach import Floats
 
 
 def buy_and_hold(closes: Floats) -> Floats:

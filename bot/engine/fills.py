@@ -293,7 +293,7 @@ def _close(journal: Journal, holding: Holding, at: datetime, reason: ExitReason)
 
 def stretch(holding: Holding, *prices: Price) -> Holding:
     """Widen a holding's extremes by prices it has lived through."""
-    return holding.marked(holding.price, min(holding.low, *prices), max(holding.high, *prices))
+    return amended(holding, low=min(holding.low, *prices), high=max(holding.high, *prices))
 
 
 def after_fill(position: Position, bar: Bar) -> Bar | None:

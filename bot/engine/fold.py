@@ -116,7 +116,9 @@ def _held(portfolio: Portfolio, position_id: PositionId) -> Holding:
 
 def _marked(portfolio: Portfolio, mark: Mark) -> None:
     holding = _held(portfolio, mark.position_id)
-    portfolio.holdings[holding.position.token_id] = holding.marked(mark.price, mark.low, mark.high)
+    portfolio.holdings[holding.position.token_id] = amended(
+        holding, price=mark.price, low=mark.low, high=mark.high
+    )
 
 
 def _stop_moved(portfolio: Portfolio, move: StopMove) -> None:

@@ -5,15 +5,12 @@ bar that is found is settled in exact decimals. It may wake for nothing; it neve
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from bot.domain.numbers import to_float
 from bot.domain.orders import Role, Side
 from bot.domain.portfolio import Holding, Portfolio
-from bot.domain.reach import EVERY_BAR, NO_BAR, Reach
+from bot.domain.reach import EVERY_BAR, NO_BAR, Floats, Reach
 from bot.engine.rules import FOLLOWED_BY_BARS, ExitRule, Rules
-
-Floats = npt.NDArray[np.float64]
 
 WIDENED = 1e-12
 

@@ -23,7 +23,7 @@ from bot.engine.exits import accept_exit, waiting_exit
 from bot.engine.fills import DAY, ENTRY_WAIT, after_fill, charge_borrow, drop_entry, exit_cash, fill_exit, stretch
 from bot.engine.finer import bars_inside, decided_by, extremes
 from bot.engine.journal import Journal
-from bot.engine.rules import FOLLOWED_BY_BARS, ExitRule, Rules, SameBar, TargetFill, TargetGap
+from bot.engine.rules import ExitRule, Rules, SameBar, TargetFill, TargetGap
 from bot.engine.stops import follow_bar, live_stop
 
 DELISTED_AFTER = timedelta(days=7)
@@ -46,7 +46,6 @@ def settle_prints(
         key=_opening,
         reverse=True,
     )
-    entering = frozenset(order.token_id for order in journal.portfolio.waiting(Role.ENTRY))
     while left:
         opened_at = left[-1][1].opened_at
         prints = []
@@ -54,10 +53,7 @@ def settle_prints(
             token_id, bar = left.pop()
             holding = journal.portfolio.holdings.get(token_id)
             lived = after_fill(holding.position, bar) if holding else bar
-            meets = token_id in entering or holding is None or not _only_passes(journal, holding, bar, rules)
-            if holding is not None and lived is bar and not meets:
-                _live_on(journal, stretch(holding, bar.low, bar.high))
-            elif lived is bar:
+            if lived is bar:
                 prints.append((token_id, bar))
             elif lived is not None:
                 _put_back(left, token_id, lived)
@@ -70,23 +66,6 @@ def settle_prints(
         for token_id, bar in prints:
             _exit_inside(journal, token_id, bar, views[token_id], rules)
             follow_bar(journal, token_id, bar, views[token_id], rules)
-
-
-def _only_passes(journal: Journal, holding: Holding, bar: Bar, rules: Rules) -> bool:
-    """Tell whether a bar does nothing but widen a position's extremes: nothing waits for it, is reached or is moved."""
-    if holding.moves or not FOLLOWED_BY_BARS.isdisjoint(rules.exits.rules):
-        return False
-    is_long = holding.position.side is Side.LONG
-    for order in journal.portfolio.orders_of(holding.position.position_id):
-        if order.role is Role.STOP:
-            passed = bar.low > order.price if is_long else bar.high < order.price
-        elif order.role is Role.TARGET:
-            passed = bar.high < order.price if is_long else bar.low > order.price
-        else:
-            passed = False
-        if not passed:
-            return False
-    return True
 
 
 def charge_begun_days(journal: Journal, until: datetime, rules: Rules) -> None:
