@@ -31,6 +31,9 @@ class Archive(Protocol):
     def price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the last price known: of a bar its close at its closing; a quote may be newer than as_of."""
 
+    def traded(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
+        """Return the last price at which the token was traded: as `price`, but never that of a quiet bar."""
+
     def close(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the close of the last bar, whatever quotes came since."""
 
@@ -62,7 +65,8 @@ class Archive(Protocol):
     ) -> tuple[Bar, ...]:
         """Return bars and quotes available now and not yet at seen = (as_of, cut_off), in order of opening.
 
-        Those before the first that comes within reach may be told as one bar of all of them.
+        Those before the first that comes within reach may be told as one bar of all of them; never those of both sides
+        of a halt of seven days.
         """
 
     def finer(self, token_id: TokenId, bar: Bar, as_of: datetime, cut_off: datetime) -> tuple[Bar, ...]:

@@ -98,6 +98,10 @@ class MemoryArchive:
         quote = next(self._shelves[token_id].quotes.back(cut_off), None)
         return _newest(token_id, quote, *self._last_bars(token_id, as_of, cut_off))
 
+    def traded(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
+        """Return the newest of the last quote and the last closes of bars in which something was traded."""
+        return self.price(token_id, as_of, cut_off)
+
     def close(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the newer of the last closes of hours and days."""
         return _newest(token_id, *self._last_bars(token_id, as_of, cut_off))

@@ -13,7 +13,11 @@ from bot.domain.numbers import Price
 
 
 class Bar(NamedTuple):
-    """A closed candle in quote currency; a quote is a bar of one price whose open and close are its known_at."""
+    """A closed candle in quote currency; a quote is a bar of one price whose open and close are its known_at.
+
+    volume: in base units; None: unknown. Until a bar of its token with a volume above zero has closed, a volume of zero
+    is unknown too: some files hold nothing but zeros.
+    """
 
     opened_at: datetime
     closed_at: datetime
@@ -21,6 +25,12 @@ class Bar(NamedTuple):
     high: Price
     low: Price
     close: Price
+    volume: Decimal | None = None
+
+    @property
+    def is_quiet(self) -> bool:
+        """Tell whether nothing was traded in it: such a bar marks positions and fills no order."""
+        return self.volume is not None and not self.volume
 
 
 def one_price(at: datetime, price: Price) -> Bar:

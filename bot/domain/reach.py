@@ -13,11 +13,18 @@ Floats = npt.NDArray[np.float64]
 SCAN_ROWS, SCAN_ROWS_MAX = 64, 8192
 
 
+NEVER = 2**63 - 1
+
+
 class Reach(NamedTuple):
-    """What a bar has to reach to concern a position: a low of below or less, a high of above or more."""
+    """What a bar has to reach to concern a position: a low of below or less, a high of above or more.
+
+    due: microseconds since 1970; every bar that opens then or later concerns it.
+    """
 
     below: float
     above: float
+    due: int = NEVER
 
 
 EVERY_BAR = Reach(float("inf"), float("-inf"))
@@ -25,7 +32,7 @@ NO_BAR = Reach(float("-inf"), float("inf"))
 
 
 def first_reached(lows: Floats, highs: Floats, reach: Reach) -> int | None:
-    """Return the first row of two columns of equal length that concerns a position."""
+    """Return the first row of two columns of equal length whose prices concern a position."""
     start, span = 0, SCAN_ROWS
     while start < len(lows):
         end = start + span

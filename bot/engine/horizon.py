@@ -26,7 +26,7 @@ def reach_of(portfolio: Portfolio, holding: Holding, rules: Rules) -> Reach:
     """Return what concerns a position; every bar does where bars move its stop."""
     if not FOLLOWED_BY_BARS.isdisjoint(rules.exits.rules):
         return EVERY_BAR
-    below, above = NO_BAR
+    below, above, _ = NO_BAR
     is_long = holding.position.side is Side.LONG
     if holding.stop is not None and ExitRule.STOP_HIT in rules.exits.rules:
         below, above = (to_float(holding.stop), above) if is_long else (below, to_float(holding.stop))

@@ -77,6 +77,10 @@ class HistoryArchive:
         price = Price(from_float(float(columns.prices[3, last])))
         return Quote(token_id=token_id, price=price, known_at=columns.closed_at(last))
 
+    def traded(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
+        """Return the close of the last bar in which something was traded."""
+        return self.price(token_id, as_of, cut_off)
+
     def close(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the close of the last bar: a history has no quotes beside."""
         return self.price(token_id, as_of, cut_off)
