@@ -100,5 +100,5 @@ def spoiled(random: Random, inside: Sequence[Bar]) -> list[Bar]:
         made[at] = made[at]._replace(high=Price(max(bar.high for bar in made) + TICK))
     elif chance < 3 * SPOILED:
         middle = Price((max(bar.high for bar in made) + min(bar.low for bar in made)) / 2)
-        made = [Bar(*bar[:2], *(max(price, middle) for price in bar[2:])) for bar in made]
+        made = [Bar(*bar[:2], *(max(price, middle) for price in bar[2:6])) for bar in made]
     return made

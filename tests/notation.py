@@ -40,14 +40,16 @@ def price(text: str | float) -> Price:
 
 
 def bars(start: str, text: str, step: timedelta = HOUR) -> tuple[Bar, ...]:
-    """Read bars `O H L C` separated by `|`; a single number is a flat bar, `-` a missing one."""
+    """Read bars `O H L C` separated by `|`; a single number is a flat bar, `-` a missing one, `90 quiet` untraded."""
     made = []
     for number, words in enumerate(part.split() for part in text.split("|")):
         opened = at(start) + number * step
         if words == ["-"]:
             continue
-        numbers = [price(word) for word in (words if len(words) > 1 else words * 4)]
-        made.append(Bar(opened, opened + step, *numbers))
+        volume = Decimal(0) if words[-1] == "quiet" else None
+        prices = words if volume is None else words[:-1]
+        numbers = [price(word) for word in (prices if len(prices) > 1 else prices * 4)]
+        made.append(Bar(opened, opened + step, *numbers, volume=volume))
     return tuple(made)
 
 
@@ -170,6 +172,11 @@ class Tape:
         closed = self._closed(token_id, as_of)
         return Quote(token_id=token_id, price=closed[-1].close, known_at=closed[-1].closed_at) if closed else None
 
+    def traded(self, token_id: TokenId, as_of: datetime, _cut_off: datetime) -> Quote | None:
+        """Return the last close of a bar that is not quiet."""
+        closed = [bar for bar in self._closed(token_id, as_of) if not bar.is_quiet]
+        return Quote(token_id=token_id, price=closed[-1].close, known_at=closed[-1].closed_at) if closed else None
+
     def close(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the last close: a tape has no other price."""
         return self.price(token_id, as_of, cut_off)
@@ -177,7 +184,8 @@ class Tape:
     def moved_at(self, token_id: TokenId, as_of: datetime, _cut_off: datetime) -> datetime | None:
         """Return the closing of the last bar with another price than the last close."""
         closed = self._closed(token_id, as_of)
-        return max((bar.closed_at for bar in closed if any(part != closed[-1].close for part in bar[2:])), default=None)
+        moved = (bar.closed_at for bar in closed if any(part != closed[-1].close for part in bar[2:6]))
+        return max(moved, default=None)
 
     def levels(self, token_id: TokenId, as_of: datetime, _cut_off: datetime) -> LevelSet | None:
         """Return the newest levels."""

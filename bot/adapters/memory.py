@@ -19,7 +19,7 @@ from bot.domain.tape import QUOTE, Datum, TokenPrint
 
 DAILY = "daily"
 HOUR, DAY = "1h", "1d"
-KEEP_DAYS, KEEP_HOURS, KEEP_QUOTES = timedelta(days=600), timedelta(days=14), timedelta(days=7)
+KEEP_DAYS, KEEP_HOURS, KEEP_QUOTES = timedelta(days=600), timedelta(days=28), timedelta(days=7)
 # A grade that the newest row does not give is taken from a row at most this much older.
 GRADE_REACH = timedelta(days=2)
 
@@ -27,7 +27,10 @@ GRADE_REACH = timedelta(days=2)
 class _Shelf:
     """All that is kept of one token."""
 
-    __slots__ = ("arrivals", "days", "grades", "hours", "levels", "market", "quantmetrics", "quotes", "signals")
+    __slots__ = (
+        *("arrivals", "days", "grades", "hours", "levels", "market", "quantmetrics", "quotes", "signals"),
+        "traded_at",
+    )
 
     def __init__(self) -> None:
         self.signals: dict[str, SignalRows] = {}
@@ -39,6 +42,8 @@ class _Shelf:
         self.hours = Candles(KEEP_HOURS)
         self.quotes = Arrivals(KEEP_QUOTES)
         self.arrivals = Arrivals(KEEP_HOURS)
+        # The earliest close of a bar with a volume: before it a volume of zero is unknown.
+        self.traded_at: datetime | None = None
 
 
 class MemoryArchive:
@@ -100,7 +105,13 @@ class MemoryArchive:
 
     def traded(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the newest of the last quote and the last closes of bars in which something was traded."""
-        return self.price(token_id, as_of, cut_off)
+        shelf = self._shelves[token_id]
+        quote = next(shelf.quotes.back(cut_off), None)
+        hour, day = (
+            next((bar for bar in candles.back(as_of, cut_off) if not bar.is_quiet), None)
+            for candles in (shelf.hours, shelf.days)
+        )
+        return _newest(token_id, quote, hour, day)
 
     def close(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the newer of the last closes of hours and days."""
@@ -113,7 +124,7 @@ class MemoryArchive:
             return None
         shelf = self._shelves[token_id]
         quote, hour, day = (
-            next((bar.closed_at for bar in bars if {*bar[2:]} != {now.price}), None)
+            next((bar.closed_at for bar in bars if {*bar[2:6]} != {now.price}), None)
             for bars in (shelf.quotes.back(cut_off), shelf.hours.back(as_of, cut_off), shelf.days.back(as_of, cut_off))
         )
         # A day that moved says so until its end, whatever its last hours did: the finer prints know better.
@@ -210,11 +221,22 @@ def _put_quote(shelf: _Shelf, quote: TokenPrint) -> bool:
 
 
 def _put_hour(shelf: _Shelf, hour: TokenPrint) -> bool:
-    return shelf.hours.add(hour) and shelf.arrivals.add(hour)
+    known = _with_known_volume(shelf, hour)
+    return shelf.hours.add(known) and shelf.arrivals.add(known)
 
 
 def _put_day(shelf: _Shelf, day: TokenPrint) -> bool:
-    return shelf.days.add(day)
+    return shelf.days.add(_with_known_volume(shelf, day))
+
+
+def _with_known_volume(shelf: _Shelf, row: TokenPrint) -> TokenPrint:
+    """Return a bar whose volume of zero is unknown until a bar with a volume has closed before it."""
+    bar = row.bar
+    if bar.volume:
+        shelf.traded_at = min(shelf.traded_at or bar.closed_at, bar.closed_at)
+    if not bar.is_quiet or (shelf.traded_at is not None and shelf.traded_at <= bar.opened_at):
+        return row
+    return replace(row, bar=bar._replace(volume=None))
 
 
 _PRINTS: Mapping[str, Callable[[_Shelf, TokenPrint], bool]] = {QUOTE: _put_quote, HOUR: _put_hour, DAY: _put_day}

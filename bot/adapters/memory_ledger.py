@@ -8,7 +8,7 @@ from itertools import chain
 from types import MappingProxyType
 
 from bot.domain.books import JournalEntry
-from bot.domain.decisions import Candidate, CandidateLevel, EquityMark, Fact, Verdict
+from bot.domain.decisions import BenchmarkPart, Candidate, CandidateLevel, EquityMark, Fact, Verdict
 from bot.domain.errors import InvariantError
 from bot.domain.events import EventState, Request, RunEvent
 from bot.domain.ids import PositionId, RequestId, RunName, instant_text
@@ -29,6 +29,7 @@ _NAMED_BY: Mapping[type[Fact], tuple[str, ...]] = MappingProxyType(
         Mark: ("position_id", "slot"),
         Closing: ("position_id",),
         JournalEntry: ("entry_id",),
+        BenchmarkPart: ("run", "token_id", "slot"),
         EquityMark: ("run", "slot"),
         RunEvent: ("run", "slot", "number"),
     }
@@ -99,16 +100,18 @@ class MemoryLedger:
 
 
 def _equity_marks(facts: Sequence[Fact]) -> list[EquityMark]:
-    """Pick the last mark before the newest one's day, that day's first, the newest, and the highest since armed."""
+    """Pick the marks that the fold needs: see `bot.adapters.sql.facts`, which picks the same."""
     marks = [fact for fact in facts if isinstance(fact, EquityMark)]
-    if not marks:
-        return []
+    if not marks or marks[-1].drawdown_deepest is None:
+        return marks
     today = [mark for mark in marks if mark.slot.date() == marks[-1].slot.date()]
     before = marks[: len(marks) - len(today)]
     armed = [place for place, fact in enumerate(facts) if _arms_drawdown(fact)][-1:]
     since = [fact for fact in facts[armed[0] if armed else 0 :] if isinstance(fact, EquityMark)]
     highest = sorted(since, key=lambda mark: (mark.equity, mark.slot))
-    return [*before[-1:], today[0], today[-1], *highest[-1:]]
+    first_highest = max(marks, key=lambda mark: mark.equity)
+    held = [mark for mark in marks if mark.benchmark is not None]
+    return [*before[-1:], today[0], today[-1], first_highest, *held[-1:], *highest[-1:]]
 
 
 def _arms_drawdown(fact: Fact) -> bool:

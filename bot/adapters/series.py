@@ -127,7 +127,7 @@ class Candles:
     __slots__ = ("_days", "_keep", "_known_until", "_opened", "_rows")
 
     def __init__(self, keep: timedelta) -> None:
-        """Keep bars that opened at most so long before the newest."""
+        """Keep bars that opened at most so long before the newest, and the last one before them."""
         self._keep = keep
         self._opened: list[datetime] = []
         self._rows: dict[datetime, TokenPrint] = {}
@@ -148,7 +148,7 @@ class Candles:
         self._rows[opened_at] = row
         self._known_until = max(self._known_until or row.known_at, row.known_at)
         self._days = None
-        while self._opened[0] < self._opened[-1] - self._keep:
+        while len(self._opened) > 1 and self._opened[1] < self._opened[-1] - self._keep:
             del self._rows[self._opened.pop(0)]
         return True
 
@@ -188,7 +188,10 @@ class Arrivals:
     __slots__ = ("_keep", "_keys", "_rows")
 
     def __init__(self, keep: timedelta) -> None:
-        """Keep prints that came at most so long before the newest."""
+        """Keep prints that came at most so long before the newest, and the last one before them.
+
+        After a halt, or after a daemon was down, the last price before it is still known.
+        """
         self._keep = keep
         self._keys: list[datetime] = []
         self._rows: list[TokenPrint] = []
@@ -201,7 +204,7 @@ class Arrivals:
             return False
         self._keys.insert(at, key)
         self._rows.insert(at, row)
-        gone = bisect_left(self._keys, self._keys[-1] - self._keep)
+        gone = max(bisect_left(self._keys, self._keys[-1] - self._keep) - 1, 0)
         del self._keys[:gone], self._rows[:gone]
         return True
 

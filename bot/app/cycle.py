@@ -13,12 +13,12 @@ from bot.app.gather import gather
 from bot.domain.decisions import Candidate, Fact, Outcome
 from bot.domain.events import Request
 from bot.domain.ids import RunName, TokenId
-from bot.domain.orders import Order, Role
+from bot.domain.orders import Fill, Order, Role
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Closing
 from bot.domain.record import Cycle, CycleRecord, CycleState
 from bot.domain.snapshot import Snapshot
-from bot.domain.tape import Datum
+from bot.domain.tape import Datum, TokenPrint, timeframe_of
 from bot.engine.cycle import apply, decide, fill_quotes, settle
 from bot.engine.journal import opening
 from bot.engine.rules import Rules
@@ -110,11 +110,18 @@ def _of_kind(kind: type[K], facts: Sequence[Fact]) -> list[K]:
 
 
 def _used(snapshot: Snapshot, facts: Sequence[Fact]) -> list[Datum]:
-    """Return the data that the judged candidates were judged by."""
+    """Return the data that the judged candidates were judged by, and the bars that fills took their prices from."""
     found: list[Datum] = []
     for fact in facts:
         if isinstance(fact, Candidate):
             view = snapshot.tokens[fact.token_id]
             turn = view.episode.turn if view.episode else None
             found.extend(datum for datum in (turn, view.levels, view.quantmetrics, view.grades, view.market) if datum)
+        elif isinstance(fact, Fill):
+            view = snapshot.tokens[fact.token_id]
+            bars = (bar for bar in (*view.finer, *view.prints) if bar.opened_at == fact.filled_at < bar.closed_at)
+            found.extend(
+                TokenPrint(token_id=fact.token_id, timeframe=timeframe_of(bar), known_at=bar.closed_at, bar=bar)
+                for bar in bars
+            )
     return found

@@ -6,9 +6,7 @@ stepped. The same demo gives the same trades, ids and equity.
 
 import tempfile
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 
 from bot.adapters.clock import SteppedClock
@@ -23,7 +21,6 @@ from bot.app.progress import tell_progress
 from bot.app.why import tell_why, why
 from bot.app.wiring import live
 from bot.domain.errors import ConfigError
-from bot.domain.numbers import from_float
 from bot.simulator.market import SEED, Market
 from bot.simulator.server import serve
 
@@ -70,8 +67,8 @@ def demo(ledger: Path, days: int) -> int:
         message = f"{ledger} exists, and the demo replaces no ledger but {OWN}: name another file"
         raise ConfigError(message)
     _clear(ledger)
-    market = play(ledger, days)
-    _tell(Reader(str(ledger)), market, days)
+    play(ledger, days)
+    _tell(Reader(str(ledger)), days)
     print(f"\n{days} days in {time.perf_counter() - began:.1f} s")
     print(f"ledger: {ledger}")
     return 0
@@ -121,12 +118,12 @@ def _run(config: Config, clock: SteppedClock, days: int) -> None:
             tell_progress("hourly cycles", number + 1, len(slots))
 
 
-def _tell(reader: Reader, market: Market, days: int) -> None:
+def _tell(reader: Reader, days: int) -> None:
     trades = reports.rows_of(reader, reports.TRADES, None)
     print(f"Trades of {days} simulated days\n")
     print(reports.table([{name: value for name, value in row.items() if name != "run"} for row in trades]) or "none")
     print("\nEquity against buy-and-hold of the same tokens\n")
-    print(reports.table(_equity(reader, market, days)))
+    print(reports.table(_equity(reader, days)))
     for outcome in ("entered", "rejected"):
         for symbol, slot in _example(reader, outcome):
             print(f"\n$ bot why {symbol} --at {slot} --ledger {reader.name}\n")
@@ -148,32 +145,17 @@ def _example(reader: Reader, outcome: str) -> list[tuple[str, str]]:
     return [(str(row["symbol"]), str(row["slot"])) for row in found]
 
 
-def _equity(reader: Reader, market: Market, days: int) -> list[dict[str, object]]:
-    """Sample the equity each five days, beside equal parts of every token bought at the start."""
-    equity = {str(row["slot"])[:16]: row for row in reports.rows_of(reader, reports.EQUITY, RUN)}
-    found = []
-    for day in range(0, days + 1, 5):
-        at = START + timedelta(days=day)
-        row = equity.get(f"{at:%Y-%m-%dT%H:%M}")
-        if row is not None:
-            held = _held(market, reader, at)
-            found.append(
-                {
-                    "slot": row["slot"],
-                    "equity": row["equity"],
-                    "drawdown": row["drawdown"],
-                    "open_positions": row["open_positions"],
-                    "buy_and_hold": held,
-                }
-            )
-    return found
-
-
-def _held(market: Market, reader: Reader, at: datetime) -> Decimal:
-    tokens = _tokens(reader)
-    growth = [market.price_at(token, at) / market.price_at(token, START) for token in tokens]
-    return from_float(round(10000 * sum(growth) / len(growth), 2))
-
-
-def _tokens(reader: Reader) -> Sequence[int]:
-    return [int(str(row["token_id"])) for row in reader.rows("select token_id from instruments order by token_id", {})]
+def _equity(reader: Reader, days: int) -> list[dict[str, object]]:
+    """Sample the equity each five days, beside equal parts of every token bought at the start, both from the ledger."""
+    sampled = {f"{START + timedelta(days=day):%Y-%m-%d}" for day in range(0, days + 1, 5)}
+    return [
+        {
+            "slot": row["slot"],
+            "equity": row["equity"],
+            "drawdown": row["drawdown"],
+            "open_positions": row["open_positions"],
+            "buy_and_hold": row["benchmark"],
+        }
+        for row in reader.rows("select * from v_equity_daily where run = :run order by slot", {"run": RUN})
+        if row["day"] in sampled
+    ]

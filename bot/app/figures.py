@@ -3,17 +3,18 @@
 What a formula cannot give is None with a reason; a sweep and a replay get theirs from here, and so agree.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from bot.engine.performance import (
+    Drawdown,
     EquityPoint,
     Figure,
     TradeResult,
     cagr,
     calmar,
-    day_ends,
-    drawdown,
+    day_marks,
     expectancy,
     expectancy_r,
     exposure_time,
@@ -27,6 +28,9 @@ from bot.engine.performance import (
     win_rate,
 )
 
+MICRO_DIGITS = 6
+# What a mark says of the deepest fall so far, in facts and in v_equity alike.
+FALL = tuple(f"drawdown_{name}" for name in ("deepest", "high", "started_at", "trough_at", "recovered_at"))
 RUINED = Figure(reason="equity fell to zero or below")
 
 
@@ -43,17 +47,42 @@ def counts_of(points: Sequence[EquityPoint], trades: Sequence[TradeResult]) -> C
     """Count days and trades, of marks in order of time."""
     closed = [trade for trade in trades if trade.closed_at is not None]
     return Counts(
-        days=max(len(day_ends(points)) - 1, 0),
+        days=max(len(day_marks(points)) - 1, 0),
         closed_trades=len(closed),
         wins=sum(trade.profit > 0 for trade in closed),
         losses=sum(trade.profit < 0 for trade in closed),
     )
 
 
-def figures_of(points: Sequence[EquityPoint], trades: Sequence[TradeResult]) -> dict[str, Figure]:
-    """Return figures by name, of marks in order of time and trades in order of opening, open ones too."""
+def fall_of(mark: Mapping[str, object]) -> Drawdown | None:
+    """Return the deepest fall that the last mark of an account knows of; None where equity never fell.
+
+    mark: what it says under the names of FALL, as facts or a database have it.
+    """
+    depth, high = (float(str(mark[name] or 0)) for name in FALL[:2])
+    started_at, trough_at, recovered_at = (
+        datetime.fromisoformat(str(mark[name])) if mark[name] else None for name in FALL[2:]
+    )
+    if started_at is None or trough_at is None:
+        return None
+    return Drawdown(
+        fraction=depth,
+        amount=round(depth * high, MICRO_DIGITS),
+        started_at=started_at,
+        trough_at=trough_at,
+        recovered_at=recovered_at,
+    )
+
+
+def figures_of(
+    points: Sequence[EquityPoint], trades: Sequence[TradeResult], fall: Drawdown | None
+) -> dict[str, Figure]:
+    """Return figures by name, of marks in order of time and trades in order of opening, open ones too.
+
+    fall: the deepest one, which may lie between marks that a replay does not write.
+    """
     closed = [trade for trade in trades if trade.closed_at is not None]
-    days, fall = day_ends(points), drawdown(points)
+    days = day_marks(points)
     depth = fall.fraction if fall else 0.0
     return {
         "total_return": total_return(days),

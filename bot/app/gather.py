@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from bot.domain.events import Request
 from bot.domain.ids import OrderId, TokenId
-from bot.domain.market import Bar
+from bot.domain.market import Bar, Quote
+from bot.domain.numbers import Price
 from bot.domain.orders import Role
 from bot.domain.portfolio import AT_MARKET, Portfolio
 from bot.domain.reach import EVERY_BAR, NO_BAR
@@ -37,6 +38,7 @@ class Told(NamedTuple):
     episode: Episode | None
     prints: tuple[Bar, ...] = ()
     finer: tuple[Bar, ...] = ()
+    before: Quote | None = None
     followed: bool = True
 
 
@@ -76,7 +78,8 @@ def gather(
                 reach = EVERY_BAR if holding is None else reach_of(portfolio, holding, rules)
                 prints = archive.prints(token_id, seen, *now, reach)
             finer = _finer(archive, token_id, prints, portfolio, rules, now)
-            told = Told(episode, prints, finer, token_id in followed)
+            before = archive.traded(token_id, *seen) if seen is not None and token_id in portfolio.holdings else None
+            told = Told(episode, prints, finer, before, token_id in followed)
             views[token_id] = _view(archive, token_id, now, EVERYTHING if due else of_busy, told, rules)
     return Snapshot(
         as_of=as_of,
@@ -90,7 +93,18 @@ def gather(
             for token_id in portfolio.holdings
             if seen is not None and token_id not in views
         },
+        benchmark=_benchmark(archive, followed, portfolio, now),
     )
+
+
+def _benchmark(
+    archive: Archive, universe: Iterable[TokenId], portfolio: Portfolio, now: Now
+) -> dict[TokenId, Price | None]:
+    """Return the prices of the universe at the first slot of a UTC day, nothing at others."""
+    if portfolio.marked is not None and portfolio.marked[0].date() == now[0].date():
+        return {}
+    quotes = ((token_id, archive.price(token_id, *now)) for token_id in sorted(universe))
+    return {token_id: None if quote is None else quote.price for token_id, quote in quotes}
 
 
 def looks_at_held(rules: Rules) -> bool:
@@ -133,6 +147,7 @@ def _view(archive: Archive, token_id: TokenId, now: Now, wanted: Wanted, told: T
         days=archive.days(token_id, *now) if wanted.days else (),
         prints=told.prints,
         finer=told.finer,
+        before=told.before,
         close=archive.close(token_id, *now) if compared else None,
         moved_at=archive.moved_at(token_id, *now) if watched else None,
         followed=told.followed,

@@ -65,7 +65,7 @@ def draw(history: History, slots: Sequence[datetime], play: Play, count: int) ->
         tally = Tally()
         for record in play(replace(history, archive=turned)):
             tally.add(record.facts)
-        found.append(figures_of(tally.points, tally.trades()))
+        found.append(figures_of(tally.points, tally.trades(), tally.fall))
         tell_progress("runs with random entries", number, count)
     return found
 

@@ -9,10 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import NamedTuple
-
-import numpy as np
 
 from bot.adapters.clock import SystemClock
 from bot.adapters.sql.engine import ledger_name, parse_url
@@ -27,9 +24,7 @@ from bot.app.wiring import feeds_of
 from bot.domain.errors import ConfigError
 from bot.domain.ids import RunName, TokenId, canonical, instant_text
 from bot.domain.instruments import Instrument
-from bot.domain.numbers import to_float
 from bot.domain.portfolio import Portfolio
-from bot.domain.reach import Floats
 from bot.domain.record import Cycle, CycleState
 from bot.domain.tape import ApiCall, TokenPrint
 
@@ -59,15 +54,18 @@ def over_recorded(url: str, strategy: Strategy, window: Window, schedule: str | 
         _require_feeds(name, strategy, calls)
         made = [(call.request_id, instant_text(call.known_at), call.answer_hash) for call in calls]
         seen = [[instant_text(at) for at in (turn.cycle.slot, turn.cycle.cut_off)] for turn in turns]
-        prints = _prints(book, turns, instruments)
+        data = book.data_until(turns[-1].cycle.cut_off)
         yield Material(
             instruments=instruments,
             slots=[turn.cycle.slot for turn in turns],
             digest=hashlib.sha256(canonical([made, seen, sorted(instruments)]).encode()).hexdigest(),
-            counts={"bars": sum(map(len, prints.values())), "rows_refused": 0, "answers": len(calls)},
+            counts={
+                "bars": sum(isinstance(datum, TokenPrint) and datum.token_id in instruments for datum in data),
+                "rows_refused": 0,
+                "answers": len(calls),
+            },
             refused=(),
             records=lambda setup: written(told(_played(setup, book, turns), len(turns)), len(turns)),
-            closes=partial(_closes, prints, {turn.cycle.slot: turn.cycle.cut_off for turn in turns}),
         )
 
 
@@ -168,34 +166,3 @@ def _played(setup: RunSetup, book: Recorded, turns: Sequence[Turn]) -> Iterator[
         lasting = replace(setup, interval=interval)
         record, portfolio = run_cycle(lasting, source, portfolio, cycle.slot, clock.now)
         yield place, record, portfolio
-
-
-def _prints(
-    book: Recorded, turns: Sequence[Turn], instruments: Mapping[TokenId, Instrument]
-) -> dict[TokenId, list[TokenPrint]]:
-    """Return the recorded bars and quotes of each token, in the order in which they could be had."""
-    found: dict[TokenId, list[TokenPrint]] = {token_id: [] for token_id in sorted(instruments)}
-    for datum in book.data_until(turns[-1].cycle.cut_off):
-        if isinstance(datum, TokenPrint) and datum.token_id in found:
-            found[datum.token_id].append(datum)
-    return {token_id: sorted(prints, key=_had_at) for token_id, prints in found.items()}
-
-
-def _had_at(one: TokenPrint) -> datetime:
-    return max(one.known_at, one.bar.closed_at)
-
-
-def _closes(
-    prints: Mapping[TokenId, Sequence[TokenPrint]], cut_offs: Mapping[datetime, datetime], instants: Sequence[datetime]
-) -> Floats:
-    """Return the last price of each token (columns) as slots knew it (rows), NaN before its first."""
-    closes = np.full((len(instants), len(prints)), np.nan)
-    for column, held in enumerate(prints.values()):
-        had, newest = [_had_at(one) for one in held], list(held)
-        for place in range(1, len(newest)):  # what came late is no newer price
-            newest[place] = max(newest[place - 1 : place + 1], key=lambda one: one.bar.closed_at)
-        for row, at in enumerate(instants):
-            count = bisect_right(had, cut_offs.get(at, at))
-            if count:
-                closes[row, column] = to_float(newest[count - 1].bar.close)
-    return closes

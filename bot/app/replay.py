@@ -27,7 +27,7 @@ from bot.app.packing import tell_packing
 from bot.app.progress import tell_progress
 from bot.app.random_entries import Drawn, draw
 from bot.app.reports import as_json as to_json
-from bot.app.results import Closes, closes_at, statistics, tell_statistics
+from bot.app.results import statistics, summary, tell_run
 from bot.app.strategies import Strategy, load_strategy
 from bot.app.waking import Waking
 from bot.domain.decisions import EquityMark
@@ -43,20 +43,12 @@ Window = tuple[datetime | None, datetime | None]
 # The place of a slot, its cycle, and the portfolio after it.
 Played = tuple[int, CycleRecord, Portfolio]
 
-SUMMARY = """
-select count(*) as trades, round(coalesce(sum(fees), 0), 6) as fees, round(coalesce(sum(profit), 0), 6) as profit,
-       coalesce(sum(case when is_open then 1 else 0 end), 0) as open_positions
-from v_trades where run = :run
-"""
-LAST_EQUITY = "select slot, equity, cash from v_equity where run = :run order by slot desc limit 1"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
     """What a replay is made of; digest: of all its data; counts: what is told of them; refused: dropped rows, told.
 
-    records: runs the slots and yields the cycles to write; closes: the last price of each token of the universe
-    (columns) at instants (rows), NaN before its first; draw: replays so many times with random entries, None: cannot.
+    records: runs the slots and yields the cycles to write; draw: replays so many times with random entries, None:
+    cannot.
     """
 
     instruments: Mapping[TokenId, Instrument]
@@ -65,10 +57,10 @@ class Material:
     counts: Mapping[str, int]
     refused: tuple[str, ...]
     records: Callable[[RunSetup], Iterator[CycleRecord]]
-    closes: Closes
     draw: Callable[[RunSetup, int], list[Drawn]] | None = None
 
 
+TOLD = ("trades", "open_positions", "fees", "profit", "equity", "max_drawdown", "bars", "slots", "seconds")
 Opening = Callable[[Strategy, Window, str | None], AbstractContextManager[Material]]
 
 
@@ -98,7 +90,7 @@ def replay(
             sys.stderr.write(f"refused: {refusal}\n")
         reader = Reader(url)
         drawn = material.draw(setup, random_entries) if material.draw and random_entries else None
-        figures = statistics(reader, strategy.name, material.closes, drawn)
+        figures = statistics(reader, strategy.name, drawn)
         result = {
             **summary(reader, strategy.name),
             "max_drawdown": figures["max_drawdown"],
@@ -110,7 +102,7 @@ def replay(
             "statistics": figures,
             "seconds": round(time.perf_counter() - began, 3),
         }
-    print(to_json(result) if as_json else _told(result))
+    print(to_json(result) if as_json else f"{tell_run(result, TOLD)}\n\nledger: {result['ledger']}")
     return 0
 
 
@@ -126,7 +118,6 @@ def over_history(folder: Path, strategy: Strategy, window: Window, schedule: str
         counts={"bars": history.bars, "rows_refused": history.rows_refused},
         refused=history.refused,
         records=lambda setup: records(setup, HistorySource(history), slots, SystemClock()),
-        closes=partial(closes_at, history),
         draw=lambda setup, count: draw(history, slots, partial(quiet_records, setup, slots), count),
     )
 
@@ -249,25 +240,6 @@ def played(
 def is_eventful(record: CycleRecord) -> bool:
     """Tell whether anything but marks happened in a cycle."""
     return any(not isinstance(fact, Mark | EquityMark) for fact in record.facts)
-
-
-def summary(reader: Reader, run: str) -> dict[str, object]:
-    """Read a run's figures from its ledger."""
-    totals = reader.rows(SUMMARY, {"run": run})[0]
-    last = reader.rows(LAST_EQUITY, {"run": run})
-    return {**totals, **(last[0] if last else {})}
-
-
-def _told(result: Mapping[str, object]) -> str:
-    names = ("trades", "open_positions", "fees", "profit", "equity", "max_drawdown", "bars", "slots", "seconds")
-    width = max(len(name) for name in names)
-    lines = [f"{name.replace('_', ' '):<{width}}  {_figure(result[name])}" for name in names]
-    figures = result["statistics"] if isinstance(result["statistics"], dict) else {}
-    return "\n".join([*lines, "", tell_statistics(figures), "", f"ledger: {result['ledger']}"])
-
-
-def _figure(value: object) -> str:
-    return f"{float(value):,.2f}" if isinstance(value, float | Decimal) else str(value)
 
 
 def _capital(text: str) -> Decimal:

@@ -3,22 +3,17 @@
 Read from the public views, so a run of the daemon and a replay are judged alike.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
 
-import numpy as np
-
-from bot.adapters.history.archive import History
-from bot.adapters.history.reader import micros
 from bot.adapters.sql.reads import Reader
-from bot.app.figures import RUINED, counts_of, figures_of, is_ruined
+from bot.app.figures import FALL, RUINED, counts_of, fall_of, figures_of, is_ruined
 from bot.app.random_entries import Drawn, figures_of_drawn
-from bot.app.reports import shown
+from bot.app.reports import as_json as to_json
+from bot.app.reports import require_run, shown
 from bot.domain.numbers import to_float
-from bot.domain.reach import Floats
-from bot.engine.benchmark import buy_and_hold
 from bot.engine.luck import deflated_sharpe, sharpe_interval
 from bot.engine.performance import (
     Drawdown,
@@ -26,21 +21,27 @@ from bot.engine.performance import (
     Figure,
     TradeResult,
     curve,
-    day_ends,
+    day_marks,
     drawdown,
     returns_of,
     sharpe,
     total_return,
 )
 
-# The last price of each token (columns) at instants (rows), NaN before its first.
-Closes = Callable[[Sequence[datetime]], Floats]
-
 SEED = 1
-POINTS = "select slot, equity, high_water_mark from v_equity where run = :run order by slot"
+TOLD = ("run", "trades", "open_positions", "fees", "profit", "equity", "slot")
+POINTS = f"select slot, equity, high_water_mark, {', '.join(FALL)} from v_equity where run = :run order by slot"  # noqa: S608
+BENCHMARK = "select slot, benchmark from v_equity_daily where run = :run and benchmark is not null order by slot"
 TRADES = """
 select opened_at, closed_at, notional, profit, r_multiple from v_trades where run = :run order by opened_at, position_id
 """
+UNHELD = "the benchmark needs two UTC days with a mark"
+SUMMARY = """
+select count(*) as trades, round(coalesce(sum(fees), 0), 6) as fees, round(coalesce(sum(profit), 0), 6) as profit,
+       coalesce(sum(case when is_open then 1 else 0 end), 0) as open_positions
+from v_trades where run = :run
+"""
+LAST_EQUITY = "select slot, equity, cash from v_equity where run = :run order by slot desc limit 1"
 NEVER_FELL = "equity never fell"
 # Printed beside the figures, for others compute some of them otherwise.
 MEANINGS: Mapping[str, str] = MappingProxyType(
@@ -64,7 +65,7 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "turnover": "notional of all entries / mean daily equity",
         "hold_return": "total return of equal parts of the universe, bought at the start and kept, without costs",
         "hold_sharpe": "its Sharpe ratio",
-        "hold_max_drawdown": "its deepest fall at the end of a day",
+        "hold_max_drawdown": "its deepest fall, of the first slots of UTC days",
         "random_runs": "runs of the strategy in which each token's spells are turned round a circle of time by chance",
         "random_return_median": "median of their total returns",
         "random_return_low": "5 % of them return less",
@@ -75,27 +76,26 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def statistics(
-    reader: Reader, run: str, closes: Closes | None = None, drawn: Sequence[Drawn] | None = None
-) -> dict[str, object]:
+def statistics(reader: Reader, run: str, drawn: Sequence[Drawn] | None = None) -> dict[str, object]:
     """Return the figures of a run by name, None where undefined, and under `reasons` why; counts and instants beside.
 
-    closes: what buying and holding is computed from; drawn: what the same strategy came to with random entries. Without
-    them their figures are left out.
+    drawn: what the same strategy came to with random entries; without it their figures are left out.
     """
-    points = [
-        EquityPoint(_instant(row["slot"]), _float(row["equity"]), _float(row["high_water_mark"]))
-        for row in reader.rows(POINTS, {"run": run})
-    ]
+    rows = reader.rows(POINTS, {"run": run})
+    points = [EquityPoint(_instant(row["slot"]), _float(row["equity"]), _float(row["high_water_mark"])) for row in rows]
+    # A ledger of a release that did not keep the deepest fall has every mark that there is to know it from.
+    kept = bool(rows) and rows[-1][FALL[0]] is not None
+    fall = fall_of(rows[-1]) if kept else drawdown(points)
     trades = [_trade(row) for row in reader.rows(TRADES, {"run": run})]
-    days = day_ends(points)
+    days = day_marks(points)
+    held = curve([(_instant(row["slot"]), _float(row["benchmark"])) for row in reader.rows(BENCHMARK, {"run": run})])
     figures = {
-        **figures_of(points, trades),
+        **figures_of(points, trades, fall),
         **_of_luck(days),
-        **(_of_holding(closes, days) if closes and days else {}),
+        **_of_holding(held),
         **({} if drawn is None else figures_of_drawn(drawn, total_return(days))),
     }
-    instants, missing = _instants(drawdown(points))
+    instants, missing = _instants(fall)
     reasons = {name: figure.reason for name, figure in figures.items() if figure.reason}
     return {
         **counts_of(points, trades)._asdict(),
@@ -103,6 +103,42 @@ def statistics(
         **instants,
         "reasons": reasons | missing,
     }
+
+
+def summary(reader: Reader, run: str) -> dict[str, object]:
+    """Read a run's figures from its ledger."""
+    totals = reader.rows(SUMMARY, {"run": run})[0]
+    last = reader.rows(LAST_EQUITY, {"run": run})
+    return {**totals, **(last[0] if last else {})}
+
+
+def show_figures(url: str, run: str | None, *, as_json: bool) -> int:
+    """Print the statistics of one run of a ledger, or of each, as a replay prints them."""
+    reader = Reader(url)
+    require_run(reader, run)
+    names = [str(row["name"]) for row in reader.rows("select name from v_runs order by name", {})]
+    found = [
+        {"run": name, **summary(reader, name), "statistics": statistics(reader, name)}
+        for name in names
+        if run in {None, name}
+    ]
+    if as_json:
+        print(to_json(found))
+    else:
+        print("\n\n".join(tell_run(one, TOLD) for one in found) or "no run yet")
+    return 0
+
+
+def tell_run(result: Mapping[str, object], names: Sequence[str]) -> str:
+    """Tell what a run came to, in the figures named and in its statistics."""
+    width = max(len(name) for name in names)
+    lines = [f"{name.replace('_', ' '):<{width}}  {_figure(result.get(name))}" for name in names]
+    figures = result["statistics"] if isinstance(result["statistics"], dict) else {}
+    return "\n".join([*lines, "", tell_statistics(figures)])
+
+
+def _figure(value: object) -> str:
+    return f"{float(value):,.2f}" if isinstance(value, float | Decimal) else shown(value)
 
 
 def tell_statistics(found: Mapping[str, object]) -> str:
@@ -137,29 +173,16 @@ def _of_luck(days: Sequence[EquityPoint]) -> dict[str, Figure]:
     return {"sharpe_low": low, "sharpe_high": high, "probabilistic_sharpe": deflated_sharpe(returns)}
 
 
-def _of_holding(closes: Closes, days: Sequence[EquityPoint]) -> dict[str, Figure]:
-    """Return the figures of buying and holding at the same instants as the account's own."""
-    instants = [day.at for day in days]
-    worth = buy_and_hold(closes(instants)).tolist()
-    held = curve(list(zip(instants, worth, strict=True)))
+def _of_holding(held: Sequence[EquityPoint]) -> dict[str, Figure]:
+    """Return the figures of buying and holding, of its worth at the first marked slot of each UTC day."""
+    if len(held) < 2:  # noqa: PLR2004 - one value has no return
+        return dict.fromkeys(("hold_return", "hold_sharpe", "hold_max_drawdown"), Figure(reason=UNHELD))
     fall = drawdown(held)
     return {
         "hold_return": total_return(held),
         "hold_sharpe": sharpe(returns_of(held)),
         "hold_max_drawdown": Figure(fall.fraction if fall else 0.0),
     }
-
-
-def closes_at(history: History, instants: Sequence[datetime]) -> Floats:
-    """Return the last close of each token of the universe (columns) at each instant (rows), NaN before its first."""
-    ends = np.array([micros(at) for at in instants])
-    closes = np.full((len(ends), len(history.universe)), np.nan)
-    for number, token_id in enumerate(history.universe):
-        columns = history.archive.columns[token_id]
-        rows = columns.opened_at.searchsorted(ends - columns.span, side="right") - 1
-        known = rows >= 0
-        closes[known, number] = columns.prices[3, rows[known]]
-    return closes
 
 
 def _instants(fall: Drawdown | None) -> tuple[dict[str, object], dict[str, str]]:

@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
+from bot.app.figures import FALL, fall_of
 from bot.domain.books import Account, JournalEntry
 from bot.domain.decisions import EquityMark, Fact
 from bot.domain.ids import PositionId
 from bot.domain.numbers import ZERO, to_float
 from bot.domain.positions import Closing, Position
-from bot.engine.performance import EquityPoint, TradeResult
+from bot.engine.performance import Drawdown, EquityPoint, TradeResult
 
 BOOKED = (Account.PROFIT, Account.FEES)
 
@@ -21,6 +22,7 @@ class Tally:
         """Begin with nothing."""
         self.points: list[EquityPoint] = []
         self.equity = ZERO
+        self._mark: EquityMark | None = None
         self._opened: dict[PositionId, Position] = {}
         self._booked: dict[PositionId, Decimal] = {}
         self._closed: dict[PositionId, tuple[datetime, Decimal]] = {}
@@ -31,6 +33,7 @@ class Tally:
             match fact:
                 case EquityMark():
                     self.equity = fact.equity
+                    self._mark = fact
                     self.points.append(
                         EquityPoint(fact.slot, to_float(fact.equity), to_float(fact.high_water_mark))
                     )
@@ -41,6 +44,11 @@ class Tally:
                     self._booked[position_id] = self._booked.get(position_id, ZERO) - legs
                 case Closing():
                     self._closed[fact.position_id] = (fact.closed_at, fact.profit)
+
+    @property
+    def fall(self) -> Drawdown | None:
+        """The deepest fall up to the last mark."""
+        return None if self._mark is None else fall_of({name: getattr(self._mark, name) for name in FALL})
 
     def trades(self) -> list[TradeResult]:
         """Return the trades in order of opening, open ones too."""

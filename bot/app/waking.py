@@ -1,6 +1,6 @@
 """Which slots of a replay have to be run: those at which something may happen, the first of each UTC day, and the last.
 
-The journal of the slots that are run equals the journal of all of them; the account's high-water mark too.
+The journal of the slots that are run equals the journal of all of them; the account's high and its falls too.
 """
 
 from bisect import bisect_right
@@ -22,15 +22,14 @@ from bot.domain.orders import Side
 from bot.domain.portfolio import AT_MARKET, Holding, Portfolio
 from bot.domain.positions import Position
 from bot.domain.reach import Floats
-from bot.engine.account import net_value
 from bot.engine.candidates import is_due
+from bot.engine.equity import follow_equity, value_positions
+from bot.engine.exits import time_stop_at
 from bot.engine.fills import DAY
-from bot.engine.horizon import WIDENED, highest_places, is_restless, reach_of
-from bot.engine.rules import ExitRule
-from bot.engine.settlement import DELISTED_AFTER
+from bot.engine.halts import DELISTED_AFTER
+from bot.engine.horizon import WIDENED, is_restless, reach_of, telling_places
 
 MICROSECOND = timedelta(microseconds=1)
-MICROSECONDS_AN_HOUR = 3_600_000_000
 MICRO_DOLLAR = 1e-6
 
 
@@ -119,21 +118,21 @@ class Waking:
             self._wakes[token_id] = known
         if position.side is Side.LONG or not self.setup.rules.short.borrow_fraction_per_day:
             return known.place
-        begun = (self.slots[place] - position.opened_at) // DAY + 1
-        return min(known.place, self._first_at(micros(position.opened_at) + begun * (DAY // MICROSECOND)))
+        # The next day of borrowing that was not paid yet is paid at the first slot after it has begun.
+        day = -((position.opened_at - self.slots[place]) // DAY)
+        begun = micros(position.opened_at) + day * (DAY // MICROSECOND)
+        return min(known.place, int(self._instants.searchsorted(begun, side="right")))
 
     def _wake(self, place: int, token_id: TokenId, holding: Holding, portfolio: Portfolio) -> int:
-        rules, opened = self.setup.rules, micros(holding.position.opened_at)
+        rules = self.setup.rules
         columns = self.archive.columns[token_id]
         start, end = columns.closed_by(int(self._instants[place])), len(columns.opened_at)
         row = columns.first_reached(start, end, reach_of(portfolio, holding, rules))
         found = self._silent(place, token_id, columns)
         if row < end:
             found = min(found, self._first_at(int(columns.opened_at[row]) + columns.span))
-        if ExitRule.TIME_STOP in rules.exits.rules and rules.exits.time_stop_hours is not None:
-            stopped = self._first_at(opened + int(rules.exits.time_stop_hours * MICROSECONDS_AN_HOUR))
-            found = min(found, stopped) if stopped > place else place + 1
-        return found
+        due = time_stop_at(holding.position, rules)
+        return found if due is None else min(found, max(self._first_at(micros(due)), place + 1))
 
     def _silent(self, place: int, token_id: TokenId, columns: Columns) -> int:
         """Return the first slot after a place at which a token has had no bar for as long as makes it delisted."""
@@ -146,7 +145,7 @@ class Waking:
         return self._first_at(int(silences[at])) if at < len(silences) else len(self.slots)
 
     def passed_over(self, place: int, following: int, portfolio: Portfolio) -> Portfolio:
-        """Return the account after the slots between two that are run: only its high-water mark may have risen."""
+        """Return the account after the slots between two that are run: only its high and its falls may have moved."""
         if following - place <= 1 or not portfolio.holdings:
             return portfolio
         instants = self._instants[place + 1 : following]
@@ -158,16 +157,19 @@ class Waking:
             values = to_float(holding.quantity) * columns.prices[3, rows]
             curve += holding.sign * values
             within += MICRO_DOLLAR + values.max() * WIDENED  # each value is rounded alone
-        high = portfolio.high_water_mark
-        if float(curve.max()) + within < to_float(high):
+        depth = 0.0 if portfolio.deepest is None else to_float(portfolio.deepest.depth)
+        places = telling_places(curve, within, to_float(portfolio.high_water_mark), depth)
+        if not places:
             return portfolio
-        exact = (self._equity(place + 1 + one, portfolio) for one in highest_places(curve, within))
-        risen = portfolio.copy()
-        risen.high_water_mark = max(high, *exact)
-        return risen
+        moved = portfolio.copy()
+        with localcontext(EXACT):
+            for one in places:
+                equity, slot = self._equity(place + 1 + one, portfolio), self.slots[place + 1 + one]
+                moved.high_water_mark, moved.high_at, moved.deepest = follow_equity(moved, equity, slot)
+        return moved
 
     def _equity(self, place: int, portfolio: Portfolio) -> Decimal:
         slot = self.slots[place]
         quotes = ((token_id, self.archive.price(token_id, slot, slot)) for token_id in portfolio.holdings)
-        with localcontext(EXACT):
-            return portfolio.cash + net_value(portfolio, {token_id: one.price for token_id, one in quotes if one})
+        prices = {token_id: one.price for token_id, one in quotes if one}
+        return portfolio.cash + value_positions(portfolio, prices, slot)

@@ -118,7 +118,14 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EquityMark:
-    """The account at a slot, after settlement and before that slot's entries fill; exposure and drawdown fractions."""
+    """The account at a slot, after settlement and before that slot's entries fill; exposure and drawdown fractions.
+
+    drawdown_deepest: the deepest drawdown so far, at whatever slot, also one that a replay does not write;
+    drawdown_high: the equity it fell from, first reached at drawdown_started_at; drawdown_trough_at: its lowest slot;
+    drawdown_recovered_at: the first slot that reached drawdown_high again, None: not yet. benchmark: what holding the
+    universe in equal parts is worth, at the first marked slot of a UTC day; None at others, and where a price is not
+    known.
+    """
 
     run: RunName
     slot: datetime
@@ -129,6 +136,27 @@ class EquityMark:
     drawdown: Decimal
     exposure: Decimal
     open_positions: int
+    drawdown_deepest: Decimal | None = None
+    drawdown_high: Decimal | None = None
+    drawdown_started_at: datetime | None = None
+    drawdown_trough_at: datetime | None = None
+    drawdown_recovered_at: datetime | None = None
+    benchmark: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkPart:
+    """A part of the benchmark: what was put into a token, in quote currency, and the price at which it was bought.
+
+    price None: the token has none yet, the part is cash until a later row has it; worth zero: the token left the
+    universe, its part went to the others.
+    """
+
+    run: RunName
+    slot: datetime
+    token_id: TokenId
+    price: Price | None
+    worth: Decimal
 
 
 Fact = (
@@ -143,6 +171,7 @@ Fact = (
     | Mark
     | Closing
     | JournalEntry
+    | BenchmarkPart
     | EquityMark
     | RunEvent
 )

@@ -15,8 +15,8 @@ from bot.domain.numbers import Price
 class Bar(NamedTuple):
     """A closed candle in quote currency; a quote is a bar of one price whose open and close are its known_at.
 
-    volume: in base units; None: unknown. Until a bar of its token with a volume above zero has closed, a volume of zero
-    is unknown too: some files hold nothing but zeros.
+    volume: as the source counts it; None: unknown. Until a bar of its token with a volume above zero has closed, a
+    volume of zero is unknown too: some files hold nothing but zeros.
     """
 
     opened_at: datetime

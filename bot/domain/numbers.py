@@ -22,6 +22,8 @@ ZERO = Decimal(0)
 ONE = Decimal(1)
 MICRO = Decimal("0.000001")
 CASH_MAX = Decimal(10) ** 10
+# Sums of amounts up to this stay far inside 64 bits of micro-dollars.
+AMOUNT_MAX = Decimal(10) ** 11
 QUANTITY_MAX = Decimal(10) ** 18
 PRICE_STEP = Decimal(1).scaleb(-18)
 

@@ -74,6 +74,26 @@ NOTHING = TokenMemory()
 AT_MARKET = (Role.ENTRY, Role.EXIT)
 
 
+class Fall(NamedTuple):
+    """A fall of equity: its depth as a fraction of the high that it fell from, when it began, was deepest and ended.
+
+    started_at: when the high was first reached; recovered_at: when it was reached again, None: not yet.
+    """
+
+    depth: Decimal
+    high: Decimal
+    started_at: datetime
+    trough_at: datetime
+    recovered_at: datetime | None
+
+
+class Part(NamedTuple):
+    """What was put into a token of the benchmark, in quote currency, and at which price; None: it is cash."""
+
+    price: Price | None
+    worth: Decimal
+
+
 class Tripped(NamedTuple):
     """When a breaker tripped, and when it is reset; None: by hand."""
 
@@ -85,10 +105,11 @@ class Tripped(NamedTuple):
 class Portfolio:
     """A run's account at a moment; settled_slot and settled_until say which prints it has already seen.
 
-    marked: slot and equity of the last mark; day_start: the equity of the last mark before its UTC day, on the first
-    day of the first mark; risk_high: the highest equity since the drawdown breaker was armed; loss_streak: net losses
-    in a row; shock_reset_at: when the volatility breaker was last reset; breakers: those tripped; told: the last
-    notice about a hook, by token.
+    high_at: when the high-water mark was first reached; deepest: the deepest fall so far; parts: the benchmark's;
+    benchmark: what they were last worth; marked: slot and equity of the last mark;
+    day_start: the equity of the last mark before its UTC day, on the first day of the first mark; risk_high: the
+    highest equity since the drawdown breaker was armed; loss_streak: net losses in a row; shock_reset_at: when the
+    volatility breaker was last reset; breakers: those tripped; told: the last notice about a hook, by token.
 
     The one value that changes: the fold moves a copy of its own, fact by fact, and hands it on when it is done.
     """
@@ -99,6 +120,10 @@ class Portfolio:
     orders: dict[OrderId, LiveOrder] = field(default_factory=dict)
     memory: dict[TokenId, TokenMemory] = field(default_factory=dict)
     high_water_mark: Decimal = ZERO
+    high_at: datetime | None = None
+    deepest: Fall | None = None
+    parts: dict[TokenId, Part] = field(default_factory=dict)
+    benchmark: Decimal | None = None
     marked: tuple[datetime, Decimal] | None = None
     day_start: Decimal | None = None
     risk_high: Decimal = ZERO

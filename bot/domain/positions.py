@@ -22,6 +22,7 @@ class ExitReason(StrEnum):
     RISK_BREAKER = "risk_breaker"
     MANUAL = "manual"
     DELISTED = "delisted"
+    LIQUIDATED = "liquidated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

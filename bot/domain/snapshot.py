@@ -11,6 +11,7 @@ from bot.domain.events import Request
 from bot.domain.ids import OrderId, TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.market import Bar, Grades, LevelSet, MarketSize, QuantMetrics, Quote
+from bot.domain.numbers import Price
 from bot.domain.signals import Episode
 
 
@@ -19,8 +20,9 @@ class TokenView:
     """All that a cycle may know of one token; days are its whole UTC days, oldest first; prints are not settled yet.
 
     finer: bars inside those prints that may hold stop and target, where the strategy asks for them;
-    close: the last bar's close; moved_at: when the price was last another than now; namesakes: tokens of its symbol;
-    followed: false where it is only settled and closed any more.
+    before: the last price at which it was traded before those prints, None: not known; close: the last bar's close;
+    moved_at: when the price was last another than now; namesakes: tokens of its symbol; followed: false where it is
+    only settled and closed any more.
     """
 
     instrument: Instrument
@@ -33,6 +35,7 @@ class TokenView:
     days: Sequence[Bar]
     prints: tuple[Bar, ...]
     finer: tuple[Bar, ...] = ()
+    before: Quote | None = None
     close: Quote | None = None
     moved_at: datetime | None = None
     namesakes: int = 1
@@ -44,7 +47,9 @@ class Snapshot:
     """The tokens a cycle looks at, as of its slot; interval: how long until the next slot, None: never late.
 
     requests: what operators asked for since the last cycle; granted: what waiting entries whose bracket is anchored at
-    their fill were decided on; passed: the prints of what is held, and concerned by none of them nor by anything else.
+    their fill were decided on; passed: the prints of what is held, and concerned by none of them nor by anything else;
+    benchmark: at the first slot of a UTC day the prices of the benchmark's tokens, None where there is none yet; empty
+    at other slots.
     """
 
     as_of: datetime
@@ -54,3 +59,4 @@ class Snapshot:
     requests: tuple[Request, ...] = ()
     granted: Mapping[OrderId, TokenView] = field(default_factory=dict)
     passed: Mapping[TokenId, tuple[Bar, ...]] = field(default_factory=dict)
+    benchmark: Mapping[TokenId, Price | None] = field(default_factory=dict)

@@ -1,13 +1,14 @@
 """What is recorded of the outside before anyone interprets it, and the data read from it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.domain.ids import TokenId
 from bot.domain.market import Bar, Grades, LevelSet, MarketSize, QuantMetrics
 from bot.domain.signals import Signal
 
 QUOTE = "quote"
+SPANS = ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "m"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,15 @@ class TokenPrint:
     timeframe: str
     known_at: datetime
     bar: Bar
+
+
+def timeframe_of(bar: Bar) -> str:
+    """Return the timeframe that a bar spans: `1d`, `1h`, `5m`; `quote` for one price at an instant."""
+    span = bar.closed_at - bar.opened_at
+    for unit, name in SPANS:
+        if span >= unit:
+            return f"{span // unit}{name}"
+    return QUOTE
 
 
 Datum = Signal | LevelSet | QuantMetrics | Grades | MarketSize | TokenPrint

@@ -1,17 +1,20 @@
 """What an account has and what of it is free: values at given prices, cash tied up by shorts and by waiting entries."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
 
+from bot.domain.errors import BadInputError
 from bot.domain.ids import TokenId
 from bot.domain.market import Bar
-from bot.domain.numbers import ONE, ZERO, Price, fraction_half_even, micro_half_even
+from bot.domain.numbers import AMOUNT_MAX, ONE, ZERO, Price, fraction_half_even, micro_half_even
 from bot.domain.orders import Role, Side
 from bot.domain.portfolio import Holding, Portfolio
 from bot.domain.snapshot import TokenView
 from bot.engine.rules import FillRules, Rules
 
+AMOUNT_SPOKEN = f"{AMOUNT_MAX:,}"
 NOTHING_PASSED: Mapping[TokenId, tuple[Bar, ...]] = MappingProxyType({})
 
 
@@ -43,6 +46,16 @@ def net_value(portfolio: Portfolio, prices: Mapping[TokenId, Price]) -> Decimal:
 def gross_value(portfolio: Portfolio, prices: Mapping[TokenId, Price]) -> Decimal:
     """Return the size of all positions at these prices, longs and shorts alike."""
     return sum((held.quantity * prices[token_id] for token_id, held in portfolio.holdings.items()), ZERO)
+
+
+def check_amount(amount: Decimal, token_id: TokenId, slot: datetime) -> None:
+    """Raise BadInputError where a token's price makes an amount larger than a ledger holds."""
+    if abs(amount) > AMOUNT_MAX:
+        message = (
+            f"token_id {token_id} at {slot:%Y-%m-%dT%H:%MZ}: an amount of {micro_half_even(amount):,} is beyond the"
+            f" {AMOUNT_SPOKEN} that a ledger holds: correct the price, or trade a smaller quantity"
+        )
+        raise BadInputError(message)
 
 
 def drawdown(equity: Decimal, high: Decimal) -> Decimal:

@@ -1,17 +1,51 @@
-"""What the market gave without any decision: equal parts of the universe, bought once and kept."""
+"""The benchmark: what the market gave without any decision. Equal parts of the universe, bought once and kept.
 
-import numpy as np
+Its worth is computed from the prices that the run itself had, at the first slot of each UTC day, and stored there.
+"""
 
-from bot.domain.reach import Floats
+from decimal import Decimal
+from math import fsum
+
+from bot.domain.decisions import BenchmarkPart
+from bot.domain.ids import TokenId
+from bot.domain.numbers import ZERO, Price, fraction_half_even, from_float, micro_half_even, to_float
+from bot.domain.portfolio import Part
+from bot.domain.snapshot import Snapshot
+from bot.engine.journal import Journal
 
 
-def buy_and_hold(closes: Floats) -> Floats:
-    """Return at each instant the worth of one unit of money, split into equal parts that each buy a token and keep it.
+def mark_benchmark(journal: Journal, snapshot: Snapshot, equity: Decimal) -> Decimal | None:
+    """Return what the benchmark is worth in quote currency; None where none is asked for or a price has gone.
 
-    closes: a row for each instant, a column for each token, NaN before its first close; until then its part is cash.
-    Free of costs.
+    The first time the account's equity is put into equal parts, free of costs. A part is cash until its token has a
+    price. Where the universe has changed since, the last worth is put into equal parts of the new one.
     """
-    known = ~np.isnan(closes)
-    first = closes[known.argmax(axis=0), np.arange(closes.shape[1])]
-    worth: Floats = np.where(known, closes / first, 1.0).mean(axis=1)
-    return worth
+    portfolio, now = journal.portfolio, snapshot.benchmark
+    if not now:
+        return None
+    if portfolio.parts.keys() != now.keys():
+        total = equity if portfolio.benchmark is None else portfolio.benchmark
+        if total <= ZERO:
+            return None
+        share = fraction_half_even(total / len(now))
+        for token_id in sorted(portfolio.parts.keys() - now.keys()):
+            _put(journal, token_id, None, ZERO)
+        for token_id, price in sorted(now.items()):
+            _put(journal, token_id, price, share)
+    for token_id, price in sorted(now.items()):
+        if price is not None and portfolio.parts[token_id].price is None:
+            _put(journal, token_id, price, portfolio.parts[token_id].worth)
+    worth = [_grown(portfolio.parts[token_id], price) for token_id, price in now.items()]
+    return None if None in worth else micro_half_even(from_float(fsum(one for one in worth if one is not None)))
+
+
+def _put(journal: Journal, token_id: TokenId, price: Price | None, worth: Decimal) -> None:
+    run = journal.portfolio.run
+    journal.write(BenchmarkPart(run=run, slot=journal.slot, token_id=token_id, price=price, worth=worth))
+
+
+def _grown(part: Part, price: Price | None) -> float | None:
+    """Return what a part is worth at a price; None where it was bought and has no price any more."""
+    if part.price is None:
+        return to_float(part.worth)
+    return None if price is None else to_float(part.worth) * (to_float(price) / to_float(part.price))

@@ -4,7 +4,7 @@ A breaker trips on open losses too. It stays tripped, over restarts, until its h
 then it measures from the equity of that slot on.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
@@ -12,6 +12,7 @@ from types import MappingProxyType
 from bot.domain.decisions import EquityMark, Reason
 from bot.domain.events import Act, EventKind, EventState
 from bot.domain.ids import TokenId
+from bot.domain.market import Bar
 from bot.domain.numbers import MICRO, fraction_half_even, plain
 from bot.domain.orders import OrderState, Role
 from bot.domain.portfolio import Portfolio
@@ -62,17 +63,24 @@ def _loss_streak(portfolio: Portfolio, _mark: EquityMark, _views: Views) -> Deci
 
 
 def _volatility_shock(portfolio: Portfolio, _mark: EquityMark, views: Views) -> Decimal | None:
-    """Return the largest move of a held token since its last whole day, in daily sigmas.
+    """Return the largest move of a held token since the last whole day before its price, in daily sigmas.
 
-    After a reset only days that ended later count: what tripped it once does not trip it again.
+    A price at midnight is that of the day that has just ended, and is measured from the day before: daily bars have no
+    other prices. After a reset only days that ended later count: what tripped it once does not trip it again.
     """
     moves = [
-        abs(view.price.price / view.days[-1].close - 1) / daily
+        abs(view.price.price / before[-1].close - 1) / daily
         for token_id in portfolio.holdings
-        if (view := views.get(token_id)) and view.price and view.days and (daily := sigma(view.days))
-        if portfolio.shock_reset_at is None or view.days[-1].closed_at > portfolio.shock_reset_at
+        if (view := views.get(token_id)) and view.price
+        if (before := _days_before(view.days, view.price.known_at)) and (daily := sigma(before))
+        if portfolio.shock_reset_at is None or before[-1].closed_at > portfolio.shock_reset_at
     ]
     return max(moves, default=None)
+
+
+def _days_before(days: Sequence[Bar], at: datetime) -> Sequence[Bar]:
+    """Return the whole days that ended before an instant."""
+    return days[:-1] if days and days[-1].closed_at >= at else days
 
 
 MEASURES: Mapping[BreakerName, Measure] = MappingProxyType(

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 
+from bot.domain.amend import amended
 from bot.domain.decisions import Candidate, EquityMark, Fact, Outcome, Verdict
 from bot.domain.ids import TokenId, candidate_id
 from bot.domain.market import Bar, Quote, one_price
-from bot.domain.numbers import EXACT, ZERO, Price, fraction_half_even
+from bot.domain.numbers import EXACT, Price, fraction_half_even
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Mark, Position
 from bot.domain.signals import Episode
@@ -19,18 +20,17 @@ from bot.domain.snapshot import Snapshot, TokenView
 from bot.engine.account import (
     NOTHING_PASSED,
     coming_cash,
-    drawdown,
     free_cash,
-    gross_value,
     in_category,
     mark_prices,
-    net_value,
 )
 from bot.engine.ages import hours_between
+from bot.engine.benchmark import mark_benchmark
 from bot.engine.brackets import Bracket, place_bracket
 from bot.engine.breakers import obey, watch
 from bot.engine.candidates import SIDES, in_rank, is_due
 from bot.engine.entries import Grant, accept_entry
+from bot.engine.equity import mark_equity
 from bot.engine.exits import decide_exits
 from bot.engine.fold import fold as apply
 from bot.engine.gates import Finding, Proposal, ask_all
@@ -38,7 +38,7 @@ from bot.engine.hooks import adjusted_bracket, hook_scores, veto
 from bot.engine.journal import Acted, Journal
 from bot.engine.levels import candidate_levels, read_levels
 from bot.engine.rules import Anchor, Rules
-from bot.engine.settlement import charge_begun_days, expire_and_delist, settle_prints
+from bot.engine.settlement import expire, settle_prints
 from bot.engine.sizing import Means, normalised_weights, size_entry
 from bot.engine.stops import ratchet_stops
 
@@ -72,8 +72,7 @@ def settle(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
     with localcontext(EXACT):
         journal = Journal(portfolio, snapshot.as_of, snapshot.cut_off)
         settle_prints(journal, snapshot.tokens, snapshot.granted, rules)
-        charge_begun_days(journal, snapshot.as_of, rules)
-        expire_and_delist(journal, snapshot.tokens, rules)
+        expire(journal)
         prices = mark_prices(journal.portfolio, snapshot.tokens, snapshot.passed)
         journal.write(*_marks(journal, prices, snapshot.passed))
         return journal.acted()
@@ -84,7 +83,9 @@ def fill_quotes(snapshot: Snapshot, portfolio: Portfolio, quotes: tuple[Quote, .
     with localcontext(EXACT):
         journal = Journal(portfolio, snapshot.as_of, snapshot.cut_off)
         views = {
-            quote.token_id: replace(snapshot.tokens[quote.token_id], prints=(one_price(quote.known_at, quote.price),))
+            quote.token_id: replace(
+                snapshot.tokens[quote.token_id], prints=(one_price(quote.known_at, quote.price),), before=None
+            )
             for quote in quotes
         }
         granted = {
@@ -92,7 +93,7 @@ def fill_quotes(snapshot: Snapshot, portfolio: Portfolio, quotes: tuple[Quote, .
             for order_id, live in portfolio.orders.items()
             if live.order.equity is not None and live.order.slot == snapshot.as_of
         }
-        settled = {token_id: replace(view, prints=()) for token_id, view in snapshot.tokens.items()}
+        settled = {token_id: replace(view, prints=(), before=None) for token_id, view in snapshot.tokens.items()}
         settle_prints(journal, settled | views, {**snapshot.granted, **granted}, rules)
         opened = {fact.position_id for fact in journal.facts if isinstance(fact, Position)}
         marks = _marks(journal, mark_prices(journal.portfolio, views))
@@ -108,7 +109,8 @@ def decide(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
     with localcontext(EXACT):
         journal = Journal(portfolio, snapshot.as_of, snapshot.cut_off)
         prices = mark_prices(portfolio, snapshot.tokens, snapshot.passed)
-        mark = _equity(journal, prices)
+        mark = mark_equity(portfolio, journal.slot, prices)
+        mark = amended(mark, benchmark=mark_benchmark(journal, snapshot, mark.equity))
         journal.write(mark)
         obey(journal, snapshot, mark)
         watch(journal, mark, snapshot, rules)
@@ -141,25 +143,6 @@ def _candidates(journal: Journal, snapshot: Snapshot, rules: Rules) -> dict[Toke
     return found
 
 
-def _equity(journal: Journal, prices: Mapping[TokenId, Price]) -> EquityMark:
-    portfolio = journal.portfolio
-    positions_value = net_value(portfolio, prices)
-    equity = portfolio.cash + positions_value
-    high = max(portfolio.high_water_mark, equity)
-    gross = gross_value(portfolio, prices)
-    return EquityMark(
-        run=portfolio.run,
-        slot=journal.slot,
-        cash=portfolio.cash,
-        positions_value=positions_value,
-        equity=equity,
-        high_water_mark=high,
-        drawdown=drawdown(equity, high),
-        exposure=fraction_half_even(gross / equity) if equity > ZERO else ZERO,
-        open_positions=len(portfolio.holdings),
-    )
-
-
 def _marks(
     journal: Journal, prices: Mapping[TokenId, Price], passed: Mapping[TokenId, tuple[Bar, ...]] = NOTHING_PASSED
 ) -> list[Mark]:
@@ -173,8 +156,8 @@ def _marks(
                 run=holding.position.run,
                 slot=journal.slot,
                 price=prices[token_id],
-                low=min([holding.low, *(bar.low for bar in prints)]),
-                high=max([holding.high, *(bar.high for bar in prints)]),
+                low=min([holding.low, *(bar.low for bar in prints if not bar.is_quiet)]),
+                high=max([holding.high, *(bar.high for bar in prints if not bar.is_quiet)]),
             )
         )
     return found

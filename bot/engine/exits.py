@@ -1,7 +1,8 @@
 """Exits that are decided at a slot and filled at the next price: a turn against a position, time, a hook's wish."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import ROUND_UP
 from types import MappingProxyType
 
 from bot.domain.decisions import Reason
@@ -9,15 +10,15 @@ from bot.domain.ids import TokenId, order_id
 from bot.domain.numbers import Price
 from bot.domain.orders import Order, OrderState, Role, Side
 from bot.domain.portfolio import Holding
-from bot.domain.positions import ExitReason
+from bot.domain.positions import ExitReason, Position
 from bot.domain.signals import Stance
 from bot.domain.snapshot import TokenView
-from bot.engine.ages import hours_between
 from bot.engine.fills import drop_entry, event
 from bot.engine.hooks import extra_exit
 from bot.engine.journal import Journal
 from bot.engine.rules import ExitRule, Rules
 
+MICROSECONDS_AN_HOUR = 3_600_000_000
 AGAINST: Mapping[Side, tuple[Stance, Reason]] = MappingProxyType(
     {
         Side.LONG: (Stance.BEARISH, Reason.TURNED_BEARISH),
@@ -54,6 +55,17 @@ def accept_exit(journal: Journal, holding: Holding, reference: Price, reason: Ex
     return order
 
 
+def time_stop_at(position: Position, rules: Rules) -> datetime | None:
+    """Return the instant from which a position's time stop fills at the next open; None without one.
+
+    It rests from the fill on, so which slots there are changes nothing; one that is due frees its place at its slot.
+    """
+    hours = rules.exits.time_stop_hours
+    if hours is None or ExitRule.TIME_STOP not in rules.exits.rules:
+        return None
+    return position.opened_at + timedelta(microseconds=int((hours * MICROSECONDS_AN_HOUR).to_integral_value(ROUND_UP)))
+
+
 def leave(journal: Journal, token_id: TokenId, views: Mapping[TokenId, TokenView], reason: ExitReason) -> None:
     """Accept the exit of a token's position at the last price known, unless one is accepted already."""
     holding = journal.portfolio.holdings[token_id]
@@ -73,8 +85,8 @@ def _signal_flipped(view: TokenView, holding: Holding, _slot: datetime, rules: R
 
 
 def _time_stop(_view: TokenView, holding: Holding, slot: datetime, rules: Rules) -> bool:
-    most = rules.exits.time_stop_hours
-    return most is not None and hours_between(holding.position.opened_at, slot) >= most
+    due = time_stop_at(holding.position, rules)
+    return due is not None and slot >= due
 
 
 # In order of precedence: the first that applies gives the reason.
@@ -89,10 +101,13 @@ SLOT_EXITS: Mapping[ExitRule, tuple[ExitReason, Callable[[TokenView, Holding, da
 
 
 def decide_exits(journal: Journal, views: Mapping[TokenId, TokenView], rules: Rules) -> None:
-    """Accept the exits that are due at this slot, and cancel waiting entries whose token turned against them."""
+    """Accept the exits that are due at this slot, and cancel waiting entries whose token turned against them.
+
+    A strategy that ignores such turns leaves its waiting entries alone too.
+    """
     for order in journal.portfolio.waiting(Role.ENTRY):
         view = views.get(order.token_id)
-        if view and is_against(view, order.side):
+        if rules.bearish_exits and view and is_against(view, order.side):
             drop_entry(journal, order, OrderState.CANCELLED, AGAINST[order.side][1])
     for token_id, holding in sorted(journal.portfolio.holdings.items()):
         view = views.get(token_id)

@@ -26,11 +26,11 @@ from bot.domain.numbers import (
 from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role, Side
 from bot.domain.portfolio import Holding
 from bot.domain.positions import Closing, ExitReason, Position
-from bot.engine.account import unlocked_cash
+from bot.engine.account import check_amount, unlocked_cash
 from bot.engine.journal import Journal, borrow_legs, entry_legs, entry_of, exit_legs
 from bot.engine.rules import Rules, TargetCost
 
-FILL_MODEL = "bars-2"
+FILL_MODEL = "bars-3"
 ENTRY_WAIT = timedelta(hours=72)
 DAY = timedelta(days=1)
 BRACKET_ROLES = (Role.STOP, Role.TARGET)
@@ -129,8 +129,6 @@ def open_position(
     legs = entry_legs(moved.notional, moved.fee, order.side)
     entry = entry_of(order.run, journal.slot, fill.fill_id, position.position_id, at, legs)
     journal.write(event(order, journal.slot, OrderState.FILLED), position, fill, entry)
-    if order.side is Side.SHORT:
-        charge_borrow(journal, position, at, rules)
     return quantity
 
 
@@ -205,6 +203,23 @@ def _fill_of(
     )
 
 
+def charge_begun_days(journal: Journal, until: datetime, rules: Rules) -> None:
+    """Charge every short for the days of 24 hours since its opening that began before an instant.
+
+    One that is covered at the instant at which a day begins does not pay for that day: ceil(hours / 24) days in all.
+    """
+    if not rules.short.borrow_fraction_per_day:
+        return
+    for _, holding in sorted(journal.portfolio.holdings.items()):
+        position = holding.position
+        if position.side is Side.LONG:
+            continue
+        day = 0 if holding.borrowed_at is None else (holding.borrowed_at - position.opened_at) // DAY + 1
+        while position.opened_at + day * DAY < until:
+            charge_borrow(journal, position, position.opened_at + day * DAY, rules)
+            day += 1
+
+
 def charge_borrow(journal: Journal, position: Position, at: datetime, rules: Rules) -> None:
     """Charge the day that begins at an instant for borrowing what a short has left, on its entry notional."""
     holding = journal.portfolio.holdings[position.token_id]
@@ -222,11 +237,20 @@ def exit_price(role: Role, raw: Price, side: Side, rules: Rules) -> Price:
     return price_half_even(rules.fills.left(raw, side))
 
 
-def exit_cash(holding: Holding, role: Role, raw: Price, quantity: Decimal, rules: Rules) -> Decimal:
-    """Return what leaving with a quantity at a raw price adds to cash, negative where a short is covered."""
+def exit_cash(holding: Holding, paid: Price, quantity: Decimal, rules: Rules) -> Decimal:
+    """Return what leaving with a quantity at a price with costs adds to cash, negative where a short is covered."""
     side = holding.position.side
-    notional = quantity * exit_price(role, raw, side, rules)
-    return micro_half_even(side.sign * rules.fills.with_exit_fee(notional, side))
+    return micro_half_even(side.sign * rules.fills.with_exit_fee(quantity * paid, side))
+
+
+def liquidation_price(position: Position, rules: Rules) -> Price | None:
+    """Return the price at which the margin of a short is used up: entry x (1 + margin); None for a long.
+
+    The margin is isolated: the cover costs this price whatever the market did, so no more than the margin is lost.
+    """
+    if position.side is Side.LONG:
+        return None
+    return price_half_even(position.entry_price * (ONE + rules.short.margin_fraction))
 
 
 def fill_exit(
@@ -238,15 +262,18 @@ def fill_exit(
     rules: Rules,
     *,
     quantity: Quantity | None = None,
+    paid: Price | None = None,
     cash_otherwise: Decimal | None = None,
 ) -> None:
     """Leave with a quantity (None: all that is left) at a raw price, and close the position where nothing is left.
 
-    cash_otherwise: the position's cash, had the bar that closes it meant another exit: the other end of the band.
+    paid: the price with costs, None: what the order's role pays; cash_otherwise: the position's cash, had what closes
+    it meant another exit: the other end of the band. BadInputError where the exit is worth more than a ledger holds.
     """
     holding = journal.portfolio.holdings[order.token_id]
     position = holding.position
-    moved = _left_with(holding, order, raw, quantity, rules)
+    moved = _left_with(holding, order, raw, quantity, paid, rules)
+    check_amount(moved.notional, position.token_id, journal.slot)
     is_last = moved.quantity == holding.quantity
     cost = holding.cost if is_last else _cost_of(position, moved.quantity)
     legs = exit_legs(cost, moved.notional, moved.fee, position.side)
@@ -261,9 +288,11 @@ def fill_exit(
         _close(journal, stretch(holding, raw), at, reason)
 
 
-def _left_with(holding: Holding, order: Order, raw: Price, quantity: Quantity | None, rules: Rules) -> Execution:
+def _left_with(
+    holding: Holding, order: Order, raw: Price, quantity: Quantity | None, paid: Price | None, rules: Rules
+) -> Execution:
     left = holding.quantity if quantity is None else quantity
-    price = exit_price(order.role, raw, holding.position.side, rules)
+    price = exit_price(order.role, raw, holding.position.side, rules) if paid is None else paid
     return Execution(left, price, left * price * rules.fills.fee_fraction)
 
 
@@ -302,4 +331,4 @@ def after_fill(position: Position, bar: Bar) -> Bar | None:
         return bar
     if bar.closed_at <= position.opened_at:
         return None
-    return Bar(bar.closed_at, bar.closed_at, bar.close, bar.close, bar.close, bar.close)
+    return Bar(bar.closed_at, bar.closed_at, bar.close, bar.close, bar.close, bar.close, bar.volume)

@@ -6,7 +6,6 @@ The timeframe that decided stands in the fill model of each fill.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
 
 from bot.domain.decisions import Fact
 from bot.domain.ids import TokenId
@@ -15,8 +14,7 @@ from bot.domain.numbers import ZERO, Price
 from bot.domain.orders import Fill, Role
 from bot.domain.portfolio import Portfolio
 from bot.domain.snapshot import TokenView
-
-MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+from bot.domain.tape import timeframe_of
 
 
 def worth_asking(portfolio: Portfolio, token_id: TokenId, prints: Iterable[Bar]) -> Iterator[Bar]:
@@ -49,8 +47,7 @@ def extremes(inside: Sequence[Bar]) -> tuple[Price, Price]:
 
 
 def decided_by(finer: Bar, facts: Iterable[Fact]) -> Iterator[Fact]:
-    """Yield facts whose fills name the timeframe that decided them: `bars-2+1m`."""
-    span = finer.closed_at - finer.opened_at
-    name = f"{span // HOUR}h" if span >= HOUR else f"{span // MINUTE}m"
+    """Yield facts whose fills name the timeframe that decided them: `bars-3+1m`."""
+    name = timeframe_of(finer)
     for fact in facts:
         yield replace(fact, fill_model=f"{fact.fill_model}+{name}") if isinstance(fact, Fill) else fact

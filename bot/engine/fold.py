@@ -7,14 +7,15 @@ from typing import Any
 
 from bot.domain.amend import amended
 from bot.domain.books import Account, JournalEntry
-from bot.domain.decisions import Candidate, EquityMark, Fact
+from bot.domain.decisions import BenchmarkPart, Candidate, EquityMark, Fact
 from bot.domain.errors import InvariantError
 from bot.domain.events import Act, EventKind, EventState, RunEvent
 from bot.domain.ids import PositionId
 from bot.domain.numbers import EXACT, ZERO, Quantity
 from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role, check_transition
-from bot.domain.portfolio import Holding, LiveOrder, Portfolio, Tripped
+from bot.domain.portfolio import Fall, Holding, LiveOrder, Part, Portfolio, Tripped
 from bot.domain.positions import Closing, Mark, Position, StopMove
+from bot.engine.equity import follow_equity
 from bot.engine.rules import BreakerName
 
 FINAL = frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED})
@@ -127,15 +128,35 @@ def _stop_moved(portfolio: Portfolio, move: StopMove) -> None:
     portfolio.holdings[holding.position.token_id] = amended(holding, stop=move.price, moves=moves)
 
 
+def _part_bought(portfolio: Portfolio, part: BenchmarkPart) -> None:
+    if part.worth:
+        portfolio.parts[part.token_id] = Part(part.price, part.worth)
+    else:
+        portfolio.parts.pop(part.token_id, None)
+
+
 def _equity(portfolio: Portfolio, mark: EquityMark) -> None:
     before = portfolio.marked
     if before is None:
         portfolio.day_start = mark.equity
     elif before[0].date() != mark.slot.date():
         portfolio.day_start = before[1]
+    _, portfolio.high_at, portfolio.deepest = follow_equity(portfolio, mark.equity, mark.slot)
+    if mark.drawdown_deepest is not None:  # the mark knows the slots that were not written
+        portfolio.deepest = _fall_of(mark)
     portfolio.high_water_mark = mark.high_water_mark
+    portfolio.benchmark = portfolio.benchmark if mark.benchmark is None else mark.benchmark
     portfolio.marked = (mark.slot, mark.equity)
     portfolio.risk_high = max(portfolio.risk_high, mark.equity)
+
+
+def _fall_of(mark: EquityMark) -> Fall | None:
+    if not mark.drawdown_deepest or mark.drawdown_started_at is None or mark.drawdown_trough_at is None:
+        return None
+    high = mark.high_water_mark if mark.drawdown_high is None else mark.drawdown_high
+    return Fall(
+        mark.drawdown_deepest, high, mark.drawdown_started_at, mark.drawdown_trough_at, mark.drawdown_recovered_at
+    )
 
 
 def _happened(portfolio: Portfolio, event: RunEvent) -> None:
@@ -190,6 +211,7 @@ _FOLDS: Mapping[type[Fact], Callable[[Portfolio, Any], None]] = MappingProxyType
         StopMove: _stop_moved,
         Mark: _marked,
         Closing: _closed,
+        BenchmarkPart: _part_bought,
         EquityMark: _equity,
         RunEvent: _happened,
     }

@@ -4,15 +4,20 @@ It decides when to ask, never what the answer is: floats only select, every comp
 bar that is found is settled in exact decimals. It may wake for nothing; it never lets anyone oversleep.
 """
 
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 
 from bot.domain.numbers import to_float
 from bot.domain.orders import Role, Side
 from bot.domain.portfolio import Holding, Portfolio
-from bot.domain.reach import EVERY_BAR, NO_BAR, Floats, Reach
+from bot.domain.reach import EVERY_BAR, NEVER, NO_BAR, Floats, Reach
+from bot.engine.exits import time_stop_at
+from bot.engine.fills import liquidation_price
 from bot.engine.rules import FOLLOWED_BY_BARS, ExitRule, Rules
 
 WIDENED = 1e-12
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 def is_restless(rules: Rules) -> bool:
@@ -28,19 +33,50 @@ def reach_of(portfolio: Portfolio, holding: Holding, rules: Rules) -> Reach:
         return EVERY_BAR
     below, above, _ = NO_BAR
     is_long = holding.position.side is Side.LONG
+    liquidation, due = liquidation_price(holding.position, rules), time_stop_at(holding.position, rules)
+    if liquidation is not None:
+        above = to_float(liquidation)
     if holding.stop is not None and ExitRule.STOP_HIT in rules.exits.rules:
-        below, above = (to_float(holding.stop), above) if is_long else (below, to_float(holding.stop))
+        below, above = (to_float(holding.stop), above) if is_long else (below, min(above, to_float(holding.stop)))
     if ExitRule.TARGET_HIT in rules.exits.rules:
         for order in portfolio.orders_of(holding.position.position_id):
             if order.role is Role.TARGET and is_long:
                 above = min(above, to_float(order.price))
             elif order.role is Role.TARGET:
                 below = max(below, to_float(order.price))
-    return Reach(below * (1 + WIDENED), above * (1 - WIDENED))
+    after = NEVER if due is None else (due - EPOCH) // MICROSECOND
+    return Reach(below * (1 + WIDENED), above * (1 - WIDENED), after)
 
 
-def highest_places(equity: Floats, within: float) -> list[int]:
-    """Return where a curve is highest, with all places so near below that rounding may have put them there."""
-    if not len(equity):
+def telling_places(equity: Floats, within: float, high: float, depth: float) -> list[int]:
+    """Return the places of a curve that may move an account's high-water mark, its deepest fall, or end that fall.
+
+    equity: in floats, each wrong by at most within; high, depth: those of before. Followed in exact decimals, these
+    places lead to the same high and the same fall as all of them.
+    """
+    top = float(equity.max())
+    rises = top + within >= high
+    deepens = 1 - (float(equity.min()) - within) / max(high, top + within) > depth
+    if not rises and not deepens:
         return []
-    return [int(place) for place in np.flatnonzero(equity >= equity.max() - within)]
+    found: set[int] = set()
+    if rises:
+        # The first that reaches the old high ends a fall; the highest are the new high.
+        found.update(np.flatnonzero(equity >= top - within).tolist())
+        found.update(range(int(np.argmax(equity >= high - within)), _surely_at(equity, high + within)))
+    if deepens:
+        highs = np.maximum.accumulate(np.maximum(equity, high))
+        falls = 1 - equity / highs
+        wrong = 4 * within / high
+        deepest = falls.max()
+        for trough in np.flatnonzero((falls >= deepest - wrong) & (falls + wrong > depth)).tolist():
+            before = equity[: trough + 1]
+            found.update([trough, *np.flatnonzero(before >= max(float(before.max()), high) - within).tolist()])
+    return sorted(found)
+
+
+def _surely_at(equity: Floats, level: float) -> int:
+    """Return the place behind the first that surely reaches a level; the curve's end where none does."""
+    reached = equity >= level
+    place = int(reached.argmax())
+    return place + 1 if reached[place] else len(equity)

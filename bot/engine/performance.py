@@ -72,19 +72,21 @@ def curve(marks: Sequence[tuple[datetime, float]]) -> tuple[EquityPoint, ...]:
     return tuple(points)
 
 
-def day_ends(points: Sequence[EquityPoint]) -> tuple[EquityPoint, ...]:
-    """Return the first mark and the last of each UTC day, in order; the last day is taken as far as it went.
+def day_marks(points: Sequence[EquityPoint]) -> tuple[EquityPoint, ...]:
+    """Return the first mark of each UTC day, in order, then the last mark of all: the last day as far as it went.
 
-    A mark at midnight ends the day before it. A day without a mark keeps the equity of the day before.
+    A replay writes fewer marks than a daemon, but the first of each day always. A day without a mark keeps the equity
+    of the day before.
     """
     if not points:
         return ()
-    ends = {-((EPOCH - point.at) // ONE_DAY): point for point in points}
-    first, last = min(ends), max(ends)
-    found = [] if ends[first].at == points[0].at else [points[0]]
-    for day in range(first, last + 1):
-        found.append(ends[day] if day in ends else found[-1]._replace(at=EPOCH + day * ONE_DAY))
-    return tuple(found)
+    firsts: dict[int, EquityPoint] = {}
+    for point in points:
+        firsts.setdefault((point.at - EPOCH) // ONE_DAY, point)
+    found: list[EquityPoint] = []
+    for day in range(min(firsts), max(firsts) + 1):
+        found.append(firsts[day] if day in firsts else found[-1]._replace(at=EPOCH + day * ONE_DAY))
+    return tuple(found) if found[-1].at == points[-1].at else (*found, points[-1])
 
 
 def returns_of(days: Sequence[EquityPoint]) -> tuple[float, ...]:

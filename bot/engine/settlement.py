@@ -6,7 +6,7 @@ of them. What a bar leaves open is resolved against us.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -14,33 +14,51 @@ from bot.domain.decisions import Reason
 from bot.domain.ids import OrderId, TokenId
 from bot.domain.market import Bar
 from bot.domain.numbers import ZERO, Price, Quantity, floor_to_step
-from bot.domain.orders import Order, OrderState, Role, Side
+from bot.domain.orders import Order, OrderState, Role
 from bot.domain.portfolio import Holding
 from bot.domain.positions import ExitReason
 from bot.domain.snapshot import TokenView
 from bot.engine.entries import fill_entry
-from bot.engine.exits import accept_exit, waiting_exit
-from bot.engine.fills import DAY, ENTRY_WAIT, after_fill, charge_borrow, drop_entry, exit_cash, fill_exit, stretch
+from bot.engine.exits import accept_exit, time_stop_at, waiting_exit
+from bot.engine.fills import (
+    ENTRY_WAIT,
+    after_fill,
+    charge_begun_days,
+    drop_entry,
+    exit_cash,
+    exit_price,
+    fill_exit,
+    liquidation_price,
+    stretch,
+)
 from bot.engine.finer import bars_inside, decided_by, extremes
+from bot.engine.halts import close_silent, last_traded
 from bot.engine.journal import Journal
 from bot.engine.rules import ExitRule, Rules, SameBar, TargetFill, TargetGap
 from bot.engine.stops import follow_bar, live_stop
 
-DELISTED_AFTER = timedelta(days=7)
-
 
 class Stop(NamedTuple):
-    """A stop that counts for a bar: its order, where it is, and what a hit of it is called."""
+    """A stop that counts for a bar: where it is, what a hit of it pays with costs, and what it is called.
 
-    order: Order
+    order: None for the liquidation of a short, which gets its order when it happens.
+    """
+
+    order: Order | None
     price: Price
+    paid: Price
     reason: ExitReason
 
 
 def settle_prints(
     journal: Journal, views: Mapping[TokenId, TokenView], granted: Mapping[OrderId, TokenView], rules: Rules
 ) -> None:
-    """Let every print that was not settled yet meet the orders and positions it concerns."""
+    """Let every print that was not settled yet meet the orders and positions it concerns.
+
+    A quiet bar meets none of them. A position whose token has been silent for too long is closed before any print that
+    opens later, whichever token's it is, so the trade is the same for any universe and any slots.
+    """
+    traded = last_traded(views)
     left = sorted(
         ((token_id, bar) for token_id, view in views.items() for bar in view.prints),
         key=_opening,
@@ -57,7 +75,9 @@ def settle_prints(
                 prints.append((token_id, bar))
             elif lived is not None:
                 _put_back(left, token_id, lived)
+        close_silent(journal, traded, opened_at, rules)
         charge_begun_days(journal, opened_at, rules)
+        prints = [(token_id, bar) for token_id, bar in prints if not bar.is_quiet]
         for token_id, bar in prints:
             _exit_at_open(journal, token_id, bar, views[token_id], rules)
         _enter_at_open(journal, dict(prints), opened_at, views, granted, rules)
@@ -66,34 +86,16 @@ def settle_prints(
         for token_id, bar in prints:
             _exit_inside(journal, token_id, bar, views[token_id], rules)
             follow_bar(journal, token_id, bar, views[token_id], rules)
+            traded.add(token_id, bar)
+    close_silent(journal, traded, journal.slot, rules)
+    charge_begun_days(journal, journal.slot, rules)
 
 
-def charge_begun_days(journal: Journal, until: datetime, rules: Rules) -> None:
-    """Charge every short for the days of 24 hours since its opening that have begun by an instant."""
-    if not rules.short.borrow_fraction_per_day:
-        return
-    for _, holding in sorted(journal.portfolio.holdings.items()):
-        position = holding.position
-        if position.side is Side.LONG:
-            continue
-        paid = max(position.opened_at, holding.borrowed_at or position.opened_at)
-        day = (paid - position.opened_at) // DAY + 1
-        while position.opened_at + day * DAY <= until:
-            charge_borrow(journal, position, position.opened_at + day * DAY, rules)
-            day += 1
-
-
-def expire_and_delist(journal: Journal, views: Mapping[TokenId, TokenView], rules: Rules) -> None:
-    """End entries that found no price in time, and positions whose token has none any more."""
+def expire(journal: Journal) -> None:
+    """End entries that found no price in time."""
     for order in journal.portfolio.waiting(Role.ENTRY):
         if journal.slot - order.slot >= ENTRY_WAIT:
             drop_entry(journal, order, OrderState.EXPIRED, Reason.EXPIRED)
-    for token_id, holding in sorted(journal.portfolio.holdings.items()):
-        view = views.get(token_id)
-        if view is None or view.price is None or journal.slot - view.price.known_at < DELISTED_AFTER:
-            continue
-        order = waiting_exit(journal, holding) or accept_exit(journal, holding, view.price.price, ExitReason.DELISTED)
-        fill_exit(journal, order, view.price.price, journal.slot, ExitReason.DELISTED, rules)
 
 
 def _opening(pair: tuple[TokenId, Bar]) -> tuple[datetime, TokenId]:
@@ -121,16 +123,24 @@ def _exit_at_open(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView
     holding = journal.portfolio.holdings.get(token_id)
     if holding is None:
         return
-    market = waiting_exit(journal, holding)
+    liquidation = _liquidation(holding, rules)
+    if liquidation is not None and bar.open >= liquidation.price:
+        _fill_stop(journal, holding, liquidation, bar.opened_at, rules)
+        return
+    market, due = waiting_exit(journal, holding), time_stop_at(holding.position, rules)
     if market is not None and bar.opened_at >= _fillable_from(market):
         reason = ExitReason(market.reason or ExitReason.SIGNAL_FLIPPED)
         fill_exit(journal, market, bar.open, bar.opened_at, reason, rules)
         return
+    if due is not None and bar.opened_at >= due:
+        resting = market or accept_exit(journal, holding, holding.price, ExitReason.TIME_STOP)
+        fill_exit(journal, resting, bar.open, bar.opened_at, ExitReason.TIME_STOP, rules)
+        return
     stop = _stop_for(journal, holding, bar, rules)
-    if stop is not None and holding.sign * (bar.open - stop.price) <= ZERO:
+    if stop is not None and stop.order is not None and holding.sign * (bar.open - stop.price) <= ZERO:
         fill_exit(journal, stop.order, bar.open, bar.opened_at, stop.reason, rules)
         return
-    gapped = [order for order in _targets(journal, holding, rules) if holding.sign * (bar.open - order.price) >= ZERO]
+    gapped = [order for order in _targets(journal, holding, rules) if _is_reached(holding, order, bar.open, rules)]
     for order in gapped:
         raw = bar.open if rules.fills.target_gap is TargetGap.OPEN else order.price
         _fill_target(journal, order, raw, bar.opened_at, view, rules)
@@ -171,8 +181,8 @@ def _exit_inside(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView,
     elif stop is not None and (not reached or rules.fills.same_bar is not SameBar.TARGET_FIRST):
         # At a stop the price was no worse than the stop.
         _live_on(journal, stretch(holding, bar.open))
-        otherwise = _cash_if_reached(holding, reached, stop.price, view, rules) if reached else None
-        fill_exit(journal, stop.order, stop.price, bar.opened_at, stop.reason, rules, cash_otherwise=otherwise)
+        otherwise = _cash_if_reached(holding, reached, stop, view, rules) if reached else None
+        _fill_stop(journal, holding, stop, bar.opened_at, rules, otherwise)
     else:
         # Before a target the bar may have been at its worst.
         _live_on(journal, stretch(holding, bar.open) if stop else stretch(holding, bar.open, worst))
@@ -183,7 +193,7 @@ def _decided_inside(
     journal: Journal, stop: Stop, reached: Sequence[Order], bar: Bar, view: TokenView, rules: Rules
 ) -> bool:
     """Ask the finer bars of a bar that holds stop and targets, in order; False where they tell of another bar."""
-    inside = bars_inside(view, bar)
+    inside = [one for one in bars_inside(view, bar) if not one.is_quiet]
     if not inside:
         return False
     holding, opened = journal.portfolio.holdings[view.instrument.token_id], inside[0].open
@@ -213,7 +223,7 @@ def _exit_at_targets(
     before = journal.portfolio.holdings[token_id]
     otherwise = None
     if stop is not None:
-        otherwise = before.cash + exit_cash(before, Role.STOP, stop.price, before.quantity, rules)
+        otherwise = before.cash + exit_cash(before, stop.paid, before.quantity, rules)
     for order in reached:
         _fill_target(journal, order, order.price, bar.opened_at, view, rules, otherwise)
     holding = journal.portfolio.holdings.get(token_id)
@@ -222,7 +232,15 @@ def _exit_at_targets(
     if stop is None:
         _live_on(journal, stretch(holding, bar.low, bar.high))
     else:
-        fill_exit(journal, stop.order, stop.price, bar.opened_at, stop.reason, rules, cash_otherwise=otherwise)
+        _fill_stop(journal, holding, stop, bar.opened_at, rules, otherwise)
+
+
+def _fill_stop(
+    journal: Journal, holding: Holding, stop: Stop, at: datetime, rules: Rules, otherwise: Decimal | None = None
+) -> None:
+    """Leave at a stop's own price; a liquidation is accepted and filled at once."""
+    order = stop.order or waiting_exit(journal, holding) or accept_exit(journal, holding, stop.price, stop.reason)
+    fill_exit(journal, order, stop.price, at, stop.reason, rules, paid=stop.paid, cash_otherwise=otherwise)
 
 
 def _fill_target(
@@ -259,14 +277,14 @@ def _part_of(holding: Holding, order: Order, view: TokenView) -> Decimal:
     return min(share, holding.quantity)
 
 
-def _cash_if_reached(holding: Holding, reached: Sequence[Order], stop: Price, view: TokenView, rules: Rules) -> Decimal:
+def _cash_if_reached(holding: Holding, reached: Sequence[Order], stop: Stop, view: TokenView, rules: Rules) -> Decimal:
     """Return a position's cash, had its bar gone to the reached targets first and stopped the rest after them."""
     cash, left = holding.cash, holding.quantity
     for order in reached:
         part = _part_of(replace(holding, quantity=left), order, view)
-        cash += exit_cash(holding, Role.TARGET, order.price, part, rules)
+        cash += exit_cash(holding, exit_price(Role.TARGET, order.price, order.side, rules), part, rules)
         left = Quantity(left - part)
-    return cash + exit_cash(holding, Role.STOP, stop, left, rules)
+    return cash + exit_cash(holding, stop.paid, left, rules)
 
 
 def _live_on(journal: Journal, holding: Holding) -> None:
@@ -275,7 +293,21 @@ def _live_on(journal: Journal, holding: Holding) -> None:
 
 
 def _stop_for(journal: Journal, holding: Holding, bar: Bar, rules: Rules) -> Stop | None:
-    """Return the stop that counts for a bar: one that was moved after the bar had opened is not asked yet."""
+    """Return the stop that the price reaches first: the position's own, or a short's liquidation."""
+    own, liquidation = _own_stop(journal, holding, bar, rules), _liquidation(holding, rules)
+    if own is None or liquidation is None:
+        return own or liquidation
+    return own if own.price <= liquidation.price else liquidation
+
+
+def _liquidation(holding: Holding, rules: Rules) -> Stop | None:
+    """Return where the margin of a short is used up; covering there costs just that price."""
+    price = liquidation_price(holding.position, rules)
+    return None if price is None else Stop(None, price, price, ExitReason.LIQUIDATED)
+
+
+def _own_stop(journal: Journal, holding: Holding, bar: Bar, rules: Rules) -> Stop | None:
+    """Return the stop order that counts for a bar: a move made after the bar had opened is not asked yet."""
     order, stood = live_stop(journal, holding), None
     if holding.moves:
         stood = next((move for move in reversed(holding.moves) if move.moved_at <= bar.opened_at), None)
@@ -285,7 +317,7 @@ def _stop_for(journal: Journal, holding: Holding, bar: Bar, rules: Rules) -> Sto
         return None
     if reason is ExitReason.STOP_HIT and ExitRule.STOP_HIT not in rules.exits.rules:
         return None
-    return Stop(order, price, reason)
+    return Stop(order, price, exit_price(Role.STOP, price, order.side, rules), reason)
 
 
 def _targets(journal: Journal, holding: Holding, rules: Rules) -> list[Order]:

@@ -361,17 +361,15 @@ def opened(book: SqlLedger, name: RunName = RUN) -> SqlLedger:
 def portfolio_part(records: Sequence[CycleRecord]) -> list[Fact]:
     """Return the facts that a portfolio is folded from, of a story that fits into one day and arms no breaker.
 
-    Left out are verdicts, levels, marks of what is closed or marked again, and equity between the first and the last
-    slot that is not the highest.
+    Left out are verdicts, levels, and marks of what is closed or marked again. All equity stays: these marks are of a
+    release that did not keep the deepest fall, which is known from all of them.
     """
     facts = [fact for record in records for fact in record.facts]
     closed = {fact.position_id for fact in facts if isinstance(fact, Closing)}
-    first, last = records[0].cycle.slot, records[-1].cycle.slot
-    highest = max(fact.equity for fact in facts if isinstance(fact, EquityMark))
+    last = records[-1].cycle.slot
     return [
         fact
         for fact in facts
         if not isinstance(fact, Verdict | CandidateLevel)
-        and not (isinstance(fact, EquityMark) and fact.slot not in {first, last} and fact.equity != highest)
         and not (isinstance(fact, Mark) and (fact.position_id in closed or fact.slot != last))
     ]

@@ -11,6 +11,7 @@ from bot.domain.events import EventKind, EventState, RunEvent
 from bot.domain.ids import RunName
 from bot.domain.portfolio import Portfolio
 from bot.domain.record import CycleRecord
+from bot.engine.equity import mark_equity
 from bot.engine.fold import fold
 from tests.contract.ledger_samples import HOUR, RUN, TEN, cycle, d, equity, opened
 
@@ -43,19 +44,20 @@ def _events(chance: Random, slot: datetime, name: RunName, number: int) -> list[
 
 def drawn(name: RunName, chance: Random) -> list[CycleRecord]:
     """Draw a run of some hours or days, with events before and after its marks, and slots that have no mark."""
-    slot, high, records = TEN, d("0"), []
+    slot, account, records = TEN, Portfolio(run=name), []
     for _ in range(chance.randint(0, 20)):
         slot += chance.choice((1, 1, 2, 5, 24)) * HOUR
-        mark = equity(slot, str(chance.randint(90, 110)), "0", name)
-        high = max(high, mark.equity)
-        marks: list[Fact] = [replace(mark, high_water_mark=high)] if chance.random() < 0.8 else []
+        account.cash = d(str(chance.randint(90, 110)))
+        mark = replace(mark_equity(account, slot, {}), benchmark=chance.choice((None, None, account.cash)))
+        marks: list[Fact] = [mark] if chance.random() < 0.8 else []
+        account = fold(account, marks)
         facts = [*_events(chance, slot, name, 0), *marks, *_events(chance, slot, name, 1)]
         records.append(CycleRecord(cycle=cycle(slot, name), facts=tuple(facts)))
     return records
 
 
 def test_folding_the_stored_facts_equals_folding_all(ledger: AnyLedger) -> None:
-    """Whatever is marked and reset when, the portfolio of the stored facts is that of all, from at most four marks."""
+    """Whatever is marked and reset when, the portfolio of the stored facts is that of all, from at most six marks."""
     told = {name: drawn(name, Random(name)) for name in (RunName(f"drawn_{number}") for number in range(RUNS))}
     for name, records in told.items():
         if isinstance(ledger, SqlLedger):
@@ -65,13 +67,16 @@ def test_folding_the_stored_facts_equals_folding_all(ledger: AnyLedger) -> None:
         facts = list(ledger.facts(name))
         told_in_full = [fact for record in records for fact in record.facts]
         assert fold(Portfolio(run=name), facts) == fold(Portfolio(run=name), told_in_full), name
-        assert sum(isinstance(fact, EquityMark) for fact in facts) <= 4
+        assert sum(isinstance(fact, EquityMark) for fact in facts) <= 6
 
 
 def test_a_mark_before_a_reset_in_its_slot_counts_no_more(ledger: AnyLedger) -> None:
     """The drawdown breaker is armed after the mark of 110: what counts from there is the 100 that came later."""
     reset = event(TEN, RUN, 0, "drawdown", EventState.RESET, "70")
-    marks = [equity(TEN + hours * HOUR, held, "0") for hours, held in enumerate(("110", "100", "95", "96"))]
+    marks = [
+        replace(equity(TEN + hours * HOUR, held, "0"), drawdown_deepest=d("0"))
+        for hours, held in enumerate(("110", "100", "95", "96"))
+    ]
     for mark in marks:
         facts = (mark, reset) if mark.slot == TEN else (mark,)
         ledger.commit(CycleRecord(cycle=cycle(mark.slot), facts=facts))

@@ -23,7 +23,7 @@ from bot.adapters.sql.tape import SqlTape
 from bot.adapters.sql.tape_tables import signals
 from bot.adapters.sql.trials import SqlTrials
 from bot.domain.books import JournalEntry
-from bot.domain.decisions import Fact
+from bot.domain.decisions import BenchmarkPart, Fact
 from bot.domain.errors import AccessError, ConfigError, InvariantError, LeaseError, StorageError
 from bot.domain.events import Request
 from bot.domain.ids import RunName, Symbol, TokenId
@@ -107,7 +107,10 @@ def test_wall_clock_times_are_no_part_of_the_chain(tmp_path: Path) -> None:
 
 def test_nothing_can_be_changed_or_deleted(book: SqlLedger) -> None:
     """Every table but the writer's lease refuses UPDATE and DELETE in the database itself."""
-    opened(book, BOTH).commit_all([*story(), *both_ways()])
+    part = BenchmarkPart(run=RUN, slot=TEN, token_id=SOL, price=None, worth=d("100"))
+    first, *others = story()
+    first = replace(first, facts=(*first.facts, part))
+    opened(book, BOTH).commit_all([first, *others, *both_ways()])
     url = book.engine.url.render_as_string(hide_password=False)
     put(url, [CLOSE])
     keep(url, parity_check(TEN))

@@ -28,6 +28,9 @@ ORDER_COLUMNS = (
 )
 DATUM_COLUMNS = "token_id symbol published_at known_at"
 
+EQUITY_COLUMNS = (
+    "run slot cash positions_value equity high_water_mark drawdown drawdown_deepest exposure open_positions"
+)
 CONTRACT = {
     "v_trades": TRADE_COLUMNS,
     "v_open_positions": f"{TRADE_COLUMNS} mark_price unrealised_profit age_hours",
@@ -37,7 +40,12 @@ CONTRACT = {
     " quantity size_bound side config_hash",
     "v_gates": "run slot symbol gate value comparator threshold passed reason config_hash",
     "v_gate_funnel": "run gate candidates passed failed only_failure",
-    "v_equity": "run slot cash positions_value equity high_water_mark drawdown exposure open_positions",
+    "v_equity": f"{EQUITY_COLUMNS} drawdown_high drawdown_started_at drawdown_trough_at drawdown_recovered_at",
+    "v_equity_daily": f"{EQUITY_COLUMNS} day benchmark",
+    "v_runs": "name strategy cash started_at kind identity",
+    "v_instruments": "run token_id symbol name category quantity_step price_tick",
+    "v_configurations": "hash text",
+    "v_bars": "token_id symbol timeframe opened_at closed_at o h l c volume known_at",
     "v_cycles": "run slot cut_off state started_at finished_at seconds entries exits rejections config_hash"
     " code_version",
     "v_api_calls": "at endpoint status attempts seconds bytes rows credits request_id answer_hash",

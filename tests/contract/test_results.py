@@ -23,7 +23,8 @@ def test_figures_are_alike_on_both_databases(ledger_url: str) -> None:
     assert round(found["expectancy"] * 2, 6) == round(sum(profits), 6)
     assert found["sharpe"] is None
     assert found["reasons"]["sharpe"] == "needs 30 daily returns, has 1"
-    assert "hold_return" not in found
+    assert found["hold_return"] is None
+    assert found["reasons"]["hold_return"] == "the benchmark needs two UTC days with a mark"
     deepest = reader.rows("select max(1 - equity / high_water_mark) as deepest from v_equity", {})[0]["deepest"]
     assert round(found["max_drawdown"], 9) == round(float(str(deepest)), 9)
     assert found["drawdown_started_at"] is None or found["drawdown_started_at"].endswith("Z")

@@ -120,4 +120,4 @@ def test_the_first_touch_of_a_path_is_the_exit(bar: Bar, seed: int, side: Side, 
     token = replace(tape.tokens[1], bars=(*tape.tokens[1].bars[:2], bar))
     (fill,) = exits(fixed(FREE, side), Tape({1: token}))
     assert (fill.filled_at, fill.price, fill.role.value) == next(touches(path, side))
-    assert fill.fill_model == "bars-2+5m"
+    assert fill.fill_model == "bars-3+5m"

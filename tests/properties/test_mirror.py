@@ -41,7 +41,7 @@ def mirrored(price: Price | None) -> Price | None:
 
 
 def _bar(bar: Bar) -> Bar:
-    opened, high, low, close = (Price(TWICE - value) for value in bar[2:])
+    opened, high, low, close = (Price(TWICE - value) for value in bar[2:6])
     return Bar(bar.opened_at, bar.closed_at, opened, low, high, close)
 
 

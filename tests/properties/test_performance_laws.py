@@ -18,7 +18,7 @@ from bot.engine.performance import (
     cagr,
     calmar,
     curve,
-    day_ends,
+    day_marks,
     drawdown,
     exposure_time,
     profit_factor,
@@ -62,7 +62,7 @@ def account(steps: Sequence[float], scale: float = 1000.0) -> tuple[EquityPoint,
 
 def figures(points: Sequence[EquityPoint]) -> dict[str, Figure]:
     """Return every figure that hangs on equity alone."""
-    days, fall = day_ends(points), drawdown(points)
+    days, fall = day_marks(points), drawdown(points)
     found = returns_of(days)
     low, high = sharpe_interval(found, 1, resamples=50)
     return {
@@ -118,15 +118,16 @@ def test_worse_days_are_never_better(steps: list[float]) -> None:
 
 
 @given(hours)
-def test_each_day_is_there_once_and_ends_as_it_was_marked(instants: list[int]) -> None:
-    """Days follow each other without a gap, each with the last equity marked by its end; the last mark ends them."""
+def test_each_day_is_there_once_with_its_first_mark(instants: list[int]) -> None:
+    """Days follow each other without a gap, each with the first equity marked in it; the last mark ends them."""
     points = curve([(START + hour * HOUR, 100.0 + hour) for hour in instants])
-    days = day_ends(points)
+    days = day_marks(points)
     assert (days[0], days[-1].at, days[-1].equity) == (points[0], points[-1].at, points[-1].equity)
     for before, after in pairwise(days):
         assert timedelta() < after.at - before.at <= 2 * ONE_DAY
-    for day in days:
-        assert day.equity == [point.equity for point in points if point.at <= day.at][-1]
+    for number, day in enumerate(days[:-1]):
+        marked = [point.equity for point in points if point.at.date() == day.at.date()]
+        assert day.equity == (marked[0] if marked else days[number - 1].equity)
     assert len(days) - 1 <= (points[-1].at - points[0].at) // ONE_DAY + 2
 
 

@@ -80,5 +80,5 @@ def test_fives_decide_at_all(folder: Path) -> None:
     facts = [fact for seed in range(4) for record in played(folder, rules, seed, 1)[0] for fact in record.facts]
     exits = [fact for fact in facts if isinstance(fact, Fill) and fact.role is not Role.ENTRY]
     open_bands = {fill.fill_model for fill in exits if fill.profit_pessimistic != fill.profit_optimistic}
-    assert {fill.fill_model for fill in exits} == {"bars-2", "bars-2+5m"}
-    assert "bars-2" in open_bands
+    assert {fill.fill_model for fill in exits} == {"bars-3", "bars-3+5m"}
+    assert "bars-3" in open_bands

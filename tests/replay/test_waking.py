@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,13 @@ from bot.app.replay import records
 from bot.app.waking import Waking
 from bot.domain.decisions import EquityMark
 from bot.domain.ids import RunName, TokenId
+from bot.domain.numbers import MICRO
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Closing, Mark
 from bot.domain.reach import EVERY_BAR, Reach, first_reached
 from bot.domain.record import CycleRecord
-from bot.engine.horizon import highest_places, is_restless, reach_of
+from bot.engine.equity import follow_equity
+from bot.engine.horizon import is_restless, reach_of, telling_places
 from bot.engine.rules import Breaker, ExitRule, ExitRules, FillRules, Hooks, LimitRules, Rules, SizeRule, SizingRules
 from tests.acceptance.folder_reader import Bar
 from tests.acceptance.history_folders import Tables, write_folder
@@ -128,10 +131,45 @@ def test_the_first_bar_that_reaches_a_bracket_is_found(reach: Reach, expected: i
     assert first_reached(lows, highs, reach) == expected
 
 
-def test_the_highest_places_hold_what_rounding_may_hide() -> None:
-    """Places within rounding of the highest are all returned; of nothing there are none."""
-    assert highest_places(np.array([1.0, 2.0, 2.0 - 1e-7, 1.5]), 1e-6) == [1, 2]
-    assert highest_places(np.array([]), 1e-6) == []
+def test_the_telling_places_hold_what_rounding_may_hide() -> None:
+    """Places within rounding of the highest and of the deepest are all returned; of a curve that says nothing none."""
+    assert telling_places(np.array([1.0, 2.0, 2.0 - 1e-7, 1.5]), 1e-6, 1.9, 0.9) == [1, 2]
+    assert telling_places(np.array([2.0, 1.0, 1.0 + 1e-7, 1.5]), 1e-6, 2.5, 0.1) == [1, 2]
+    assert telling_places(np.array([2.0, 1.5]), 1e-6, 2.5, 0.5) == []
+
+
+STEPS = st.integers(-30, 30).map(lambda step: Decimal(step) / 10)
+
+
+@given(
+    st.lists(STEPS, min_size=1, max_size=30),
+    st.lists(STEPS, min_size=1, max_size=30),
+    st.sampled_from([Decimal(0), Decimal("0.0000004"), Decimal("0.0000006")]),
+)
+def test_following_the_telling_places_is_following_them_all(
+    before: list[Decimal], skipped: list[Decimal], grain: Decimal
+) -> None:
+    """High, when it was first reached, and the deepest fall with its instants, whichever slots floats selected (T3)."""
+    worth = Portfolio(run=RunName("fall"))
+    every, at = list(accumulate([Decimal(100), *before, *skipped])), iter(range(100))
+    exact = [(max(one, Decimal(1)) + grain * (number % 3)).quantize(MICRO) for number, one in enumerate(every)]
+    for equity in exact[: len(before) + 1]:
+        _follow(worth, equity, next(at))
+    part, whole = worth.copy(), worth.copy()
+    rest = exact[len(before) + 1 :]
+    depth = 0.0 if worth.deepest is None else float(worth.deepest.depth)
+    wrong = [float(one) + (-1) ** number * 5e-7 for number, one in enumerate(rest)]
+    places = telling_places(np.array(wrong), 1e-6, float(worth.high_water_mark), depth)
+    start = next(at)
+    for number, equity in enumerate(rest):
+        _follow(whole, equity, start + number)
+        if number in places:
+            _follow(part, equity, start + number)
+    assert (part.high_water_mark, part.high_at, part.deepest) == (whole.high_water_mark, whole.high_at, whole.deepest)
+
+
+def _follow(worth: Portfolio, equity: Decimal, hour: int) -> None:
+    worth.high_water_mark, worth.high_at, worth.deepest = follow_equity(worth, equity, START + hour * HOUR)
 
 
 def test_a_peak_that_only_rounding_makes_is_not_slept_through(tmp_path: Path) -> None:

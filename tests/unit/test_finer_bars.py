@@ -59,7 +59,7 @@ def test_the_first_minute_that_touches_decides(inside: str, expected: str, band:
     assert told(fixed(), tape) == [expected]
     (fill,) = exits(fixed(), tape)
     assert (fill.profit_pessimistic, fill.profit_optimistic) == band
-    assert fill.fill_model == "bars-2+1m"
+    assert fill.fill_model == "bars-3+1m"
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_minutes_that_do_not_tell_of_the_hour_decide_nothing(finer: list[Bar]) -
     """The rule of the bar holds, the stop with the whole band at the hour's open, and the fill model says so."""
     (fill,) = exits(fixed(), after_entry(BOTH, finer))
     assert (fill.role, fill.price, fill.filled_at) == (Role.STOP, 95, at("2024-01-01 02:00"))
-    assert (fill.profit_pessimistic, fill.profit_optimistic, fill.fill_model) == (-50, 50, "bars-2")
+    assert (fill.profit_pessimistic, fill.profit_optimistic, fill.fill_model) == (-50, 50, "bars-3")
 
 
 def test_minutes_of_the_neighbouring_hours_do_not_count() -> None:
@@ -167,7 +167,7 @@ def test_through_is_asked_of_each_minute() -> None:
     rules = fixed(replace(FREE, target_fill=TargetFill.THROUGH))
     assert told(rules, after_entry(BOTH, inside)) == ["01-01 02:02 EXIT T1 10 @ 95 stop_hit -50.000000"]
     touching = minutes("100 101 99 100 | 100 105 100 104 | 104 104 90 96")
-    assert exits(rules, after_entry(BOTH, touching))[0].fill_model == "bars-2"  # never through: another bar's minutes
+    assert exits(rules, after_entry(BOTH, touching))[0].fill_model == "bars-3"  # never through: another bar's minutes
 
 
 def test_the_entry_bar_is_decided_too() -> None:
@@ -263,7 +263,7 @@ def test_an_exit_that_waits_takes_the_first_minute_after_its_slot() -> None:
     slots = [at("2024-01-01 01:00"), at("2024-01-01 02:00"), at("2024-01-01 02:30"), at("2024-01-01 03:00")]
     (fill,) = exits(fixed(exits=stopping), after_entry(BOTH, inside), slots)
     assert (fill.role, fill.price, fill.filled_at) == (Role.EXIT, 101, at("2024-01-01 02:30"))
-    assert fill.fill_model == "bars-2+1m"
+    assert fill.fill_model == "bars-3+1m"
 
 
 @pytest.mark.parametrize(("same_bar", "expected"), [(SameBar.STOP_FIRST, 95), (SameBar.TARGET_FIRST, 105)])
@@ -272,14 +272,14 @@ def test_minutes_are_asked_only_by_those_who_want_them(same_bar: SameBar, expect
     inside = TARGET_IN_THE_THIRD if same_bar is SameBar.STOP_FIRST else STOP_IN_THE_THIRD
     rules = replace(fixed(), fills=replace(FREE, same_bar=same_bar))
     (fill,) = exits(rules, after_entry(BOTH, minutes(inside)))
-    assert (fill.price, fill.filled_at, fill.fill_model) == (expected, at("2024-01-01 02:00"), "bars-2")
+    assert (fill.price, fill.filled_at, fill.fill_model) == (expected, at("2024-01-01 02:00"), "bars-3")
 
 
 def test_a_bar_that_holds_one_of_the_two_is_left_alone() -> None:
     """Only the stop was touched: nothing was open, and the minutes are not asked."""
     inside = minutes("100 101 99 100 | 100 102 98 99 | 93 95 90 101")
     (fill,) = exits(fixed(), after_entry("100 102 90 101", inside))
-    assert (fill.price, fill.filled_at, fill.fill_model) == (95, at("2024-01-01 02:00"), "bars-2")
+    assert (fill.price, fill.filled_at, fill.fill_model) == (95, at("2024-01-01 02:00"), "bars-3")
 
 
 @pytest.mark.parametrize(
@@ -295,4 +295,4 @@ def test_the_fill_model_names_the_timeframe_that_decided(step: timedelta, name: 
     else:
         tape = after_entry(BOTH, minutes(TARGET_IN_THE_THIRD, step=step))
     (fill,) = exits(fixed(), tape)
-    assert (fill.price, f"{fill.filled_at:%H:%M}", fill.fill_model) == (price(105), hour, f"bars-2+{name}")
+    assert (fill.price, f"{fill.filled_at:%H:%M}", fill.fill_model) == (price(105), hour, f"bars-3+{name}")

@@ -179,7 +179,7 @@ def test_a_replay_is_decided_by_the_minutes_of_its_folder(
         ).fetchone()
         models = connection.execute("select fill_model from v_fills order by filled_at").fetchall()
     assert trade == ("target_hit", f"2024-01-01T{closed}:00.000000Z", 50, 50)
-    assert models == [("bars-2",), (f"bars-2+{name}",)]
+    assert models == [("bars-3",), (f"bars-3+{name}",)]
 
 
 def test_a_folder_without_finer_bars_is_refused(run: Run, tmp_path: Path) -> None:

@@ -329,10 +329,11 @@ def test_a_bar_stays_as_it_first_came() -> None:
 
 
 def test_only_what_is_needed_is_kept() -> None:
-    """Hours of a month leave the newest fourteen days."""
-    kept = archive(*(bar(at("01") + n * HOUR, "1") for n in range(24 * 29)))
+    """Hours of 40 days leave the newest 28, and the last one before them, which a halt is told by."""
+    first = at("30") - timedelta(days=40)
+    kept = archive(*(bar(first + n * HOUR, "1") for n in range(24 * 40)))
     prints = kept.prints(TOKEN, None, at("30"), at("30"))
-    assert 24 * 14 <= len(prints) <= 24 * 14 + 1
+    assert 24 * 28 + 1 <= len(prints) <= 24 * 28 + 2
 
 
 def test_strangers_never_enter() -> None:

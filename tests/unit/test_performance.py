@@ -11,7 +11,7 @@ from bot.engine.performance import (
     cagr,
     calmar,
     curve,
-    day_ends,
+    day_marks,
     drawdown,
     expectancy,
     expectancy_r,
@@ -52,8 +52,8 @@ def trade(
 FOUR = (trade(30, 3), trade(20, None), trade(-10, -1), trade(0, 0))
 
 
-def test_a_mark_at_midnight_ends_the_day_before_it() -> None:
-    """The first mark, then the last of each day; a day without one keeps the equity before; the last is cut short."""
+def test_a_day_is_known_by_its_first_mark() -> None:
+    """The first mark of each day, whatever follows in it; a day without one keeps the day before; the last mark too."""
     marks = points(
         ("2024-01-01 01:00", 100),
         ("2024-01-01 13:00", 150),
@@ -61,26 +61,27 @@ def test_a_mark_at_midnight_ends_the_day_before_it() -> None:
         ("2024-01-02 00:05", 111),
         ("2024-01-02 23:55", 121),
         ("2024-01-05 06:00", 90),
+        ("2024-01-05 07:00", 99),
     )
-    days = day_ends(marks)
+    days = day_marks(marks)
     assert [(day.at, day.equity) for day in days] == [
         (at("2024-01-01 01:00"), 100),
         (at("2024-01-02 00:00"), 110),
-        (at("2024-01-02 23:55"), 121),
-        (at("2024-01-04 00:00"), 121),
-        (at("2024-01-05 00:00"), 121),
+        (at("2024-01-03 00:00"), 110),
+        (at("2024-01-04 00:00"), 110),
         (at("2024-01-05 06:00"), 90),
+        (at("2024-01-05 07:00"), 99),
     ]
-    assert returns_of(days) == pytest.approx((0.1, 0.1, 0, 0, 90 / 121 - 1))
+    assert returns_of(days) == pytest.approx((0.1, 0, 0, 90 / 110 - 1, 0.1))
     assert days[-1].high == 150
 
 
-def test_a_first_mark_that_ends_its_day_opens_the_series_once() -> None:
+def test_marks_once_a_day_are_the_series() -> None:
     """Marks once a day give each of them, and nothing is added in front."""
     marks = points(("2024-01-02", 100), ("2024-01-03", 101))
-    assert day_ends(marks) == marks
-    assert day_ends(marks[:1]) == marks[:1]
-    assert day_ends(()) == ()
+    assert day_marks(marks) == marks
+    assert day_marks(marks[:1]) == marks[:1]
+    assert day_marks(()) == ()
 
 
 def test_growth_is_from_the_first_mark_to_the_last() -> None:

@@ -12,6 +12,7 @@ from statistics import mean, stdev
 
 import pytest
 
+from bot.app.figures import FALL
 from bot.app.random_entries import NAMES
 from bot.app.results import MEANINGS, statistics, tell_statistics
 from bot.cli import main
@@ -202,8 +203,10 @@ class RuinedReader:
         if "v_equity" not in statement:
             return []
         marks = ((1, 100), (2, -50), (3, 20))
+        kept = dict.fromkeys((*FALL, "benchmark"), None)
         return [
-            {"slot": START + timedelta(days=day), "equity": equity, "high_water_mark": 100} for day, equity in marks
+            {**kept, "slot": START + timedelta(days=day), "equity": equity, "high_water_mark": 100, "benchmark": 1}
+            for day, equity in marks
         ]
 
 

@@ -32,7 +32,7 @@ from sqlalchemy.schema import SchemaItem
 from sqlalchemy.types import TypeEngine
 
 from bot.domain.errors import InvariantError
-from bot.domain.numbers import EXACT, PRICE_STEP, plain
+from bot.domain.numbers import AMOUNT_MAX, EXACT, PRICE_STEP, plain
 
 POSTGRESQL = "postgresql"
 
@@ -42,8 +42,8 @@ _SCALE = 18
 _WHOLE_DIGITS = 20
 _MICROS = Decimal(1_000_000)
 
-# Sums of this many micro-dollars stay far inside 64 bits; the column's CHECK says the same.
-MICRO_LIMIT = 10**17
+# The column's CHECK says the same.
+MICRO_LIMIT = int(AMOUNT_MAX * _MICROS)
 
 
 def exact_text(value: Decimal) -> str:
@@ -65,7 +65,7 @@ def exact_text(value: Decimal) -> str:
 
 
 def whole_micros(amount: Decimal) -> int:
-    """Return an amount of quote currency as whole micro-dollars; refuse a fraction of one and 10^17 of them."""
+    """Return an amount of quote currency as whole micro-dollars; refuse a fraction of one, and more than 10^17."""
     micros = EXACT.multiply(amount, _MICROS) if amount.is_finite() else amount
     if not micros.is_finite() or micros != micros.to_integral_value() or abs(micros) > MICRO_LIMIT:
         message = f"{amount} is not a whole number of micro-dollars within the ledger's range"

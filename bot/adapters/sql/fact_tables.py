@@ -1,6 +1,7 @@
 """The tables of the facts of a cycle, columns named as the fields of the facts they hold.
 
 A column added later stands last in its table and may be NULL: the chain of what was committed before stays as it is.
+Reasons are words that grow, so the code alone knows which there are.
 """
 
 from sqlalchemy import ForeignKeyConstraint, Index, PrimaryKeyConstraint, Table, UniqueConstraint
@@ -182,7 +183,6 @@ stop_moves = _fact_table(
     *exact("level", required=False),
     PrimaryKeyConstraint("position_id", "number"),
     references("positions", "position_id"),
-    one_of("reason", ExitReason),
     *positive("price", "level"),
     *not_negative("number"),
 )
@@ -206,7 +206,6 @@ closings = _fact_table(
     *exact("mae", "mfe"),
     PrimaryKeyConstraint("position_id"),
     references("positions", "position_id"),
-    one_of("reason", ExitReason),
 )
 
 journal_entries = _fact_table(
@@ -241,8 +240,24 @@ equity = _fact_table(
     *money("cash", "positions_value", "equity", "high_water_mark"),
     *exact("drawdown", "exposure"),
     *whole("open_positions"),
+    *exact("drawdown_deepest", required=False),
+    *money("drawdown_high", required=False),
+    *instant("drawdown_started_at", "drawdown_trough_at", "drawdown_recovered_at", required=False),
+    *money("benchmark", required=False),
     PrimaryKeyConstraint("run", "slot"),
     *not_negative("open_positions"),
+)
+
+benchmark_parts = _fact_table(
+    "benchmark_parts",
+    *text("run"),
+    *instant("slot"),
+    *whole("token_id"),
+    *exact("price", required=False),
+    *exact("worth"),
+    PrimaryKeyConstraint("run", "token_id", "slot"),
+    _of_instrument(),
+    *positive("price"),
 )
 
 run_events = _fact_table(

@@ -1,8 +1,8 @@
 """The stored facts that a run's portfolio is folded from, in the order they happened.
 
 Left out is what the fold does not need: verdicts, levels, every mark of a position but the newest, all marks of closed
-ones, and of the equity marks all but four: the last before the newest one's UTC day, the first of that day, the newest,
-and the highest since the drawdown breaker was last armed.
+ones, and of the equity marks all but six: the last before the newest one's UTC day, the first of that day, the newest,
+the first at the highest equity, the last with a benchmark, and the highest since the drawdown breaker was last armed.
 """
 
 from datetime import datetime
@@ -13,14 +13,14 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, and_, exists, f
 from bot.adapters.sql.fact_tables import closings, equity, journal_entries, marks, postings, run_events
 from bot.adapters.sql.rows import FACT_TABLES, fact_from, posting_from
 from bot.domain.books import JournalEntry, Posting
-from bot.domain.decisions import Candidate, EquityMark, Fact
+from bot.domain.decisions import BenchmarkPart, Candidate, EquityMark, Fact
 from bot.domain.events import EventState, RunEvent
 from bot.domain.ids import RunName
 from bot.domain.orders import Fill, Order, OrderEvent
 from bot.domain.positions import Closing, Mark, Position, StopMove
 
 _Placed = tuple[tuple[datetime, int], Fact]
-_WHOLE_STORY = (Candidate, Order, OrderEvent, Position, Fill, StopMove, Closing, RunEvent)
+_WHOLE_STORY = (Candidate, Order, OrderEvent, Position, Fill, StopMove, Closing, BenchmarkPart, RunEvent)
 
 
 def portfolio_facts(connection: Connection, run: RunName) -> list[Fact]:
@@ -59,15 +59,19 @@ def _facts(connection: Connection, kind: type[Fact], asked: Select[tuple[object,
 
 
 def _equity_marks(connection: Connection, run: RunName) -> list[_Placed]:
-    newest = connection.execute(select(func.max(equity.c.slot)).where(equity.c.run == run)).scalar()
-    if newest is None:
-        return []
-    midnight = newest.replace(hour=0, minute=0, second=0, microsecond=0)
     of_run, at = _of_run(equity, run), equity.c.slot
+    last = connection.execute(of_run.order_by(at.desc()).limit(1)).first()
+    if last is None:
+        return []
+    if last.drawdown_deepest is None:  # of a release that did not keep it: every mark is needed, once
+        return _facts(connection, EquityMark, of_run)
+    newest, midnight = last.slot, last.slot.replace(hour=0, minute=0, second=0, microsecond=0)
     asked = (
         of_run.where(at < midnight).order_by(at.desc()),
         of_run.where(at >= midnight).order_by(at),
         of_run.where(at == newest),
+        of_run.order_by(equity.c.equity.desc(), at),
+        of_run.where(equity.c.benchmark.is_not(None)).order_by(at.desc()),
         of_run.where(_since_armed(connection, run)).order_by(equity.c.equity.desc(), at.desc()),
     )
     found = {row.slot: row for one in asked for row in connection.execute(one.limit(1))}

@@ -5,7 +5,7 @@ Reading which one a ledger has needs no migration library, so that reading comma
 
 from sqlalchemy import Connection, inspect, text
 
-REVISIONS: tuple[str, ...] = ("0001", "0002", "0003", "0004")
+REVISIONS: tuple[str, ...] = ("0001", "0002", "0003", "0004", "0005")
 HEAD = REVISIONS[-1]
 
 

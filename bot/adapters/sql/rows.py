@@ -17,7 +17,7 @@ from bot.adapters.sql import fact_tables, tape_tables
 from bot.adapters.sql.columns import Portable
 from bot.adapters.sql.tables import cycles
 from bot.domain.books import Account, JournalEntry, Posting
-from bot.domain.decisions import Candidate, CandidateLevel, EquityMark, Fact, Verdict
+from bot.domain.decisions import BenchmarkPart, Candidate, CandidateLevel, EquityMark, Fact, Verdict
 from bot.domain.events import RunEvent
 from bot.domain.market import Grades, LevelSet, MarketSize, QuantMetrics
 from bot.domain.orders import Fill, Order, OrderEvent
@@ -41,6 +41,7 @@ FACT_TABLES: Mapping[type[Fact], Table] = {
     Mark: fact_tables.marks,
     Closing: fact_tables.closings,
     JournalEntry: fact_tables.journal_entries,
+    BenchmarkPart: fact_tables.benchmark_parts,
     EquityMark: fact_tables.equity,
     RunEvent: fact_tables.run_events,
 }

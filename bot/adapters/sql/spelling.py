@@ -7,7 +7,7 @@ from types import MappingProxyType
 from bot.adapters.sql.columns import POSTGRESQL
 
 # [number x]: an exact decimal as a number; [amount x]: micro-dollars in quote currency; [seconds a | b]: from a to b;
-# [after a | h]: h hours after a; [later a | b]: the later of two instants.
+# [after a | h]: h hours after a; [later a | b]: the later of two instants; [day a]: the UTC day of an instant.
 _SQLITE: Mapping[str, str] = MappingProxyType(
     {
         "number": "CAST({0} AS REAL)",
@@ -15,6 +15,7 @@ _SQLITE: Mapping[str, str] = MappingProxyType(
         "seconds": "round((julianday({1}) - julianday({0})) * 86400.0, 3)",
         "after": "strftime('%Y-%m-%dT%H:%M:%f000Z', {0}, '+{1} hours')",
         "later": "max({0}, {1})",
+        "day": "substr({0}, 1, 10)",
     }
 )
 _POSTGRESQL: Mapping[str, str] = MappingProxyType(
@@ -24,6 +25,7 @@ _POSTGRESQL: Mapping[str, str] = MappingProxyType(
         "seconds": "round(extract(epoch FROM {1} - {0}), 3)",
         "after": "({0} + interval '{1} hours')",
         "later": "greatest({0}, {1})",
+        "day": "to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
     }
 )
 

@@ -70,7 +70,7 @@ def recorded_data(connection: Connection, until: datetime | None = None) -> Iter
             if table is level_sets:
                 yield fact_from(LevelSet, row, levels=legs.get(_level_key(row), ()))
             elif table is prints:
-                bar = Bar(row.opened_at, row.closed_at, row.open, row.high, row.low, row.close)
+                bar = Bar(row.opened_at, row.closed_at, row.open, row.high, row.low, row.close, row.volume)
                 yield fact_from(TokenPrint, row, bar=bar)
             else:
                 yield fact_from(kind, row)

@@ -112,6 +112,7 @@ prints = table(
     *text("timeframe"),
     *instant("known_at", "opened_at", "closed_at"),
     *exact("open", "high", "low", "close"),
+    *exact("volume", required=False),
     PrimaryKeyConstraint("token_id", "timeframe", "opened_at"),
     *positive("open", "high", "low", "close"),
     Index(None, "known_at"),

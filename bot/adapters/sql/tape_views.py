@@ -32,6 +32,12 @@ SELECT d.token_id, {_SYMBOL}, d.published_at, d.known_at,
     [number d.trader_grade] AS trader_grade, [number d.investor_grade] AS investor_grade
 FROM grades d"""  # noqa: S608 - a constant
 
+BARS = f"""
+SELECT d.token_id, {_SYMBOL}, d.timeframe, d.opened_at, d.closed_at,
+    [number d.open] AS o, [number d.high] AS h, [number d.low] AS l, [number d.close] AS c,
+    [number d.volume] AS volume, d.known_at
+FROM prints d"""  # noqa: S608 - a constant
+
 # The price at an instant: the close of the first print that ended at it or within so many hours after it.
 _PRICE_AFTER = """(
     SELECT [number p.close] FROM prints p

@@ -48,7 +48,8 @@ FROM (
         SELECT
             f.position_id,
             sum([number f.quantity]) AS exit_quantity,
-            sum([number f.quantity] * [number f.price]) / sum([number f.quantity]) AS exit_price,
+            CASE WHEN count(*) = 1 THEN min([number f.price])
+                 ELSE sum([number f.quantity] * [number f.price]) / sum([number f.quantity]) END AS exit_price,
             sum(f.profit_pessimistic) AS profit_pessimistic,
             sum(f.profit_optimistic) AS profit_optimistic
         FROM fills f WHERE f.role <> 'entry' GROUP BY f.position_id
@@ -139,8 +140,22 @@ SELECT
     [amount q.high_water_mark] AS high_water_mark,
     [number q.drawdown] AS drawdown,
     [number q.exposure] AS exposure,
-    q.open_positions
+    q.open_positions,
+    [number q.drawdown_deepest] AS drawdown_deepest,
+    [amount q.drawdown_high] AS drawdown_high,
+    q.drawdown_started_at, q.drawdown_trough_at, q.drawdown_recovered_at
 FROM equity q"""
+
+# The first marked slot of each UTC day: a replay and a daemon write it alike.
+EQUITY_DAILY = """
+SELECT
+    [day q.slot] AS day, e.run, e.slot, e.cash, e.positions_value, e.equity, e.high_water_mark, e.drawdown,
+    e.drawdown_deepest, e.exposure, e.open_positions,
+    [amount q.benchmark] AS benchmark
+FROM equity q
+JOIN (SELECT f.run, min(f.slot) AS slot FROM equity f GROUP BY f.run, [day f.slot]) d
+    ON d.run = q.run AND d.slot = q.slot
+JOIN v_equity e ON e.run = q.run AND e.slot = q.slot"""
 
 POSTINGS = """
 SELECT g.entry_id, e.run, g.account, [amount g.amount] AS amount, e.at, e.slot, e.cause, e.position_id

@@ -6,7 +6,7 @@ One text serves both databases (spelling.py). Amounts are numbers in quote curre
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bot.adapters.sql import decision_views, sweep_views, tape_views, trade_views
+from bot.adapters.sql import decision_views, run_views, sweep_views, tape_views, trade_views
 from bot.adapters.sql.checks import LEDGER_CHECK
 from bot.adapters.sql.spelling import spelled
 
@@ -26,12 +26,17 @@ VIEWS: Mapping[str, str] = MappingProxyType(
         "v_run_events": decision_views.RUN_EVENTS,
         "v_parity": decision_views.PARITY,
         "v_equity": trade_views.EQUITY,
+        "v_equity_daily": trade_views.EQUITY_DAILY,
+        "v_runs": run_views.RUNS,
+        "v_instruments": run_views.INSTRUMENTS,
+        "v_configurations": run_views.CONFIGURATIONS,
         "v_cycles": decision_views.CYCLES,
         "v_api_calls": tape_views.API_CALLS,
         "v_signals": tape_views.SIGNALS,
         "v_levels": tape_views.LEVELS,
         "v_quantmetrics": tape_views.QUANTMETRICS,
         "v_grades": tape_views.GRADES,
+        "v_bars": tape_views.BARS,
         "v_signal_scorecard": tape_views.SIGNAL_SCORECARD,
         "v_postings": trade_views.POSTINGS,
         "v_sweep": sweep_views.SWEEP,

@@ -255,30 +255,37 @@ def read_price(row: Fields, asked: Asked, _refusals: Refusals) -> Iterable[Datum
     yield TokenPrint(token_id=row.token(), timeframe=QUOTE, known_at=asked.known_at, bar=bar)
 
 
-def read_day(row: Fields, asked: Asked, _refusals: Refusals) -> Iterable[Datum]:
+def read_day(row: Fields, asked: Asked, refusals: Refusals) -> Iterable[Datum]:
     """Read a row of daily-ohlcv."""
     opened_at = row.day("date" if "date" in row else "timestamp", asked.known_at)
-    return _bar(row, asked, "1d", opened_at, opened_at + DAY)
+    return _bar(row, asked, refusals, "1d", opened_at, opened_at + DAY)
 
 
-def read_hour(row: Fields, asked: Asked, _refusals: Refusals) -> Iterable[Datum]:
+def read_hour(row: Fields, asked: Asked, refusals: Refusals) -> Iterable[Datum]:
     """Read a row of hourly-ohlcv."""
     key = "timestamp" if "timestamp" in row else "date"
     opened_at = row.instant(key, asked.known_at)
     if opened_at != opened_at.replace(minute=0, second=0, microsecond=0):
         raise RefusedError(RefusalReason.BAD_DATE, key)
-    return _bar(row, asked, "1h", opened_at, opened_at + HOUR)
+    return _bar(row, asked, refusals, "1h", opened_at, opened_at + HOUR)
 
 
-def _bar(row: Fields, asked: Asked, timeframe: str, opened_at: datetime, closed_at: datetime) -> list[Datum]:
-    """Read a candle; one that was still open when it was asked for is left out."""
+def _bar(
+    row: Fields, asked: Asked, refusals: Refusals, timeframe: str, opened_at: datetime, closed_at: datetime
+) -> list[Datum]:
+    """Read a candle; one that was still open when it was asked for is left out, an odd volume is refused alone."""
     if closed_at > asked.started_at:
         return []
     prices = [row.price(key) for key in ("open", "high", "low", "close")]
     opening, high, low, close = prices
     if high != max(prices) or low != min(prices):
         raise RefusedError(RefusalReason.INCONSISTENT_BAR, opened_at.isoformat())
-    bar = Bar(opened_at, closed_at, opening, high, low, close)
+    try:
+        volume = _size(row, "volume")
+    except RefusedError as refused:
+        refusals.note(f"ohlcv {timeframe}", row.token(), refused)
+        volume = None
+    bar = Bar(opened_at, closed_at, opening, high, low, close, volume)
     return [TokenPrint(token_id=row.token(), timeframe=timeframe, known_at=asked.known_at, bar=bar)]
 
 

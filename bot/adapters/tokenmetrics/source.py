@@ -44,7 +44,8 @@ ESSENTIAL = (HOURLY_SIGNALS, SIGNALS, PRICE)
 # A token whose newest row is older than this has left the provider's tables; it must not widen every request.
 SILENT_AFTER = timedelta(days=7)
 GAP_MAX = timedelta(days=58)
-HOURS_REACH, HOURS_REACH_MAX = timedelta(days=1), timedelta(days=14)
+# The provider answers for 29 days at once, so a daemon that was down for less catches up hour by hour.
+HOURS_REACH, HOURS_REACH_MAX = timedelta(days=1), timedelta(days=28)
 
 
 class TokenMetricsSource:

@@ -23,7 +23,7 @@ from bot.domain.ids import canonical, derive, instant_text
 from bot.domain.numbers import plain
 from bot.domain.sweeps import Trial
 from bot.engine.luck import shape
-from bot.engine.performance import EquityPoint, Figure, TradeResult, day_ends, returns_of
+from bot.engine.performance import Figure, TradeResult, day_marks, returns_of
 
 # A history keeps what was asked of it last, for one who asks: threads of a process, a Dask worker's say, take turns.
 ALONE = Lock()
@@ -110,7 +110,7 @@ def try_out(task: Task) -> Trial:
 def _trial(task: Task, strategy: str, slots: int, tally: Tally) -> Trial:
     trades, ground = tally.trades(), task.ground
     counts = counts_of(tally.points, trades)
-    figures = _figures(tally.points, trades)
+    figures = _figures(tally, trades)
     return Trial(
         trial_id=task.trial_id,
         sweep=ground.sweep,
@@ -137,11 +137,11 @@ def _trial(task: Task, strategy: str, slots: int, tally: Tally) -> Trial:
     )
 
 
-def _figures(points: list[EquityPoint], trades: list[TradeResult]) -> dict[str, Figure]:
+def _figures(tally: Tally, trades: list[TradeResult]) -> dict[str, Figure]:
     """Return a replay's figures, and the moments that tell how much of the Sharpe ratio may be luck."""
-    found = figures_of(points, trades)
+    found = figures_of(tally.points, trades, tally.fall)
     ratio = found["sharpe"]
     if ratio.value is None:
         return found | {"skewness": Figure(reason=ratio.reason), "kurtosis": Figure(reason=ratio.reason)}
-    skewness, kurtosis = shape(returns_of(day_ends(points)))
+    skewness, kurtosis = shape(returns_of(day_marks(tally.points)))
     return found | {"skewness": Figure(skewness), "kurtosis": Figure(kurtosis)}

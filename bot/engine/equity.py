@@ -1,0 +1,60 @@
+"""The mark of an account at a slot: its equity, its high, and the deepest fall so far."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from bot.domain.decisions import EquityMark
+from bot.domain.ids import TokenId
+from bot.domain.numbers import AMOUNT_MAX, ZERO, Price, fraction_half_even
+from bot.domain.portfolio import Fall, Portfolio
+from bot.engine.account import check_amount, drawdown, gross_value, net_value
+
+
+def mark_equity(portfolio: Portfolio, slot: datetime, prices: Mapping[TokenId, Price]) -> EquityMark:
+    """Value an account at a slot; BadInputError where it is worth more than a ledger holds."""
+    positions_value = value_positions(portfolio, prices, slot)
+    equity = portfolio.cash + positions_value
+    high, _, deepest = follow_equity(portfolio, equity, slot)
+    gross = gross_value(portfolio, prices)
+    return EquityMark(
+        run=portfolio.run,
+        slot=slot,
+        cash=portfolio.cash,
+        positions_value=positions_value,
+        equity=equity,
+        high_water_mark=high,
+        drawdown=drawdown(equity, high),
+        exposure=fraction_half_even(gross / equity) if equity > ZERO else ZERO,
+        open_positions=len(portfolio.holdings),
+        drawdown_deepest=ZERO if deepest is None else deepest.depth,
+        drawdown_high=None if deepest is None else deepest.high,
+        drawdown_started_at=None if deepest is None else deepest.started_at,
+        drawdown_trough_at=None if deepest is None else deepest.trough_at,
+        drawdown_recovered_at=None if deepest is None else deepest.recovered_at,
+    )
+
+
+def value_positions(portfolio: Portfolio, prices: Mapping[TokenId, Price], slot: datetime) -> Decimal:
+    """Return what the positions are worth at a slot; BadInputError names the largest where a ledger cannot hold it."""
+    value = net_value(portfolio, prices)
+    if max(abs(value), abs(portfolio.cash + value)) > AMOUNT_MAX and portfolio.holdings:
+        largest = max(portfolio.holdings, key=lambda held: portfolio.holdings[held].quantity * prices[held])
+        check_amount(portfolio.holdings[largest].quantity * prices[largest], largest, slot)
+    return value
+
+
+def follow_equity(portfolio: Portfolio, equity: Decimal, at: datetime) -> tuple[Decimal, datetime, Fall | None]:
+    """Return the high-water mark, when it was first reached, and the deepest fall, with the equity of an instant.
+
+    The first of equally deep falls stands; one is over at the first slot whose equity reaches its high again.
+    """
+    high, high_at, deepest = portfolio.high_water_mark, portfolio.high_at, portfolio.deepest
+    if high_at is None or equity > high:
+        high, high_at = max(high, equity), at
+    if deepest is not None and deepest.recovered_at is None and equity >= deepest.high:
+        deepest = deepest._replace(recovered_at=at)
+    depth = drawdown(equity, high)
+    if depth > (ZERO if deepest is None else deepest.depth):
+        deepest = Fall(depth, high, high_at, at, None)
+    return high, high_at, deepest
