@@ -140,7 +140,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 def _written(step: timedelta) -> str:
     rows = minutes(TARGET_IN_THE_THIRD, step=step)
-    return BARS + "".join(f"{bar.opened_at:%Y-%m-%dT%H:%M:%SZ},{','.join(map(str, bar[2:]))},1\n" for bar in rows)
+    return BARS + "".join(f"{bar.opened_at:%Y-%m-%dT%H:%M:%SZ},{','.join(map(str, bar[2:6]))},1\n" for bar in rows)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def test_bulk_and_row_by_row_parsing_agree_on_real_candles(shared: Path) -> None
     assert np.array_equal(bulk.prices, slow.prices)
     rows = [line.split(",") for line in text.splitlines()[1:]]
     written = [tuple(map(Decimal, row[1:5])) for row in rows]
-    assert [bar[2:] for bar in bulk.bars(0, len(rows))] == written
+    assert [bar[2:6] for bar in bulk.bars(0, len(rows))] == written
 
 
 def test_a_long_file_is_parsed_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,12 +18,11 @@ from bot.adapters.history.reader import (
     MICROSECOND,
     SourceFile,
     bad_row,
-    instant,
+    counted_from,
     micros,
     not_negative,
     number,
     positive,
-    publication,
 )
 from bot.adapters.history.rows import rows
 from bot.adapters.history.series import Series, blocks_of
@@ -50,11 +49,11 @@ ReadCell = Callable[[str], float | None]
 class Kind(Generic[T]):
     """A dated file: how its cells are read, by column, and what its rows of one instant make.
 
-    moment: the time's column and how it is read; optional: how many of the last columns may be absent; grouped: rows of
-    one instant are one set, each value of the first column once.
+    time: the name of the column that dates a row; optional: how many of the last columns may be absent; grouped: rows
+    of one instant are one set, each value of the first column once.
     """
 
-    moment: tuple[str, Callable[[str], int]]
+    time: str
     columns: Mapping[str, ReadCell]
     optional: int
     make: Callable[[TokenId, Series, int, int], T]
@@ -62,12 +61,12 @@ class Kind(Generic[T]):
 
     def parse(self, file: SourceFile) -> Part:
         """Read a file; raises BadInputError for a row that cannot be used."""
-        (time_name, read_time), names = self.moment, tuple(self.columns)
+        names = tuple(self.columns)
         required, optional = names[: len(names) - self.optional], names[len(names) - self.optional :]
         found: dict[TokenId, _Rows] = {}
-        for place, (token, time, *cells) in rows(file, ("token_id", time_name, *required), optional):
+        for place, (token, time, *cells) in rows(file, ("token_id", self.time, *required), optional):
             try:
-                token_id, at = token_of(token), read_time(time)
+                token_id, at = token_of(token), _counted_from(time)
                 numbers = [read(cell) for read, cell in zip(self.columns.values(), cells, strict=True)]
                 if token_id not in found:
                     found[token_id] = _Rows(len(names), grouped=self.grouped)
@@ -123,14 +122,10 @@ def token_of(cell: str) -> TokenId:
     return TokenId(int(cell))
 
 
-def _timed(read: Callable[[str], datetime]) -> Callable[[str], int]:
-    """Make the reader of a time in microseconds."""
-
-    @lru_cache(maxsize=REMEMBERED)
-    def read_time(cell: str) -> int:
-        return micros(read(cell))
-
-    return read_time
+@lru_cache(maxsize=REMEMBERED)
+def _counted_from(cell: str) -> int:
+    """Read the instant from which a row counts, in microseconds. Raises ValueError."""
+    return micros(counted_from(cell))
 
 
 def _numbers(check: Callable[[str], Decimal], *, needed: bool = False) -> ReadCell:
@@ -227,20 +222,17 @@ def _instant(series: Series, row: int) -> datetime:
 
 
 GRADE = 1  # the column of SIGNALS that holds the grades
-_KNOWN_AT = ("known_at", _timed(instant))
 _ANY, _NOT_NEGATIVE = _numbers(number), _numbers(not_negative)
 
-SIGNALS = Kind(
-    ("published_at", _timed(publication)), {"stance": _stance, "grade": _ANY, "confidence": _ANY}, 2, _episode
-)
+SIGNALS = Kind("published_at", {"stance": _stance, "grade": _ANY, "confidence": _ANY}, 2, _episode)
 LEVELS = Kind(
-    _KNOWN_AT, {"level": _numbers(positive, needed=True), "strength": _numbers(_share)}, 1, _level_set, grouped=True
+    "known_at", {"level": _numbers(positive, needed=True), "strength": _numbers(_share)}, 1, _level_set, grouped=True
 )
 QUANTMETRICS = Kind(
-    _KNOWN_AT,
+    "known_at",
     {"volatility": _NOT_NEGATIVE, "sharpe": _ANY, "sortino": _ANY, "max_drawdown": _ANY, "cagr": _ANY},
     0,
     _quantmetrics,
 )
-GRADES = Kind(_KNOWN_AT, {"trader_grade": _ANY, "investor_grade": _ANY}, 0, _grades)
-MARKET = Kind(_KNOWN_AT, {"market_cap": _NOT_NEGATIVE, "volume_24h": _NOT_NEGATIVE}, 0, _market)
+GRADES = Kind("known_at", {"trader_grade": _ANY, "investor_grade": _ANY}, 0, _grades)
+MARKET = Kind("known_at", {"market_cap": _NOT_NEGATIVE, "volume_24h": _NOT_NEGATIVE}, 0, _market)

@@ -180,8 +180,11 @@ def instant(text: str) -> datetime:
         raise ValueError(message) from error
 
 
-def publication(text: str) -> datetime:
-    """Read when a row was published: one dated by its day alone at the end of that day, as it used the day's close."""
+def counted_from(text: str) -> datetime:
+    """Read the instant from which a dated row counts; one dated by its day alone counts from the end of that UTC day.
+
+    Its value uses that day's close, so a decision within the day would look ahead. Raises ValueError.
+    """
     at = instant(text)
     if at > LATEST:
         message = f"{text[:40]!r} is later than this program looks"
