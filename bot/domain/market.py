@@ -4,12 +4,15 @@
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
 from bot.domain.ids import TokenId
 from bot.domain.numbers import Price
+
+# From the close of a bar that is not quiet to the opening of the next: as long a stretch, or a longer one, is a halt.
+HALT_LENGTH = timedelta(days=7)
 
 
 class Bar(NamedTuple):

@@ -33,7 +33,7 @@ def opened(folder: Path, seed: int) -> HistorySource:
         write_folder(place, tables)
         for symbol, hours in tables.bars.items():
             cut = (spoiled(random, split(random, Bar(*hour[:6]), PIECES, gaps=True)) for hour in hours)
-            fives = [(five.opened_at, *five[2:]) for inside in cut for five in inside]
+            fives = [(five.opened_at, *five[2:6]) for inside in cut for five in inside]
             write_rows(place / "bars" / "5m" / f"{symbol}.csv", HEADER, fives)
     return HistorySource(open_history(place, timeframe=None, universe="*", finer=True))
 

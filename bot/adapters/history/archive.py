@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bot.adapters.history.columns import SPANS, Bars, Columns, Integers, closes_of
+from bot.adapters.history.bars import Bars
+from bot.adapters.history.columns import SPANS, Columns, Integers, closes_of
 from bot.adapters.history.dated import GRADE, GRADES, LEVELS, MARKET, QUANTMETRICS, SIGNALS
 from bot.adapters.history.files import bar_files, dated_parts, listing_of, read_bars
 from bot.adapters.history.finer import COARSE, bars_filling, read_finer
@@ -24,7 +25,7 @@ from bot.domain.ids import TokenId, canonical
 from bot.domain.instruments import Instrument
 from bot.domain.market import Bar, Grades, LevelSet, MarketSize, QuantMetrics, Quote
 from bot.domain.numbers import Price, from_float
-from bot.domain.reach import EVERY_BAR, NO_BAR, Reach
+from bot.domain.reach import EVERY_BAR, Reach
 from bot.domain.signals import Episode
 
 DAYS_MAX = 600  # what the measures of days look back on; the live archive keeps as many
@@ -70,16 +71,20 @@ class HistoryArchive:
 
     def price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the close of the last bar, known since its closing."""
-        columns = self.columns[token_id]
-        last = columns.closed_by(micros(min(as_of, cut_off))) - 1
-        if last < 0:
-            return None
-        price = Price(from_float(float(columns.prices[3, last])))
-        return Quote(token_id=token_id, price=price, known_at=columns.closed_at(last))
+        return self._close(token_id, self.columns[token_id].closed_by(micros(min(as_of, cut_off))) - 1)
 
     def traded(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
-        """Return the close of the last bar in which something was traded."""
-        return self.price(token_id, as_of, cut_off)
+        """Return the close of the last bar that is not quiet, known since its closing."""
+        columns = self.columns[token_id]
+        return self._close(token_id, columns.last_traded(columns.closed_by(micros(min(as_of, cut_off)))))
+
+    def _close(self, token_id: TokenId, row: int) -> Quote | None:
+        """Return the close of a row; None before the first."""
+        if row < 0:
+            return None
+        columns = self.columns[token_id]
+        price = Price(from_float(columns.prices.item(3, row)))
+        return Quote(token_id=token_id, price=price, known_at=columns.closed_at(row))
 
     def close(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the close of the last bar: a history has no quotes beside."""
@@ -124,14 +129,14 @@ class HistoryArchive:
     ) -> tuple[Bar, ...]:
         """Return the bars closed by now and not yet at seen = (as_of, cut_off), in order of opening.
 
-        Those before the first that comes within reach are told as one.
+        Those before the first that is due, comes within reach or lies at a halt's edge are told as one.
         """
         columns = self.columns[token_id]
         start = columns.closed_by(micros(min(seen))) if seen else 0
         end = columns.closed_by(micros(min(as_of, cut_off)))
         if start >= end:
             return ()
-        clear = start if reach is EVERY_BAR else end if reach is NO_BAR else columns.first_reached(start, end, reach)
+        clear = columns.first_alone(start, end, reach)
         whole = (columns.stretch(start, clear),) if clear > start else ()
         return (*whole, *columns.bars(clear, end)) if clear < end else whole
 

@@ -3,11 +3,13 @@
 Columns hold the floats that the file's digits name; a `Bar` of exact decimals is made when someone looks at it.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from math import isnan, nan
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -29,9 +31,10 @@ from bot.adapters.history.reader import (
     row_unit,
 )
 from bot.adapters.history.rows import rows
+from bot.adapters.history.traded import halts_in, jumps_in, known_volumes, quiet_runs
 from bot.domain.market import Bar
-from bot.domain.numbers import Price, from_float
-from bot.domain.reach import Floats, Reach, first_reached
+from bot.domain.numbers import ZERO, Price, from_float
+from bot.domain.reach import EVERY_BAR, NEVER, NO_BAR, Floats, Reach, first_reached
 
 SPANS = {  # the finest first
     "1m": timedelta(minutes=1),
@@ -40,13 +43,15 @@ SPANS = {  # the finest first
     "1d": timedelta(days=1),
 }
 HEADER = ("time", "open", "high", "low", "close")
+VOLUME = "volume"
 STAMP = b"dddd-dd-ddTdd:dd:ddZ"
 DIGITS = (ord("0"), ord("9"))
 DAY = timedelta(days=1) // MICROSECOND
 CHUNK_LENGTH = 1 << 22
 EARLIEST = micros(datetime.min.replace(tzinfo=UTC))
-
 Integers = npt.NDArray[np.int64]
+
+NO_JUMPS: Integers = np.empty((3, 0), np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +59,33 @@ class Columns:
     """Bars of one token and timeframe, ascending.
 
     span: microseconds from open to close; opened_at: microseconds since 1970; prices: rows open, high, low, close;
-    refused: the lines that were dropped, and why; runs: where each stretch without a gap opens and closes, in two rows.
+    volumes: base units, zero for a quiet bar alone, NaN where unknown; refused: the lines that were dropped, and why;
+    runs: where each stretch without a gap opens and closes, in two rows; quiet, halts and jumps: as in `traded`.
     """
 
     span: int
     opened_at: Integers
     prices: Floats
+    volumes: Floats
     refused: tuple[str, ...]
     runs: Integers
+    quiet: Integers
+    halts: Integers
+    jumps: Integers
     _first: int = field(init=False, repr=False)
     _gapless: bool = field(init=False, repr=False)
+    _has_quiet: bool = field(init=False, repr=False)
+    _edges: list[int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """See whether there is a bar at every instant of the grid, which nearly always is so."""
-        opens = self.runs[0].tolist()  # these alone, so that opening a pack touches no page of its bars
+        """See whether there is a bar at every instant of the grid, and all were traded, which nearly always is so."""
+        opens = self.runs[0].tolist()  # small blocks alone, so that opening a pack touches no page of its bars
         object.__setattr__(self, "_first", opens[0] if opens else 0)
         object.__setattr__(self, "_gapless", len(opens) <= 1)
+        object.__setattr__(self, "_has_quiet", self.quiet.shape[1] > 0)
+        # Where a halt begins, and where it ends: no two rows on either side of an edge are told as one bar.
+        edges = {*(self.halts[0] + 1).tolist(), *self.halts[1].tolist()}
+        object.__setattr__(self, "_edges", sorted(edges - {len(self.opened_at)}))
 
     def closed_by(self, at: int) -> int:
         """Count the bars that closed at or before an instant in microseconds."""
@@ -92,110 +108,129 @@ class Columns:
             end, span = start, span * 8  # nearly always the last row itself; a frozen feed may go far back
         return None
 
+    def last_traded(self, count: int) -> int:
+        """Return the last of the first so many rows that is not quiet; -1 where there is none."""
+        if not self._has_quiet:
+            return count - 1
+        starts, ends = self.quiet
+        place = int(starts.searchsorted(count - 1, side="right")) - 1
+        # The first row is never quiet, so there is one before each quiet stretch.
+        return int(starts[place]) - 1 if place >= 0 and count - 1 < ends[place] else count - 1
+
+    def silences(self) -> Integers:
+        """Return the closes, in microseconds, of the bars that are the last traded before a halt or the file's end."""
+        last: Integers = self.opened_at[self.halts[0]]
+        return last + self.span
+
     def first_reached(self, start: int, end: int, reach: Reach) -> int:
-        """Return the first of a range of rows whose bar comes within reach; the range's end where none does."""
+        """Return the first of a range of rows that is due or comes within reach; the range's end where none does."""
+        if reach.due != NEVER:
+            end = min(end, max(start, int(self.opened_at.searchsorted(reach.due))))
         found = first_reached(self.prices[2, start:end], self.prices[1, start:end], reach)
         return end if found is None else start + found
 
+    def first_alone(self, start: int, end: int, reach: Reach) -> int:
+        """Return the first of a range of rows that has to be told by itself, with all after it; the end where none has.
+
+        It is due, comes within reach, or is the first after a halt's beginning or end.
+        """
+        if reach is EVERY_BAR:
+            return start
+        if self._edges:
+            edge = bisect_left(self._edges, start)
+            end = min([end, *self._edges[edge : edge + 1]])
+        return end if reach is NO_BAR else self.first_reached(start, end, reach)
+
     def stretch(self, start: int, end: int) -> Bar:
-        """Make one bar of a range of rows: its first open, its extremes, its last close."""
+        """Make one bar of a range of rows: its first open, its extremes, its last close; quiet if all of them are.
+
+        Quiet bars among traded ones give no open and no extreme, for nothing was traded at them; the last gives a mark.
+        """
+        if self._has_quiet and not (traded := self.volumes[start:end] != 0).all():
+            return self._stretch_of_traded(start, end, start + np.flatnonzero(traded))
         # Of few rows, which nearly all stretches have, plain numbers give the extremes sooner than columns do.
         high, low = max(self.prices[1, start:end].tolist()), min(self.prices[2, start:end].tolist())
         prices = (self.prices.item(0, start), high, low, self.prices.item(3, end - 1))
+        return self._stretch_bar(start, end, prices, None)
+
+    def _stretch_of_traded(self, start: int, end: int, traded: npt.NDArray[np.intp]) -> Bar:
+        """Make one bar of a range of rows of which only these were traded."""
+        close = self.prices.item(3, end - 1)
+        if not len(traded):
+            return self._stretch_bar(start, end, (close, close, close, close), ZERO)
+        high, low = self.prices[1, traded].max().item(), self.prices[2, traded].min().item()
+        return self._stretch_bar(start, end, (self.prices.item(0, int(traded[0])), high, low, close), None)
+
+    def _stretch_bar(self, start: int, end: int, prices: Sequence[float], volume: Decimal | None) -> Bar:
         opened_at, last = self.opened_at.item(start), self.opened_at.item(end - 1)
-        return _bar(opened_at, last + self.span - opened_at, prices)
+        return _bar(opened_at, last + self.span - opened_at, prices, volume)
 
     def bars(self, start: int, end: int) -> tuple[Bar, ...]:
         """Make the bars of a range of rows."""
-        opened = self.opened_at[start:end].tolist()
-        return tuple(
-            _bar(at, self.span, prices) for at, prices in zip(opened, self.prices[:, start:end].T.tolist(), strict=True)
-        )
+        columns = (self.opened_at[start:end], self.prices[:, start:end].T, self.volumes[start:end])
+        rows_of = zip(*(column.tolist() for column in columns), strict=True)
+        return tuple(_bar(at, self.span, prices, _volume(volume)) for at, prices, volume in rows_of)
 
     def days(self) -> "Columns":
-        """Aggregate to UTC days; a day is there as soon as one of its bars is, so ask only for days that ended."""
+        """Aggregate to UTC days; a day is there as soon as one of its bars is, so ask only for days that ended.
+
+        The volume of a day is unknown where that of one of its bars is.
+        """
         if not len(self.opened_at):
-            return columns_from(DAY, self.opened_at, self.prices, ())
+            return columns_from(DAY, self.opened_at, self.prices, self.volumes)
         day = self.opened_at // DAY
         first = np.flatnonzero(np.diff(day, prepend=day[0] - 1))
         last = np.append(first[1:], len(day)) - 1
         opens, highs, lows, closes = self.prices
         prices = (opens[first], np.maximum.reduceat(highs, first), np.minimum.reduceat(lows, first), closes[last])
-        return columns_from(DAY, day[first] * DAY, np.stack(prices), ())
+        return columns_from(DAY, day[first] * DAY, np.stack(prices), np.add.reduceat(self.volumes, first))
 
 
-class Bars(Sequence[Bar]):
-    """The bars of a range of rows, each made when someone looks at it; nobody sees the rows beyond the range."""
-
-    __slots__ = ("_columns", "_end", "_made", "_start")
-
-    def __init__(self, columns: Columns, start: int, end: int, made: dict[int, Bar]) -> None:
-        """Look at the rows from a first one up to an end; made: the bars of these columns that were made before."""
-        self._columns = columns
-        self._start = start
-        self._end = end
-        self._made = made
-
-    def closed_by(self, at: int, most: int) -> "Bars":
-        """Return the last of these bars, at most so many, that closed at or before an instant in microseconds."""
-        end = min(self._end, self._columns.closed_by(at))
-        return Bars(self._columns, max(self._start, end - most), end, self._made)
-
-    def __len__(self) -> int:
-        """Count the rows."""
-        return self._end - self._start
-
-    @overload
-    def __getitem__(self, at: int) -> Bar: ...
-    @overload
-    def __getitem__(self, at: slice) -> tuple[Bar, ...]: ...
-    def __getitem__(self, at: int | slice) -> Bar | tuple[Bar, ...]:
-        """Make the bar of a row, or the bars of several."""
-        rows = range(self._start, self._end)[at]
-        return self._bar(rows) if isinstance(rows, int) else tuple(self._bar(row) for row in rows)
-
-    def __eq__(self, other: object) -> bool:
-        """Compare with the same bars however they are kept."""
-        return isinstance(other, Sequence) and tuple(self) == tuple(other)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def _bar(self, row: int) -> Bar:
-        if row not in self._made:
-            self._made[row] = self._columns.bars(row, row + 1)[0]
-        return self._made[row]
-
-
-def _bar(opened_at: int, span: int, prices: Sequence[float]) -> Bar:
+def _bar(opened_at: int, span: int, prices: Sequence[float], volume: Decimal | None) -> Bar:
     opened = EPOCH + opened_at * MICROSECOND
-    return Bar(opened, opened + span * MICROSECOND, *map(_price, prices))
+    first, high, low, close = map(_price, prices)
+    return Bar(opened, opened + span * MICROSECOND, first, high, low, close, volume)
 
 
 def _price(value: float) -> Price:
     return Price(from_float(value))
 
 
-def columns_from(span: int, opened_at: Integers, prices: Floats, refused: tuple[str, ...]) -> Columns:
-    """Make columns, and find their runs."""
+def _volume(value: float) -> Decimal | None:
+    return None if isnan(value) else from_float(value)
+
+
+def columns_from(
+    span: int,
+    opened_at: Integers,
+    prices: Floats,
+    volumes: Floats,
+    refused: tuple[str, ...] = (),
+    jumps: Integers = NO_JUMPS,
+) -> Columns:
+    """Make columns of known volumes, and find their runs, quiet stretches and halts."""
     runs = np.empty((2, 0), np.int64)
     if len(opened_at):
         last = np.append(np.flatnonzero(np.diff(opened_at) != span), len(opened_at) - 1)
         runs = np.stack([opened_at[np.append(0, last[:-1] + 1)], opened_at[last] + span])
-    return Columns(span, opened_at, prices, refused, runs)
+    quiet, halts = quiet_runs(volumes), halts_in(opened_at, span, volumes)
+    return Columns(span, opened_at, prices, volumes, refused, runs, quiet, halts, jumps)
 
 
 def pack_columns(file: SourceFile, timeframe: str) -> Part:
     """Parse a bars file to what a pack keeps of it."""
     columns = parse(file, timeframe)
-    bars = np.vstack([columns.opened_at, columns.prices.view(np.int64)])
-    return Part(file.digest, {"bars": bars}, {"runs": columns.runs}, columns.refused)
+    bars = np.vstack([columns.opened_at, columns.prices.view(np.int64), columns.volumes.view(np.int64)])
+    late = {"runs": columns.runs, "quiet": columns.quiet, "halts": columns.halts, "jumps": columns.jumps}
+    return Part(file.digest, {"bars": bars}, late, columns.refused)
 
 
 def unpack_columns(part: Part, timeframe: str) -> Columns:
     """Look at the bars in a part."""
-    bars = part.blocks["bars"]
-    span, prices = SPANS[timeframe] // MICROSECOND, bars[1:].view(np.float64)
-    return Columns(span, bars[0], prices, part.notes, part.late["runs"])
+    opened_at, figures = part.blocks["bars"][0], part.blocks["bars"][1:].view(np.float64)
+    span, late = SPANS[timeframe] // MICROSECOND, part.late
+    derived = (late["runs"], late["quiet"], late["halts"], late["jumps"])
+    return Columns(span, opened_at, figures[:4], figures[4], part.notes, *derived)
 
 
 def closes_of(parts: Iterable[Part], timeframe: str) -> Integers:
@@ -214,19 +249,22 @@ def parse(file: SourceFile, timeframe: str) -> Columns:
     span = SPANS[timeframe] // MICROSECOND
     lines: Sequence[int]
     try:
-        opened_at, prices = _of_parquet(file) if file.path.suffix == PARQUET else _in_bulk(file.text())
+        opened_at, figures = _of_parquet(file) if file.path.suffix == PARQUET else _in_bulk(file.text())
         first = 1 if file.path.suffix == PARQUET else 2
         lines = range(first, len(opened_at) + first)
     except ValueError:
-        lines, opened_at, prices = _row_by_row(file)
+        lines, opened_at, figures = _row_by_row(file)
     _check_grid(file.path, lines, opened_at, span, timeframe)
-    opens, highs, lows, closes = prices
+    opens, highs, lows, closes, _ = figures
     kept = (highs >= np.maximum(opens, closes)) & (lows <= np.minimum(opens, closes))
-    if kept.all():
-        return columns_from(span, opened_at, prices, ())
-    unit = row_unit(file.path)
-    refused = tuple(f"{unit} {lines[at]}: {_contradiction(prices[:, at])}" for at in np.flatnonzero(~kept).tolist())
-    return columns_from(span, opened_at[kept], np.ascontiguousarray(prices[:, kept]), refused)
+    refused: tuple[str, ...] = ()
+    if not kept.all():
+        unit, prices = row_unit(file.path), figures[:4]
+        refused = tuple(f"{unit} {lines[at]}: {_contradiction(prices[:, at])}" for at in np.flatnonzero(~kept).tolist())
+        lines = [lines[at] for at in np.flatnonzero(kept).tolist()]
+        opened_at, figures = opened_at[kept], np.ascontiguousarray(figures[:, kept])
+    jumps = jumps_in(figures[:4], lines)
+    return columns_from(span, opened_at, figures[:4], known_volumes(figures[4]), refused, jumps)
 
 
 def _contradiction(prices: Floats) -> str:
@@ -244,7 +282,7 @@ def _in_bulk(text: str) -> tuple[Integers, Floats]:
     head, _, body = text.replace("\r\n", "\n").rstrip().partition("\n")
     header = tuple(head.split(","))
     width = len(header)
-    if header not in {HEADER, (*HEADER, "volume")} or not body:
+    if header not in {HEADER, (*HEADER, VOLUME)} or not body:
         raise ValueError
     parts = [_of_lines(lines, width) for lines in _chunks(body)]
     return np.concatenate([stamps for stamps, _ in parts]), _sane(np.concatenate([part for _, part in parts], axis=1))
@@ -274,7 +312,7 @@ def _of_lines(body: str, width: int) -> tuple[Integers, Floats]:
 
 def _of_parquet(file: SourceFile) -> tuple[Integers, Floats]:
     """Take the columns of a Parquet file as they are; ValueError where anything needs a closer look."""
-    volume = [name for name in ("volume",) if name in columns_of(file)]
+    volume = [name for name in (VOLUME,) if name in columns_of(file)]
     opened_at, numbers = parquet_arrays(file, HEADER[0], (*HEADER[1:], *volume))
     if len(opened_at) and not EARLIEST <= opened_at.min() <= opened_at.max() <= micros(LATEST):
         raise ValueError
@@ -282,12 +320,12 @@ def _of_parquet(file: SourceFile) -> tuple[Integers, Floats]:
 
 
 def _sane(numbers: Floats) -> Floats:
-    """Return the prices among columns of numbers; ValueError where one of these may be none."""
-    prices = np.ascontiguousarray(numbers[:4])
+    """Return columns of prices and volumes, NaN where there are none; ValueError where one of them may be no number."""
+    prices = numbers[:4]
     sane = (prices > 1 / CEILING) & (prices < CEILING)
     if not sane.all() or not np.isfinite(numbers).all() or (numbers[4:] < 0).any():
         raise ValueError
-    return prices
+    return numbers if len(numbers) > len(prices) else np.vstack([prices, np.full(numbers.shape[1], np.nan)])
 
 
 def _stamps(cells: list[str]) -> Integers:
@@ -307,17 +345,16 @@ def _row_by_row(file: SourceFile) -> tuple[list[int], Integers, Floats]:
     """Parse any file that can be read, and name the line of the first row that cannot."""
     lines: list[int] = []
     opened_at: list[int] = []
-    prices: list[tuple[float, ...]] = []
-    for line, (time, *cells, volume) in rows(file, HEADER, ("volume",)):
+    figures: list[tuple[float, ...]] = []
+    for line, (time, *cells, volume) in rows(file, HEADER, (VOLUME,)):
         try:
             opened_at.append(micros(instant(time.strip())))
-            prices.append(tuple(float(positive(cell.strip())) for cell in cells))
-            if volume.strip():
-                not_negative(volume.strip())
+            prices = [float(positive(cell.strip())) for cell in cells]
+            figures.append((*prices, float(not_negative(volume.strip())) if volume.strip() else nan))
         except ValueError as error:
             raise bad_row(file.path, line, str(error)) from error
         lines.append(line)
-    return lines, np.array(opened_at, dtype=np.int64), np.array(prices, dtype=np.float64).reshape(-1, 4).T.copy()
+    return lines, np.array(opened_at, dtype=np.int64), np.array(figures, dtype=np.float64).reshape(-1, 5).T.copy()
 
 
 def _check_grid(path: Path, lines: Sequence[int], opened_at: Integers, span: int, timeframe: str) -> None:

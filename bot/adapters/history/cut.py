@@ -35,4 +35,4 @@ def _closed_by(columns: Columns, at: datetime) -> Columns:
     """Copy the rows: a slice would still have the others behind it."""
     count = columns.closed_by(micros(at))
     opened_at, prices = columns.opened_at[:count].copy(), columns.prices[:, :count].copy()
-    return columns_from(columns.span, opened_at, prices, columns.refused)
+    return columns_from(columns.span, opened_at, prices, columns.volumes[:count].copy(), columns.refused)

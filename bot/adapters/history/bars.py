@@ -1,0 +1,49 @@
+"""The bars of a range of rows as a sequence: each is made when someone looks at it, and none beyond the range."""
+
+from collections.abc import Sequence
+from typing import overload
+
+from bot.adapters.history.columns import Columns
+from bot.domain.market import Bar
+
+
+class Bars(Sequence[Bar]):
+    """The bars of a range of rows, each made when someone looks at it; nobody sees the rows beyond the range."""
+
+    __slots__ = ("_columns", "_end", "_made", "_start")
+
+    def __init__(self, columns: Columns, start: int, end: int, made: dict[int, Bar]) -> None:
+        """Look at the rows from a first one up to an end; made: the bars of these columns that were made before."""
+        self._columns = columns
+        self._start = start
+        self._end = end
+        self._made = made
+
+    def closed_by(self, at: int, most: int) -> "Bars":
+        """Return the last of these bars, at most so many, that closed at or before an instant in microseconds."""
+        end = min(self._end, self._columns.closed_by(at))
+        return Bars(self._columns, max(self._start, end - most), end, self._made)
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return self._end - self._start
+
+    @overload
+    def __getitem__(self, at: int) -> Bar: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Bar, ...]: ...
+    def __getitem__(self, at: int | slice) -> Bar | tuple[Bar, ...]:
+        """Make the bar of a row, or the bars of several."""
+        rows = range(self._start, self._end)[at]
+        return self._bar(rows) if isinstance(rows, int) else tuple(self._bar(row) for row in rows)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare with the same bars however they are kept."""
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _bar(self, row: int) -> Bar:
+        if row not in self._made:
+            self._made[row] = self._columns.bars(row, row + 1)[0]
+        return self._made[row]
