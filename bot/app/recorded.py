@@ -64,7 +64,7 @@ def over_recorded(url: str, strategy: Strategy, window: Window, schedule: str | 
                 "rows_refused": 0,
                 "answers": len(calls),
             },
-            refused=(),
+            remarks=(),
             records=lambda setup: written(told(_played(setup, book, turns), len(turns)), len(turns)),
         )
 

@@ -45,7 +45,7 @@ Played = tuple[int, CycleRecord, Portfolio]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
-    """What a replay is made of; digest: of all its data; counts: what is told of them; refused: dropped rows, told.
+    """What a replay is made of; digest: of all its data; counts: what is told of them; remarks: lines for stderr.
 
     records: runs the slots and yields the cycles to write; draw: replays so many times with random entries, None:
     cannot.
@@ -55,7 +55,7 @@ class Material:
     slots: Sequence[datetime]
     digest: str
     counts: Mapping[str, int]
-    refused: tuple[str, ...]
+    remarks: tuple[str, ...]
     records: Callable[[RunSetup], Iterator[CycleRecord]]
     draw: Callable[[RunSetup, int], list[Drawn]] | None = None
 
@@ -86,8 +86,8 @@ def replay(
         setup = setup_of(strategy, material.instruments, capital)
         with writing(url, create=True) as book:
             added = _write(book, setup, strategy, material, identity)
-        for refusal in material.refused:
-            sys.stderr.write(f"refused: {refusal}\n")
+        for remark in material.remarks:
+            sys.stderr.write(f"{remark}\n")
         reader = Reader(url)
         drawn = material.draw(setup, random_entries) if material.draw and random_entries else None
         figures = statistics(reader, strategy.name, drawn)
@@ -115,8 +115,13 @@ def over_history(folder: Path, strategy: Strategy, window: Window, schedule: str
         instruments=history.instruments,
         slots=slots,
         digest=history.digest,
-        counts={"bars": history.bars, "rows_refused": history.rows_refused},
-        refused=history.refused,
+        counts={
+            "bars": history.bars,
+            "rows_refused": history.rows_refused,
+            "rows_ignored": history.rows_ignored,
+            "bars_jumping": history.jumps_count,
+        },
+        remarks=history.remarks,
         records=lambda setup: records(setup, HistorySource(history), slots, SystemClock()),
         draw=lambda setup, count: draw(history, slots, partial(quiet_records, setup, slots), count),
     )

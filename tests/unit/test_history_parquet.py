@@ -201,7 +201,7 @@ def test_a_dated_row_that_cannot_be_used_is_named_by_its_row(tmp_path: Path) -> 
     rows = {"token_id": [3375, 3375], "published_at": [OPENS[1], OPENS[0]], "stance": ["bullish", "neutral"]}
     assert "signals.parquet row 2: out of order" in str(refusal_of(tmp_path, "signals", **rows))
     up = {**rows, "stance": ["up", "up"]}
-    assert "signals.parquet row 1: 'up' is not a valid Stance" in str(refusal_of(tmp_path, "signals", **up))
+    assert "signals.parquet row 1: 'up' is no stance: write" in str(refusal_of(tmp_path, "signals", **up))
     half = {**rows, "token_id": [3375.5, 3375.5]}
     assert "signals.parquet row 1: '3375.5' is no token_id" in str(refusal_of(tmp_path, "signals", **half))
 
@@ -218,10 +218,10 @@ def test_a_lacking_column_is_named(tmp_path: Path) -> None:
     """A file without a column that must be there ends in 65."""
     columns = {name: values for name, values in PRICES.items() if name != "low"}
     error = refusal_of(tmp_path, "bars/1h/BTC", time=OPENS, **columns)
-    assert str(error).endswith("BTC.parquet: the header lacks low")
+    assert str(error).endswith("BTC.parquet: the header lacks low; it has time, open, high, close")
     assert error.exit_code == 65
     error = refusal_of(tmp_path / "other", "signals", token_id=[1], stance=["bullish"])
-    assert str(error).endswith("signals.parquet: the header lacks published_at")
+    assert str(error).endswith("signals.parquet: the header lacks published_at; it has token_id, stance")
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", table_of(time=OPENS, **PRICES)[:-9]])

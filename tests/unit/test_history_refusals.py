@@ -172,7 +172,7 @@ def test_a_dated_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, co
         ("instruments.csv", INSTRUMENTS + "1,../X,Other\n", 4, "no symbol"),
         ("instruments.csv", "token_id,symbol,name,quantity_step\n1,X,Other,0\n", 2, "not above zero"),
         ("instruments.csv", "token_id,symbol\n", 1, "the header lacks name"),
-        ("signals.csv", SIGNALS + "3375,2024-01-02T00:00:00Z,up,\n", 2, "'up' is not a valid Stance"),
+        ("signals.csv", SIGNALS + "3375,2024-01-02T00:00:00Z,up,\n", 2, "'up' is no stance"),
         ("signals.csv", SIGNALS + "3375,2024-01-02T00:00:00Z,bullish,high\n", 2, "'high' is no number"),
         ("signals.csv", SIGNALS + "BTC,2024-01-02T00:00:00Z,bullish,\n", 2, "'BTC' is no token_id"),
         ("signals.csv", SIGNALS + "3375,1704067200,bullish,\n", 2, "no ISO 8601 time"),

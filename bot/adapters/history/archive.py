@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from bot.adapters.history.bars import Bars
 from bot.adapters.history.columns import SPANS, Columns, Integers, closes_of
 from bot.adapters.history.dated import GRADE, GRADES, LEVELS, MARKET, QUANTMETRICS, SIGNALS
-from bot.adapters.history.files import bar_files, dated_parts, listing_of, read_bars
+from bot.adapters.history.files import Strangers, bar_files, dated_parts, listing_of, read_bars, strangers_in
 from bot.adapters.history.finer import COARSE, bars_filling, read_finer
 from bot.adapters.history.instruments import Universe, read_instruments, resolve
 from bot.adapters.history.pack import Part, Tell, place_of, silent
@@ -150,8 +150,9 @@ class History:
     """An opened folder.
 
     digest: of the contents of all files read; bars: how many are used; refused: the first dropped candles, by file and
-    line; closes: the bars' distinct closing instants, ascending; files: the dated files that are there;
-    finer among them: bars below the timeframe, where they were asked for.
+    line; jumps: the first bars whose price is far from the close before, by file and line, jumps_count: how many there
+    are; strangers: rows of tokens that instruments.csv lacks; closes: the bars' distinct closing instants, ascending;
+    files: the dated files that are there; finer among them: bars below the timeframe, where they were asked for.
     """
 
     folder: Path
@@ -162,6 +163,9 @@ class History:
     bars: int
     rows_refused: int
     refused: tuple[str, ...]
+    jumps: tuple[str, ...]
+    jumps_count: int
+    strangers: tuple[Strangers, ...]
     closes: tuple[datetime, ...]
     files: frozenset[str]
 
@@ -169,6 +173,20 @@ class History:
     def instruments(self) -> Mapping[TokenId, Instrument]:
         """The instruments of the universe, by id."""
         return self.archive.instruments
+
+    @property
+    def rows_ignored(self) -> int:
+        """The number of rows of tokens that instruments.csv lacks."""
+        return sum(one.rows for one in self.strangers)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The lines that a person should see before believing a replay: rows dropped, prices to look at, rows ignored.
+
+        Only the first of each are named; the counts say how many there are.
+        """
+        named = {"refused": self.refused, "look": self.jumps, "ignored": self.strangers}
+        return tuple(f"{label}: {one}" for label, several in named.items() for one in several)
 
     @property
     def graded(self) -> bool:
@@ -240,6 +258,9 @@ def open_history(
         bars=sum(len(column.opened_at) for column in columns.values()),
         rows_refused=len(refused),
         refused=tuple(refused[:REFUSED_NAMED]),
+        jumps=tuple(islice(chain.from_iterable(file.jumps(REFUSED_NAMED) for file in files), REFUSED_NAMED)),
+        jumps_count=sum(file.jumps_count for file in files),
+        strangers=tuple(strangers_in(folder, dated, known)),
         closes=tuple(map(EPOCH.__add__, closes)),
         files=frozenset({*dated, *(("finer",) if inner else ())}),
     )

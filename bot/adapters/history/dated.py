@@ -34,6 +34,7 @@ from bot.domain.signals import Episode, Signal, Stance
 PROVIDER = "history"
 FEED = "daily"
 STANCES = tuple(Stance)
+STANCE_PLACES: Mapping[str, float] = {stance.value: float(place) for place, stance in enumerate(STANCES)}
 
 OUT_OF_ORDER = "out of order: its time is before the token's row above"
 DUPLICATED = "duplicated: the token has a row of this time already"
@@ -152,7 +153,13 @@ def _share(cell: str) -> Decimal:
 
 
 def _stance(cell: str) -> float:
-    return float(STANCES.index(Stance(cell)))
+    """Read a stance as its place among the stances. Raises ValueError."""
+    place = STANCE_PLACES.get(cell)
+    if place is None:
+        *others, last = STANCES
+        message = f"{cell[:40]!r} is no stance: write {', '.join(others)} or {last}"
+        raise ValueError(message)
+    return place
 
 
 def _level_set(token_id: TokenId, series: Series, start: int, end: int) -> LevelSet:

@@ -1,6 +1,6 @@
 """Which files of a history folder are read, and what they were parsed to, from its packs where they answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -8,7 +8,8 @@ from typing import NamedTuple
 from bot.adapters.history.columns import Columns, pack_columns, unpack_columns
 from bot.adapters.history.dated import GRADES, LEVELS, MARKET, QUANTMETRICS, SIGNALS
 from bot.adapters.history.pack import Pack, Part, Tell
-from bot.adapters.history.reader import SourceFile, choose, find_file, load, names_in
+from bot.adapters.history.reader import SourceFile, choose, find_file, load, names_in, row_unit
+from bot.adapters.history.traded import read_jumps
 from bot.domain.errors import ConfigError
 from bot.domain.ids import TokenId
 from bot.domain.instruments import Instrument
@@ -20,6 +21,24 @@ PARSERS = {
     "grades": GRADES.parse,
     "market": MARKET.parse,
 }
+
+
+IDS_NAMED = 5
+
+
+class Strangers(NamedTuple):
+    """The rows of a dated file whose token_id instruments.csv lacks: nothing reads them."""
+
+    path: Path
+    rows: int
+    tokens: tuple[TokenId, ...]
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        named = ", ".join(map(str, self.tokens[:IDS_NAMED]))
+        more = f" and {len(self.tokens) - IDS_NAMED} more" if len(self.tokens) > IDS_NAMED else ""
+        counted = f"{self.rows} rows" if self.rows > 1 else "1 row"
+        return f"{self.path}: {counted} of token_id {named}{more} ignored: instruments.csv has no such token"
 
 
 class BarFile(NamedTuple):
@@ -41,6 +60,21 @@ class BarFile(NamedTuple):
     def refused(self) -> list[str]:
         """Return the candles that were dropped, by file and line."""
         return [f"{self.path} {reason}" for reason in self.part.notes]
+
+    def jumps(self, limit: int) -> list[str]:
+        """Return the first bars whose price is far from the close before, by file and line."""
+        return [f"{self.path} {row_unit(self.path)} {jump}" for jump in read_jumps(self.part.late["jumps"], limit)]
+
+    @property
+    def jumps_count(self) -> int:
+        """Count the bars whose price is far from the close before."""
+        return int(self.part.late["jumps"].shape[1])
+
+    @property
+    def ends_at(self) -> int | None:
+        """When the last bar closes, in microseconds; None where there is none."""
+        closes = self.part.late["runs"][1]
+        return int(closes[-1]) if len(closes) else None
 
 
 def listing_of(folder: Path) -> SourceFile:
@@ -68,6 +102,18 @@ def dated_parts(folder: Path, place: Path | None, tell: Tell, *, always: bool = 
         for name, path in found.items()
         if path is not None
     }
+
+
+def strangers_in(folder: Path, parts: Mapping[str, Part], known: Container[TokenId]) -> list[Strangers]:
+    """Find the rows of dated files that belong to no instrument, by file."""
+    found = []
+    for name, part in parts.items():
+        counts = {TokenId(int(key)): words.shape[1] for key, words in part.blocks.items() if key.isdecimal()}
+        unknown = {token_id: count for token_id, count in counts.items() if token_id not in known}
+        path = find_file(folder, name) if unknown else None
+        if path is not None:
+            found.append(Strangers(path, sum(unknown.values()), tuple(unknown)))
+    return found
 
 
 def bar_files(

@@ -240,9 +240,7 @@ def _others(stored: _Stored | None, sources: Mapping[str, Path]) -> dict[str, _E
     if stored is None:
         return {}
     folder = next(iter(sources.values())).parent
-    return {
-        name: entry for name, entry in stored.entries.items() if name not in sources and (folder / name).is_file()
-    }
+    return {name: entry for name, entry in stored.entries.items() if name not in sources and (folder / name).is_file()}
 
 
 def place_of(folder: Path) -> Path | None:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from difflib import get_close_matches
 from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
@@ -32,6 +33,8 @@ LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 # Powers of ten: the ledger keeps twenty digits before the point and eighteen after it.
 MAGNITUDE_MAX = 19
 CEILING = 10.0**15
+# Of the names in a header that does not fit so many are shown, each up to so many characters.
+NAMES_SHOWN, NAME_SHOWN = 8, 24
 
 PARQUET = ".parquet"
 SUFFIXES = (".csv", ".csv.gz", PARQUET)
@@ -161,9 +164,25 @@ def fault_of(header: Sequence[str], required: Sequence[str]) -> str | None:
     """Say what is wrong with the names of a file's columns."""
     missing = [name for name in required if name not in header]
     if missing:
-        return f"the header lacks {', '.join(missing)}"
+        return f"the header lacks {', '.join(missing)}{_found_instead(header, missing)}"
     twice = [name for name in header if header.count(name) > 1]
+    if twice and not twice[0]:
+        places = " and ".join(str(place) for place, name in enumerate(header, start=1) if not name)
+        return f"the header has no name in columns {places}: write names there, or drop those columns"
     return f"the header has {twice[0]} twice" if twice else None
+
+
+def _found_instead(header: Sequence[str], missing: Sequence[str]) -> str:
+    """Say which names a header has instead, and which of them are probably meant."""
+    if not any(header):
+        return ": the first line is empty"
+    names = [repr(name[:NAME_SHOWN]) if len(name) > NAME_SHOWN or not name else name for name in header]
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    lower = {name.lower(): name for name in reversed(header)}
+    near = {name: get_close_matches(name, lower, n=1, cutoff=0.75) for name in missing}
+    meant = [f"{lower[found[0]]} to {name}" for name, found in near.items() if found]
+    hint = f": rename {', '.join(meant)}" if meant else ""
+    return f"; it has {', '.join(names[:NAMES_SHOWN])}{more}{hint}"
 
 
 @lru_cache(maxsize=1 << 16)

@@ -53,8 +53,8 @@ class Course:
             finer=finer,
             tell=tell_packing,
         )
-        for refusal in self.history.refused:
-            sys.stderr.write(f"refused: {refusal}\n")
+        for remark in self.history.remarks:
+            sys.stderr.write(f"{remark}\n")
         self.ground = Ground(
             sweep=plan.name,
             code=code_version(),
