@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from datetime import time as time_of_day
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,8 @@ from pathlib import Path
 from bot import __version__
 from bot.adapters.clock import SystemClock
 from bot.adapters.history.archive import History, HistorySource, open_history
+from bot.adapters.history.columns import SPANS
+from bot.adapters.history.reader import EPOCH
 from bot.adapters.sql.engine import ledger_name, ledger_url, parse_url
 from bot.adapters.sql.ledger import SqlLedger, writing
 from bot.adapters.sql.reads import Reader
@@ -38,6 +41,8 @@ from bot.domain.numbers import CASH_MAX, MICRO, ZERO, micro_half_even, plain
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Mark
 from bot.domain.record import CycleRecord, Run
+
+END_OF_DAY = time_of_day.max  # its last microsecond
 
 Window = tuple[datetime | None, datetime | None]
 # The place of a slot, its cycle, and the portfolio after it.
@@ -80,7 +85,8 @@ def replay(
     strategy = load_strategy(strategy_name, Path("strategies"))
     capital = _capital(cash)
     with opening(strategy, window, schedule) as material:
-        parts = [strategy.text, material.digest, plain(capital), [str(edge) for edge in window], schedule]
+        edges = [str(edge) for edge in (*window, material.slots[-1])]  # a longer folder ends later, without --to
+        parts = [strategy.text, material.digest, plain(capital), edges, schedule]
         identity = hashlib.sha256(canonical(parts).encode()).hexdigest()
         url = ledger_url(ledger or "replay.db")
         setup = setup_of(strategy, material.instruments, capital)
@@ -141,12 +147,16 @@ def setup_of(strategy: Strategy, universe: Iterable[TokenId], cash: Decimal) -> 
 
 
 def slots_in(history: History, window: Window, schedule: str | None) -> list[datetime]:
-    """Return the slots of a replay: every close of the strategy's bars, or the instants of a schedule."""
+    """Return the slots of a replay: every close of the strategy's bars, or the instants of a schedule; last its end.
+
+    The window ends at its second instant, else where the folder's last bar closes, whatever strategy reads it. A window
+    that ends with the last microsecond of a day was given as a date: it ends at the last slot of that day.
+    """
     closes = history.closes
     if not closes:
         message = f"{history.folder}: no bars to replay"
         raise ConfigError(message)
-    start, end = max(window[0] or closes[0], closes[0]), min(window[1] or closes[-1], closes[-1])
+    start, end = max(window[0] or closes[0], closes[0]), window[1] or history.ends_at
     if schedule is not None:
         from bot.app.daemon.schedule import slots_between  # noqa: PLC0415 - the scheduler's import is slow
 
@@ -159,7 +169,10 @@ def slots_in(history: History, window: Window, schedule: str | None) -> list[dat
             " widen --from, --to or --schedule"
         )
         raise ConfigError(message)
-    return found
+    if schedule is not None and end.time() == END_OF_DAY and found[-1].date() == end.date():
+        return found
+    last = EPOCH + (end - EPOCH) // SPANS[history.timeframe] * SPANS[history.timeframe]
+    return [*found, last] if last > found[-1] else found
 
 
 def _write(book: SqlLedger, setup: RunSetup, strategy: Strategy, material: Material, identity: str) -> int:

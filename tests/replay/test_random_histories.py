@@ -105,7 +105,8 @@ def test_a_history_cut_short_has_the_same_past(seed: int, tmp_path: Path, ledger
     """Bars, signals, levels and grades after an instant change no trade closed and no decision made by then."""
     tables = random_tables(seed, step_of(seed))
     hours = (max(bar.closed_at for bar in tables.bars["T1"]) - START) // HOUR
-    instant = START + hours * 2 // 3 * HOUR
+    # Of the schedule, for the end of the shorter one is its last slot.
+    instant = START + hours * 2 // 3 // step_of(seed) * step_of(seed) * HOUR
     shortened = cut_at(tables, instant)
     assert has_bars(shortened)
     whole = play_product(seed, write_folder(tmp_path / "whole", tables), ledger, f"whole_{seed}")

@@ -15,11 +15,12 @@ import numpy as np
 from bot.adapters.history.bars import Bars
 from bot.adapters.history.columns import SPANS, Columns, Integers, closes_of
 from bot.adapters.history.dated import GRADE, GRADES, LEVELS, MARKET, QUANTMETRICS, SIGNALS
+from bot.adapters.history.ends import ends_of
 from bot.adapters.history.files import Strangers, bar_files, dated_parts, listing_of, read_bars, strangers_in
 from bot.adapters.history.finer import COARSE, bars_filling, read_finer
 from bot.adapters.history.instruments import Universe, read_instruments, resolve
 from bot.adapters.history.pack import Part, Tell, place_of, silent
-from bot.adapters.history.reader import EPOCH, micros
+from bot.adapters.history.reader import EPOCH, MICROSECOND, micros
 from bot.adapters.history.series import DatedRows
 from bot.domain.ids import TokenId, canonical
 from bot.domain.instruments import Instrument
@@ -152,7 +153,8 @@ class History:
     digest: of the contents of all files read; bars: how many are used; refused: the first dropped candles, by file and
     line; jumps: the first bars whose price is far from the close before, by file and line, jumps_count: how many there
     are; strangers: rows of tokens that instruments.csv lacks; closes: the bars' distinct closing instants, ascending;
-    files: the dated files that are there; finer among them: bars below the timeframe, where they were asked for.
+    ends_at: the last close of any bar in the folder, also outside the universe and the timeframe, 1970 where there is
+    none; files: the dated files that are there; finer among them: bars below the timeframe, where they were asked for.
     """
 
     folder: Path
@@ -167,6 +169,7 @@ class History:
     jumps_count: int
     strangers: tuple[Strangers, ...]
     closes: tuple[datetime, ...]
+    ends_at: datetime
     files: frozenset[str]
 
     @property
@@ -239,7 +242,8 @@ def open_history(
     bars = read_bars(place, chosen, paths, tell)
     inner = read_finer(folder, instruments, chosen, place, tell) if finer else {}
     files = [*bars.values(), *chain.from_iterable(inner.values())]
-    refused = [line for file in files for line in file.refused()]
+    ends = ends_of(folder, known.values(), place, files)
+    refused = [*(line for file in files for line in file.refused()), *ends.refused]
     used = {
         "instruments": listing.digest,
         **{name: part.digest for name, part in dated.items()},
@@ -262,6 +266,7 @@ def open_history(
         jumps_count=sum(file.jumps_count for file in files),
         strangers=tuple(strangers_in(folder, dated, known)),
         closes=tuple(map(EPOCH.__add__, closes)),
+        ends_at=EPOCH + max(ends.closes, default=0) * MICROSECOND,
         files=frozenset({*dated, *(("finer",) if inner else ())}),
     )
 

@@ -28,6 +28,7 @@ def known_by(history: History, at: datetime) -> History:
         archive=HistoryArchive(whole.instruments, columns, records, inner),
         bars=sum(len(one.opened_at) for one in columns.values()),
         closes=tuple(close for close in history.closes if close <= at),
+        ends_at=min(history.ends_at, at),
     )
 
 

@@ -125,6 +125,17 @@ class Pack:
             for name, path in sources.items()
         }
 
+    def known(self, sources: Mapping[str, Path]) -> dict[str, Part]:
+        """Return what files were parsed to, of those that the pack surely answers for; nothing is parsed or packed."""
+        stored = self._stored()
+        found = {}
+        for name, path in sources.items():
+            entry = stored.entries.get(name) if stored else None
+            with suppress(OSError):
+                if stored and entry and entry.is_of(_stamp(path)):
+                    found[name] = entry.part(stored.words)
+        return found
+
     def _stored(self) -> _Stored | None:
         """Map what is there; None where there is nothing, or it is damaged."""
         if self.place is None:

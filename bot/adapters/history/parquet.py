@@ -44,6 +44,21 @@ def parquet_arrays(file: SourceFile, time: str, numbers: Sequence[str]) -> tuple
         return _micros(stamps).to_numpy(), [one.to_numpy().astype(np.float64) for one in figures]
 
 
+def parquet_tail(
+    file: SourceFile, required: Sequence[str], optional: Sequence[str], count: int
+) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Return the names of the columns that are there, and the cells of the last rows, from the last group of rows."""
+    with _opened(file, required) as table:
+        names = [name for name in (*required, *optional) if name in table.schema_arrow.names]
+        groups = [place for place in range(table.num_row_groups) if table.metadata.row_group(place).num_rows]
+        if not groups:
+            return names, []
+        last = table.read_row_group(groups[-1], columns=names)
+        last = last.slice(max(last.num_rows - count, 0)).combine_chunks()
+        columns = [_cells(last.column(name).combine_chunks()) for name in names]
+        return names, list(zip(*columns, strict=True))
+
+
 def columns_of(file: SourceFile) -> frozenset[str]:
     """Return the names of a file's columns."""
     with _opened(file, ()) as table:

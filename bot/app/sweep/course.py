@@ -146,10 +146,13 @@ def _is_finer(plan: Sweep, given: Mapping[str, Value]) -> bool:
 
 
 def _whole(plan: Sweep, history: History) -> Window:
-    """Return what a sweep covers of its history, whose first day counts from its midnight."""
+    """Return what a sweep covers of its history, whose first day counts from its midnight.
+
+    It ends where a replay of the same window does; folds are laid within the history alone.
+    """
     closes = history.closes
     if not closes:
         message = f"{history.folder}: no bars to replay"
         raise ConfigError(message)
-    first, last = closes[0].replace(hour=0, minute=0), closes[-1]
-    return Window(max(plan.start or first, first), min(plan.end or last, last))
+    first, end = closes[0].replace(hour=0, minute=0), plan.end or history.ends_at
+    return Window(max(plan.start or first, first), min(end, history.ends_at) if plan.walk_forward else end)
