@@ -19,17 +19,29 @@ from bot.engine.rules import FOLLOWED_BY_BARS, ExitRule, Rules
 WIDENED = 1e-12
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
+# The exit rules that a replay knows when to ask. A rule that is not listed here is asked at every slot and bar.
+KNOWN_EXITS: frozenset[ExitRule] = frozenset(
+    {
+        ExitRule.SIGNAL_FLIPPED,  # only a turn can make it due, and `app/waking.py` wakes at every turn
+        ExitRule.STOP_HIT,  # only a bar that reaches the stop, and `reach_of` returns the stop's price
+        ExitRule.TARGET_HIT,  # only a bar that reaches a target, and `reach_of` returns the nearest target's price
+        ExitRule.TIME_STOP,  # only from opened_at + time_stop_hours on, and `app/waking.py` wakes there
+        ExitRule.TRAILING_STOP,  # follows whole bars: `reach_of` asks for every bar; `is_restless` knows the ratchet
+        ExitRule.BREAK_EVEN,  # follows whole bars: `reach_of` asks for every bar
+    }
+)
+
 
 def is_restless(rules: Rules) -> bool:
-    """Tell whether something may happen at any slot: breakers, levels that pull a stop, hooks that close."""
-    pulled = rules.exits.ratchet_to_support and ExitRule.TRAILING_STOP in rules.exits.rules
+    """Tell whether something may happen at any slot: breakers, ratchets to levels, hooks that close, unknown exits."""
+    ratchets = rules.exits.ratchet_to_support and ExitRule.TRAILING_STOP in rules.exits.rules
     hooked = rules.hooks is not None and rules.hooks.extra_exits is not None
-    return bool(rules.limits.breakers) or pulled or hooked
+    return bool(rules.limits.breakers) or ratchets or hooked or not rules.exits.rules <= KNOWN_EXITS
 
 
 def reach_of(portfolio: Portfolio, holding: Holding, rules: Rules) -> Reach:
-    """Return what concerns a position; every bar does where bars move its stop."""
-    if not FOLLOWED_BY_BARS.isdisjoint(rules.exits.rules):
+    """Return what concerns a position; every bar does where bars move its stop, or where an exit rule is unknown."""
+    if not (FOLLOWED_BY_BARS.isdisjoint(rules.exits.rules) and rules.exits.rules <= KNOWN_EXITS):
         return EVERY_BAR
     below, above, _ = NO_BAR
     is_long = holding.position.side is Side.LONG

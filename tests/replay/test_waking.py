@@ -1,11 +1,12 @@
 """Skipping slots changes nothing: the journal of a replay equals that of a plain loop over every slot."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import accumulate
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -20,12 +21,14 @@ from bot.app.waking import Waking
 from bot.domain.decisions import EquityMark
 from bot.domain.ids import RunName, TokenId
 from bot.domain.numbers import MICRO
-from bot.domain.portfolio import Portfolio
-from bot.domain.positions import Closing, Mark
+from bot.domain.portfolio import Holding, Portfolio
+from bot.domain.positions import Closing, ExitReason, Mark
 from bot.domain.reach import EVERY_BAR, Reach, first_reached
 from bot.domain.record import CycleRecord
+from bot.domain.snapshot import TokenView
+from bot.engine import exits
 from bot.engine.equity import follow_equity
-from bot.engine.horizon import is_restless, reach_of, telling_places
+from bot.engine.horizon import KNOWN_EXITS, is_restless, reach_of, telling_places
 from bot.engine.rules import Breaker, ExitRule, ExitRules, FillRules, Hooks, LimitRules, Rules, SizeRule, SizingRules
 from tests.acceptance.folder_reader import Bar
 from tests.acceptance.history_folders import Tables, write_folder
@@ -201,6 +204,38 @@ def test_a_hook_that_closes_is_asked_at_every_slot(folder: Path) -> None:
     assert is_restless(Rules(name="limited", limits=LimitRules(drawdown=Breaker(at=Decimal(1)))))
     assert not is_restless(Rules(name="quiet"))
     assert all(waking.after(place, Portfolio(run=setup.name)) == place + 1 for place in range(len(slots)))
+
+
+def at_noon(_view: TokenView, _holding: Holding, slot: datetime, _rules: Rules) -> bool:
+    """Close whatever is held at noon: an exit rule that no list of the horizon names."""
+    return slot.hour == 12
+
+
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_an_exit_rule_that_the_horizon_does_not_know_is_asked_at_every_slot(
+    folder: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """H1: a rule added to SLOT_EXITS alone closes the same positions with skipping as without it."""
+    noon = cast("ExitRule", "at_noon")
+    monkeypatch.setattr(exits, "SLOT_EXITS", {**exits.SLOT_EXITS, noon: (ExitReason.MANUAL, at_noon)})
+    source, slots, universe = opened(folder, seed)
+    sizing = SizingRules(rule=SizeRule.FIXED_NOTIONAL, notional=Decimal(100))
+    setup = setup_of(Rules(name="noon", sizing=sizing, exits=ExitRules(rules=frozenset({noon}))), universe)
+
+    def closings(made: Iterable[CycleRecord]) -> list[Closing]:
+        return [fact for record in made for fact in record.facts if isinstance(fact, Closing)]
+
+    expected = closings(every_slot(setup, source, slots))
+    assert any(one.reason is ExitReason.MANUAL for one in expected)
+    assert closings(records(setup, source, slots, SystemClock())) == expected
+
+
+def test_only_exit_rules_that_the_horizon_knows_let_slots_be_skipped() -> None:
+    """H1: with the rules of the horizon's list slots are skipped; an unknown one makes every slot and bar count."""
+    assert not is_restless(Rules(name="known", exits=ExitRules(rules=KNOWN_EXITS)))
+    unknown = Rules(name="unknown", exits=ExitRules(rules=frozenset({cast("ExitRule", "at_noon")})))
+    assert is_restless(unknown)
+    assert reach_of(Portfolio(run=RunName("drawn")), holding(1), unknown) == EVERY_BAR
 
 
 def test_a_token_that_falls_silent_is_delisted_at_its_slot(tmp_path: Path) -> None:
