@@ -14,7 +14,7 @@ from bot.app.kinds import Value, near
 from bot.app.strategy_keys import KEYS
 from bot.app.strategy_kinds import BOTH, Universe
 from bot.app.tables import load_toml, members, read_tables, refuse
-from bot.domain.numbers import ONE, ZERO
+from bot.domain.numbers import ONE, ZERO, plain
 from bot.domain.orders import Side
 from bot.engine.rules import (
     Breaker,
@@ -39,6 +39,14 @@ from bot.engine.rules import (
     TargetRules,
 )
 
+# How far a stop lies from a price, or from its level: of a long, less than the whole of it.
+BELOW_THE_PRICE = (
+    "stop.fraction",
+    "stop.fallback.fraction",
+    "stop.buffer_fraction",
+    "stop.distance_min",
+    "exits.trailing_fraction",
+)
 TRAILS = ("trailing_fraction", "trailing_atr", "ratchet_to_support")
 
 
@@ -95,6 +103,7 @@ def _known(path: Path) -> str:
 def _contradictions(values: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
     """Yield keys that are right alone and wrong together, each with the reason and the mend."""
     given: dict[str, Any] = dict(values)
+    yield from _of_longs(given)
     low, high = given.get("stop.distance_min"), given.get("stop.distance_max")
     if low is not None and high is not None and low > high:
         yield "stop.distance_min", f"{low} is above stop.distance_max = {high}: swap them"
@@ -145,6 +154,22 @@ def _of_trails(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if given.get("exits.ratchet_to_support") and given["stop.rule"] is not PriceRule.LEVEL:
         reason = f'takes buffer and window of a stop at a level, and stop.rule is "{given["stop.rule"]}": drop it'
         yield "exits.ratchet_to_support", reason
+
+
+def _of_longs(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield distances that would put a long's stop at zero or below; a short's stop may be that far above."""
+    if given["strategy.side"] == Side.SHORT:
+        return
+    for path in BELOW_THE_PRICE:
+        if (fraction := given.get(path)) is not None and fraction >= ONE:
+            yield path, _for_shorts_only(fraction, "below 1")
+    if (widest := given.get("stop.distance_max")) is not None and widest > ONE:
+        yield "stop.distance_max", _for_shorts_only(widest, "at most 1")
+
+
+def _for_shorts_only(fraction: Decimal, bound: str) -> str:
+    meant = f"write a fraction, {plain(fraction.scaleb(-2))} for {plain(fraction)} %"
+    return f'{plain(fraction)} is not {bound}: {meant} (only strategy.side = "short" takes more)'
 
 
 def _of_shorts(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

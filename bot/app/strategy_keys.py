@@ -17,7 +17,9 @@ from bot.app.strategy_kinds import (
     CORRELATION,
     COUNT,
     DAYS,
+    DISTANCE,
     EXIT_RULES,
+    FROM_ZERO_TO_TEN,
     GRADE,
     GROWTH,
     HAIRCUT,
@@ -90,6 +92,7 @@ def _breaker(name: BreakerName, at: Kind, watched: str, until: str) -> Key:
 
 
 BY_HAND = "until `bot resume`"
+IF_LONG = 'below 1 unless strategy.side = "short"'
 
 KEYS: tuple[Key, ...] = (
     Key("strategy.name", NAME, "the strategy's name; a replay's run is called so", needed=True),
@@ -144,11 +147,33 @@ KEYS: tuple[Key, ...] = (
     Key("levels.strong_min", UP_TO_ONE, "least strength of a strong level, 0..1; absent: every level is strong"),
     Key("levels.age_max_days", DAYS, "oldest set of levels that counts; absent: any"),
     Key("stop.rule", STOP_RULES, "how the stop is found", PriceRule.NONE),
-    Key("stop.fraction", PART, "distance from the anchor price", only=_for("stop.rule", "fraction"), needed=True),
+    Key(
+        "stop.fraction",
+        DISTANCE,
+        f"distance from the anchor price; {IF_LONG}",
+        only=_for("stop.rule", "fraction"),
+        needed=True,
+    ),
     Key("stop.multiple", RANGES, "distance", only=_for("stop.rule", *STOP_MULTIPLES), needed=True),
-    Key("stop.buffer_fraction", BELOW_ONE, "how far behind its level, of the level", ZERO, STOP_AT_LEVEL),
-    Key("stop.distance_min", BELOW_ONE, "least distance from the anchor price", only=STOP_PLACED),
-    Key("stop.distance_max", SHARE, "largest distance from the anchor price", only=STOP_PLACED),
+    Key(
+        "stop.buffer_fraction",
+        FROM_ZERO_TO_TEN,
+        f"how far behind its level, of the level; {IF_LONG}",
+        ZERO,
+        STOP_AT_LEVEL,
+    ),
+    Key(
+        "stop.distance_min",
+        FROM_ZERO_TO_TEN,
+        f"least distance from the anchor price; {IF_LONG}",
+        only=STOP_PLACED,
+    ),
+    Key(
+        "stop.distance_max",
+        DISTANCE,
+        'largest distance from the anchor price; at most 1 unless strategy.side = "short"',
+        only=STOP_PLACED,
+    ),
     Key(
         "stop.too_far",
         Word(tuple(TooFar)),
@@ -160,8 +185,8 @@ KEYS: tuple[Key, ...] = (
     Key("stop.fallback.rule", Word(STOP_PRICES), "how the stop is found where the rule finds none", only=STOP_PLACED),
     Key(
         "stop.fallback.fraction",
-        PART,
-        "distance from the anchor price",
+        DISTANCE,
+        f"distance from the anchor price; {IF_LONG}",
         only=_for("stop.fallback.rule", "fraction"),
         needed=True,
     ),
@@ -251,7 +276,12 @@ KEYS: tuple[Key, ...] = (
     Key("sizing.drawdown_haircut", HAIRCUT, "k: the size shrinks by k times the larger drawdown, the token's or ours"),
     Key("exits.rules", EXIT_RULES, "what may end a position", ExitRules().rules),
     Key("exits.time_stop_hours", HOURS, "longest time in a position", only=TIMED, needed=True),
-    Key("exits.trailing_fraction", PART, "distance of the stop from the best price of each whole bar", only=TRAILING),
+    Key(
+        "exits.trailing_fraction",
+        DISTANCE,
+        f"distance of the stop from the best price of each whole bar; {IF_LONG}",
+        only=TRAILING,
+    ),
     Key("exits.trailing_atr", ATRS, "distance of the stop from the best price of each whole bar", only=TRAILING),
     Key("exits.ratchet_to_support", Flag(), "whether the stop follows new levels", default=False, only=TRAILING),
     Key("exits.break_even_r", RISKS, "gain at which the stop moves to break-even", only=BREAKING_EVEN, needed=True),
@@ -264,7 +294,7 @@ KEYS: tuple[Key, ...] = (
     _breaker(BreakerName.LOSS_STREAK, COUNT, "net losses in a row", BY_HAND),
     _breaker(BreakerName.VOLATILITY_SHOCK, SIGMAS, "largest move of a held token since its last whole day", BY_HAND),
     Key("short.borrow_fraction_per_day", BELOW_ONE, "borrow fee of each begun day, of the notional", ZERO, SHORTS),
-    Key("short.margin_fraction", SHARE, "cash a short ties up, of its notional", ONE, SHORTS),
+    Key("short.margin_fraction", UP_TO_TEN, "cash a short ties up, of its notional", ONE, SHORTS),
     Key("fills.fee_fraction", BELOW_ONE, "fee, of a fill's notional", Decimal("0.001")),
     Key("fills.half_spread_fraction", BELOW_ONE, "half the spread, of the price", Decimal("0.0002")),
     Key("fills.slippage_fraction", BELOW_ONE, "slippage, of the price", Decimal("0.0005")),

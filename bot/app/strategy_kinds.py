@@ -68,6 +68,9 @@ PART = Number(above=0, below=1, unit=FRACTION)
 BELOW_ONE = Number(at_least=0, below=1, unit=FRACTION)
 UP_TO_ONE = Number(at_least=0, at_most=1, unit=FRACTION)
 UP_TO_TEN = Number(above=0, at_most=10, unit=FRACTION)
+# A stop of a short may lie at 2 x the entry or higher; where longs are opened `strategies.py` keeps it below 1.
+DISTANCE = UP_TO_TEN
+FROM_ZERO_TO_TEN = Number(at_least=0, at_most=10, unit=FRACTION)
 # Ten years: a span that ends in no calendar would stop every cycle.
 HOURS = Number(above=0, at_most=87_600, unit="hours")
 WAIT = Number(at_least=0, at_most=87_600, unit="hours")

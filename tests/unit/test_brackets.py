@@ -55,6 +55,30 @@ def stop_of(rules: StopRules, token: TokenView, side: Side = LONG) -> tuple[str 
     return None if found.stop is None else plain(found.stop), found.stop_source
 
 
+@pytest.mark.parametrize(
+    ("rules", "known", "expected"),
+    [
+        (StopRules(rule=PriceRule.FRACTION, fraction=Decimal("1.5")), (), ("250", "fraction")),
+        (StopRules(rule=PriceRule.FRACTION, fraction=Decimal(3)), (), ("400", "fraction")),
+        (StopRules(rule=PriceRule.LEVEL, distance_min=Decimal("1.2")), (150, 230), ("230", "level")),
+        (StopRules(rule=PriceRule.LEVEL, distance_max=Decimal("1.2")), (230, 210), ("210", "level")),
+        (StopRules(rule=PriceRule.LEVEL, buffer_fraction=Decimal(1)), (120,), ("240", "level")),
+        (
+            StopRules(
+                rule=PriceRule.LEVEL, fallback=Fallback(rule=PriceRule.FRACTION, fraction=Decimal("1.25"))
+            ),
+            (),
+            ("225", "fraction"),
+        ),
+    ],
+)
+def test_a_short_may_have_its_stop_beyond_twice_the_reference(
+    rules: StopRules, known: tuple[int, ...], expected: tuple[str, str]
+) -> None:
+    """T11: a short's stop lies reference x (1 + fraction) away, or at a level that far up."""
+    assert stop_of(rules, view(*known), SHORT) == expected
+
+
 def target_of(rules: TargetRules, token: TokenView, side: Side = LONG, **more: object) -> tuple[str | None, str | None]:
     """Return the target and its source, with a stop 5 % away."""
     whole = Rules(name="target", stop=StopRules(rule=PriceRule.FRACTION, fraction=Decimal("0.05")), target=rules)

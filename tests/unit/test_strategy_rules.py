@@ -250,6 +250,40 @@ def test_keys_that_contradict_each_other_are_refused(tmp_path: Path, text: str, 
     assert reason in line
 
 
+DISTANCES = [
+    ("stop.fraction", '[stop]\nrule = "fraction"\nfraction = {}\n'),
+    ("stop.fallback.fraction", AT_LEVEL + '[stop.fallback]\nrule = "fraction"\nfraction = {}\n'),
+    ("stop.buffer_fraction", AT_LEVEL + "buffer_fraction = {}\n"),
+    ("stop.distance_min", AT_LEVEL + "distance_min = {}\n"),
+    ("stop.distance_max", AT_LEVEL + "distance_max = {}\n"),
+    ("exits.trailing_fraction", '[exits]\nrules = ["trailing_stop"]\ntrailing_fraction = {}\n'),
+]
+
+
+@pytest.mark.parametrize(("path", "text"), DISTANCES)
+def test_a_short_alone_may_have_its_stop_at_twice_the_entry_or_higher(tmp_path: Path, path: str, text: str) -> None:
+    """T11: with side = "short" each distance of a stop may be 1.5; a long's stop would be below zero."""
+    section, _, name = path.partition(".")
+    *tables, name = name.split(".")
+    found = getattr(read(tmp_path, f'{HEAD}side = "short"\n{SIZED}{text.format("1.5")}').rules, section)
+    for table in tables:
+        found = getattr(found, table)
+    assert getattr(found, name) == Decimal("1.5")
+    for side in ("long", "both"):
+        line = refusal(tmp_path, f'{HEAD}side = "{side}"\n{SIZED}{text.format("1.5")}')
+        bound = "at most 1" if path == "stop.distance_max" else "below 1"
+        assert f": {path}: 1.5 is not {bound}: write a fraction, 0.015 for 1.5 %" in line
+        assert 'strategy.side = "short"' in line
+    assert "not at most 10" in refusal(tmp_path, f'{HEAD}side = "short"\n{SIZED}{text.format("10.1")}')
+
+
+def test_a_shorts_margin_may_be_a_multiple_of_its_notional(tmp_path: Path) -> None:
+    """T11: margin_fraction is above 0 and at most 10, so a short's stop may lie beyond twice its entry."""
+    text = f'{HEAD}side = "short"\n{SIZED}[short]\nmargin_fraction = '
+    assert read(tmp_path, f"{text}10\n").rules.short.margin_fraction == Decimal(10)
+    assert "10.5 is not at most 10" in refusal(tmp_path, f"{text}10.5\n")
+
+
 @pytest.mark.parametrize("table", ["[target]", "[target.fallback]"])
 @pytest.mark.parametrize("side", ["short", "both"])
 def test_a_short_has_no_target_at_zero(tmp_path: Path, table: str, side: str) -> None:
