@@ -19,6 +19,7 @@ from bot.engine.performance import (
     expectancy_r,
     exposure_time,
     profit_factor,
+    resolution_of,
     returns_of,
     sharpe,
     sortino,
@@ -107,10 +108,10 @@ def is_ruined(days: Sequence[EquityPoint]) -> bool:
 def _of_returns(days: Sequence[EquityPoint], depth: float) -> dict[str, Figure]:
     if is_ruined(days):
         return dict.fromkeys(("cagr", "sharpe", "sortino", "calmar"), RUINED)
-    returns = returns_of(days)
+    returns, resolution = returns_of(days), resolution_of(days)
     return {
         "cagr": cagr(returns),
-        "sharpe": sharpe(returns),
-        "sortino": sortino(returns),
-        "calmar": calmar(returns, depth),
+        "sharpe": sharpe(returns, resolution=resolution),
+        "sortino": sortino(returns, resolution=resolution),
+        "calmar": calmar(returns, depth, resolution=resolution),
     }

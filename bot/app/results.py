@@ -23,6 +23,7 @@ from bot.engine.performance import (
     curve,
     day_marks,
     drawdown,
+    resolution_of,
     returns_of,
     sharpe,
     total_return,
@@ -55,7 +56,7 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "sortino": "mean / root of the mean squared loss over all days x sqrt(365)",
         "calmar": "cagr / max_drawdown",
         "max_drawdown": "deepest fall of marked equity below its high",
-        "max_drawdown_amount": "the same in quote currency",
+        "max_drawdown_amount": "the money lost in that fall, from its high to its lowest",
         "win_rate": "wins / (wins + losses) of closed trades",
         "profit_factor": "money won / money lost, net of fees",
         "expectancy": "mean profit of a closed trade in quote currency",
@@ -168,9 +169,10 @@ def _of_luck(days: Sequence[EquityPoint]) -> dict[str, Figure]:
     """Return how much of the Sharpe ratio may be luck; only while equity is positive."""
     if is_ruined(days):
         return dict.fromkeys(("sharpe_low", "sharpe_high", "probabilistic_sharpe"), RUINED)
-    returns = returns_of(days)
-    low, high = sharpe_interval(returns, SEED)
-    return {"sharpe_low": low, "sharpe_high": high, "probabilistic_sharpe": deflated_sharpe(returns)}
+    returns, resolution = returns_of(days), resolution_of(days)
+    low, high = sharpe_interval(returns, SEED, resolution=resolution)
+    above_zero = deflated_sharpe(returns, resolution=resolution)
+    return {"sharpe_low": low, "sharpe_high": high, "probabilistic_sharpe": above_zero}
 
 
 def _of_holding(held: Sequence[EquityPoint]) -> dict[str, Figure]:
@@ -180,7 +182,7 @@ def _of_holding(held: Sequence[EquityPoint]) -> dict[str, Figure]:
     fall = drawdown(held)
     return {
         "hold_return": total_return(held),
-        "hold_sharpe": sharpe(returns_of(held)),
+        "hold_sharpe": sharpe(returns_of(held), resolution=resolution_of(held)),
         "hold_max_drawdown": Figure(fall.fraction if fall else 0.0),
     }
 

@@ -10,7 +10,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from bot.engine.performance import DAYS_A_YEAR, DAYS_MIN, SPREAD_MIN, Figure, deviation, sharpe
+from bot.engine.performance import DAYS_A_YEAR, DAYS_MIN, Figure, deviation, sharpe
 
 RESAMPLES = 1000
 COVERED_PERCENT = 95
@@ -18,18 +18,27 @@ EULER_MASCHERONI = 0.5772156649015329
 HALF_BITS = 32
 HALF = 1 << HALF_BITS
 NORMAL = NormalDist()
+# The squared error of a ratio is a plain number near 1; below this it is zero, but for the rounding of floats.
+ERROR_MIN = 1e-12
 
 
 def sharpe_interval(
-    returns: Sequence[float], seed: int, *, resamples: int = RESAMPLES, year: int = DAYS_A_YEAR, least: int = DAYS_MIN
+    returns: Sequence[float],
+    seed: int,
+    *,
+    resolution: float,
+    resamples: int = RESAMPLES,
+    year: int = DAYS_A_YEAR,
+    least: int = DAYS_MIN,
 ) -> tuple[Figure, Figure]:
     """Return the 95 % interval of the annual Sharpe ratio: the percentiles 2.5 and 97.5 of that of resampled returns.
 
     By the stationary bootstrap of Politis and Romano 1994, Journal of the American Statistical Association 89(428):
     blocks from uniform places round a circle of days, their lengths geometric with a mean of n^(1/3) days, the order
-    that is best for a mean. A resample that does not move counts as a ratio of zero. Undefined where the ratio is.
+    that is best for a mean. A resample whose deviation is below the resolution counts as a ratio of zero. Undefined
+    where the ratio is.
     """
-    found = sharpe(returns, year=year, least=least)
+    found = sharpe(returns, resolution=resolution, year=year, least=least)
     if found.value is None:
         return found, found
     count = len(returns)
@@ -42,7 +51,7 @@ def sharpe_interval(
         squares += drawn * drawn
     mean = total / count
     spread = np.sqrt(np.maximum(squares - total * mean, 0) / (count - 1))
-    moves = spread >= SPREAD_MIN
+    moves = spread >= resolution
     ratios = np.where(moves, (mean + centre) / np.where(moves, spread, 1), 0) * math.sqrt(year)
     tail = (100 - COVERED_PERCENT) / 2
     low, high = np.percentile(ratios, [tail, 100 - tail])
@@ -66,7 +75,7 @@ def _places(count: int, resamples: int, seed: int) -> Iterator[npt.NDArray[np.ui
 
 
 def deflated_sharpe(
-    returns: Sequence[float], *, trials: int = 1, variance: float = 0.0, least: int = DAYS_MIN
+    returns: Sequence[float], *, resolution: float, trials: int = 1, variance: float = 0.0, least: int = DAYS_MIN
 ) -> Figure:
     """Return the probability that the true Sharpe ratio is above what the best of so many worthless trials shows.
 
@@ -74,7 +83,7 @@ def deflated_sharpe(
     ratio, the probability that the true one is above zero. Bailey and Lopez de Prado 2014, The Deflated Sharpe Ratio,
     Journal of Portfolio Management 40(5). Undefined where the Sharpe ratio is.
     """
-    found = sharpe(returns, year=1, least=least)
+    found = sharpe(returns, resolution=resolution, year=1, least=least)
     if found.value is None:
         return found
     return probability_above(expected_best(trials, variance), found.value, len(returns), *shape(returns))
@@ -83,7 +92,8 @@ def deflated_sharpe(
 def shape(returns: Sequence[float]) -> tuple[float, float]:
     """Return skewness and kurtosis (3 if normal) of returns that vary: mean third and fourth powers of standard scores.
 
-    The moments of the sample itself, not of an estimate (n, not n - 1), as scipy.stats has them by default.
+    The moments of the sample itself, not of an estimate (n, not n - 1), as scipy.stats has them by default. Only where
+    the Sharpe ratio is defined: below the resolution they would be the moments of rounding.
     """
     mean = math.fsum(returns) / len(returns)
     gaps = [one - mean for one in returns]
@@ -112,6 +122,6 @@ def probability_above(threshold: float, ratio: float, days: int, skewness: float
     Risk 15(2).
     """
     error = 1 - skewness * ratio + (kurtosis - 1) / 4 * ratio**2
-    if error < SPREAD_MIN:
+    if error < ERROR_MIN:
         return Figure(reason="the ratio's own error is zero: its returns take two values only")
     return Figure(NORMAL.cdf((ratio - threshold) * math.sqrt(days - 1) / math.sqrt(error)))

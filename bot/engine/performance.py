@@ -15,8 +15,8 @@ DAYS_A_YEAR = 365
 DAYS_MIN = 30
 CALMAR_DAYS_MIN = 90
 SQN_TRADES_MIN = 30
-# Returns that differ by less are the same: an account is kept to the micro-dollar.
-SPREAD_MIN = 1e-12
+# What an account is kept to, in quote currency: a smaller dispersion of money is what rounding left.
+MICRO_DOLLAR = 1e-6
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ONE_DAY = timedelta(days=1)
 UNMARKED = "no mark of equity"
@@ -94,6 +94,14 @@ def returns_of(days: Sequence[EquityPoint]) -> tuple[float, ...]:
     return tuple(after.equity / before.equity - 1 for before, after in pairwise(days))
 
 
+def resolution_of(days: Sequence[EquityPoint]) -> float:
+    """Return the least dispersion of daily returns that an account can show: a micro-dollar over its smallest equity.
+
+    Of positive equity only. Below it returns are the same, and differ by the rounding of the marks alone.
+    """
+    return MICRO_DOLLAR / min((day.equity for day in days), default=MICRO_DOLLAR)
+
+
 def total_return(days: Sequence[EquityPoint]) -> Figure:
     """Return the last equity over the first, less 1."""
     return Figure(days[-1].equity / days[0].equity - 1) if days else Figure(reason=UNMARKED)
@@ -109,43 +117,55 @@ def cagr(returns: Sequence[float], *, year: int = DAYS_A_YEAR, least: int = DAYS
     return Figure(math.prod(1 + one for one in returns) ** (year / len(returns)) - 1)
 
 
-def sharpe(returns: Sequence[float], *, year: int = DAYS_A_YEAR, least: int = DAYS_MIN) -> Figure:
+def sharpe(
+    returns: Sequence[float], *, resolution: float, year: int = DAYS_A_YEAR, least: int = DAYS_MIN
+) -> Figure:
     """Return the annual Sharpe ratio: mean / sample standard deviation (n - 1) x sqrt(year); undefined below 30 days.
 
-    Sharpe 1994, The Sharpe Ratio, Journal of Portfolio Management 21(1), with a rate without risk of zero.
+    Sharpe 1994, The Sharpe Ratio, Journal of Portfolio Management 21(1), with a rate without risk of zero. resolution:
+    a smaller deviation is none, see `resolution_of`.
     """
     if len(returns) < least:
         return Figure(reason=_too_short(returns, least))
     spread = deviation(returns)
-    if spread < SPREAD_MIN:
+    if spread < resolution:
         return Figure(reason="the daily returns do not vary")
     return Figure(_mean(returns) / spread * math.sqrt(year))
 
 
-def sortino(returns: Sequence[float], *, year: int = DAYS_A_YEAR, least: int = DAYS_MIN) -> Figure:
+def sortino(
+    returns: Sequence[float], *, resolution: float, year: int = DAYS_A_YEAR, least: int = DAYS_MIN
+) -> Figure:
     """Return the annual Sortino ratio: mean / downside deviation x sqrt(year); undefined below 30 days.
 
     The downside deviation is the root of the mean of min(r, 0)^2 over all days, those without a loss too (Sortino and
-    Price 1994, Performance Measurement in a Downside Risk Framework, with a target of zero).
+    Price 1994, Performance Measurement in a Downside Risk Framework, with a target of zero). resolution: a smaller
+    deviation is none, see `resolution_of`.
     """
     if len(returns) < least:
         return Figure(reason=_too_short(returns, least))
     downside = math.sqrt(_mean([min(one, 0) ** 2 for one in returns]))
-    if downside < SPREAD_MIN:
+    if downside < resolution:
         return Figure(reason="no day lost anything")
     return Figure(_mean(returns) / downside * math.sqrt(year))
 
 
 def calmar(
-    returns: Sequence[float], depth: float, *, year: int = DAYS_A_YEAR, least: int = CALMAR_DAYS_MIN
+    returns: Sequence[float],
+    depth: float,
+    *,
+    resolution: float,
+    year: int = DAYS_A_YEAR,
+    least: int = CALMAR_DAYS_MIN,
 ) -> Figure:
     """Return the compound annual growth rate over the depth of the deepest drawdown; undefined below 90 days.
 
     Young 1991, Calmar Ratio: A Smoother Tool, Futures 20(1), over the whole time instead of the last 36 months.
+    resolution: a smaller depth is none, see `resolution_of`.
     """
     if len(returns) < least:
         return Figure(reason=_too_short(returns, least))
-    if depth < SPREAD_MIN:
+    if depth < resolution:
         return Figure(reason="equity never fell")
     grown = cagr(returns, year=year, least=least)
     return Figure((grown.value or 0.0) / depth)
@@ -203,15 +223,17 @@ def sqn(trades: Sequence[TradeResult]) -> Figure:
     """Return the system quality number: sqrt(n) x mean / sample standard deviation (n - 1) of the trades' profits.
 
     Tharp 2008, Definitive Guide to Position Sizing, in money instead of R, as backtrader and freqtrade have it. Below
-    30 trades it is not to be relied upon, and says so.
+    30 trades it is not to be relied upon, and says so. A deviation below the micro-dollar, which profits are kept to,
+    is none.
     """
     profits = [trade.profit for trade in trades]
     if len(profits) < 2:  # noqa: PLR2004 - one profit has no deviation
         return Figure(reason="needs two closed trades")
-    if min(profits) >= max(profits):
+    spread = deviation(profits)
+    if spread < MICRO_DOLLAR:
         return Figure(reason="the profits do not vary")
     few = f"{len(profits)} trades: not to be relied upon below {SQN_TRADES_MIN}"
-    value = math.sqrt(len(profits)) * _mean(profits) / deviation(profits)
+    value = math.sqrt(len(profits)) * _mean(profits) / spread
     return Figure(value, few if len(profits) < SQN_TRADES_MIN else None)
 
 

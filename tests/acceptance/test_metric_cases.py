@@ -37,6 +37,8 @@ from tests.notation import at
 
 START = at("2024-01-01")
 ONE_DAY = timedelta(days=1)
+# Of returns that are no account's, only the rounding of floats is left out.
+EXACT = 1e-12
 Case = dict[str, Any]
 
 HURDLE = "the required return is zero"
@@ -72,7 +74,7 @@ def depth(points: Sequence[EquityPoint]) -> float:
 
 def of_calmar(returns: Sequence[float], year: int) -> Figure:
     """Return the Calmar ratio of returns alone."""
-    return calmar(returns, depth(grown(returns)), year=year, least=1)
+    return calmar(returns, depth(grown(returns)), resolution=EXACT, year=year, least=1)
 
 
 RULES: Mapping[str, Callable[[Sequence[float], int], Figure]] = {
@@ -80,8 +82,8 @@ RULES: Mapping[str, Callable[[Sequence[float], int], Figure]] = {
     "max_drawdown": lambda returns, _: Figure(-depth(grown(returns))),
     "annual_return": lambda returns, year: cagr(returns, year=year, least=1),
     "cagr": lambda returns, year: cagr(returns, year=year, least=1),
-    "sharpe": lambda returns, year: sharpe(returns, year=year, least=2),
-    "sortino": lambda returns, year: sortino(returns, year=year, least=1),
+    "sharpe": lambda returns, year: sharpe(returns, resolution=EXACT, year=year, least=2),
+    "sortino": lambda returns, year: sortino(returns, resolution=EXACT, year=year, least=1),
     "calmar": of_calmar,
     "annual_volatility": lambda returns, year: Figure(deviation(returns) * sqrt(year)),
 }
@@ -126,9 +128,9 @@ def test_figures_on_real_candles_are_those_that_peers_agree_on(shared: Path) -> 
         figures = {
             "total_return": total_return(points),
             "annual_return": cagr(returns),
-            "sharpe": sharpe(returns),
-            "sortino": sortino(returns),
-            "calmar": calmar(returns, depth(points)),
+            "sharpe": sharpe(returns, resolution=EXACT),
+            "sortino": sortino(returns, resolution=EXACT),
+            "calmar": calmar(returns, depth(points), resolution=EXACT),
             "max_drawdown": Figure(-depth(points)),
         }
         for name, figure in figures.items():

@@ -34,6 +34,8 @@ from tests.notation import at
 
 START = at("2024-01-01")
 HOUR, ONE_DAY = timedelta(hours=1), timedelta(days=1)
+# Of returns that are no account's, only the rounding of floats is left out.
+EXACT = 1e-12
 # Steps of a thousandth: returns either vary by far more than rounding, or not at all.
 returns = st.lists(st.integers(-300, 300).map(lambda step: step / 1000), min_size=90, max_size=120)
 hours = st.lists(st.integers(0, 24 * 40), min_size=1, max_size=40, unique=True).map(sorted)
@@ -64,16 +66,16 @@ def figures(points: Sequence[EquityPoint]) -> dict[str, Figure]:
     """Return every figure that hangs on equity alone."""
     days, fall = day_marks(points), drawdown(points)
     found = returns_of(days)
-    low, high = sharpe_interval(found, 1, resamples=50)
+    low, high = sharpe_interval(found, 1, resolution=EXACT, resamples=50)
     return {
         "total_return": total_return(days),
         "cagr": cagr(found),
-        "sharpe": sharpe(found),
+        "sharpe": sharpe(found, resolution=EXACT),
         "low": low,
         "high": high,
-        "deflated": deflated_sharpe(found, trials=5, variance=0.01),
-        "sortino": sortino(found),
-        "calmar": calmar(found, fall.fraction if fall else 0.0),
+        "deflated": deflated_sharpe(found, resolution=EXACT, trials=5, variance=0.01),
+        "sortino": sortino(found, resolution=EXACT),
+        "calmar": calmar(found, fall.fraction if fall else 0.0, resolution=EXACT),
         "depth": Figure(fall.fraction if fall else 0.0),
     }
 

@@ -19,12 +19,14 @@ from bot.engine.rules import (
     GateRules,
     PriceRule,
     Rules,
+    SizingRules,
     StopRules,
     TargetPart,
     TargetRules,
     TooFar,
+    VolatilitySource,
 )
-from tests.notation import DAY, bars, levels, price
+from tests.notation import DAY, bars, levels, metrics, price
 from tests.proposals import FREE
 
 REFERENCE = price(100)
@@ -157,6 +159,23 @@ def test_fraction_atr_and_sigma_stops() -> None:
     assert found is not None
     expected = plain(100 * (1 - 2 * found))
     assert stop_of(StopRules(rule=PriceRule.SIGMA, multiple=Decimal(2)), view(days=days)) == (expected, "sigma")
+
+
+@pytest.mark.parametrize("source", VolatilitySource)
+def test_a_sigma_stop_is_of_the_bars_whatever_sizes_an_entry(source: VolatilitySource) -> None:
+    """T12: the provider's volatility and `sizing.volatility` move no stop; below ten daily returns there is none."""
+    days = bars("2024-01-01", " | ".join(["100", "110"] * 6), DAY)
+    measured = replace(view(days=days), quantmetrics=metrics("2024-01-01", "5"))
+    rules = Rules(
+        name="sigma",
+        stop=StopRules(rule=PriceRule.SIGMA, multiple=Decimal(2)),
+        sizing=SizingRules(volatility=source),
+    )
+    daily = sigma(days)
+    assert daily is not None
+    assert place_bracket(measured, REFERENCE, LONG, rules).stop == 100 * (1 - 2 * daily)
+    few = place_bracket(replace(measured, days=days[:10]), REFERENCE, LONG, rules)
+    assert few.stop is None
 
 
 def test_a_stop_that_would_not_be_positive_is_none() -> None:

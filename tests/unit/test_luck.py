@@ -9,6 +9,9 @@ import pytest
 from bot.engine.luck import _places, deflated_sharpe, expected_best, probability_above, sharpe_interval
 from bot.engine.performance import sharpe
 
+# Of returns that are no account's, only the rounding of floats is left out.
+EXACT = 1e-12
+
 
 def normal(count: int, seed: int = 7, mean: float = 0.001) -> list[float]:
     """Draw independent returns."""
@@ -54,23 +57,26 @@ def test_returns_give_their_own_moments() -> None:
     # Two trials: Z^-1(1/2) is zero, so the best to expect is g x Z^-1(1 - 1/(2e)) deviations, 0.5195 of one.
     assert expected_best(2, 1) == pytest.approx(0.519, abs=1e-3)
     variance = (0.05 / expected_best(2, 1)) ** 2
-    assert deflated_sharpe(returns, trials=2, variance=variance).value == pytest.approx(expected)
-    assert deflated_sharpe(returns).value == pytest.approx(probability_above(0, ratio, 40, -2 / sqrt(3), 7 / 3).value)
-    assert deflated_sharpe(returns[:20]).reason == "needs 30 daily returns, has 20"
+    assert deflated_sharpe(returns, resolution=EXACT, trials=2, variance=variance).value == pytest.approx(expected)
+    alone = probability_above(0, ratio, 40, -2 / sqrt(3), 7 / 3).value
+    assert deflated_sharpe(returns, resolution=EXACT).value == pytest.approx(alone)
+    assert deflated_sharpe(returns[:20], resolution=EXACT).reason == "needs 30 daily returns, has 20"
 
 
 def test_more_trials_make_a_ratio_less_credible() -> None:
     """The same returns, as one of ten and as one of a thousand."""
     returns = normal(500)
-    one, ten, many = (deflated_sharpe(returns, trials=count, variance=0.001).value or 0 for count in (1, 10, 1000))
+    one, ten, many = (
+        deflated_sharpe(returns, resolution=EXACT, trials=count, variance=0.001).value or 0 for count in (1, 10, 1000)
+    )
     assert one > ten > many
 
 
 def test_the_interval_is_that_of_large_samples() -> None:
     """Lo 2002: the error of the daily ratio of independent returns is sqrt((1 + ratio^2 / 2) / n)."""
     returns = normal(1000)
-    centre = sharpe(returns).value or 0
-    low, high = (figure.value or 0 for figure in sharpe_interval(returns, 1))
+    centre = sharpe(returns, resolution=EXACT).value or 0
+    low, high = (figure.value or 0 for figure in sharpe_interval(returns, 1, resolution=EXACT))
     error = sqrt((1 + centre**2 / 365 / 2) / 1000) * sqrt(365)
     assert low == pytest.approx(centre - 1.96 * error, abs=0.15 * error)
     assert high == pytest.approx(centre + 1.96 * error, abs=0.15 * error)
@@ -79,17 +85,17 @@ def test_the_interval_is_that_of_large_samples() -> None:
 def test_the_interval_hangs_on_the_seed_alone() -> None:
     """The same seed gives the same interval on every machine, the one kept here; another seed gives another."""
     returns = normal(60)
-    low, high = sharpe_interval(returns, 1)
+    low, high = sharpe_interval(returns, 1, resolution=EXACT)
     assert (low.value, high.value) == pytest.approx((-4.1994338560679445, 5.156780726693759), rel=1e-9)
-    assert sharpe_interval(returns, 1) == (low, high)
-    assert sharpe_interval(returns, 1) != sharpe_interval(returns, 2)
+    assert sharpe_interval(returns, 1, resolution=EXACT) == (low, high)
+    assert sharpe_interval(returns, 1, resolution=EXACT) != sharpe_interval(returns, 2, resolution=EXACT)
 
 
 def test_blocks_keep_what_days_have_in_common() -> None:
     """Returns that come in runs have a wider interval than the same returns shuffled."""
     runs = [value for value in normal(100) for _ in range(5)]
     mixed = random.Random(1).sample(runs, len(runs))
-    found = (sharpe_interval(runs, 1), sharpe_interval(mixed, 1))
+    found = (sharpe_interval(runs, 1, resolution=EXACT), sharpe_interval(mixed, 1, resolution=EXACT))
     wide, narrow = ((high.value or 0) - (low.value or 0) for low, high in found)
     assert wide > 1.5 * narrow
 
@@ -108,7 +114,7 @@ def test_blocks_go_round_the_circle_and_begin_anew_as_often_as_they_should() -> 
 
 def test_a_resample_without_movement_has_a_ratio_of_zero() -> None:
     """One return in a hundred days: a third of the resamples miss it, so the interval's lower end is zero."""
-    low, high = sharpe_interval([0.05, *[0.0] * 99], 1)
+    low, high = sharpe_interval([0.05, *[0.0] * 99], 1, resolution=EXACT)
     assert low.value == 0
     assert (high.value or 0) > 0
 
@@ -116,4 +122,20 @@ def test_a_resample_without_movement_has_a_ratio_of_zero() -> None:
 def test_without_a_ratio_there_is_no_interval() -> None:
     """Twenty days, or thirty alike: both ends give the reason."""
     for returns in (normal(20), [0.0] * 30):
-        assert sharpe_interval(returns, 1) == (sharpe(returns), sharpe(returns))
+        undefined = sharpe(returns, resolution=EXACT)
+        assert sharpe_interval(returns, 1, resolution=EXACT) == (undefined, undefined)
+
+
+def test_luck_is_not_measured_in_what_rounding_left() -> None:
+    """T9: returns that vary by less than a micro-dollar of 10,000 have no interval and no probability."""
+    residue = [0.1 + 5e-11 * (-1) ** day for day in range(40)]
+    for found in (*sharpe_interval(residue, 1, resolution=1e-10), deflated_sharpe(residue, resolution=1e-10)):
+        assert (found.value, found.reason) == (None, "the daily returns do not vary")
+    assert sharpe_interval(residue, 1, resolution=1e-11)[0].value is not None
+    assert deflated_sharpe(residue, resolution=1e-11).value is not None
+
+
+def test_a_resample_that_varies_by_rounding_alone_counts_as_zero() -> None:
+    """T9: one return of 5 % among those that rounding alone makes differ: a resample without it has a ratio of 0."""
+    residue = [0.05, *(1e-12 * (-1) ** day + 1e-11 for day in range(99))]
+    assert sharpe_interval(residue, 1, resolution=1e-10)[0].value == 0

@@ -1,5 +1,6 @@
 """Figures of equity and trades, against tables worked out by hand; where there is none, the reason says why."""
 
+from collections.abc import Callable
 from math import sqrt
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from bot.engine.performance import (
     Drawdown,
     EquityPoint,
+    Figure,
     TradeResult,
     cagr,
     calmar,
@@ -17,6 +19,7 @@ from bot.engine.performance import (
     expectancy_r,
     exposure_time,
     profit_factor,
+    resolution_of,
     returns_of,
     sharpe,
     sortino,
@@ -27,6 +30,8 @@ from bot.engine.performance import (
 )
 from tests.notation import at
 
+# Of returns that are no account's, only the rounding of floats is left out.
+EXACT = 1e-12
 ALTERNATING = (0.02, -0.01) * 15
 
 
@@ -99,23 +104,46 @@ def test_annual_growth_compounds_over_365_days() -> None:
 
 def test_the_sharpe_ratio_is_of_sample_deviation_and_365_days() -> None:
     """A mean of 0.5 % and 30 deviations of 1.5 %, divided by 29."""
-    assert sharpe(ALTERNATING).value == pytest.approx(0.005 / (0.015 * sqrt(30 / 29)) * sqrt(365))
-    assert sharpe(ALTERNATING[:29]).reason == "needs 30 daily returns, has 29"
-    assert sharpe((0.01, 0.01 + 1e-15) * 15).reason == "the daily returns do not vary"
+    assert sharpe(ALTERNATING, resolution=EXACT).value == pytest.approx(0.005 / (0.015 * sqrt(30 / 29)) * sqrt(365))
+    assert sharpe(ALTERNATING[:29], resolution=EXACT).reason == "needs 30 daily returns, has 29"
+    assert sharpe((0.01, 0.01 + 1e-15) * 15, resolution=EXACT).reason == "the daily returns do not vary"
 
 
 def test_the_sortino_ratio_counts_days_without_a_loss_as_zero() -> None:
     """Fifteen losses of 1 % over thirty days: the root of 0.0001 / 2."""
-    assert sortino(ALTERNATING).value == pytest.approx(0.005 / sqrt(0.0001 / 2) * sqrt(365))
-    assert sortino(ALTERNATING[:29]).reason == "needs 30 daily returns, has 29"
-    assert sortino((0.01, 0.02) * 15).reason == "no day lost anything"
+    assert sortino(ALTERNATING, resolution=EXACT).value == pytest.approx(0.005 / sqrt(0.0001 / 2) * sqrt(365))
+    assert sortino(ALTERNATING[:29], resolution=EXACT).reason == "needs 30 daily returns, has 29"
+    assert sortino((0.01, 0.02) * 15, resolution=EXACT).reason == "no day lost anything"
 
 
 def test_the_calmar_ratio_is_annual_growth_over_depth() -> None:
     """Ninety days that grew, with a fall of a quarter between."""
-    assert calmar(ALTERNATING * 3, 0.25).value == pytest.approx(((1.02 * 0.99) ** (45 * 365 / 90) - 1) / 0.25)
-    assert calmar(ALTERNATING, 0.25).reason == "needs 90 daily returns, has 30"
-    assert calmar(ALTERNATING * 3, 0).reason == "equity never fell"
+    grown = (1.02 * 0.99) ** (45 * 365 / 90) - 1
+    assert calmar(ALTERNATING * 3, 0.25, resolution=EXACT).value == pytest.approx(grown / 0.25)
+    assert calmar(ALTERNATING, 0.25, resolution=EXACT).reason == "needs 90 daily returns, has 30"
+    assert calmar(ALTERNATING * 3, 0, resolution=EXACT).reason == "equity never fell"
+
+
+def test_an_account_shows_no_dispersion_below_a_micro_dollar_of_its_smallest_equity() -> None:
+    """T9: of 10,000, 2,500 and 40,000 the smallest counts; what lies below is the rounding of the marks."""
+    marks = points(("2024-01-01", 10_000), ("2024-01-02", 2_500), ("2024-01-03", 40_000))
+    assert resolution_of(marks) == pytest.approx(4e-10)
+    assert resolution_of(()) == 1
+
+
+@pytest.mark.parametrize(
+    ("ratio", "reason"),
+    [
+        (lambda least: sharpe([0.1 + 5e-11 * (-1) ** day for day in range(30)], resolution=least), "do not vary"),
+        (lambda least: sortino([-5e-11, 0.1] * 15, resolution=least), "no day lost anything"),
+        (lambda least: calmar(ALTERNATING * 3, 5e-11, resolution=least), "equity never fell"),
+    ],
+)
+def test_what_rounding_left_makes_no_ratio(ratio: Callable[[float], Figure], reason: str) -> None:
+    """T9: a deviation, a loss and a depth of half a micro-dollar of 10,000 are none; of twice 100,000 they are some."""
+    assert ratio(1e-10).value is None
+    assert reason in str(ratio(1e-10).reason)
+    assert ratio(5e-12).value is not None
 
 
 def test_a_drawdown_has_its_high_its_trough_and_its_recovery() -> None:
@@ -189,6 +217,9 @@ def test_system_quality_says_when_it_rests_on_few_trades() -> None:
     assert many.reason is None
     assert sqn(FOUR[:1]).reason == "needs two closed trades"
     assert sqn([trade(33.333333)] * 7).reason == "the profits do not vary"
+    # T9: profits are kept to the micro-dollar, so that a deviation of 0.55 of them is rounding.
+    assert sqn([trade(33.333333), trade(33.333334)] * 5).reason == "the profits do not vary"
+    assert sqn([trade(33.333333), trade(33.333336)] * 5).value is not None
 
 
 def test_time_in_the_market_counts_positions_side_by_side_once() -> None:

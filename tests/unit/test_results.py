@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import sqrt
 from pathlib import Path
 from statistics import mean, stdev
@@ -15,7 +15,9 @@ import pytest
 from bot.app.figures import FALL
 from bot.app.random_entries import NAMES
 from bot.app.results import MEANINGS, statistics, tell_statistics
+from bot.app.sweep.task import _figures as trial_figures
 from bot.cli import main
+from bot.engine.performance import Figure, curve
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DAYS = 120
@@ -194,6 +196,63 @@ def test_every_figure_has_a_meaning(answer: Json) -> None:
     others = {"days", "closed_trades", "wins", "losses", "reasons"}
     told = {name for name in answer if name not in others and not name.endswith("_at")}
     assert told | {f"random_{name}" for name in NAMES} == set(MEANINGS)
+
+
+def test_a_ratio_is_not_made_of_what_rounding_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """T9: all cash in a price that rises 10 % a day for 35 days has no Sharpe ratio and no luck, and says why."""
+    folder = tmp_path / "h"
+    (folder / "bars" / "1d").mkdir(parents=True)
+    (folder / "instruments.csv").write_text("token_id,symbol,name\n1,AAA,AAA\n")
+    (folder / "signals.csv").write_text("token_id,published_at,stance\n1,2023-12-31,bullish\n")
+    prices = [round(100 * 1.1**day, 8) for day in range(37)]
+    bars = [f"{stamp(day)},{one},{two},{one},{two},1000" for day, (one, two) in enumerate(pairwise(prices))]
+    (folder / "bars" / "1d" / "AAA.csv").write_text("\n".join(["time,open,high,low,close,volume", *bars]))
+    (tmp_path / "s.toml").write_text(
+        '[strategy]\nname = "s"\nuniverse = ["AAA"]\n[sizing]\nrule = "fixed_fraction"\nfraction = 1\n'
+        "[fills]\nfee_fraction = 0\nhalf_spread_fraction = 0\nslippage_fraction = 0\n"
+    )
+    arguments = ["--strategy", str(tmp_path / "s.toml"), "--history", str(folder)]
+    assert main(["replay", *arguments, "--ledger", str(tmp_path / "l.db"), "--cash", "10000", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)["statistics"]
+    assert figures["total_return"] > 20
+    assert figures["days"] >= 34
+    for name in ("sharpe", "sharpe_low", "sharpe_high", "probabilistic_sharpe", "hold_sharpe"):
+        assert (name, figures[name], figures["reasons"][name]) == (name, None, "the daily returns do not vary")
+    assert (figures["sortino"], figures["reasons"]["sortino"]) == (None, "no day lost anything")
+
+
+class MarkedReader:
+    """A ledger with the marks of an account, in the order of days."""
+
+    def __init__(self, *marks: float) -> None:
+        """Keep the equity of each day."""
+        self.marks = marks
+
+    def rows(self, statement: str, _parameters: object) -> list[Json]:
+        """Return the marks for the question after equity, and nothing else."""
+        if "v_equity" not in statement:
+            return []
+        highs = accumulate(self.marks, max)
+        return [
+            {"slot": START + timedelta(days=day), "equity": equity, "high_water_mark": high}
+            for day, (equity, high) in enumerate(zip(self.marks, highs, strict=True))
+        ]
+
+
+def test_the_money_of_a_drawdown_is_that_of_the_deepest_fraction() -> None:
+    """T12: 500 of 1,000 is deeper than 1,000 of 10,000, and the line says which money it is."""
+    found = statistics(MarkedReader(1000, 500, 10_000, 9_000), "deep")  # type: ignore[arg-type]
+    assert (found["max_drawdown"], found["max_drawdown_amount"]) == (0.5, 500)
+    (line,) = [line for line in tell_statistics(found).splitlines() if line.startswith("max drawdown amount")]
+    assert line.endswith("500  the money lost in that fall, from its high to its lowest")
+
+
+def test_a_trial_has_no_moments_of_what_rounding_left() -> None:
+    """T9: skewness and kurtosis are undefined where the Sharpe ratio is, for the same reason."""
+    marks = [(START + timedelta(days=day), 10_000 * 1.1**day + 1e-7 * (-1) ** day) for day in range(40)]
+    found = trial_figures(list(curve(marks)), [])
+    for name in ("sharpe", "skewness", "kurtosis"):
+        assert found[name] == Figure(reason="the daily returns do not vary")
 
 
 class RuinedReader:
