@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,7 +103,8 @@ def _add_running(commands: Commands) -> None:
     once = _add(commands, "once", "run one cycle", _once)
     _config_option(once)
     once.add_argument("--run", help="the run's name [the only one]")
-    once.add_argument("--at", type=_instant, metavar="SLOT", help="the slot, ISO 8601 UTC [the newest of the schedule]")
+    text = "the slot, ISO 8601 UTC; a date alone is its 00:00 [the newest of the schedule]"
+    once.add_argument("--at", type=_first_instant, metavar="SLOT", help=text)
     once.add_argument("--dry-run", action="store_true", help="decide and print, write nothing")
     simulate = _add(commands, "simulate", "serve the simulated Token Metrics API", _simulate)
     simulate.add_argument("--host", default="127.0.0.1", help="address to listen on [127.0.0.1]")
@@ -143,8 +144,10 @@ def _add_reading(commands: Commands) -> None:
     text = "why a token was or was not traded; without one, why each run did or did not"
     why = _add(commands, "why", text, _why, "why SOL --at 2025-03-10T12:00Z")
     why.add_argument("symbol", nargs="?", help="the token's symbol [a digest of all]")
-    why.add_argument("--at", type=_instant, metavar="T", help="the newest decision at or before T [the newest]")
-    why.add_argument("--from", dest="start", type=_instant, metavar="T", help="no decision before T [the first]")
+    text = "the newest decision at or before T; of a date alone, before the day ends [the newest]"
+    why.add_argument("--at", type=_last_instant, metavar="T", help=text)
+    text = "no decision before T; of a date alone, before its 00:00 [the first]"
+    why.add_argument("--from", dest="start", type=_first_instant, metavar="T", help=text)
     _reading_options(why)
     text = "one order, from the answers it rests on to the books it moved"
     explain = _add(commands, "explain", text, _explain, "explain ord-9b1c --json")
@@ -165,8 +168,10 @@ def _reading_options(added: argparse.ArgumentParser) -> None:
 
 
 def _window_options(added: argparse.ArgumentParser) -> None:
-    added.add_argument("--from", dest="start", type=_instant, metavar="T", help="first slot")
-    added.add_argument("--to", dest="end", type=_instant, metavar="T", help="last slot")
+    text = "first slot; of a date alone, its 00:00"
+    added.add_argument("--from", dest="start", type=_first_instant, metavar="T", help=text)
+    text = "last slot; of a date alone, the day's last"
+    added.add_argument("--to", dest="end", type=_last_instant, metavar="T", help=text)
 
 
 def _ledger_options(added: argparse.ArgumentParser) -> None:
@@ -232,11 +237,22 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
     return read
 
 
-def _instant(text: str) -> datetime:
+def _first_instant(text: str) -> datetime:
+    from bot.app.instants import first_instant
+
+    return _read_instant(text, first_instant)
+
+
+def _last_instant(text: str) -> datetime:
+    from bot.app.instants import last_instant
+
+    return _read_instant(text, last_instant)
+
+
+def _read_instant(text: str, read: Callable[[str], datetime]) -> datetime:
     try:
-        read = datetime.fromisoformat(text)
-        return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
-    except (ValueError, OverflowError):
+        return read(text)
+    except ValueError:
         message = f"{text!r} is no instant; write it like 2024-01-31T12:00Z"
         raise argparse.ArgumentTypeError(message) from None
 

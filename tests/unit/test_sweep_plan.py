@@ -58,6 +58,24 @@ def test_everything_may_be_said(tmp_path: Path) -> None:
     assert read(tmp_path, HEAD + 'to = "2024-03-01 00:00"\n' + ONE).end == found.end
 
 
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_sweep_over_dates_is_over_whole_days(tmp_path: Path, quote: str) -> None:
+    """T2: from is the 00:00 of its day and to the last instant of its own, as TOML's dates and as text."""
+    given = f"from = {quote}2024-01-01{quote}\nto = {quote}2024-01-30{quote}\n"
+    found = read(tmp_path, HEAD + given + ONE)
+    assert (found.start, found.end) == (day(0), day(30) - timedelta.resolution)
+
+
+def test_folds_over_dates_fill_the_days_and_leave_no_gap() -> None:
+    """T2: thirty days hold 20 + 5 and 5 more; each test begins where the one before ended."""
+    end = day(30) - timedelta.resolution
+    assert folds_of(Window(day(0), end), WalkForward(timedelta(days=20), timedelta(days=5))) == [
+        Fold(Window(day(0), day(20)), Window(day(20), day(25))),
+        Fold(Window(day(5), day(25)), Window(day(25), end)),
+    ]
+    assert len(folds_of(Window(day(0), day(30)), WalkForward(timedelta(days=20), timedelta(days=5)))) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

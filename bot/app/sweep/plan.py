@@ -3,15 +3,17 @@
 A key that would not be obeyed is refused, never ignored; docs/sweep.md describes each.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from bot.app.config import CRON, LINE
+from bot.app.instants import first_instant, last_instant
 from bot.app.kinds import Number, Word, shown
 from bot.app.strategies import strategy_file
 from bot.app.strategy_kinds import COUNT, NAME
@@ -43,18 +45,15 @@ SEARCHED = Chosen("sweep.method", ("optuna",))
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """An instant, UTC where it names no zone."""
+    """An instant, UTC where it names no zone; of: how a date without a time is understood."""
+
+    of: Callable[[str | date], datetime]
 
     def read(self, raw: object) -> datetime:
         """Return the instant in UTC."""
-        try:
-            found = datetime.fromisoformat(raw) if isinstance(raw, str) else raw
-            if isinstance(found, date) and not isinstance(found, datetime):
-                found = datetime.combine(found, time())
-            if isinstance(found, datetime):
-                return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-        except (ValueError, OverflowError):
-            pass
+        if isinstance(raw, str | date):
+            with suppress(ValueError):
+                return self.of(raw)
         message = f"{shown(raw)} is no instant: write it like 2024-01-31T12:00:00Z"
         raise ValueError(message)
 
@@ -70,8 +69,8 @@ KEYS: tuple[Key, ...] = (
     Key("sweep.history", LINE, "history folder, seen from this file; absent: --history names it"),
     Key("sweep.cash", Number(above=0, at_most=CASH_MAX), "opening cash of every trial, quote currency", Decimal(10000)),
     Key("sweep.schedule", CRON, "slots: minute hour day month weekday, UTC; absent: every close of a bar"),
-    Key("sweep.from", Instant(), "first slot; absent: the first close"),
-    Key("sweep.to", Instant(), "last slot; absent: the last close"),
+    Key("sweep.from", Instant(first_instant), "first slot; of a date alone its 00:00; absent: the first close"),
+    Key("sweep.to", Instant(last_instant), "last slot; of a date alone that day's last; absent: the last close"),
     Key("sweep.seed", Number(at_least=0, at_most=SEED_MAX, whole=True), "where chance starts; part of every id", 1),
     Key("sweep.method", Word(("grid", *DRAWN.words)), "how sets are chosen", "grid"),
     Key("sweep.trials", COUNT, "how many sets are drawn for each train window", only=DRAWN, needed=True),

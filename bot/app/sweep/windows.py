@@ -1,6 +1,7 @@
 """The windows of a sweep: the whole, or for walk-forward a train window and the test window that follows it.
 
-A test window begins at the instant its train window ends, with cash only: nothing of it was known to the choice.
+A test window begins at the instant its train window ends, with cash only: nothing of it was known to the choice. So the
+tests follow one another without a gap, also where `from` and `to` are dates.
 """
 
 from datetime import datetime, timedelta
@@ -36,9 +37,10 @@ def folds_of(whole: Window, walk_forward: WalkForward | None) -> list[Fold]:
         return [Fold(whole, None)]
     start, (train, test) = whole.start, walk_forward
     folds = []
-    while start + train + test <= whole.end:
+    # A date as the last day ends 1 microsecond before the midnight that its last window ends at.
+    while start + train + test - timedelta.resolution <= whole.end:
         turning = start + train
-        folds.append(Fold(Window(start, turning), Window(turning, turning + test)))
+        folds.append(Fold(Window(start, turning), Window(turning, min(turning + test, whole.end))))
         start += test
     if not folds:
         message = (
