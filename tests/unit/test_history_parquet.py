@@ -249,7 +249,7 @@ def test_parquet_without_its_extra_says_what_to_install(tmp_path: Path, monkeypa
     monkeypatch.setattr("bot.adapters.history.pack.RACY_NS", -1_000_000_000)
     with monkeypatch.context() as without:
         without.setitem(sys.modules, "pyarrow", None)
-        with pytest.raises(ConfigError, match=r"BTC.parquet: .* pip install 'tidemark-bot\[parquet\]'") as caught:
+        with pytest.raises(ConfigError, match=r"BTC.parquet needs the extra parquet: pip") as caught:
             open_history(folder, timeframe="1h", universe=["BTC"])
         assert "\n" not in str(caught.value)
     pack_history(folder, silent)

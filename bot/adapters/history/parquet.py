@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bot.adapters.history.reader import EPOCH, MICROSECOND, Rows, SourceFile, fault_of
-from bot.domain.errors import BadInputError, ConfigError
+from bot.domain.errors import BadInputError
+from bot.domain.extras import missing_extra
 from bot.domain.numbers import plain
 
 BATCH_ROWS = 1 << 16
@@ -72,8 +73,7 @@ def _opened(file: SourceFile, required: Sequence[str]) -> Iterator[Any]:
         import pyarrow as pa  # noqa: PLC0415 - an extra, and slow to load
         from pyarrow import parquet  # noqa: PLC0415
     except ImportError as error:
-        message = f"{file.path}: Parquet needs pyarrow: pip install 'tidemark-bot[parquet]', or write the file as CSV"
-        raise ConfigError(message) from error
+        raise missing_extra(str(file.path), "parquet") from error
     try:
         with parquet.ParquetFile(pa.BufferReader(file.content)) as table:
             fault = fault_of(table.schema_arrow.names, required)

@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemy
 from bot.adapters.sql.columns import POSTGRESQL
 from bot.adapters.sql.revisions import HEAD, REVISIONS, stored_revision
 from bot.domain.errors import AccessError, BotError, ConfigError, InvariantError, StorageError
+from bot.domain.extras import missing_extra
 
 _BUSY_SECONDS = 10
 _PRIVATE = 0o600
@@ -143,7 +144,11 @@ def _open_sqlite(url: URL, path: Path, *, read_only: bool) -> Engine:
 def _open_postgresql(url: URL, *, read_only: bool) -> Engine:
     # A reader keeps no connection: it need not be closed, and holds nothing open between two questions.
     pool: dict[str, Any] = {"poolclass": NullPool} if read_only else {"pool_pre_ping": True, "pool_size": 2}
-    engine = create_engine(url, hide_parameters=True, connect_args={"connect_timeout": _BUSY_SECONDS}, **pool)
+    try:
+        engine = create_engine(url, hide_parameters=True, connect_args={"connect_timeout": _BUSY_SECONDS}, **pool)
+    except ImportError as error:  # of the driver, or of the library that it wraps
+        ledger = f"the ledger {ledger_name(url)}"
+        raise missing_extra(ledger, "postgresql") from error
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: Any, _record: object) -> None:

@@ -12,7 +12,7 @@ from bot.app.sweep.axes import Axis, draws, grid
 from bot.app.sweep.parameters import parameters_text
 from bot.app.sweep.plan import FIGURES, Sweep
 from bot.app.tables import refuse
-from bot.domain.errors import ConfigError
+from bot.domain.extras import missing_extra
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -94,9 +94,9 @@ def search_of(sweep: Sweep, accepted: Accepted) -> Search:
 def _study(sweep: Sweep) -> Study:
     try:
         import optuna  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError as error:
-        message = f'{sweep.path}: sweep.method = "optuna" needs the extra optuna: pip install "tidemark-bot[optuna]"'
-        raise ConfigError(message) from error
+    except ImportError as error:
+        method = f'{sweep.path}: sweep.method = "optuna"'
+        raise missing_extra(method, "optuna") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=sweep.seed, constant_liar=True)
     return optuna.create_study(direction="maximize" if FIGURES[sweep.figure] > 0 else "minimize", sampler=sampler)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.domain.errors import ConfigError, UpstreamError, UsageError
+from bot.domain.extras import missing_extra
 
 PROCESSES = "processes"
 PATIENCE_SECONDS = 5
@@ -74,7 +75,7 @@ def _dask(place: str, address: str) -> Workers:
         from distributed import Client  # noqa: PLC0415 - an extra
         from distributed.comm import CommClosedError  # noqa: PLC0415
         from distributed.scheduler import KilledWorker  # noqa: PLC0415
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         raise _lacking(place) from error
     # Its log shows traces of lost connections; we say the same in one line.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
@@ -95,7 +96,7 @@ def _dask(place: str, address: str) -> Workers:
 def _ray(place: str) -> Workers:
     try:
         import ray  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         raise _lacking(place) from error
 
     class Remote(Executor):
@@ -123,8 +124,7 @@ def _ray(place: str) -> Workers:
 
 
 def _lacking(place: str) -> ConfigError:
-    extra = place.partition(":")[0]
-    return ConfigError(f'--on {place} needs the extra {extra}: pip install "tidemark-bot[{extra}]"')
+    return missing_extra(f"--on {place}", place.partition(":")[0])
 
 
 def _unreachable(place: str, error: Exception) -> UpstreamError:
