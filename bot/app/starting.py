@@ -9,6 +9,7 @@ from pathlib import Path
 from bot.adapters.clock import SystemClock
 from bot.adapters.memory import MemoryArchive
 from bot.adapters.sql.ledger import reading
+from bot.adapters.sql.migrate import outlook
 from bot.adapters.tokenmetrics.calls import PAGE_ROWS
 from bot.adapters.tokenmetrics.feeds import EACH_SLOT, HOURS, PRICE, PRICE_TOKENS
 from bot.adapters.tokenmetrics.source import TokenMetricsSource
@@ -16,7 +17,7 @@ from bot.app.config import load_config, resolve_key, starter_config, starter_str
 from bot.app.daemon.schedule import interval_of, slots_between
 from bot.app.reports import as_json as to_json
 from bot.app.reports import shown
-from bot.app.wiring import Untaped, client_of, feeds_of, resolve, strategies_of
+from bot.app.wiring import Untaped, client_of, feeds_of, resolve, run_of, strategies_of
 from bot.domain.errors import ConfigError, StorageError
 
 DAY = timedelta(days=1)
@@ -54,9 +55,13 @@ def check(config_path: Path, *, as_json: bool) -> int:
     clock = SystemClock()
     now = clock.now()
     feeds = feeds_of([strategy.rules for strategy in strategies.values()])
+    ledger = outlook(config.ledger_url)
     with reading(config.ledger_url) as book, closing(client_of(config, key, clock)) as http:
         source = TokenMetricsSource(http, archive=MemoryArchive({}), tape=Untaped(None), clock=clock, needs=feeds)
         universes = {name: resolve(source, strategy) for name, strategy in strategies.items()}
+        if book:
+            for run in config.runs:
+                book.check_run(run_of(run, strategies[run.name], now), universes[run.name])
     runs: list[dict[str, object]] = [
         {
             "run": run.name,
@@ -73,7 +78,7 @@ def check(config_path: Path, *, as_json: bool) -> int:
     daily = credits_per_day(feeds, len(tokens), len(slots))
     answer: dict[str, object] = {
         "config": str(config.path),
-        "ledger": "present" if book else "will be created by `bot run`",
+        "ledger": ledger.value,
         "runs": runs,
         "credits_per_day": daily,
         "credits_per_month": daily * 31,

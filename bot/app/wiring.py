@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 from bot import __version__
 from bot.adapters.clock import SteppedClock, SystemClock
@@ -94,8 +95,10 @@ class Unwritten:
         """Accept cycles and let them go."""
         return len(tuple(records))
 
-    def open_run(self, _run: Run, _instruments: Mapping[TokenId, Instrument]) -> None:
-        """Accept a run and let it go."""
+    def open_run(self, run: Run, universe: Mapping[TokenId, Instrument]) -> None:
+        """Refuse the run that a writer would refuse; any other is let go."""
+        if self._book:
+            self._book.check_run(run, universe)
 
     def keep_config(self, _digest: str, _text: str) -> None:
         """Accept a configuration and let it go."""
@@ -157,15 +160,17 @@ def _live_run(
         config_hash=digest,
         code_version=__version__,
     )
-    book.open_run(
-        Run(name=setup.name, strategy=strategy.name, cash=run.cash, identity=None, started_at=clock.now()),
-        universe,
-    )
+    book.open_run(run_of(run, strategy, clock.now()), universe)
     runner = Runner(setup, source.of_feed(strategy.rules.feed), book, clock.now)
     orders = (live.order.token_id for live in runner.portfolio.orders.values())
     if left := {*runner.portfolio.holdings, *orders} - set(universe):
         source.resolve(sorted(left))  # dropped from the universe while held: still priced, settled and closed
     return LiveRun(run.schedule, runner)
+
+
+def run_of(run: RunConfig, strategy: Strategy, now: datetime) -> Run:
+    """Return a run as its ledger keeps it."""
+    return Run(name=RunName(run.name), strategy=strategy.name, cash=run.cash, identity=None, started_at=now)
 
 
 def resolve(source: TokenMetricsSource, strategy: Strategy) -> Mapping[TokenId, Instrument]:

@@ -80,7 +80,20 @@ def open_engine(url: str, *, read_only: bool = False, create: bool = False) -> E
         return _open_postgresql(parsed, read_only=read_only)
     path = Path(str(parsed.database))
     _check_file(path, read_only=read_only, create=create)
+    if create:
+        _create_file(path)
     return _open_sqlite(parsed, path, read_only=read_only)
+
+
+def check_place(url: str) -> bool:
+    """Raise what `open_engine(url, create=True)` would raise over a file, and create nothing; tell whether it is there.
+
+    A server is asked nothing: True.
+    """
+    parsed = parse_url(url)
+    if parsed.drivername == "sqlite":
+        _check_file(Path(str(parsed.database)), read_only=False, create=True)
+    return is_there(url)
 
 
 def _allowed(path: Path, mode: int) -> bool:
@@ -89,9 +102,30 @@ def _allowed(path: Path, mode: int) -> bool:
 
 def _check_file(path: Path, *, read_only: bool, create: bool) -> None:
     """Refuse a path that cannot hold a ledger before SQLite does so less clearly."""
-    if not path.parent.is_dir():
-        message = f"the ledger's directory {path.parent} does not exist: create it"
-        raise StorageError(message)
+    try:
+        _refuse_path(path, read_only=read_only, create=create)
+    except OSError as error:  # a name that is too long, say
+        raise _unopened(path, error) from error
+
+
+def _unopened(path: Path, error: OSError) -> StorageError:
+    return StorageError(f"the ledger {path} cannot be opened: {error.strerror}: name another file")
+
+
+def _create_file(path: Path) -> None:
+    """Create an empty file for its owner alone, where none is there."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, _PRIVATE))
+    except OSError as error:
+        raise _unopened(path, error) from error
+
+
+def _refuse_path(path: Path, *, read_only: bool, create: bool) -> None:
+    # A link may lead to a folder that does not exist; `realpath` follows it without asking that it does.
+    for folder in (path.parent, Path(os.path.realpath(path)).parent):
+        if not folder.is_dir():
+            message = f"the ledger's directory {folder} does not exist: create it"
+            raise StorageError(message)
     if path.is_dir():
         message = f"the ledger {path} is a directory: name a file in it"
         raise StorageError(message)
@@ -99,10 +133,10 @@ def _check_file(path: Path, *, read_only: bool, create: bool) -> None:
         message = f"the ledger's directory {path.parent} is not writable: allow this user to write there"
         raise AccessError(message)
     if not path.exists():
-        if not create:
-            message = f"there is no ledger at {path}: check the path; `bot run` or `bot replay` creates one"
-            raise ConfigError(message)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, _PRIVATE))
+        if create:
+            return
+        message = f"there is no ledger at {path}: check the path; `bot run` or `bot replay` creates one"
+        raise ConfigError(message)
     if not _allowed(path, os.R_OK if read_only else os.R_OK | os.W_OK):
         message = f"the ledger {path} is not {'readable' if read_only else 'writable'}: allow this user"
         raise AccessError(message)

@@ -3,6 +3,7 @@
 A writer that was overtaken finds a newer epoch inside its own transaction and is refused there.
 """
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -29,6 +30,22 @@ def exclusive(engine: Engine) -> Iterator[None]:
         yield
 
 
+def check_lock(engine: Engine) -> None:
+    """Raise what `writer` would raise for want of permission; the lock is not taken, nothing is written."""
+    if engine.dialect.name == POSTGRESQL:
+        # EXPLAIN asks for the same permissions as the statement, and runs it no further.
+        with begin(engine) as connection:
+            connection.execute(text("EXPLAIN UPDATE writer_lease SET epoch = epoch + 1 RETURNING epoch"))
+        return
+    path = Path(f"{engine.url.database}.lock")
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise _unopened(str(path), os.strerror(errno.EACCES))
+
+
+def _unopened(path: str, reason: str | None) -> StorageError:
+    return StorageError(f"the lock {path} cannot be opened: {reason}")
+
+
 @contextmanager
 def lock_file(ledger: Path) -> Iterator[None]:
     """Hold the lock beside a SQLite ledger's file, or raise LeaseError where another process holds it."""
@@ -36,8 +53,7 @@ def lock_file(ledger: Path) -> Iterator[None]:
     try:
         held = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     except OSError as error:
-        message = f"the lock {path} cannot be opened: {error.strerror}"
-        raise StorageError(message) from error
+        raise _unopened(path, error.strerror) from error
     try:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -15,10 +15,10 @@ from sqlalchemy.exc import IntegrityError
 
 from bot.adapters.sql.chain import GENESIS, contents, link
 from bot.adapters.sql.columns import utc_text
-from bot.adapters.sql.engine import begin, check_schema, file_identity, is_there, ledger_name, open_engine
+from bot.adapters.sql.engine import begin, check_place, check_schema, file_identity, is_there, ledger_name, open_engine
 from bot.adapters.sql.facts import portfolio_facts
 from bot.adapters.sql.lease import check_epoch, writer
-from bot.adapters.sql.migrate import create_if_empty
+from bot.adapters.sql.migrate import create_if_empty, is_empty
 from bot.adapters.sql.requests import pending
 from bot.adapters.sql.rows import Rows, cycle_row, datum_rows, fact_from, portable_row, rows_of
 from bot.adapters.sql.tables import config_versions, cycles, instruments, runs
@@ -97,13 +97,13 @@ class SqlLedger:
             for _, one in sorted(universe.items())
         ]
         with self._writing() as connection:
-            stored = connection.execute(select(runs).where(runs.c.name == run.name)).first()
-            if stored is not None:
-                _same_run(fact_from(Run, stored), run)
-            held = connection.execute(select(instruments).where(instruments.c.run == run.name))
-            for one in held:
-                _same_instrument(run, fact_from(Instrument, one), universe.get(one.token_id))
+            _check_run(connection, run, universe)
             insert_rows(connection, {runs: [row], instruments: listed}, repeatable=True)
+
+    def check_run(self, run: Run, universe: Mapping[TokenId, Instrument]) -> None:
+        """Refuse a run that `open_run` would refuse; write nothing."""
+        with begin(self.engine) as connection:
+            _check_run(connection, run, universe)
 
     def keep_config(self, config_hash: str, text: str) -> None:
         """Keep the effective configuration that cycles name by its hash; it holds no secret."""
@@ -204,6 +204,14 @@ def _refuse_gap(connection: Connection, cycle: Cycle, newest: datetime) -> None:
         raise InvariantError(message)
 
 
+def _check_run(connection: Connection, run: Run, universe: Mapping[TokenId, Instrument]) -> None:
+    stored = connection.execute(select(runs).where(runs.c.name == run.name)).first()
+    if stored is not None:
+        _same_run(fact_from(Run, stored), run)
+    for one in connection.execute(select(instruments).where(instruments.c.run == run.name)):
+        _same_instrument(run, fact_from(Instrument, one), universe.get(one.token_id))
+
+
 def _same_run(stored: Run, given: Run) -> None:
     for name in ("strategy", "cash", "identity"):
         was, now = getattr(stored, name), getattr(given, name)
@@ -245,12 +253,16 @@ def writing(url: str, *, create: bool = False) -> Iterator[SqlLedger]:
 
 @contextmanager
 def reading(url: str) -> Iterator[SqlLedger | None]:
-    """Open a ledger for reading; None: there is none yet."""
+    """Open a ledger for reading; None: there is none yet, or an empty database, where a writer would create one."""
     if not is_there(url):
+        check_place(url)
         yield None
         return
     engine = open_engine(url, read_only=True)
     try:
+        if is_empty(engine):
+            yield None
+            return
         check_schema(engine)
         yield SqlLedger(engine, None)
     finally:

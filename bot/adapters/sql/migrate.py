@@ -4,13 +4,15 @@ A ledger is at its old revision or at the new one, never between: one transactio
 """
 
 import sqlite3
+from enum import StrEnum
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect
 
 import bot
-from bot.adapters.sql.engine import begin, check_schema, connected, ledger_name, open_engine
-from bot.adapters.sql.lease import exclusive
+from bot.adapters.sql.columns import POSTGRESQL
+from bot.adapters.sql.engine import begin, check_place, check_schema, connected, ledger_name, open_engine
+from bot.adapters.sql.lease import check_lock, exclusive
 from bot.adapters.sql.revisions import HEAD, REVISIONS, stored_revision
 from bot.adapters.sql.schema import create_views, drop_views
 from bot.domain.errors import ConfigError, InvariantError, StorageError
@@ -46,11 +48,55 @@ def create_if_empty(url: str) -> None:
     """Create the ledger where there is none yet; one that is there stays as it is."""
     engine = open_engine(url, create=True)
     try:
-        revision, empty = _look(engine)
+        empty = is_empty(engine)
     finally:
         engine.dispose()
-    if revision is None and empty:
+    if empty:
         upgrade(url)
+
+
+class Outlook(StrEnum):
+    """What a writer would find under a ledger's URL, in words."""
+
+    PRESENT = "present"
+    EMPTY = "empty, its schema will be created by `bot run`"
+    ABSENT = "will be created by `bot run`"
+
+
+def outlook(url: str) -> Outlook:
+    """Tell what `ledger.writing(url, create=True)` would find, and raise what it would raise; write nothing.
+
+    Whether another writer holds the ledger just now is not asked.
+    """
+    if not check_place(url):
+        return Outlook.ABSENT
+    engine = open_engine(url, read_only=True)
+    try:
+        if is_empty(engine):
+            if engine.dialect.name == POSTGRESQL:
+                _check_creation(url)
+            return Outlook.EMPTY
+        check_schema(engine)
+        check_lock(engine)
+        return Outlook.PRESENT
+    finally:
+        engine.dispose()
+
+
+def is_empty(engine: Engine) -> bool:
+    """Tell whether a database has no schema and no table yet."""
+    return _look(engine) == (None, True)
+
+
+def _check_creation(url: str) -> None:
+    """Raise what creating the schema would raise on a server, by a table that is rolled back."""
+    engine = open_engine(url)
+    try:
+        with connected(engine) as connection, connection.begin() as transaction:
+            connection.exec_driver_sql("CREATE TABLE tidemark_probe (number integer)")
+            transaction.rollback()
+    finally:
+        engine.dispose()
 
 
 def _look(engine: Engine) -> tuple[str | None, bool]:
