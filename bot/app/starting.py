@@ -25,26 +25,32 @@ HOURS_A_DAY = 24
 
 
 def write_starter(folder: Path) -> list[str]:
-    """Write config.toml and strategies/levels_long.toml; a file that exists is never overwritten."""
-    files = {
-        folder / "config.toml": starter_config(),
-        folder / "strategies" / "levels_long.toml": starter_strategy(),
-    }
-    for path in files:
-        if path.exists():
-            message = f"{path} exists; `bot init` overwrites nothing: move it away or choose another folder"
-            raise ConfigError(message)
+    """Write config.toml and a first strategy, and say so; a strategy that is there is kept as it is.
+
+    Raises ConfigError where there is a config.toml, before anything is written.
+    """
+    config, strategy = folder / "config.toml", folder / "strategies" / "levels_long.toml"
+    if config.exists():
+        message = f"{config} exists; `bot init` overwrites nothing: move it away or choose another folder"
+        raise ConfigError(message)
     try:
-        (folder / "strategies").mkdir(parents=True, exist_ok=True)
-        for path, text in files.items():
-            path.write_text(text)
+        strategy.parent.mkdir(parents=True, exist_ok=True)
+        # The configuration comes last: where writing fails, `bot init` can be run again.
+        done = [_write_new(strategy, starter_strategy()), _write_new(config, starter_config())]
     except OSError as error:
         message = f"{folder}: cannot write there ({error.strerror})"
         raise StorageError(message) from None
-    return [
-        *(f"wrote {path}" for path in files),
-        "next: put your key into tokenmetrics.key (chmod 600), then `bot check`",
-    ]
+    return [*done, "next: put your key into tokenmetrics.key (chmod 600), then `bot check`"]
+
+
+def _write_new(path: Path, text: str) -> str:
+    """Write a file unless it is there, and say which."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        return f"kept {path}"
+    return f"wrote {path}"
 
 
 def check(config_path: Path, *, as_json: bool) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.app.config import starter_strategy
 from bot.simulator.server import SimulatorServer
 from tests.live.conftest import KEY, Command
 
@@ -110,9 +111,32 @@ def test_init_writes_once_and_overwrites_nothing(tmp_path: Path, bot: Command) -
     code, _, err = bot("init", str(tmp_path / "new"))
     assert code == 78
     assert err.count("\n") == 1
+    assert "config.toml exists" in err
     blocked = tmp_path / "file"
     blocked.write_text("")
     assert bot("init", str(blocked))[0] == 74
+
+
+@pytest.mark.parametrize("text", [starter_strategy(), "# mine\n"])
+def test_init_keeps_a_strategy_that_is_there(tmp_path: Path, bot: Command, text: str) -> None:
+    """U1: the shipped strategy of a clone, or one's own under its name, stays to the byte; config.toml is written."""
+    strategy = tmp_path / "strategies" / "levels_long.toml"
+    strategy.parent.mkdir()
+    strategy.write_text(text)
+    code, out, err = bot("init", str(tmp_path))
+    assert (code, err) == (0, "")
+    assert out.splitlines()[:2] == [f"kept {strategy}", f"wrote {tmp_path / 'config.toml'}"]
+    assert strategy.read_text() == text
+
+
+def test_init_touches_nothing_beside_a_configuration(tmp_path: Path, bot: Command) -> None:
+    """U1: a config.toml that is there is refused with the mend, and no strategy is written either."""
+    (tmp_path / "config.toml").write_text("# mine\n")
+    code, out, err = bot("init", str(tmp_path))
+    assert (code, out) == (78, "")
+    assert "move it away or choose another folder" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["config.toml"]
+    assert (tmp_path / "config.toml").read_text() == "# mine\n"
 
 
 def edit(name: str, old: str, new: str) -> Callable[[Path], object]:
