@@ -1,6 +1,6 @@
 """The command line: arguments in, calls out, an exit code back.
 
-Every import beyond argparse stands inside a command, so that `bot --help` stays quick.
+Every import that takes time stands inside a command, so that `bot --help` stays quick.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot import __version__
+from bot.app.instants import first_instant, last_instant
 from bot.domain.errors import BotError, UsageError
 
 if TYPE_CHECKING:
@@ -68,8 +69,6 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-
-
 def _add(
     commands: Commands, name: str, text: str, command: object, example: str | None = None
 ) -> argparse.ArgumentParser:
@@ -104,7 +103,7 @@ def _add_running(commands: Commands) -> None:
     _config_option(once)
     once.add_argument("--run", help="the run's name [the only one]")
     text = "the slot, ISO 8601 UTC; a date alone is its 00:00 [the newest of the schedule]"
-    once.add_argument("--at", type=_first_instant, metavar="SLOT", help=text)
+    once.add_argument("--at", type=_instant(first_instant), metavar="SLOT", help=text)
     once.add_argument("--dry-run", action="store_true", help="decide and print, write nothing")
     simulate = _add(commands, "simulate", "serve the simulated Token Metrics API", _simulate)
     simulate.add_argument("--host", default="127.0.0.1", help="address to listen on [127.0.0.1]")
@@ -145,9 +144,9 @@ def _add_reading(commands: Commands) -> None:
     why = _add(commands, "why", text, _why, "why SOL --at 2025-03-10T12:00Z")
     why.add_argument("symbol", nargs="?", help="the token's symbol [a digest of all]")
     text = "the newest decision at or before T; of a date alone, before the day ends [the newest]"
-    why.add_argument("--at", type=_last_instant, metavar="T", help=text)
+    why.add_argument("--at", type=_instant(last_instant), metavar="T", help=text)
     text = "no decision before T; of a date alone, before its 00:00 [the first]"
-    why.add_argument("--from", dest="start", type=_first_instant, metavar="T", help=text)
+    why.add_argument("--from", dest="start", type=_instant(first_instant), metavar="T", help=text)
     _reading_options(why)
     text = "one order, from the answers it rests on to the books it moved"
     explain = _add(commands, "explain", text, _explain, "explain ord-9b1c --json")
@@ -168,10 +167,9 @@ def _reading_options(added: argparse.ArgumentParser) -> None:
 
 
 def _window_options(added: argparse.ArgumentParser) -> None:
-    text = "first slot; of a date alone, its 00:00"
-    added.add_argument("--from", dest="start", type=_first_instant, metavar="T", help=text)
-    text = "last slot; of a date alone, the day's last"
-    added.add_argument("--to", dest="end", type=_last_instant, metavar="T", help=text)
+    first, last = "first slot; of a date alone, its 00:00", "last slot; of a date alone, the day's last"
+    added.add_argument("--from", dest="start", type=_instant(first_instant), metavar="T", help=first)
+    added.add_argument("--to", dest="end", type=_instant(last_instant), metavar="T", help=last)
 
 
 def _ledger_options(added: argparse.ArgumentParser) -> None:
@@ -237,24 +235,17 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
     return read
 
 
-def _first_instant(text: str) -> datetime:
-    from bot.app.instants import first_instant
+def _instant(read: Callable[[str], datetime]) -> Callable[[str], datetime]:
+    """Make the reader of an instant; read: what a date without a time means."""
 
-    return _read_instant(text, first_instant)
+    def checked(text: str) -> datetime:
+        try:
+            return read(text)
+        except ValueError:
+            message = f"{text!r} is no instant; write it like 2024-01-31T12:00Z"
+            raise argparse.ArgumentTypeError(message) from None
 
-
-def _last_instant(text: str) -> datetime:
-    from bot.app.instants import last_instant
-
-    return _read_instant(text, last_instant)
-
-
-def _read_instant(text: str, read: Callable[[str], datetime]) -> datetime:
-    try:
-        return read(text)
-    except ValueError:
-        message = f"{text!r} is no instant; write it like 2024-01-31T12:00Z"
-        raise argparse.ArgumentTypeError(message) from None
+    return checked
 
 
 def _demo(arguments: argparse.Namespace) -> int:
