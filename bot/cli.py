@@ -133,13 +133,11 @@ def _add_reading(commands: Commands) -> None:
         ("positions", "open positions, marked"),
         ("orders", "orders and their states"),
         ("equity", "the account, slot by slot"),
+        ("figures", "the statistics of a run, as a replay prints them, beside holding its universe"),
     ):
         added = _add(commands, name, text, _read)
         added.set_defaults(report=name)
         _reading_options(added)
-    text = "the statistics of a run as a replay prints them, beside buying and holding its universe"
-    figures = _add(commands, "figures", text, _figures, "figures --run levels_long --ledger tidemark-demo.db")
-    _reading_options(figures)
     text = "why a token was or was not traded; without one, why each run did or did not"
     why = _add(commands, "why", text, _why, "why SOL --at 2025-03-10T12:00Z")
     why.add_argument("symbol", nargs="?", help="the token's symbol [a digest of all]")
@@ -317,13 +315,6 @@ def _read(arguments: argparse.Namespace) -> int:
     from bot.app.reading import show
 
     return show(arguments.report, arguments.config, arguments.ledger, arguments.run, as_json=arguments.json)
-
-
-def _figures(arguments: argparse.Namespace) -> int:
-    from bot.app.reading import ledger_of
-    from bot.app.results import show_figures
-
-    return show_figures(ledger_of(arguments.config, arguments.ledger), arguments.run, as_json=arguments.json)
 
 
 def _why(arguments: argparse.Namespace) -> int:

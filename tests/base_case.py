@@ -1,6 +1,6 @@
 """The base case of a replay: hours of AAA from 2024-01-01, bought once at 02:00 without costs, kept without a bracket.
 
-`replayed` writes it as a history folder with what a test changes, runs `bot replay` and reads its ledger.
+`replayed` runs it with what a test changes, and reads its trades and marks from the ledger.
 """
 
 import json
@@ -12,9 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pytest
-
-from bot.cli import main
+from tests.edge_replays import replay
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -63,46 +61,32 @@ def strategy_text(changes: Mapping[str, Mapping[str, object]]) -> str:
     )
 
 
-def write_folder(
-    place: Path, bars: Mapping[str, str], turns: Sequence[tuple[str, int, str]], timeframe: str = "1h"
-) -> Path:
-    """Write a history folder; bars by symbol, turns as symbol, hour and stance."""
-    folder = place / "history"
-    (folder / "bars" / timeframe).mkdir(parents=True, exist_ok=True)
-    symbols = list(bars)
-    listing = ["token_id,symbol,name", *(f"{number},{name},{name}" for number, name in enumerate(symbols, 1))]
-    (folder / "instruments.csv").write_text("\n".join(listing) + "\n")
-    for symbol, text in bars.items():
-        (folder / "bars" / timeframe / f"{symbol}.csv").write_text(text)
-    rows = [f"{symbols.index(name) + 1},{_stamp(START + hour * HOUR)},{stance}" for name, hour, stance in turns]
-    (folder / "signals.csv").write_text("\n".join(["token_id,published_at,stance", *rows]) + "\n")
-    return folder
-
-
 def replayed(
     place: Path,
-    capsys: pytest.CaptureFixture[str],
     bars: Mapping[str, str],
     *options: str,
     turns: Sequence[tuple[str, int, str]] = BULLISH,
     timeframe: str = "1h",
     cash: str = "10000",
-    code: int = 0,
     **changes: Mapping[str, object],
 ) -> Replayed:
-    """Run the base case with other bars, turns, keys and options, in a folder and a ledger of its own."""
+    """Run the base case with other bars by symbol, turns (symbol, hour, stance), keys and options."""
     place.mkdir(parents=True, exist_ok=True)
-    folder = write_folder(place, bars, turns, timeframe)
-    (place / "s.toml").write_text(strategy_text(changes))
-    ledger = place / "l.db"
-    asked = ["replay", "--strategy", str(place / "s.toml"), "--history", str(folder), "--ledger", f"sqlite:///{ledger}"]
-    assert main([*asked, "--cash", cash, "--json", *options]) == code, capsys.readouterr().err
-    answer = json.loads(capsys.readouterr().out) if code == 0 else {}
-    with closing(sqlite3.connect(ledger)) as connection:
+    symbols = list(bars)
+    listing = ["token_id,symbol,name", *(f"{number},{name},{name}" for number, name in enumerate(symbols, 1))]
+    rows = [f"{symbols.index(name) + 1},{_stamp(START + hour * HOUR)},{stance}" for name, hour, stance in turns]
+    files = {
+        "instruments.csv": "\n".join(listing) + "\n",
+        "signals.csv": "\n".join(["token_id,published_at,stance", *rows]) + "\n",
+        **{f"bars/{timeframe}/{symbol}.csv": text for symbol, text in bars.items()},
+    }
+    found = replay(place, files, *options, "--cash", cash, strategy=strategy_text(changes))
+    assert found.code == 0, found.stderr
+    with closing(sqlite3.connect(found.ledger)) as connection:
         connection.row_factory = sqlite3.Row
         trades = [dict(row) for row in connection.execute("select * from v_trades order by opened_at, token_id")]
         equity = [dict(row) for row in connection.execute("select * from v_equity order by slot")]
-    return Replayed(answer, trades, equity)
+    return Replayed(dict(found.answer), trades, equity)
 
 
 def told(trade: Mapping[str, Any]) -> str:

@@ -28,7 +28,11 @@ def ledger_of(config_path: Path, ledger: str | None) -> str:
 
 
 def show(name: str, config_path: Path, ledger: str | None, run: str | None, *, as_json: bool) -> int:
-    """Print one of the tables."""
+    """Print one of the tables, or the figures."""
+    if name == "figures":
+        from bot.app.results import show_figures  # noqa: PLC0415 - its import is slow
+
+        return show_figures(ledger_of(config_path, ledger), run, as_json=as_json)
     reader = Reader(ledger_of(config_path, ledger))
     found = reports.rows_of(reader, STATEMENTS[name], run)
     if name == "status":

@@ -66,6 +66,7 @@ def over_recorded(url: str, strategy: Strategy, window: Window, schedule: str | 
             },
             remarks=(),
             records=lambda setup: written(told(_played(setup, book, turns), len(turns)), len(turns)),
+            is_recorded=True,
         )
 
 

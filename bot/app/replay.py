@@ -53,7 +53,7 @@ class Material:
     """What a replay is made of; digest: of all its data; counts: what is told of them; remarks: lines for stderr.
 
     records: runs the slots and yields the cycles to write; draw: replays so many times with random entries, None:
-    cannot.
+    cannot; is_recorded: its data are those of a ledger, not of a folder.
     """
 
     instruments: Mapping[TokenId, Instrument]
@@ -63,6 +63,7 @@ class Material:
     remarks: tuple[str, ...]
     records: Callable[[RunSetup], Iterator[CycleRecord]]
     draw: Callable[[RunSetup, int], list[Drawn]] | None = None
+    is_recorded: bool = False
 
 
 TOLD = ("trades", "open_positions", "fees", "profit", "equity", "max_drawdown", "bars", "slots", "seconds")
@@ -178,6 +179,12 @@ def slots_in(history: History, window: Window, schedule: str | None) -> list[dat
 def _write(book: SqlLedger, setup: RunSetup, strategy: Strategy, material: Material, identity: str) -> int:
     now = SystemClock().now()
     run = Run(name=setup.name, strategy=strategy.name, cash=setup.cash, identity=identity, started_at=now)
+    if not material.is_recorded and (live := book.live_runs()):
+        message = (
+            f"{ledger_name(book.engine.url)} is the ledger of the live run {live[0]}, which would take the rows of this"
+            " history for its own at its next start: name another with --ledger"
+        )
+        raise ConfigError(message)
     already = book.last_cycle(setup.name) is not None
     with book.one_transaction(), uncollected():
         book.open_run(run, material.instruments)

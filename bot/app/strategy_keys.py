@@ -292,7 +292,7 @@ KEYS: tuple[Key, ...] = (
     ),
     _breaker(BreakerName.DRAWDOWN, PART, "fall of equity from its high-water mark or last reset", BY_HAND),
     _breaker(BreakerName.LOSS_STREAK, COUNT, "net losses in a row", BY_HAND),
-    _breaker(BreakerName.VOLATILITY_SHOCK, SIGMAS, "largest move of a held token since its last whole day", BY_HAND),
+    _breaker(BreakerName.VOLATILITY_SHOCK, SIGMAS, "largest move of a held token since the day before", BY_HAND),
     Key("short.borrow_fraction_per_day", BELOW_ONE, "borrow fee of each begun day, of the notional", ZERO, SHORTS),
     Key("short.margin_fraction", UP_TO_TEN, "cash a short ties up, of its notional", ONE, SHORTS),
     Key("fills.fee_fraction", BELOW_ONE, "fee, of a fill's notional", Decimal("0.001")),

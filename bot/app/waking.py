@@ -17,6 +17,7 @@ from bot.adapters.history.reader import micros
 from bot.app.cycle import RunSetup
 from bot.app.gather import looks_at_held
 from bot.domain.ids import TokenId
+from bot.domain.market import HALT_LENGTH
 from bot.domain.numbers import EXACT, Price, Quantity, to_float
 from bot.domain.orders import Side
 from bot.domain.portfolio import AT_MARKET, Holding, Portfolio
@@ -26,7 +27,6 @@ from bot.engine.candidates import is_due
 from bot.engine.equity import follow_equity, value_positions
 from bot.engine.exits import time_stop_at
 from bot.engine.fills import DAY
-from bot.engine.halts import DELISTED_AFTER
 from bot.engine.horizon import WIDENED, is_restless, reach_of, telling_places
 
 MICROSECOND = timedelta(microseconds=1)
@@ -64,7 +64,6 @@ class Waking:
                 self._turned.setdefault(place, []).append(token_id)
         self._turns = sorted(place for place in self._turned if place < len(slots))
         self.asked = frozenset(setup.universe)
-        self._closes: dict[TokenId, Integers] = {}
         self._wakes: dict[TokenId, Wake] = {}
         self._restless = is_restless(setup.rules)
         self._watches_all = self._restless or looks_at_held(setup.rules)
@@ -128,19 +127,15 @@ class Waking:
         columns = self.archive.columns[token_id]
         start, end = columns.closed_by(int(self._instants[place])), len(columns.opened_at)
         row = columns.first_reached(start, end, reach_of(portfolio, holding, rules))
-        found = self._silent(place, token_id, columns)
+        found = self._silent(place, columns)
         if row < end:
             found = min(found, self._first_at(int(columns.opened_at[row]) + columns.span))
-        due = time_stop_at(holding.position, rules)
+        due = time_stop_at(holding.position, rules)  # it frees its place at this slot, whatever bars there are
         return found if due is None else min(found, max(self._first_at(micros(due)), place + 1))
 
-    def _silent(self, place: int, token_id: TokenId, columns: Columns) -> int:
-        """Return the first slot after a place at which a token has had no bar for as long as makes it delisted."""
-        if token_id not in self._closes:
-            closes = columns.opened_at + columns.span
-            gaps = np.diff(closes, append=np.iinfo(np.int64).max)
-            self._closes[token_id] = closes[gaps > DELISTED_AFTER // MICROSECOND]
-        silences = self._closes[token_id] + DELISTED_AFTER // MICROSECOND
+    def _silent(self, place: int, columns: Columns) -> int:
+        """Return the first slot after a place at which a token has not been traded for as long as makes it delisted."""
+        silences = columns.silences() + HALT_LENGTH // MICROSECOND
         at = int(silences.searchsorted(self._instants[place], side="right"))
         return self._first_at(int(silences[at])) if at < len(silences) else len(self.slots)
 

@@ -4,11 +4,11 @@ When that is noticed changes nothing of the trade: it ends seven days after the 
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from bot.domain.ids import TokenId
-from bot.domain.market import Bar, Quote
+from bot.domain.market import HALT_LENGTH, Bar, Quote
 from bot.domain.portfolio import Holding
 from bot.domain.positions import ExitReason
 from bot.domain.snapshot import TokenView
@@ -16,8 +16,6 @@ from bot.engine.exits import accept_exit, waiting_exit
 from bot.engine.fills import charge_begun_days, exit_cash, fill_exit, liquidation_price
 from bot.engine.journal import Journal
 from bot.engine.rules import Rules
-
-DELISTED_AFTER = timedelta(days=7)
 
 
 class Traded(dict[TokenId, Quote]):
@@ -38,9 +36,9 @@ def last_traded(views: Mapping[TokenId, TokenView]) -> Traded:
 def close_silent(journal: Journal, traded: Traded, by: datetime, rules: Rules) -> None:
     """Close the positions whose token has been silent for seven days by an instant, the longest silent first."""
     silent = [
-        (last.known_at + DELISTED_AFTER, token_id)
+        (last.known_at + HALT_LENGTH, token_id)
         for token_id in journal.portfolio.holdings
-        if (last := traded.get(token_id)) is not None and last.known_at + DELISTED_AFTER <= by
+        if (last := traded.get(token_id)) is not None and last.known_at + HALT_LENGTH <= by
     ]
     for ended_at, token_id in sorted(silent):
         charge_begun_days(journal, ended_at, rules)

@@ -6,7 +6,7 @@ Nothing in a folder is known before it could have been: what derives from a cand
 import csv
 import gzip
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -66,15 +66,23 @@ def write_rows(path: Path, header: str, rows: Iterable[Row]) -> None:
         writer.writerows([text(cell) for cell in row] for row in rows)
 
 
-def write_folder(folder: Path, tables: Tables) -> Path:
-    """Write the tables as a history folder, each file in order of time."""
+Quiet = Callable[[str, datetime], bool]
+
+
+def all_traded(_symbol: str, _opened_at: datetime) -> bool:
+    """Call no bar quiet."""
+    return False
+
+
+def write_folder(folder: Path, tables: Tables, is_quiet: Quiet = all_traded) -> Path:
+    """Write the tables as a history folder, each file in order of time; quiet bars have a volume of zero."""
     write_rows(folder / "instruments.csv", HEADERS["instruments"], tables.instruments)
     for symbol, bars in tables.bars.items():
         path = folder / "bars" / tables.timeframe / f"{symbol}.csv"
         write_rows(
             path,
             "time,open,high,low,close,volume",
-            ((bar.opened_at, bar.open, bar.high, bar.low, bar.close, 1) for bar in bars),
+            ((*bar[:1], *bar[2:], 0 if is_quiet(symbol, bar.opened_at) else 1) for bar in bars),
         )
     for name in ("signals", "levels", "quantmetrics", "grades"):
         rows: list[Row] = getattr(tables, name)

@@ -108,6 +108,8 @@ class Loop:
         at_market = bar.open * (1 - self.cost)
         if trade.exit_ordered_at is not None and bar.opened_at >= trade.exit_ordered_at:
             self.close(trade, bar, at_market, trade.exit_ordered_for)
+        elif self.is_overdue(trade, bar.opened_at):
+            self.close(trade, bar, at_market, "time_stop")
         elif bar.open <= trade.stop:
             trade.gapped = True
             self.close(trade, bar, at_market, "stop_hit")
@@ -115,6 +117,12 @@ class Loop:
             trade.gapped = True
             raw = bar.open if self.rule("fills", "target_gap") == "open" else trade.target
             self.close(trade, bar, self.at_target(raw), "target_hit")
+
+    def is_overdue(self, trade: Trade, at: datetime) -> bool:
+        """Tell whether a position's time stop is due: it rests, and needs no slot to be filled."""
+        hours = Decimal(self.rule("exits", "time_stop_hours", 0))
+        timed = "time_stop" in self.rule("exits", "rules", [])
+        return timed and Decimal((at - trade.opened_at) / HOUR) >= hours
 
     def at_target(self, raw: Decimal) -> Decimal:
         """Return what a target gets: its price, less the cost of a market order where the strategy says so."""
@@ -196,7 +204,8 @@ class Loop:
     def cancel_waiting(self, slot: datetime) -> None:
         """Cancel entries whose token turned bearish; let those that waited too long expire."""
         for entry in list(self.waiting):
-            reason = "bearish" if self.stance(entry.token) == "bearish" else ""
+            heeded = self.stance(entry.token) == "bearish" and self.rule("strategy", "bearish", "exit") == "exit"
+            reason = "bearish" if heeded else ""
             if not reason and slot - entry.accepted_at >= WAIT:
                 reason = "expired"
             if reason:
@@ -207,13 +216,12 @@ class Loop:
         """Order out what turned bearish, then what is too old."""
         exits = self.rule("exits", "rules", ["signal_flipped", "stop_hit", "target_hit"])
         heeds_bearish = "signal_flipped" in exits and self.rule("strategy", "bearish", "exit") == "exit"
-        hours = Decimal(self.rule("exits", "time_stop_hours", 0))
         for token, trade in self.positions.items():
             if trade.exit_ordered_at is not None:
                 continue
             if heeds_bearish and self.stance(token) == "bearish":
                 trade.exit_ordered_at, trade.exit_ordered_for = slot, "signal_flipped"
-            elif "time_stop" in exits and Decimal((slot - trade.opened_at) / HOUR) >= hours:
+            elif self.is_overdue(trade, slot):
                 trade.exit_ordered_at, trade.exit_ordered_for = slot, "time_stop"
 
     # Candidates

@@ -18,6 +18,7 @@ from tests.notation import HOUR
 from tests.properties.book_feed import Feed, after
 from tests.properties.reference_book import Entry, Lot, ReferenceBook
 
+WEEK = 168 * HOUR
 FINAL = {OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED}
 
 
@@ -114,19 +115,35 @@ class Witness:
 
     def _fill(self, fill: Fill) -> None:
         order = self.orders[fill.order_id]
-        delisted = self.ended[fill.order_id] == ExitReason.DELISTED
-        raw = {self.feed.last(self.slot, self.cut_off)[fill.token_id]} if delisted else self._raw(fill, order)
+        reason = self.ended[fill.order_id]
+        raw = self._raw_by_reason(fill, order, reason)
         cost = order.side.sign * self.rules.fills.cost * (1 if fill.role is Role.ENTRY else -1)
-        paid = raw if fill.role is Role.TARGET else {price_half_even(price * (1 + cost)) for price in raw}
+        exact = fill.role is Role.TARGET or reason == ExitReason.LIQUIDATED
+        paid = raw if exact else {price_half_even(price * (1 + cost)) for price in raw}
         assert fill.price in paid, "a price that could not be had"
         assert fill.fee == round(fill.quantity * fill.price * self.rules.fills.fee_fraction, 6)
-        if fill.role in {Role.ENTRY, Role.EXIT} and not delisted:
+        if fill.role is Role.EXIT and reason == ExitReason.TIME_STOP:
+            hours = self.rules.exits.time_stop_hours or 0
+            held = fill.filled_at - self.positions[fill.position_id].opened_at
+            assert held >= float(hours) * HOUR, "a time stop before its time"
+        elif fill.role in {Role.ENTRY, Role.EXIT} and reason not in {ExitReason.DELISTED, ExitReason.LIQUIDATED}:
             assert fill.filled_at >= self.cut_offs[fill.order_id], "a price from before the decision"
         if fill.role is Role.ENTRY:
             assert order.cut_off is not None or fill.quantity <= order.quantity
             self.book.enter(fill.order_id, Lot(order.side.sign, fill.quantity, fill.price, fill.filled_at))
         elif (profit := self.book.leave(fill.token_id, fill.quantity, fill.price)) is not None:
             self.profits[fill.position_id], self.left[fill.token_id] = profit, fill.filled_at
+
+    def _raw_by_reason(self, fill: Fill, order: Order, reason: str | None) -> set[Decimal]:
+        """Return the prices that an exit may have had: a halt's last one, where a margin ends, else those of prints."""
+        came = [row.bar for row in self.feed.came[fill.token_id]]
+        if reason == ExitReason.DELISTED:
+            return {bar.close for bar in came if bar.closed_at == fill.filled_at - WEEK}
+        if reason == ExitReason.LIQUIDATED:
+            margin = self.rules.short.margin_fraction
+            ends = price_half_even(self.positions[fill.position_id].entry_price * (1 + margin))
+            return {ends for bar in came if bar.opened_at <= fill.filled_at <= bar.closed_at and bar.high >= ends}
+        return self._raw(fill, order)
 
     def _raw(self, fill: Fill, order: Order) -> set[Decimal]:
         """Return the raw prices at which the prints of an instant let an order fill."""

@@ -131,7 +131,7 @@ class ReferenceBook:
         self.prices = prices
         for lot in self.lots.values():
             fee = micro(lot.quantity * lot.entry * self.borrow) if lot.sign < 0 else ZERO
-            assert not fee or lot.opened_at + lot.days * DAY > slot, "a begun day that is not paid for"
+            assert not fee or lot.opened_at + lot.days * DAY >= slot, "a begun day that is not paid for"
         before, signed = self.equity, (lot.sign * micro(lot.quantity * prices[t]) for t, lot in self.lots.items())
         self.equity = self.cash + sum(signed, ZERO)
         self.high, self.risk_high = max(self.high, self.equity), max(self.risk_high, self.equity)

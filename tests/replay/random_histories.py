@@ -3,9 +3,11 @@
 The same seed gives the same history and strategy; prices lie on a coarse grid so that ties are the rule.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
+from zlib import crc32
 
 from tests.acceptance.folder_reader import Bar
 from tests.acceptance.history_folders import Tables
@@ -68,6 +70,23 @@ def add_known(random: Random, tables: Tables, token: int, instant: datetime, pri
         tables.quantmetrics.append((token, instant, *figures))
     if random.random() < 0.1:
         tables.grades.append((token, instant, random.randint(4, 9) * 10, ""))
+
+
+def is_quiet(symbol: str, opened_at: datetime) -> bool:
+    """Call some bars quiet, always the same ones."""
+    return crc32(f"{symbol} {opened_at}".encode()) % 11 == 0
+
+
+def with_halts(tables: Tables, random: Random) -> Tables:
+    """Let some tokens halt for about a week, just short of one or longer: the bars after a moment come later."""
+    bars = dict(tables.bars)
+    for symbol in list(bars)[1:]:
+        at, pause = random.randrange(1, len(bars[symbol])), random.choice((0, 6, 7, 7, 9)) * 24 * HOUR
+        later = [
+            bar._replace(opened_at=bar.opened_at + pause, closed_at=bar.closed_at + pause) for bar in bars[symbol][at:]
+        ]
+        bars[symbol] = [*bars[symbol][:at], *later]
+    return replace(tables, bars=bars)
 
 
 def section(name: str, *lines: str) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.cli import main
-from tests.base_case import BULLISH, hours, replayed, told
+from tests.base_case import BULLISH, hours, replayed, strategy_text, told
+from tests.edge_replays import replay
 
 SHORT = {"side": "short"}
 SOLD = ("AAA", 2, "bearish")
@@ -16,26 +16,22 @@ FRACTION = {"rule": "fraction", "fraction": 0.05}
 
 
 @pytest.mark.parametrize(("held", "fees"), [(1, 0.1), (23, 0.1), (24, 0.1), (25, 0.2), (36, 0.2), (48, 0.2), (49, 0.3)])
-def test_a_short_pays_for_begun_days(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], held: int, fees: float
-) -> None:
+def test_a_short_pays_for_begun_days(tmp_path: Path, held: int, fees: float) -> None:
     """T5: 0.1 % a day of 100, ceil(hours / 24) days: the day that begins at the cover is not paid."""
     turns = [SOLD, ("AAA", 2 + held, "bullish")]
     short = {"borrow_fraction_per_day": 0.001}
-    found = replayed(tmp_path, capsys, {"AAA": hours((80, "100"))}, turns=turns, strategy=SHORT, short=short)
+    found = replayed(tmp_path, {"AAA": hours((80, "100"))}, turns=turns, strategy=SHORT, short=short)
     assert found.trades[0]["fees"] == pytest.approx(fees)
 
 
 @pytest.mark.parametrize("days", [1, 7])
-def test_daily_bars_pay_for_the_days_that_they_hold(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], days: int
-) -> None:
+def test_daily_bars_pay_for_the_days_that_they_hold(tmp_path: Path, days: int) -> None:
     """T5: sold at a midnight and covered so many midnights later: that many days, not one more."""
     bars = hours((20, "100"), step=timedelta(days=1))
     turns = [("AAA", 48, "bearish"), ("AAA", 48 + 24 * days, "bullish")]
     short = {"borrow_fraction_per_day": 0.001}
     strategy = {**SHORT, "feed": "daily"}
-    found = replayed(tmp_path, capsys, {"AAA": bars}, turns=turns, timeframe="1d", strategy=strategy, short=short)
+    found = replayed(tmp_path, {"AAA": bars}, turns=turns, timeframe="1d", strategy=strategy, short=short)
     assert found.trades[0]["fees"] == pytest.approx(0.1 * days)
 
 
@@ -50,7 +46,6 @@ def test_daily_bars_pay_for_the_days_that_they_hold(
 )
 def test_a_short_loses_its_margin_and_no_more(
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
     margin: float,
     prices: tuple[tuple[int, str], ...],
     expected: str,
@@ -59,7 +54,6 @@ def test_a_short_loses_its_margin_and_no_more(
     """Five sold at 100 with 1,000 cash: covered at entry x (1 + margin), also through a gap."""
     found = replayed(
         tmp_path,
-        capsys,
         {"AAA": hours(*prices)},
         turns=[SOLD],
         cash="1000",
@@ -71,13 +65,11 @@ def test_a_short_loses_its_margin_and_no_more(
     assert found.equity[-1]["equity"] == equity
 
 
-def test_an_exit_that_waits_does_not_save_a_liquidated_short(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_exit_that_waits_does_not_save_a_liquidated_short(tmp_path: Path) -> None:
     """The turn at 04:00 would cover at the open of 1,000, but the margin is used up before that price."""
     turns = [SOLD, ("AAA", 4, "bullish")]
     bars = {"AAA": hours((4, "100"), (6, "1000"))}
-    found = replayed(tmp_path, capsys, bars, turns=turns, cash="1000", strategy=SHORT, sizing={"quantity": 5})
+    found = replayed(tmp_path, bars, turns=turns, cash="1000", strategy=SHORT, sizing={"quantity": 5})
     assert told(found.trades[0]) == "liquidated 2024-01-01T04:00 @ 200 -500.00"
 
 
@@ -92,12 +84,12 @@ def test_an_exit_that_waits_does_not_save_a_liquidated_short(
     ids=["a stop beyond the margin", "a stop before it", "a gap over the stop", "a gap over both"],
 )
 def test_a_short_ends_at_the_nearer_of_stop_and_margin(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], stop: float, prices: tuple[tuple[int, str], ...], expected: str
+    tmp_path: Path, stop: float, prices: tuple[tuple[int, str], ...], expected: str
 ) -> None:
     """T11 and the margin: a stop may lie beyond twice the entry where the margin is larger; the nearer one acts."""
     bars = {"AAA": hours(*prices)}
     stops = {"rule": "fraction", "fraction": stop}
-    found = replayed(tmp_path, capsys, bars, turns=[SOLD], strategy=SHORT, stop=stops)
+    found = replayed(tmp_path, bars, turns=[SOLD], strategy=SHORT, stop=stops)
     assert told(found.trades[0]) == expected
 
 
@@ -110,33 +102,27 @@ def test_a_short_ends_at_the_nearer_of_stop_and_margin(
         ("touch", "105", "target_hit 2024-01-01T03:00 @ 105 +5.00"),
     ],
 )
-def test_through_needs_a_price_beyond_the_target(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], fill: str, then: str, expected: str
-) -> None:
+def test_through_needs_a_price_beyond_the_target(tmp_path: Path, fill: str, then: str, expected: str) -> None:
     """Target 105: an open exactly at it is no price beyond, a high or an open above it is."""
     bars = {"AAA": hours((3, "100"), (5, then))}
     fills = {"target_fill": fill}
-    found = replayed(tmp_path, capsys, bars, stop=FRACTION, target=FRACTION, fills=fills)
+    found = replayed(tmp_path, bars, stop=FRACTION, target=FRACTION, fills=fills)
     (trade,) = found.trades
     assert ("open" if trade["is_open"] else told(trade)) == expected
 
 
 @pytest.mark.parametrize(("bearish", "entered"), [("ignore", 1), ("exit", 0)])
-def test_ignored_turns_leave_a_waiting_entry_alone(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], bearish: str, entered: int
-) -> None:
+def test_ignored_turns_leave_a_waiting_entry_alone(tmp_path: Path, bearish: str, entered: int) -> None:
     """Hours 2 to 4 have no bars, the stance turns bearish at 04:00: the entry fills at 05:00, or is cancelled."""
     bars = {"AAA": hours((2, "100"), (3, "-"), (4, "100")), "BBB": hours((9, "1"))}
     turns = [*BULLISH, ("AAA", 4, "bearish")]
     strategy = {"universe": ["AAA", "BBB"], "bearish": bearish}
-    found = replayed(tmp_path, capsys, bars, turns=turns, strategy=strategy)
+    found = replayed(tmp_path, bars, turns=turns, strategy=strategy)
     assert len(found.trades) == entered
 
 
 @pytest.mark.parametrize("timeframe", ["1h", "1d"])
-def test_a_volatility_shock_trips_on_every_timeframe(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], timeframe: str
-) -> None:
+def test_a_volatility_shock_trips_on_every_timeframe(tmp_path: Path, timeframe: str) -> None:
     """T6: fifteen days between 101 and 100, then 20: flattened, on daily bars at the open after the day that fell."""
     step, each = (timedelta(days=1), 1) if timeframe == "1d" else (timedelta(hours=1), 24)
     saw = [(each, "101" if day % 2 == 0 else "100") for day in range(15)]
@@ -144,18 +130,18 @@ def test_a_volatility_shock_trips_on_every_timeframe(
     feed = {"feed": "daily" if timeframe == "1d" else "hourly"}
     limit = {"limits.volatility_shock": {"at": 5, "action": "flatten"}}
     turns = [("AAA", 12 * 24, "bullish")]
-    found = replayed(tmp_path, capsys, {"AAA": bars}, turns=turns, timeframe=timeframe, strategy=feed, **limit)
+    found = replayed(tmp_path, {"AAA": bars}, turns=turns, timeframe=timeframe, strategy=feed, **limit)
     assert [trade["exit_reason"] for trade in found.trades] == ["risk_breaker"]
 
 
-def test_the_price_of_one_exit_is_that_of_its_fill(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_price_of_one_exit_is_that_of_its_fill(tmp_path: Path) -> None:
     """T8: thirty targets at prices of nine digits: v_trades, v_fills and the target agree digit for digit."""
     prices = {f"T{number:02}": f"{101.123456789 + number * 0.987654321:.9f}" for number in range(30)}
     bars = {name: hours((3, price), (3, "300")) for name, price in prices.items()}
     turns = [(name, 2, "bullish") for name in bars]
     strategy = {"universe": list(bars)}
     target = {"rule": "fraction", "fraction": 0.0345678}
-    found = replayed(tmp_path, capsys, bars, turns=turns, cash="1000000", strategy=strategy, target=target)
+    found = replayed(tmp_path, bars, turns=turns, cash="1000000", strategy=strategy, target=target)
     with closing(sqlite3.connect(tmp_path / "l.db")) as connection:
         fills = dict(connection.execute("select position_id, price from v_fills where role = 'target'").fetchall())
     assert len(fills) == 30
@@ -163,24 +149,21 @@ def test_the_price_of_one_exit_is_that_of_its_fill(tmp_path: Path, capsys: pytes
         assert trade["exit_price"] == fills[trade["position_id"]] == trade["target"]
 
 
-def test_an_amount_beyond_the_ledger_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_amount_beyond_the_ledger_is_named(tmp_path: Path) -> None:
     """T10: ten at 2e10 are 200 billion: bad data (65), with token, slot and the largest amount that a ledger holds."""
-    bars = {"AAA": hours((5, "100"), (5, "20000000000"))}
-    place = tmp_path / "beyond"
-    replayed(place, capsys, bars, "--to", "2024-01-01T05:00Z", sizing={"quantity": 10})
-    (place / "l.db").unlink()
-    asked = ["replay", "--strategy", str(place / "s.toml"), "--history", str(place / "history")]
-    assert main([*asked, "--ledger", str(place / "l.db"), "--cash", "10000"]) == 65
-    error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("bot: token_id 1 at 2024-01-01T06:00Z: ")
-    assert "beyond the 100,000,000,000 that a ledger holds" in error
+    text = strategy_text({"sizing": {"quantity": 10}})
+    found = replay(tmp_path, {"bars/1h/AAA.csv": hours((5, "100"), (5, "20000000000"))}, strategy=text)
+    assert found.code == 65
+    error = found.stderr.splitlines()[-1]
+    assert error.startswith("bot: token_id 1 at 2024-01-01T06:00Z: an amount of 200,000,000,000.000000 is beyond the")
+    assert " 100,000,000,000 that a ledger holds" in error
 
 
-def test_the_deepest_fall_is_that_of_all_slots(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_deepest_fall_is_that_of_all_slots(tmp_path: Path) -> None:
     """T3: 1,250 at 06:00, 750 at 07:00: 40 %, also where neither slot is written, and the amount is of that fall."""
     bars = {"AAA": hours((4, "100"), (2, "150"), (1, "50"), (33, "100"))}
     sizing = {"rule": "fixed_notional", "notional": 500, "quantity": None}
-    found = replayed(tmp_path, capsys, bars, cash="1000", sizing=sizing)
+    found = replayed(tmp_path, bars, cash="1000", sizing=sizing)
     figures = found.answer["statistics"]
     assert figures["max_drawdown"] == pytest.approx(0.4)
     assert figures["max_drawdown_amount"] == pytest.approx(500)

@@ -15,7 +15,7 @@ from tests.acceptance.folder_reader import History, at, read_folder, read_strate
 from tests.acceptance.history_folders import Tables, cut_at, write_folder
 from tests.acceptance.oracle import replay
 from tests.acceptance.outcome import Outcome
-from tests.replay.random_histories import HOUR, START, random_strategy, random_tables
+from tests.replay.random_histories import HOUR, START, is_quiet, random_strategy, random_tables
 
 SEEDS = range(48)
 SEEDS_CUT = range(100, 108)
@@ -102,14 +102,14 @@ def has_bars(tables: Tables) -> bool:
 
 @pytest.mark.parametrize("seed", SEEDS_CUT)
 def test_a_history_cut_short_has_the_same_past(seed: int, tmp_path: Path, ledger: Path) -> None:
-    """Bars, signals, levels and grades after an instant change no trade closed and no decision made by then."""
+    """Bars, volumes, signals, levels and grades after an instant change no trade and no decision of before."""
     tables = random_tables(seed, step_of(seed))
     hours = (max(bar.closed_at for bar in tables.bars["T1"]) - START) // HOUR
     # Of the schedule, for the end of the shorter one is its last slot.
     instant = START + hours * 2 // 3 // step_of(seed) * step_of(seed) * HOUR
     shortened = cut_at(tables, instant)
     assert has_bars(shortened)
-    whole = play_product(seed, write_folder(tmp_path / "whole", tables), ledger, f"whole_{seed}")
-    cut = play_product(seed, write_folder(tmp_path / "cut", shortened), ledger, f"cut_{seed}")
+    whole = play_product(seed, write_folder(tmp_path / "whole", tables, is_quiet), ledger, f"whole_{seed}")
+    cut = play_product(seed, write_folder(tmp_path / "cut", shortened, is_quiet), ledger, f"cut_{seed}")
     assert past_of(cut, instant) == past_of(whole, instant)
     assert past_of(cut, instant)[1]

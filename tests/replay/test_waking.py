@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import accumulate
 from pathlib import Path
+from random import Random
 from typing import cast
 
 import numpy as np
@@ -16,7 +17,9 @@ from hypothesis import strategies as st
 from bot.adapters.clock import SystemClock
 from bot.adapters.history.archive import HistorySource, open_history
 from bot.app.cycle import RunSetup, run_cycle
+from bot.app.figures import counts_of, figures_of
 from bot.app.replay import records
+from bot.app.tally import Tally
 from bot.app.waking import Waking
 from bot.domain.decisions import EquityMark
 from bot.domain.ids import RunName, TokenId
@@ -34,7 +37,7 @@ from tests.acceptance.folder_reader import Bar
 from tests.acceptance.history_folders import Tables, write_folder
 from tests.properties.random_tapes import rules
 from tests.proposals import holding
-from tests.replay.random_histories import HOUR, START, random_tables
+from tests.replay.random_histories import HOUR, START, is_quiet, random_tables, with_halts
 
 AT = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -43,7 +46,9 @@ def opened(folder: Path, seed: int) -> tuple[HistorySource, Sequence[datetime], 
     """Open the random history of a seed, written once."""
     place = folder / str(seed)
     if not place.exists():
-        write_folder(place, random_tables(seed, 1))
+        tables = random_tables(seed, 1)
+        halted = seed % 2 == 1  # and with bars in which nothing was traded
+        write_folder(place, with_halts(tables, Random(seed)), is_quiet) if halted else write_folder(place, tables)
     history = open_history(place, timeframe="1h", universe="*")
     return HistorySource(history), history.closes, history.universe
 
@@ -104,6 +109,34 @@ def test_the_journal_with_skipping_equals_the_journal_without(
         for record in records(setup, source, slots, SystemClock())
     ]
     assert woken == list(every_slot(setup, source, slots))
+
+
+@given(drawn=calm_rules(), seed=st.integers(0, 40), minutes=st.sampled_from([0, 0, 2, 30]))
+def test_every_figure_of_a_replay_is_that_of_all_its_slots(
+    folder: Path, drawn: Rules, seed: int, minutes: int
+) -> None:
+    """T3: a daemon marks every slot and a replay fewer, on the hour or beside it; no figure tells which."""
+    source, closes, universe = opened(folder, seed)
+    slots = [close + timedelta(minutes=minutes) for close in closes]
+    setup = setup_of(drawn, universe)
+    told = []
+    for kept in (records(setup, source, slots, SystemClock()), marked_at_all(setup, source, slots)):
+        tally, benchmark = Tally(), []
+        for record in kept:
+            tally.add(record.facts)
+            marks = (fact for fact in record.facts if isinstance(fact, EquityMark))
+            benchmark += [(mark.slot, mark.benchmark) for mark in marks if mark.benchmark is not None]
+        figures = figures_of(tally.points, tally.trades(), tally.fall)
+        told.append((figures, tally.fall, counts_of(tally.points, tally.trades()), benchmark))
+    assert told[0] == told[1]
+
+
+def marked_at_all(setup: RunSetup, source: HistorySource, slots: Sequence[datetime]) -> Iterator[CycleRecord]:
+    """Run every slot, and keep every cycle, as a daemon does."""
+    portfolio = Portfolio(run=setup.name)
+    for slot in slots:
+        record, portfolio = run_cycle(setup, source, portfolio, slot, lambda: AT)
+        yield record
 
 
 def test_slots_are_skipped_at_all(folder: Path) -> None:

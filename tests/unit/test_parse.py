@@ -185,6 +185,14 @@ def test_hourly_signals_read_event_then_position(event: object, position: object
     assert (signal.feed, signal.published_at) == ("hourly", datetime(2025, 4, 11, 10, tzinfo=UTC))
 
 
+def test_an_hourly_row_dated_by_day_counts_from_the_end_of_its_day() -> None:
+    """T2: which hour is meant is not known, so its signal counts from the next midnight, and its bar is none."""
+    dated = {**HOUR, "TIMESTAMP": "2025-04-10"}
+    signal = only(read("hourly-trading-signals", {**dated, "SIGNAL": "1"}), Signal)
+    assert signal.published_at == datetime(2025, 4, 11, tzinfo=UTC)
+    assert reasons(read("hourly-ohlcv", {**dated, **BAR})) == ["bad_date"]
+
+
 def test_an_hourly_row_without_a_state_is_refused() -> None:
     """Signal 0 without a position says nothing."""
     assert reasons(read("hourly-trading-signals", {**HOUR, "SIGNAL": "0"})) == ["missing_field"]
@@ -268,6 +276,16 @@ def test_hours_and_days_are_bars_of_their_span() -> None:
     day = only(read("daily-ohlcv", {**DAY, **BAR}), TokenPrint)
     assert (day.timeframe, day.bar.closed_at) == ("1d", datetime(2025, 4, 11, tzinfo=UTC))
     assert day.bar[2:6] == (10, 12, 9, 11)
+
+
+def test_an_odd_volume_is_refused_alone() -> None:
+    """A volume comes with its bar; one that is no number or below zero leaves the bar without it."""
+    assert only(read("hourly-ohlcv", {**HOUR, **BAR, "VOLUME": "7.5"}), TokenPrint).bar.volume == Decimal("7.5")
+    assert only(read("hourly-ohlcv", {**HOUR, **BAR}), TokenPrint).bar.volume is None
+    for odd in (-1, "many", True):
+        found = read("daily-ohlcv", {**DAY, **BAR, "VOLUME": odd})
+        assert [datum.bar.volume for datum in found.data if isinstance(datum, TokenPrint)] == [None]
+        assert len(reasons(found)) == 1
 
 
 def test_a_bar_that_was_open_when_we_asked_is_left_out() -> None:

@@ -16,6 +16,7 @@ from bot.app.figures import FALL
 from bot.app.random_entries import NAMES
 from bot.app.results import MEANINGS, statistics, tell_statistics
 from bot.app.sweep.task import _figures as trial_figures
+from bot.app.tally import Tally
 from bot.cli import main
 from bot.engine.performance import Figure, curve
 
@@ -44,6 +45,8 @@ rule = "fixed_fraction"
 fraction = 0.3
 """
 Json = dict[str, object]
+# Of a release that did not keep the deepest fall.
+UNKNOWN = dict.fromkeys((*FALL, "benchmark"))
 
 
 def stamp(day: int) -> str:
@@ -234,7 +237,7 @@ class MarkedReader:
             return []
         highs = accumulate(self.marks, max)
         return [
-            {"slot": START + timedelta(days=day), "equity": equity, "high_water_mark": high}
+            {**UNKNOWN, "slot": START + timedelta(days=day), "equity": equity, "high_water_mark": high, "benchmark": 1}
             for day, (equity, high) in enumerate(zip(self.marks, highs, strict=True))
         ]
 
@@ -250,7 +253,9 @@ def test_the_money_of_a_drawdown_is_that_of_the_deepest_fraction() -> None:
 def test_a_trial_has_no_moments_of_what_rounding_left() -> None:
     """T9: skewness and kurtosis are undefined where the Sharpe ratio is, for the same reason."""
     marks = [(START + timedelta(days=day), 10_000 * 1.1**day + 1e-7 * (-1) ** day) for day in range(40)]
-    found = trial_figures(list(curve(marks)), [])
+    tally = Tally()
+    tally.points.extend(curve(marks))
+    found = trial_figures(tally, [])
     for name in ("sharpe", "skewness", "kurtosis"):
         assert found[name] == Figure(reason="the daily returns do not vary")
 
@@ -262,9 +267,8 @@ class RuinedReader:
         if "v_equity" not in statement:
             return []
         marks = ((1, 100), (2, -50), (3, 20))
-        kept = dict.fromkeys((*FALL, "benchmark"), None)
         return [
-            {**kept, "slot": START + timedelta(days=day), "equity": equity, "high_water_mark": 100, "benchmark": 1}
+            {**UNKNOWN, "slot": START + timedelta(days=day), "equity": equity, "high_water_mark": 100, "benchmark": 1}
             for day, equity in marks
         ]
 

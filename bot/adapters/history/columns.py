@@ -312,7 +312,7 @@ def _of_lines(body: str, width: int) -> tuple[Integers, Floats]:
 
 def _of_parquet(file: SourceFile) -> tuple[Integers, Floats]:
     """Take the columns of a Parquet file as they are; ValueError where anything needs a closer look."""
-    volume = [name for name in (VOLUME,) if name in columns_of(file)]
+    volume = [name for name in (VOLUME,) if name in columns_of(file, (VOLUME,))]
     opened_at, numbers = parquet_arrays(file, HEADER[0], (*HEADER[1:], *volume))
     if len(opened_at) and not EARLIEST <= opened_at.min() <= opened_at.max() <= micros(LATEST):
         raise ValueError

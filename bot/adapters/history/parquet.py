@@ -21,7 +21,7 @@ BATCH_ROWS = 1 << 16
 
 def parquet_rows(file: SourceFile, required: Sequence[str], optional: Sequence[str] = ()) -> Rows:
     """Yield number and cells of each row, the first being 1, as `csv_rows` does."""
-    with _opened(file, required) as table:
+    with _opened(file, required, optional) as table:
         wanted = (*required, *optional)
         names = [name for name in wanted if name in table.schema_arrow.names]
         done = 0
@@ -49,7 +49,7 @@ def parquet_tail(
     file: SourceFile, required: Sequence[str], optional: Sequence[str], count: int
 ) -> tuple[list[str], list[tuple[str, ...]]]:
     """Return the names of the columns that are there, and the cells of the last rows, from the last group of rows."""
-    with _opened(file, required) as table:
+    with _opened(file, required, optional) as table:
         names = [name for name in (*required, *optional) if name in table.schema_arrow.names]
         groups = [place for place in range(table.num_row_groups) if table.metadata.row_group(place).num_rows]
         if not groups:
@@ -60,14 +60,14 @@ def parquet_tail(
         return names, list(zip(*columns, strict=True))
 
 
-def columns_of(file: SourceFile) -> frozenset[str]:
-    """Return the names of a file's columns."""
-    with _opened(file, ()) as table:
+def columns_of(file: SourceFile, optional: Sequence[str]) -> frozenset[str]:
+    """Return the names of a file's columns; optional: those that may be absent."""
+    with _opened(file, (), optional) as table:
         return frozenset(table.schema_arrow.names)
 
 
 @contextmanager
-def _opened(file: SourceFile, required: Sequence[str]) -> Iterator[Any]:
+def _opened(file: SourceFile, required: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Any]:
     """Open a file, and see that the columns are there."""
     try:
         import pyarrow as pa  # noqa: PLC0415 - an extra, and slow to load
@@ -76,7 +76,7 @@ def _opened(file: SourceFile, required: Sequence[str]) -> Iterator[Any]:
         raise missing_extra(str(file.path), "parquet") from error
     try:
         with parquet.ParquetFile(pa.BufferReader(file.content)) as table:
-            fault = fault_of(table.schema_arrow.names, required)
+            fault = fault_of(table.schema_arrow.names, required, optional)
             if fault:
                 message = f"{file.path}: {fault}"
                 raise BadInputError(message)

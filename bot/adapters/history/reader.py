@@ -154,17 +154,21 @@ def csv_rows(file: SourceFile, required: Sequence[str], optional: Sequence[str] 
 
 def _positions(path: Path, header: list[str], required: Sequence[str], optional: Sequence[str]) -> list[int]:
     """Find the columns by their names; the place behind the last cell stands for one that is absent."""
-    fault = fault_of(header, required)
+    fault = fault_of(header, required, optional)
     if fault:
         raise bad_row(path, 1, fault)
     return [header.index(name) if name in header else len(header) for name in (*required, *optional)]
 
 
-def fault_of(header: Sequence[str], required: Sequence[str]) -> str | None:
-    """Say what is wrong with the names of a file's columns."""
+def fault_of(header: Sequence[str], required: Sequence[str], optional: Sequence[str] = ()) -> str | None:
+    """Say what is wrong with the names of a file's columns; an optional one in another case would be passed over."""
     missing = [name for name in required if name not in header]
     if missing:
         return f"the header lacks {', '.join(missing)}{_found_instead(header, missing)}"
+    for name in optional:
+        other = next((one for one in header if name not in header and one.lower() == name), None)
+        if other is not None:
+            return f"the header has {other}: rename {other} to {name}, or drop the column"
     twice = [name for name in header if header.count(name) > 1]
     if twice and not twice[0]:
         places = " and ".join(str(place) for place, name in enumerate(header, start=1) if not name)

@@ -149,6 +149,12 @@ class SqlLedger:
         with begin(self.engine) as connection:
             return pending(connection, run)
 
+    def live_runs(self) -> list[str]:
+        """Return the names of the daemon's runs, whose archive is what the tape holds."""
+        asked = select(runs.c.name).where(runs.c.identity.is_(None)).order_by(runs.c.name)
+        with begin(self.engine) as connection:
+            return list(connection.execute(asked).scalars())
+
     def last_cycle(self, run: RunName) -> CycleRecord | None:
         """Return the run's newest cycle that settled something, without its facts."""
         asked = (

@@ -170,7 +170,7 @@ def _grades(row: Fields, asked: Asked, published_at: datetime) -> list[Grades]:
 
 def read_hourly_signal(row: Fields, asked: Asked, _refusals: Refusals) -> Iterable[Datum]:
     """Read a row of hourly-trading-signals: the event where there is one, else the position (1 long, 0 out)."""
-    published_at = row.instant("timestamp", asked.known_at) + HOUR
+    published_at = row.ended("timestamp", asked.known_at, HOUR)
     stance = _worded(row, "signal", Stance.NEUTRAL)
     if stance in {None, Stance.NEUTRAL}:
         stance = _worded(row, "position", Stance.BEARISH)
@@ -265,7 +265,8 @@ def read_hour(row: Fields, asked: Asked, refusals: Refusals) -> Iterable[Datum]:
     """Read a row of hourly-ohlcv."""
     key = "timestamp" if "timestamp" in row else "date"
     opened_at = row.instant(key, asked.known_at)
-    if opened_at != opened_at.replace(minute=0, second=0, microsecond=0):
+    is_dated = row.ended(key, asked.known_at, HOUR) != opened_at + HOUR  # by its day alone: no hour is known
+    if is_dated or opened_at != opened_at.replace(minute=0, second=0, microsecond=0):
         raise RefusedError(RefusalReason.BAD_DATE, key)
     return _bar(row, asked, refusals, "1h", opened_at, opened_at + HOUR)
 

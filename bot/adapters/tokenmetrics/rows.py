@@ -6,7 +6,7 @@ A row that cannot be read is a refusal with a named reason; it never becomes a d
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from functools import lru_cache
@@ -182,6 +182,10 @@ class Fields:
             raise RefusedError(RefusalReason.BAD_DATE, key)
         return at
 
+    def ended(self, key: str, known_at: datetime, span: timedelta) -> datetime:
+        """Return when the span that begins at an instant ends; of a date without a time, when its UTC day does."""
+        return self.instant(key, known_at) + (DAY if _is_date(self.text(key)) else span)
+
 
 def exact_number(value: object, key: str) -> Decimal:
     """Read a number exactly; raises RefusedError for what is none."""
@@ -202,6 +206,15 @@ def positive_price(value: Decimal, key: str) -> Price:
     if price <= ZERO:
         raise RefusedError(RefusalReason.NOT_POSITIVE, key)
     return price
+
+
+def _is_date(text: str) -> bool:
+    """Tell whether a text names a day and no time."""
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 @lru_cache(maxsize=4096)
