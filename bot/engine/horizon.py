@@ -75,7 +75,7 @@ def telling_places(equity: Floats, within: float, high: float, depth: float) -> 
     if rises:
         # The first that reaches the old high ends a fall; the highest are the new high.
         found.update(np.flatnonzero(equity >= top - within).tolist())
-        found.update(range(int(np.argmax(equity >= high - within)), _surely_at(equity, high + within)))
+        found.update(_first_at(equity, 0, high, within))
     if deepens:
         highs = np.maximum.accumulate(np.maximum(equity, high))
         falls = 1 - equity / highs
@@ -83,12 +83,15 @@ def telling_places(equity: Floats, within: float, high: float, depth: float) -> 
         deepest = falls.max()
         for trough in np.flatnonzero((falls >= deepest - wrong) & (falls + wrong > depth)).tolist():
             before = equity[: trough + 1]
-            found.update([trough, *np.flatnonzero(before >= max(float(before.max()), high) - within).tolist()])
+            fell_from = max(float(before.max()), high)
+            found.update([trough, *np.flatnonzero(before >= fell_from - within).tolist()])
+            found.update(_first_at(equity, trough + 1, fell_from, within))
     return sorted(found)
 
 
-def _surely_at(equity: Floats, level: float) -> int:
-    """Return the place behind the first that surely reaches a level; the curve's end where none does."""
-    reached = equity >= level
-    place = int(reached.argmax())
-    return place + 1 if reached[place] else len(equity)
+def _first_at(equity: Floats, start: int, level: float, within: float) -> range:
+    """Return the places from a start on among which the first is that reaches a level, if any does."""
+    maybe, surely = (np.flatnonzero(equity[start:] >= level + wrong)[:1] for wrong in (-within, within))
+    if not len(maybe):
+        return range(0)
+    return range(start + int(maybe[0]), start + int(surely[0]) + 1 if len(surely) else len(equity))
