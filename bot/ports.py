@@ -34,6 +34,9 @@ class Archive(Protocol):
     def traded(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the last price at which the token was traded: as `price`, but never that of a quiet bar."""
 
+    def last_prices(self, tokens: Iterable[TokenId], as_of: datetime, cut_off: datetime) -> dict[TokenId, float | None]:
+        """Return `price` of many tokens in quote currency, as floats for statistics; None where there is none yet."""
+
     def close(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the close of the last bar, whatever quotes came since."""
 

@@ -177,6 +177,11 @@ class Tape:
         closed = [bar for bar in self._closed(token_id, as_of) if not bar.is_quiet]
         return Quote(token_id=token_id, price=closed[-1].close, known_at=closed[-1].closed_at) if closed else None
 
+    def last_prices(self, tokens: Iterable[TokenId], as_of: datetime, cut_off: datetime) -> dict[TokenId, float | None]:
+        """Return the last closes as floats."""
+        quotes = {token_id: self.price(token_id, as_of, cut_off) for token_id in tokens}
+        return {token_id: None if quote is None else float(quote.price) for token_id, quote in quotes.items()}
+
     def close(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the last close: a tape has no other price."""
         return self.price(token_id, as_of, cut_off)

@@ -5,7 +5,7 @@ own known_at, and a bar stays as it first came. A row counts as published when t
 whichever came first.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -13,6 +13,7 @@ from bot.adapters.series import Arrivals, Candles, SignalRows, Versions
 from bot.domain.ids import TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.market import Bar, Grades, LevelSet, MarketSize, QuantMetrics, Quote
+from bot.domain.numbers import to_float
 from bot.domain.reach import EVERY_BAR, Reach
 from bot.domain.signals import Episode, Signal
 from bot.domain.tape import QUOTE, Datum, TokenPrint
@@ -112,6 +113,11 @@ class MemoryArchive:
             for candles in (shelf.hours, shelf.days)
         )
         return _newest(token_id, quote, hour, day)
+
+    def last_prices(self, tokens: Iterable[TokenId], as_of: datetime, cut_off: datetime) -> dict[TokenId, float | None]:
+        """Return the last prices of many tokens, for statistics."""
+        quotes = {token_id: self.price(token_id, as_of, cut_off) for token_id in tokens}
+        return {token_id: None if quote is None else to_float(quote.price) for token_id, quote in quotes.items()}
 
     def close(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the newer of the last closes of hours and days."""

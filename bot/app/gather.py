@@ -9,7 +9,6 @@ from typing import NamedTuple
 from bot.domain.events import Request
 from bot.domain.ids import OrderId, TokenId
 from bot.domain.market import Bar, Quote
-from bot.domain.numbers import Price
 from bot.domain.orders import Role
 from bot.domain.portfolio import AT_MARKET, Portfolio
 from bot.domain.reach import EVERY_BAR, NO_BAR
@@ -93,18 +92,13 @@ def gather(
             for token_id in portfolio.holdings
             if seen is not None and token_id not in views
         },
-        benchmark=_benchmark(archive, followed, portfolio, now),
+        benchmark=archive.last_prices(sorted(followed), *now) if _starts_day(portfolio, as_of) else {},
     )
 
 
-def _benchmark(
-    archive: Archive, universe: Iterable[TokenId], portfolio: Portfolio, now: Now
-) -> dict[TokenId, Price | None]:
-    """Return the prices of the universe at the first slot of a UTC day, nothing at others."""
-    if portfolio.marked is not None and portfolio.marked[0].date() == now[0].date():
-        return {}
-    quotes = ((token_id, archive.price(token_id, *now)) for token_id in sorted(universe))
-    return {token_id: None if quote is None else quote.price for token_id, quote in quotes}
+def _starts_day(portfolio: Portfolio, slot: datetime) -> bool:
+    """Tell whether a slot is the first of its UTC day that is marked."""
+    return portfolio.marked is None or portfolio.marked[0].date() != slot.date()
 
 
 def looks_at_held(rules: Rules) -> bool:

@@ -88,10 +88,14 @@ class Fall(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What was put into a token of the benchmark, in quote currency, and at which price; None: it is cash."""
+    """What was put into a token of the benchmark, in quote currency, and at which price; None: it is cash.
+
+    units: how much of the token that bought, for statistics.
+    """
 
     price: Price | None
     worth: Decimal
+    units: float
 
 
 class Tripped(NamedTuple):

@@ -11,7 +11,6 @@ from bot.domain.events import Request
 from bot.domain.ids import OrderId, TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.market import Bar, Grades, LevelSet, MarketSize, QuantMetrics, Quote
-from bot.domain.numbers import Price
 from bot.domain.signals import Episode
 
 
@@ -48,7 +47,7 @@ class Snapshot:
 
     requests: what operators asked for since the last cycle; granted: what waiting entries whose bracket is anchored at
     their fill were decided on; passed: the prints of what is held, and concerned by none of them nor by anything else;
-    benchmark: at the first slot of a UTC day the prices of the benchmark's tokens, None where there is none yet; empty
+    benchmark: at the first slot of a UTC day the prices of the universe, as floats, None where there is none yet; empty
     at other slots.
     """
 
@@ -59,4 +58,4 @@ class Snapshot:
     requests: tuple[Request, ...] = ()
     granted: Mapping[OrderId, TokenView] = field(default_factory=dict)
     passed: Mapping[TokenId, tuple[Bar, ...]] = field(default_factory=dict)
-    benchmark: Mapping[TokenId, Price | None] = field(default_factory=dict)
+    benchmark: Mapping[TokenId, float | None] = field(default_factory=dict)

@@ -9,7 +9,6 @@ from math import fsum
 from bot.domain.decisions import BenchmarkPart
 from bot.domain.ids import TokenId
 from bot.domain.numbers import ZERO, Price, fraction_half_even, from_float, micro_half_even, to_float
-from bot.domain.portfolio import Part
 from bot.domain.snapshot import Snapshot
 from bot.engine.journal import Journal
 
@@ -27,25 +26,21 @@ def mark_benchmark(journal: Journal, snapshot: Snapshot, equity: Decimal) -> Dec
         total = equity if portfolio.benchmark is None else portfolio.benchmark
         if total <= ZERO:
             return None
-        share = fraction_half_even(total / len(now))
         for token_id in sorted(portfolio.parts.keys() - now.keys()):
             _put(journal, token_id, None, ZERO)
         for token_id, price in sorted(now.items()):
-            _put(journal, token_id, price, share)
-    for token_id, price in sorted(now.items()):
-        if price is not None and portfolio.parts[token_id].price is None:
-            _put(journal, token_id, price, portfolio.parts[token_id].worth)
-    worth = [_grown(portfolio.parts[token_id], price) for token_id, price in now.items()]
-    return None if None in worth else micro_half_even(from_float(fsum(one for one in worth if one is not None)))
+            _put(journal, token_id, price, fraction_half_even(total / len(now)))
+    parts = portfolio.parts
+    for token_id in sorted(one for one, price in now.items() if price is not None and parts[one].price is None):
+        _put(journal, token_id, now[token_id], parts[token_id].worth)
+    if any(price is None and parts[token_id].price is not None for token_id, price in now.items()):
+        return None
+    cash = [to_float(part.worth) for part in parts.values() if part.price is None]
+    worth = fsum([*cash, *(parts[token_id].units * price for token_id, price in now.items() if price is not None)])
+    return micro_half_even(from_float(worth))
 
 
-def _put(journal: Journal, token_id: TokenId, price: Price | None, worth: Decimal) -> None:
+def _put(journal: Journal, token_id: TokenId, price: float | None, worth: Decimal) -> None:
+    paid = None if price is None else Price(from_float(price))
     run = journal.portfolio.run
-    journal.write(BenchmarkPart(run=run, slot=journal.slot, token_id=token_id, price=price, worth=worth))
-
-
-def _grown(part: Part, price: Price | None) -> float | None:
-    """Return what a part is worth at a price; None where it was bought and has no price any more."""
-    if part.price is None:
-        return to_float(part.worth)
-    return None if price is None else to_float(part.worth) * (to_float(price) / to_float(part.price))
+    journal.write(BenchmarkPart(run=run, slot=journal.slot, token_id=token_id, price=paid, worth=worth))

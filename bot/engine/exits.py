@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from decimal import ROUND_UP
+from decimal import ROUND_UP, Decimal
+from functools import lru_cache
 from types import MappingProxyType
 
 from bot.domain.decisions import Reason
@@ -63,7 +64,13 @@ def time_stop_at(position: Position, rules: Rules) -> datetime | None:
     hours = rules.exits.time_stop_hours
     if hours is None or ExitRule.TIME_STOP not in rules.exits.rules:
         return None
-    return position.opened_at + timedelta(microseconds=int((hours * MICROSECONDS_AN_HOUR).to_integral_value(ROUND_UP)))
+    return position.opened_at + _span_of(hours)
+
+
+@lru_cache
+def _span_of(hours: Decimal) -> timedelta:
+    """Return so many hours, rounded up to a microsecond."""
+    return timedelta(microseconds=int((hours * MICROSECONDS_AN_HOUR).to_integral_value(ROUND_UP)))
 
 
 def leave(journal: Journal, token_id: TokenId, views: Mapping[TokenId, TokenView], reason: ExitReason) -> None:

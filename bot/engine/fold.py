@@ -11,7 +11,7 @@ from bot.domain.decisions import BenchmarkPart, Candidate, EquityMark, Fact
 from bot.domain.errors import InvariantError
 from bot.domain.events import Act, EventKind, EventState, RunEvent
 from bot.domain.ids import PositionId
-from bot.domain.numbers import EXACT, ZERO, Quantity
+from bot.domain.numbers import EXACT, ZERO, Quantity, to_float
 from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role, check_transition
 from bot.domain.portfolio import Fall, Holding, LiveOrder, Part, Portfolio, Tripped
 from bot.domain.positions import Closing, Mark, Position, StopMove
@@ -130,7 +130,8 @@ def _stop_moved(portfolio: Portfolio, move: StopMove) -> None:
 
 def _part_bought(portfolio: Portfolio, part: BenchmarkPart) -> None:
     if part.worth:
-        portfolio.parts[part.token_id] = Part(part.price, part.worth)
+        units = 0.0 if part.price is None else to_float(part.worth) / to_float(part.price)
+        portfolio.parts[part.token_id] = Part(part.price, part.worth, units)
     else:
         portfolio.parts.pop(part.token_id, None)
 

@@ -4,11 +4,12 @@ When that is noticed changes nothing of the trade: it ends seven days after the 
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from bot.domain.ids import TokenId
-from bot.domain.market import HALT_LENGTH, Bar, Quote
+from bot.domain.market import HALT_LENGTH
+from bot.domain.numbers import ZERO, Price
 from bot.domain.portfolio import Holding
 from bot.domain.positions import ExitReason
 from bot.domain.snapshot import TokenView
@@ -17,32 +18,27 @@ from bot.engine.fills import charge_begun_days, exit_cash, fill_exit, liquidatio
 from bot.engine.journal import Journal
 from bot.engine.rules import Rules
 
-
-class Traded(dict[TokenId, Quote]):
-    """The last price at which each token was traded, so far into a settlement."""
-
-    def add(self, token_id: TokenId, bar: Bar) -> None:
-        """Take the close of a bar that is not quiet, unless a later price is known."""
-        known = self.get(token_id)
-        if known is None or bar.closed_at >= known.known_at:
-            self[token_id] = Quote(token_id=token_id, price=bar.close, known_at=bar.closed_at)
+# When each token was last traded so far into a settlement, and at which price.
+Traded = dict[TokenId, tuple[datetime, Price]]
+NEVER_TRADED = (datetime.min.replace(tzinfo=UTC), Price(ZERO))
 
 
 def last_traded(views: Mapping[TokenId, TokenView]) -> Traded:
-    """Return the last prices before the prints of a settlement."""
-    return Traded({token_id: view.before for token_id, view in views.items() if view.before is not None})
+    """Return when and at which price tokens were last traded before the prints of a settlement."""
+    return {token_id: (view.before.known_at, view.before.price) for token_id, view in views.items() if view.before}
 
 
 def close_silent(journal: Journal, traded: Traded, by: datetime, rules: Rules) -> None:
     """Close the positions whose token has been silent for seven days by an instant, the longest silent first."""
+    latest = by - HALT_LENGTH
     silent = [
-        (last.known_at + HALT_LENGTH, token_id)
+        (traded[token_id][0] + HALT_LENGTH, token_id)
         for token_id in journal.portfolio.holdings
-        if (last := traded.get(token_id)) is not None and last.known_at + HALT_LENGTH <= by
+        if token_id in traded and traded[token_id][0] <= latest
     ]
     for ended_at, token_id in sorted(silent):
         charge_begun_days(journal, ended_at, rules)
-        holding, price = journal.portfolio.holdings[token_id], traded[token_id].price
+        holding, price = journal.portfolio.holdings[token_id], traded[token_id][1]
         order = waiting_exit(journal, holding) or accept_exit(journal, holding, price, ExitReason.DELISTED)
         lost = _cash_if_lost(holding, rules)
         fill_exit(journal, order, price, ended_at, ExitReason.DELISTED, rules, cash_otherwise=lost)

@@ -32,22 +32,25 @@ from bot.engine.fills import (
     stretch,
 )
 from bot.engine.finer import bars_inside, decided_by, extremes
-from bot.engine.halts import close_silent, last_traded
+from bot.engine.halts import NEVER_TRADED, close_silent, last_traded
 from bot.engine.journal import Journal
 from bot.engine.rules import ExitRule, Rules, SameBar, TargetFill, TargetGap
 from bot.engine.stops import follow_bar, live_stop
 
 
 class Stop(NamedTuple):
-    """A stop that counts for a bar: where it is, what a hit of it pays with costs, and what it is called.
+    """A stop that counts for a bar: its order, where it is, and what a hit of it is called.
 
-    order: None for the liquidation of a short, which gets its order when it happens.
+    order: None for the liquidation of a short, which gets its order when it happens and pays the price itself.
     """
 
     order: Order | None
     price: Price
-    paid: Price
     reason: ExitReason
+
+    def paid(self, holding: Holding, rules: Rules) -> Price:
+        """Return what a hit of it pays, costs included."""
+        return self.price if self.order is None else exit_price(Role.STOP, self.price, holding.position.side, rules)
 
 
 def settle_prints(
@@ -71,13 +74,12 @@ def settle_prints(
             token_id, bar = left.pop()
             holding = journal.portfolio.holdings.get(token_id)
             lived = after_fill(holding.position, bar) if holding else bar
-            if lived is bar:
+            if lived is bar and not bar.is_quiet:
                 prints.append((token_id, bar))
-            elif lived is not None:
+            elif lived is not None and lived is not bar:
                 _put_back(left, token_id, lived)
         close_silent(journal, traded, opened_at, rules)
         charge_begun_days(journal, opened_at, rules)
-        prints = [(token_id, bar) for token_id, bar in prints if not bar.is_quiet]
         for token_id, bar in prints:
             _exit_at_open(journal, token_id, bar, views[token_id], rules)
         _enter_at_open(journal, dict(prints), opened_at, views, granted, rules)
@@ -86,7 +88,8 @@ def settle_prints(
         for token_id, bar in prints:
             _exit_inside(journal, token_id, bar, views[token_id], rules)
             follow_bar(journal, token_id, bar, views[token_id], rules)
-            traded.add(token_id, bar)
+            if token_id in journal.portfolio.holdings:
+                traded[token_id] = max(traded.get(token_id, NEVER_TRADED), (bar.closed_at, bar.close))
     close_silent(journal, traded, journal.slot, rules)
     charge_begun_days(journal, journal.slot, rules)
 
@@ -123,7 +126,7 @@ def _exit_at_open(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView
     holding = journal.portfolio.holdings.get(token_id)
     if holding is None:
         return
-    liquidation = _liquidation(holding, rules)
+    liquidation = None if holding.sign > 0 else _liquidation(holding, rules)
     if liquidation is not None and bar.open >= liquidation.price:
         _fill_stop(journal, holding, liquidation, bar.opened_at, rules)
         return
@@ -223,7 +226,7 @@ def _exit_at_targets(
     before = journal.portfolio.holdings[token_id]
     otherwise = None
     if stop is not None:
-        otherwise = before.cash + exit_cash(before, stop.paid, before.quantity, rules)
+        otherwise = before.cash + exit_cash(before, stop.paid(before, rules), before.quantity, rules)
     for order in reached:
         _fill_target(journal, order, order.price, bar.opened_at, view, rules, otherwise)
     holding = journal.portfolio.holdings.get(token_id)
@@ -240,7 +243,8 @@ def _fill_stop(
 ) -> None:
     """Leave at a stop's own price; a liquidation is accepted and filled at once."""
     order = stop.order or waiting_exit(journal, holding) or accept_exit(journal, holding, stop.price, stop.reason)
-    fill_exit(journal, order, stop.price, at, stop.reason, rules, paid=stop.paid, cash_otherwise=otherwise)
+    paid = stop.paid(holding, rules)
+    fill_exit(journal, order, stop.price, at, stop.reason, rules, paid=paid, cash_otherwise=otherwise)
 
 
 def _fill_target(
@@ -284,7 +288,7 @@ def _cash_if_reached(holding: Holding, reached: Sequence[Order], stop: Stop, vie
         part = _part_of(replace(holding, quantity=left), order, view)
         cash += exit_cash(holding, exit_price(Role.TARGET, order.price, order.side, rules), part, rules)
         left = Quantity(left - part)
-    return cash + exit_cash(holding, stop.paid, left, rules)
+    return cash + exit_cash(holding, stop.paid(holding, rules), left, rules)
 
 
 def _live_on(journal: Journal, holding: Holding) -> None:
@@ -294,7 +298,8 @@ def _live_on(journal: Journal, holding: Holding) -> None:
 
 def _stop_for(journal: Journal, holding: Holding, bar: Bar, rules: Rules) -> Stop | None:
     """Return the stop that the price reaches first: the position's own, or a short's liquidation."""
-    own, liquidation = _own_stop(journal, holding, bar, rules), _liquidation(holding, rules)
+    own = _own_stop(journal, holding, bar, rules)
+    liquidation = None if holding.sign > 0 else _liquidation(holding, rules)
     if own is None or liquidation is None:
         return own or liquidation
     return own if own.price <= liquidation.price else liquidation
@@ -303,7 +308,7 @@ def _stop_for(journal: Journal, holding: Holding, bar: Bar, rules: Rules) -> Sto
 def _liquidation(holding: Holding, rules: Rules) -> Stop | None:
     """Return where the margin of a short is used up; covering there costs just that price."""
     price = liquidation_price(holding.position, rules)
-    return None if price is None else Stop(None, price, price, ExitReason.LIQUIDATED)
+    return None if price is None else Stop(None, price, ExitReason.LIQUIDATED)
 
 
 def _own_stop(journal: Journal, holding: Holding, bar: Bar, rules: Rules) -> Stop | None:
@@ -317,7 +322,7 @@ def _own_stop(journal: Journal, holding: Holding, bar: Bar, rules: Rules) -> Sto
         return None
     if reason is ExitReason.STOP_HIT and ExitRule.STOP_HIT not in rules.exits.rules:
         return None
-    return Stop(order, price, exit_price(Role.STOP, price, order.side, rules), reason)
+    return Stop(order, price, reason)
 
 
 def _targets(journal: Journal, holding: Holding, rules: Rules) -> list[Order]:

@@ -4,7 +4,7 @@ Nothing is answered before it was known: bars from their close on, rows from the
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice
@@ -86,6 +86,12 @@ class HistoryArchive:
         columns = self.columns[token_id]
         price = Price(from_float(columns.prices.item(3, row)))
         return Quote(token_id=token_id, price=price, known_at=columns.closed_at(row))
+
+    def last_prices(self, tokens: Iterable[TokenId], as_of: datetime, cut_off: datetime) -> dict[TokenId, float | None]:
+        """Return the last closes of many tokens, for statistics, as the columns have them."""
+        at = micros(min(as_of, cut_off))
+        counts = ((token_id, self.columns[token_id]) for token_id in tokens)
+        return {token_id: columns.close_before(columns.closed_by(at)) for token_id, columns in counts}
 
     def close(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the close of the last bar: a history has no quotes beside."""

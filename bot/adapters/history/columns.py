@@ -108,6 +108,10 @@ class Columns:
             end, span = start, span * 8  # nearly always the last row itself; a frozen feed may go far back
         return None
 
+    def close_before(self, count: int) -> float | None:
+        """Return the close of the last of the first so many rows; None where there is none."""
+        return self.prices.item(3, count - 1) if count else None
+
     def last_traded(self, count: int) -> int:
         """Return the last of the first so many rows that is not quiet; -1 where there is none."""
         if not self._has_quiet:
