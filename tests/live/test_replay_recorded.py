@@ -21,9 +21,10 @@ from bot.domain.ids import RunName
 from bot.domain.record import Cycle, CycleState
 from bot.simulator.market import SEED, Market
 from bot.simulator.server import serve
+from tests.base_case import hours
 from tests.live.conftest import Command
 
-DAYS = 12
+DAYS = 8
 OTHER = """
 [strategy]
 name = "other"
@@ -81,6 +82,47 @@ def test_a_run_s_own_strategy_makes_its_trades_again(demo: Path, place: Path, bo
     assert len(made) >= 3
     assert told["trades"] == len(made)
     assert told["equity"] == pytest.approx(last_equity(demo))
+
+
+def test_a_live_run_has_the_figures_of_its_replay(demo: Path, place: Path, bot: Command) -> None:
+    """U4: `bot figures` on the daemon's ledger, which marks every slot, and the replay, which writes few, agree."""
+    code, out, _ = bot("replay", "--strategy", "levels_long", "--recorded", str(demo), "--json")
+    replayed = json.loads(out)
+    code, out, _ = bot("figures", "--ledger", str(demo), "--json")
+    (lived,) = json.loads(out)
+    assert code == 0
+    assert lived["statistics"] == replayed["statistics"]
+    assert {name: lived[name] for name in ("run", "trades", "fees", "profit", "equity")} == {
+        name: replayed[name] for name in ("run", "trades", "fees", "profit", "equity")
+    }
+    assert lived["statistics"]["hold_return"] is not None
+    assert lived["statistics"]["max_drawdown"] > 0
+    with closing(sqlite3.connect(demo)) as marked, closing(sqlite3.connect(place / "replay.db")) as written:
+        marks = [one.execute("select count(*) from v_equity").fetchone()[0] for one in (marked, written)]
+        days = [one.execute("select * from v_equity_daily order by slot").fetchall() for one in (marked, written)]
+    assert marks[0] > marks[1]
+    assert days[0] == days[1]
+    assert len(days[0]) == DAYS + 1
+    code, out, _ = bot("figures", "--ledger", str(demo), "--run", "levels_long")
+    assert "hold return" in out
+    assert bot("figures", "--ledger", str(demo), "--run", "other")[0] == 78
+
+
+def test_a_history_is_not_replayed_into_the_ledger_of_a_daemon(demo: Path, place: Path, bot: Command) -> None:
+    """Its rows would become what the daemon knows at its next start: refused, and nothing is written."""
+    files = {
+        "instruments.csv": "token_id,symbol,name\n1,BTC,Bitcoin\n2,sol,Solana\n",
+        "signals.csv": "token_id,published_at,stance\n",
+        **{f"bars/1h/{symbol}.csv": hours((5, "100")) for symbol in ("BTC", "sol")},
+    }
+    for name, text in files.items():
+        (place / "h" / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / "h" / name).write_text(text)
+    code, _, err = bot("replay", "--strategy", "other", "--history", "h", "--ledger", str(demo))
+    assert (code, err.count("\n")) == (78, 1)
+    assert "is the ledger of the live run levels_long" in err
+    with closing(sqlite3.connect(demo)) as connection:
+        assert connection.execute("select name from v_runs").fetchall() == [("levels_long",)]
 
 
 def last_equity(path: Path) -> float:
@@ -260,7 +302,8 @@ def test_the_same_again_adds_nothing_and_a_longer_tape_is_another(demo: Path, pl
 
 def test_what_cannot_be_replayed_is_one_line(demo: Path, place: Path, bot: Command) -> None:
     """Tokens and feeds that were not recorded, a ledger without live runs or without cycles there, no ledger at all."""
-    there = f"no slot in this window: the cycles of {demo} go from 2025-03-01T00:00Z to 2025-03-13T00:00Z; widen --from"
+    last = f"2025-03-{DAYS + 1:02}T00:00Z"
+    there = f"no slot in this window: the cycles of {demo} go from 2025-03-01T00:00Z to {last}; widen --from"
     hourly = OTHER.replace('name = "other"', 'name = "other"\nfeed = "hourly"')
     for text, ledger, more, code, said in (
         (OTHER.replace('"sol"', '"SOLL"'), demo, (), 78, "did you mean `SOL`"),

@@ -149,6 +149,18 @@ def test_the_price_of_one_exit_is_that_of_its_fill(tmp_path: Path) -> None:
         assert trade["exit_price"] == fills[trade["position_id"]] == trade["target"]
 
 
+def test_a_replay_keeps_the_bars_of_its_fills(tmp_path: Path) -> None:
+    """The entry's bar and the stop's stand in v_bars with volume and instants, and no other bar does."""
+    bars = {"AAA": hours((3, "100"), (1, "100 101 94 96v7"), (5, "96"))}
+    replayed(tmp_path, bars, stop=FRACTION)
+    with closing(sqlite3.connect(tmp_path / "l.db")) as connection:
+        found = connection.execute("select symbol, timeframe, substr(opened_at, 12, 5), o, h, l, c, volume from v_bars")
+        assert found.fetchall() == [
+            ("AAA", "1h", "02:00", 100, 100, 100, 100, 1000),
+            ("AAA", "1h", "03:00", 100, 101, 94, 96, 7),
+        ]
+
+
 def test_an_amount_beyond_the_ledger_is_named(tmp_path: Path) -> None:
     """T10: ten at 2e10 are 200 billion: bad data (65), with token, slot and the largest amount that a ledger holds."""
     text = strategy_text({"sizing": {"quantity": 10}})
