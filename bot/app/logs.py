@@ -69,5 +69,4 @@ def set_up_logs(secrets: Iterable[str] = (), *, level: int = logging.INFO) -> No
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=True,
     )
