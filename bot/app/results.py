@@ -4,6 +4,7 @@ Read from the public views, so a run of the daemon and a replay are judged alike
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
@@ -93,7 +94,7 @@ def statistics(reader: Reader, run: str, drawn: Sequence[Drawn] | None = None) -
     figures = {
         **figures_of(points, trades, fall),
         **_of_luck(days),
-        **_of_holding(held),
+        **_of_holding(held, days),
         **({} if drawn is None else figures_of_drawn(drawn, total_return(days))),
     }
     instants, missing = _instants(fall)
@@ -175,13 +176,17 @@ def _of_luck(days: Sequence[EquityPoint]) -> dict[str, Figure]:
     return {"sharpe_low": low, "sharpe_high": high, "probabilistic_sharpe": above_zero}
 
 
-def _of_holding(held: Sequence[EquityPoint]) -> dict[str, Figure]:
-    """Return the figures of buying and holding, of its worth at the first marked slot of each UTC day."""
+def _of_holding(held: Sequence[EquityPoint], days: Sequence[EquityPoint]) -> dict[str, Figure]:
+    """Return the figures of buying and holding, of its worth at the first marked slot of each UTC day.
+
+    A ledger of a release that did not keep it has it for a part of the account's days only, and the figures say so.
+    """
     if len(held) < 2:  # noqa: PLR2004 - one value has no return
         return dict.fromkeys(("hold_return", "hold_sharpe", "hold_max_drawdown"), Figure(reason=UNHELD))
     fall = drawdown(held)
+    late = f"from {held[0].at:%Y-%m-%d} on, it was not kept before" if held[0].at > days[0].at else None
     return {
-        "hold_return": total_return(held),
+        "hold_return": replace(total_return(held), reason=late),
         "hold_sharpe": sharpe(returns_of(held), resolution=resolution_of(held)),
         "hold_max_drawdown": Figure(fall.fraction if fall else 0.0),
     }

@@ -1,13 +1,17 @@
 """The figures of a run are read from the public views, alike from both databases."""
 
 import json
+from pathlib import Path
 
 from bot.adapters.sql.ledger import SqlLedger, writing
 from bot.adapters.sql.reads import Reader
+from bot.adapters.sql.verify import violations
 from bot.app.reports import as_json
 from bot.app.results import statistics, tell_statistics
+from tests.base_case import hours, strategy_text
 from tests.contract.decision_samples import BOTH, both_ways
 from tests.contract.ledger_samples import RUN, opened
+from tests.edge_replays import replay
 
 
 def test_figures_are_alike_on_both_databases(ledger_url: str) -> None:
@@ -28,6 +32,34 @@ def test_figures_are_alike_on_both_databases(ledger_url: str) -> None:
     deepest = reader.rows("select max(1 - equity / high_water_mark) as deepest from v_equity", {})[0]["deepest"]
     assert round(found["max_drawdown"], 9) == round(float(str(deepest)), 9)
     assert found["drawdown_started_at"] is None or found["drawdown_started_at"].endswith("Z")
+
+
+def test_a_replay_has_the_same_figures_on_both_databases(ledger_url: str, tmp_path: Path) -> None:
+    """T3 and the benchmark: the deepest fall with its instants, daily marks and the bars of fills, from either one."""
+    bars = hours((4, "100"), (2, "150"), (1, "50"), (33, "100"))
+    changes = {"sizing": {"rule": "fixed_notional", "notional": 500, "quantity": None}}
+    text = strategy_text(changes)
+    more = ("--ledger", ledger_url, "--cash", "1000")
+    found = replay(tmp_path, {"bars/1h/AAA.csv": bars}, *more, strategy=text)
+    assert found.code == 0, found.stderr
+    figures = found.answer["statistics"]
+    assert (figures["max_drawdown"], figures["max_drawdown_amount"]) == (0.4, 500)
+    assert figures["drawdown_started_at"] == "2024-01-01T05:00:00.000000Z"
+    assert figures["drawdown_trough_at"] == "2024-01-01T07:00:00.000000Z"
+    assert figures["hold_return"] == 0
+    reader = Reader(ledger_url)
+    days = reader.rows("select day, equity, benchmark, drawdown_deepest from v_equity_daily order by slot", {})
+    assert [[str(row["day"]), *(float(str(row[name])) for name in ("equity", "benchmark"))] for row in days] == [
+        ["2024-01-01", 1000, 1000],
+        ["2024-01-02", 1000, 1000],
+    ]
+    (bar,) = reader.rows("select symbol, timeframe, o, volume from v_bars", {})
+    told = [bar["symbol"], bar["timeframe"], *(float(str(bar[name])) for name in ("o", "volume"))]
+    assert told == ["AAA", "1h", 100, 1000]
+    (run,) = reader.rows("select name, kind, cash from v_runs", {})
+    assert (run["name"], run["kind"], float(str(run["cash"]))) == ("s", "replay", 1000)
+    assert len(reader.rows("select hash, text from v_configurations", {})) == 1
+    assert violations(ledger_url) == []
 
 
 def test_a_run_without_a_cycle_has_reasons_for_everything(book: SqlLedger) -> None:
