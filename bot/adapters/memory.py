@@ -29,7 +29,15 @@ class _Shelf:
     """All that is kept of one token."""
 
     __slots__ = (
-        *("arrivals", "days", "grades", "hours", "levels", "market", "quantmetrics", "quotes", "signals"),
+        "arrivals",
+        "days",
+        "grades",
+        "hours",
+        "levels",
+        "market",
+        "quantmetrics",
+        "quotes",
+        "signals",
         "traded_at",
     )
 
@@ -105,14 +113,19 @@ class MemoryArchive:
         return _newest(token_id, quote, *self._last_bars(token_id, as_of, cut_off))
 
     def traded(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
-        """Return the newest of the last quote and the last closes of bars in which something was traded."""
+        """Return the newest of the last quote and the last closes of bars in which something was traded.
+
+        None where hours came since, but so much later that those between were never asked for.
+        """
         shelf = self._shelves[token_id]
         quote = next(shelf.quotes.back(cut_off), None)
         hour, day = (
-            next((bar for bar in candles.back(as_of, cut_off) if not bar.is_quiet), None)
+            next((bar for bar in candles.back(as_of, cut_off) if not _with_known_volume(shelf, bar).is_quiet), None)
             for candles in (shelf.hours, shelf.days)
         )
-        return _newest(token_id, quote, hour, day)
+        found, last = _newest(token_id, quote, hour, day), shelf.hours.last
+        beyond = found is not None and last is not None and last.closed_at - found.known_at > KEEP_HOURS
+        return None if beyond else found
 
     def last_prices(self, tokens: Iterable[TokenId], as_of: datetime, cut_off: datetime) -> dict[TokenId, float | None]:
         """Return the last prices of many tokens, for statistics."""
@@ -180,7 +193,8 @@ class MemoryArchive:
         _reach: Reach = EVERY_BAR,
     ) -> tuple[Bar, ...]:
         """Return hours and quotes available now and not yet at seen = (as_of, cut_off), in order of opening."""
-        return self._shelves[token_id].arrivals.between(seen, as_of, cut_off)
+        shelf = self._shelves[token_id]
+        return tuple(_with_known_volume(shelf, bar) for bar in shelf.arrivals.between(seen, as_of, cut_off))
 
     def finer(self, _token_id: TokenId, _bar: Bar, _as_of: datetime, _cut_off: datetime) -> tuple[Bar, ...]:
         """Return nothing: no provider gives bars below the hour, and quotes were settled when they came."""
@@ -227,22 +241,28 @@ def _put_quote(shelf: _Shelf, quote: TokenPrint) -> bool:
 
 
 def _put_hour(shelf: _Shelf, hour: TokenPrint) -> bool:
-    known = _with_known_volume(shelf, hour)
-    return shelf.hours.add(known) and shelf.arrivals.add(known)
+    _note_trade(shelf, hour.bar)
+    return shelf.hours.add(hour) and shelf.arrivals.add(hour)
 
 
 def _put_day(shelf: _Shelf, day: TokenPrint) -> bool:
-    return shelf.days.add(_with_known_volume(shelf, day))
+    _note_trade(shelf, day.bar)
+    return shelf.days.add(day)
 
 
-def _with_known_volume(shelf: _Shelf, row: TokenPrint) -> TokenPrint:
-    """Return a bar whose volume of zero is unknown until a bar with a volume has closed before it."""
-    bar = row.bar
+def _note_trade(shelf: _Shelf, bar: Bar) -> None:
     if bar.volume:
         shelf.traded_at = min(shelf.traded_at or bar.closed_at, bar.closed_at)
+
+
+def _with_known_volume(shelf: _Shelf, bar: Bar) -> Bar:
+    """Return a bar whose volume of zero is unknown where no bar with a volume had closed before it.
+
+    Asked of the bars when they are told, so that the order in which they came does not matter.
+    """
     if not bar.is_quiet or (shelf.traded_at is not None and shelf.traded_at <= bar.opened_at):
-        return row
-    return replace(row, bar=bar._replace(volume=None))
+        return bar
+    return bar._replace(volume=None)
 
 
 _PRINTS: Mapping[str, Callable[[_Shelf, TokenPrint], bool]] = {QUOTE: _put_quote, HOUR: _put_hour, DAY: _put_day}

@@ -20,11 +20,12 @@ from bot.domain.record import Cycle, CycleRecord, CycleState
 from bot.domain.snapshot import Snapshot
 from bot.domain.tape import Datum, TokenPrint, timeframe_of
 from bot.engine.cycle import apply, decide, fill_quotes, settle
-from bot.engine.journal import opening
+from bot.engine.journal import Acted, opening
 from bot.engine.rules import Rules
 from bot.ports import Source
 
 K = TypeVar("K")
+Stage = Callable[[Snapshot, Portfolio, Rules], Acted]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +49,12 @@ def run_cycle(
     now: Callable[[], datetime],
     requests: tuple[Request, ...] = (),
     asked: Iterable[TokenId] | None = None,
+    judge: Stage = decide,
 ) -> tuple[CycleRecord, Portfolio]:
     """Fetch, settle, decide and fill at one slot; return the record to commit and the portfolio it leads to.
 
     requests: what operators asked of the run since its last cycle; asked: the tokens of the universe that may be
-    candidates, None: any of them.
+    candidates, None: any of them; judge: what follows the settlement, at the end of a replay's window only a mark.
     """
     started_at = now()
     first = portfolio.settled_slot is None
@@ -63,7 +65,7 @@ def run_cycle(
     snapshot = gather(
         source.archive, setup.universe, portfolio, setup.rules, slot, cut_off, setup.interval, requests, asked
     )
-    for stage in (settle, decide):
+    for stage in (settle, judge):
         made, portfolio = stage(snapshot, portfolio, setup.rules)
         facts.extend(made)
     settled_until = cut_off

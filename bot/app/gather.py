@@ -37,7 +37,7 @@ class Told(NamedTuple):
     episode: Episode | None
     prints: tuple[Bar, ...] = ()
     finer: tuple[Bar, ...] = ()
-    before: Quote | None = None
+    last_traded: Quote | None = None
     followed: bool = True
 
 
@@ -77,8 +77,8 @@ def gather(
                 reach = EVERY_BAR if holding is None else reach_of(portfolio, holding, rules)
                 prints = archive.prints(token_id, seen, *now, reach)
             finer = _finer(archive, token_id, prints, portfolio, rules, now)
-            before = archive.traded(token_id, *seen) if seen is not None and token_id in portfolio.holdings else None
-            told = Told(episode, prints, finer, before, token_id in followed)
+            traded = archive.traded(token_id, *seen) if seen is not None and token_id in portfolio.holdings else None
+            told = Told(episode, prints, finer, traded, token_id in followed)
             views[token_id] = _view(archive, token_id, now, EVERYTHING if due else of_busy, told, rules)
     return Snapshot(
         as_of=as_of,
@@ -141,7 +141,7 @@ def _view(archive: Archive, token_id: TokenId, now: Now, wanted: Wanted, told: T
         days=archive.days(token_id, *now) if wanted.days else (),
         prints=told.prints,
         finer=told.finer,
-        before=told.before,
+        last_traded=told.last_traded,
         close=archive.close(token_id, *now) if compared else None,
         moved_at=archive.moved_at(token_id, *now) if watched else None,
         followed=told.followed,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
@@ -182,14 +183,15 @@ def look(asked: Asked, folder: Path, window: Window) -> Look:
     strategy = load_strategy(path, path.parent)
     history = opened_for(strategy, folder)
     slots = slots_in(history, window, asked.schedule)
-    whole = _play(strategy, history, slots, None, asked.cash)
+    play = partial(_play, cash=asked.cash, end=slots[-1])
+    whole = play(strategy, history, slots, None)
     cuts, facts = cuts_of(slots, whole), 0
     _require_decisions(strategy, whole, cuts)
     for number, at in enumerate(cuts, start=1):
         past = [slot for slot in slots if slot <= at]
-        cut = _play(strategy, known_by(history, at), past, None, asked.cash)
+        cut = play(strategy, known_by(history, at), past, None)
         # The hooks of the whole history have seen what the cut must not know; newly loaded ones have seen nothing.
-        rest = _play(load_strategy(path, path.parent), history, slots[len(past) :], cut.portfolio, asked.cash)
+        rest = play(load_strategy(path, path.parent), history, slots[len(past) :], cut.portfolio)
         for how, mine, other in ((CUT, whole.within(None, at), cut), (RESTARTED, whole.within(at, None), rest)):
             found = _difference(how, at, mine, other, history)
             facts += mine.facts
@@ -223,14 +225,20 @@ def cuts_of(slots: Sequence[datetime], whole: _Play) -> list[datetime]:
 
 
 def _play(
-    strategy: Strategy, history: History, slots: Sequence[datetime], portfolio: Portfolio | None, cash: Decimal
+    strategy: Strategy,
+    history: History,
+    slots: Sequence[datetime],
+    portfolio: Portfolio | None,
+    *,
+    cash: Decimal,
+    end: datetime,
 ) -> _Play:
-    """Replay slots, from a portfolio or from the start."""
+    """Replay slots, from a portfolio or from the start; end: of the whole window, where nothing is decided."""
     source = _Listener(history)
     setup = setup_of(source.listening(strategy), history.universe, cash)
     portfolio = portfolio or Portfolio(run=setup.name)
     records: dict[datetime, CycleRecord] = {}
-    for _, record, after in played(setup, source, slots, SystemClock(), portfolio):
+    for _, record, after in played(setup, source, slots, SystemClock(), portfolio, end=end):
         portfolio = after
         if is_eventful(record):
             records[record.cycle.slot] = record

@@ -41,6 +41,7 @@ from bot.domain.numbers import CASH_MAX, MICRO, ZERO, micro_half_even, plain
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Mark
 from bot.domain.record import CycleRecord, Run
+from bot.engine.cycle import decide, mark_only
 
 END_OF_DAY = time_of_day.max  # its last microsecond
 
@@ -129,7 +130,7 @@ def over_history(folder: Path, strategy: Strategy, window: Window, schedule: str
             "bars_jumping": history.jumps_count,
         },
         remarks=history.remarks,
-        records=lambda setup: records(setup, HistorySource(history), slots, SystemClock()),
+        records=lambda setup: records(setup, HistorySource(history), slots, SystemClock(), end=slots[-1]),
         draw=lambda setup, count: draw(history, slots, partial(quiet_records, setup, slots), count),
     )
 
@@ -150,8 +151,9 @@ def setup_of(strategy: Strategy, universe: Iterable[TokenId], cash: Decimal) -> 
 def slots_in(history: History, window: Window, schedule: str | None) -> list[datetime]:
     """Return the slots of a replay: every close of the strategy's bars, or the instants of a schedule; last its end.
 
-    The window ends at its second instant, else where the folder's last bar closes, whatever strategy reads it. A window
-    that ends with the last microsecond of a day was given as a date: it ends at the last slot of that day.
+    At the end what is held is settled and marked, and nothing is decided. The window ends at its second instant, else
+    where the folder's last bar closes, whatever strategy reads it. A window that ends with the last microsecond of a
+    day was given as a date: it ends at the last slot of that day.
     """
     closes = history.closes
     if not closes:
@@ -196,14 +198,20 @@ def _write(book: SqlLedger, setup: RunSetup, strategy: Strategy, material: Mater
 
 
 def records(
-    setup: RunSetup, source: HistorySource, slots: Sequence[datetime], clock: SystemClock
+    setup: RunSetup,
+    source: HistorySource,
+    slots: Sequence[datetime],
+    clock: SystemClock,
+    *,
+    end: datetime | None = None,
 ) -> Iterator[CycleRecord]:
-    """Run the slots, and yield the cycles that a replay writes.
+    """Run the slots, and yield the cycles that a replay writes; end: the slot that decides nothing.
 
     Slots at which nothing can happen are passed over; the account's high-water mark and breakers are those of a run
     that keeps all.
     """
-    return written(told(played(setup, source, slots, clock, Portfolio(run=setup.name)), len(slots)), len(slots))
+    made = played(setup, source, slots, clock, Portfolio(run=setup.name), end=end)
+    return written(told(made, len(slots)), len(slots))
 
 
 @contextmanager
@@ -222,8 +230,8 @@ def uncollected() -> Iterator[None]:
 
 
 def quiet_records(setup: RunSetup, slots: Sequence[datetime], history: History) -> Iterator[CycleRecord]:
-    """Run the slots like `records`, and tell nobody how far it is."""
-    made = played(setup, HistorySource(history), slots, SystemClock(), Portfolio(run=setup.name))
+    """Run the slots of a window like `records`, and tell nobody how far it is."""
+    made = played(setup, HistorySource(history), slots, SystemClock(), Portfolio(run=setup.name), end=slots[-1])
     return written(made, len(slots))
 
 
@@ -249,13 +257,22 @@ def told(made: Iterable[Played], total: int) -> Iterator[Played]:
 
 
 def played(
-    setup: RunSetup, source: HistorySource, slots: Sequence[datetime], clock: SystemClock, portfolio: Portfolio
+    setup: RunSetup,
+    source: HistorySource,
+    slots: Sequence[datetime],
+    clock: SystemClock,
+    portfolio: Portfolio,
+    *,
+    end: datetime | None,
 ) -> Iterator[Played]:
-    """Go on from a portfolio, and yield each slot that is run."""
+    """Go on from a portfolio, and yield each slot that is run; the one at the window's end settles and marks only."""
     waking = Waking(setup, source.archive, slots)
     place = 0
     while place < len(slots):
-        record, portfolio = run_cycle(setup, source, portfolio, slots[place], clock.now, asked=waking.asked)
+        judge = mark_only if slots[place] == end else decide
+        record, portfolio = run_cycle(
+            setup, source, portfolio, slots[place], clock.now, asked=waking.asked, judge=judge
+        )
         yield place, record, portfolio
         following = waking.after(place, portfolio)
         portfolio = waking.passed_over(place, following, portfolio)

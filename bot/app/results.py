@@ -65,7 +65,7 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "sqn": "sqrt(closed trades) x mean profit / sample deviation",
         "exposure_time": "share of the time with a position open",
         "turnover": "notional of all entries / mean daily equity",
-        "hold_return": "total return of equal parts of the universe, bought at the start and kept, without costs",
+        "hold_return": "total return of equal parts of the universe, kept without costs, by first slots of UTC days",
         "hold_sharpe": "its Sharpe ratio",
         "hold_max_drawdown": "its deepest fall, of the first slots of UTC days",
         "random_runs": "runs of the strategy in which each token's spells are turned round a circle of time by chance",

@@ -1,6 +1,6 @@
 """Which slots of a replay have to be run: those at which something may happen, the first of each UTC day, and the last.
 
-The journal of the slots that are run equals the journal of all of them; the account's high and its falls too.
+The journal of the slots that are run equals the journal of all of them, and so do the account's high and deepest fall.
 """
 
 from bisect import bisect_right

@@ -87,7 +87,7 @@ class Fall(NamedTuple):
     recovered_at: datetime | None
 
 
-class Part(NamedTuple):
+class BenchmarkHolding(NamedTuple):
     """What was put into a token of the benchmark, in quote currency, and at which price; None: it is cash.
 
     units: how much of the token that bought, for statistics.
@@ -126,7 +126,7 @@ class Portfolio:
     high_water_mark: Decimal = ZERO
     high_at: datetime | None = None
     deepest: Fall | None = None
-    parts: dict[TokenId, Part] = field(default_factory=dict)
+    parts: dict[TokenId, BenchmarkHolding] = field(default_factory=dict)
     benchmark: Decimal | None = None
     marked: tuple[datetime, Decimal] | None = None
     day_start: Decimal | None = None

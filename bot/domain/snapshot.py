@@ -19,9 +19,9 @@ class TokenView:
     """All that a cycle may know of one token; days are its whole UTC days, oldest first; prints are not settled yet.
 
     finer: bars inside those prints that may hold stop and target, where the strategy asks for them;
-    before: the last price at which it was traded before those prints, None: not known; close: the last bar's close;
-    moved_at: when the price was last another than now; namesakes: tokens of its symbol; followed: false where it is
-    only settled and closed any more.
+    last_traded: the last price at which it was traded before those prints, None: not known; close: the last bar's
+    close; moved_at: when the price was last another than now; namesakes: tokens of its symbol; followed: false where it
+    is only settled and closed any more.
     """
 
     instrument: Instrument
@@ -34,7 +34,7 @@ class TokenView:
     days: Sequence[Bar]
     prints: tuple[Bar, ...]
     finer: tuple[Bar, ...] = ()
-    before: Quote | None = None
+    last_traded: Quote | None = None
     close: Quote | None = None
     moved_at: datetime | None = None
     namesakes: int = 1
@@ -46,7 +46,8 @@ class Snapshot:
     """The tokens a cycle looks at, as of its slot; interval: how long until the next slot, None: never late.
 
     requests: what operators asked for since the last cycle; granted: what waiting entries whose bracket is anchored at
-    their fill were decided on; passed: the prints of what is held, and concerned by none of them nor by anything else;
+    their fill were decided on; passed: bars of held tokens that cannot touch a stop or target; only marks and extremes
+    use them;
     benchmark: at the first slot of a UTC day the prices of the universe, as floats, None where there is none yet; empty
     at other slots.
     """

@@ -42,7 +42,7 @@ from bot.engine.settlement import expire, settle_prints
 from bot.engine.sizing import Means, normalised_weights, size_entry
 from bot.engine.stops import ratchet_stops
 
-__all__ = ["apply", "decide", "fill_quotes", "settle"]
+__all__ = ["apply", "decide", "fill_quotes", "mark_only", "settle"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ def fill_quotes(snapshot: Snapshot, portfolio: Portfolio, quotes: tuple[Quote, .
         journal = Journal(portfolio, snapshot.as_of, snapshot.cut_off)
         views = {
             quote.token_id: replace(
-                snapshot.tokens[quote.token_id], prints=(one_price(quote.known_at, quote.price),), before=None
+                snapshot.tokens[quote.token_id], prints=(one_price(quote.known_at, quote.price),), last_traded=None
             )
             for quote in quotes
         }
@@ -93,7 +93,7 @@ def fill_quotes(snapshot: Snapshot, portfolio: Portfolio, quotes: tuple[Quote, .
             for order_id, live in portfolio.orders.items()
             if live.order.equity is not None and live.order.slot == snapshot.as_of
         }
-        settled = {token_id: replace(view, prints=(), before=None) for token_id, view in snapshot.tokens.items()}
+        settled = {token_id: replace(view, prints=(), last_traded=None) for token_id, view in snapshot.tokens.items()}
         settle_prints(journal, settled | views, {**snapshot.granted, **granted}, rules)
         opened = {fact.position_id for fact in journal.facts if isinstance(fact, Position)}
         marks = _marks(journal, mark_prices(journal.portfolio, views))
@@ -109,10 +109,7 @@ def decide(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
     with localcontext(EXACT):
         journal = Journal(portfolio, snapshot.as_of, snapshot.cut_off)
         prices = mark_prices(portfolio, snapshot.tokens, snapshot.passed)
-        mark = mark_equity(portfolio, journal.slot, prices)
-        benchmark = mark_benchmark(journal, snapshot, mark.equity)
-        mark = mark if benchmark is None else amended(mark, benchmark=benchmark)
-        journal.write(mark)
+        mark = _mark(journal, snapshot, prices)
         obey(journal, snapshot, mark)
         watch(journal, mark, snapshot, rules)
         decide_exits(journal, snapshot.tokens, rules)
@@ -126,6 +123,23 @@ def decide(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
         for rank, token_id in enumerate(in_rank(brackets, views, rules, scores)):
             _judge(journal, due[token_id], rank, bench)
         return journal.acted()
+
+
+def mark_only(snapshot: Snapshot, portfolio: Portfolio, _rules: Rules) -> Acted:
+    """Mark the account and decide nothing: what the end of a replay's window does in place of `decide`."""
+    with localcontext(EXACT):
+        journal = Journal(portfolio, snapshot.as_of, snapshot.cut_off)
+        _mark(journal, snapshot, mark_prices(portfolio, snapshot.tokens, snapshot.passed))
+        return journal.acted()
+
+
+def _mark(journal: Journal, snapshot: Snapshot, prices: Mapping[TokenId, Price]) -> EquityMark:
+    """Write the mark of the account, with the benchmark where the snapshot asks for it."""
+    mark = mark_equity(journal.portfolio, journal.slot, prices)
+    benchmark = mark_benchmark(journal, snapshot, mark.equity)
+    mark = mark if benchmark is None else amended(mark, benchmark=benchmark)
+    journal.write(mark)
+    return mark
 
 
 def _candidates(journal: Journal, snapshot: Snapshot, rules: Rules) -> dict[TokenId, Due]:

@@ -36,11 +36,12 @@ def mark_equity(portfolio: Portfolio, slot: datetime, prices: Mapping[TokenId, P
 
 
 def value_positions(portfolio: Portfolio, prices: Mapping[TokenId, Price], slot: datetime) -> Decimal:
-    """Return what the positions are worth at a slot; BadInputError names the largest where a ledger cannot hold it."""
+    """Return what the positions are worth at a slot; BadInputError names the largest where a ledger cannot hold all."""
     value = net_value(portfolio, prices)
-    if max(abs(value), abs(portfolio.cash + value)) > AMOUNT_MAX and portfolio.holdings:
+    most = max(abs(value), abs(portfolio.cash + value))
+    if most > AMOUNT_MAX and portfolio.holdings:
         largest = max(portfolio.holdings, key=lambda held: portfolio.holdings[held].quantity * prices[held])
-        check_amount(portfolio.holdings[largest].quantity * prices[largest], largest, slot)
+        check_amount(most, largest, slot)
     return value
 
 

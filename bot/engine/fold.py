@@ -13,7 +13,7 @@ from bot.domain.events import Act, EventKind, EventState, RunEvent
 from bot.domain.ids import PositionId
 from bot.domain.numbers import EXACT, ZERO, Quantity, to_float
 from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role, check_transition
-from bot.domain.portfolio import Fall, Holding, LiveOrder, Part, Portfolio, Tripped
+from bot.domain.portfolio import BenchmarkHolding, Fall, Holding, LiveOrder, Portfolio, Tripped
 from bot.domain.positions import Closing, Mark, Position, StopMove
 from bot.engine.equity import follow_equity
 from bot.engine.rules import BreakerName
@@ -131,7 +131,7 @@ def _stop_moved(portfolio: Portfolio, move: StopMove) -> None:
 def _part_bought(portfolio: Portfolio, part: BenchmarkPart) -> None:
     if part.worth:
         units = 0.0 if part.price is None else to_float(part.worth) / to_float(part.price)
-        portfolio.parts[part.token_id] = Part(part.price, part.worth, units)
+        portfolio.parts[part.token_id] = BenchmarkHolding(part.price, part.worth, units)
     else:
         portfolio.parts.pop(part.token_id, None)
 

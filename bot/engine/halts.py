@@ -24,8 +24,17 @@ NEVER_TRADED = (datetime.min.replace(tzinfo=UTC), Price(ZERO))
 
 
 def last_traded(views: Mapping[TokenId, TokenView]) -> Traded:
-    """Return when and at which price tokens were last traded before the prints of a settlement."""
-    return {token_id: (view.before.known_at, view.before.price) for token_id, view in views.items() if view.before}
+    """Return when and at which price tokens were last traded before the prints of a settlement.
+
+    Left out is a token of which the first sign after that is a quote: whether it was silent before, or its bars were
+    not fetched, a quote does not tell.
+    """
+    found: Traded = {}
+    for token_id, view in views.items():
+        begins_with_quote = bool(view.prints) and view.prints[0].opened_at == view.prints[0].closed_at
+        if view.last_traded is not None and not begins_with_quote:
+            found[token_id] = (view.last_traded.known_at, view.last_traded.price)
+    return found
 
 
 def close_silent(journal: Journal, traded: Traded, by: datetime, rules: Rules) -> None:

@@ -25,17 +25,19 @@ def micro(amount: Decimal) -> Decimal:
 
 
 def replay(history: History, strategy: dict[str, Any], cash: Decimal, slots: list[datetime] | None = None) -> Outcome:
-    """Replay the history slot by slot; without slots every close of a bar is one."""
+    """Replay the history slot by slot; without slots every close of a bar is one. The last decides nothing."""
     loop = Loop(history, strategy, cash)
     closes = {bar.closed_at for token in loop.tokens for bar in history.bars[token]}
+    every = sorted(closes) if slots is None else slots
     with localcontext() as context:
         context.prec = 50
-        for slot in sorted(closes) if slots is None else slots:
+        for slot in every:
             loop.settle(slot)
             loop.mark(slot)
-            loop.cancel_waiting(slot)
-            loop.order_exits(slot)
-            loop.decide(slot)
+            loop.cancel_waiting(slot, heeds=slot != every[-1])
+            if slot != every[-1]:
+                loop.order_exits(slot)
+                loop.decide(slot)
     loop.outcome.waiting = loop.waiting
     return loop.outcome
 
@@ -201,11 +203,11 @@ class Loop:
         """Return the token's stance at the slot."""
         return self.episodes[token][0] if token in self.episodes else "unknown"
 
-    def cancel_waiting(self, slot: datetime) -> None:
-        """Cancel entries whose token turned bearish; let those that waited too long expire."""
+    def cancel_waiting(self, slot: datetime, *, heeds: bool) -> None:
+        """Cancel entries whose token turned bearish, where that is heeded; let those that waited too long expire."""
         for entry in list(self.waiting):
-            heeded = self.stance(entry.token) == "bearish" and self.rule("strategy", "bearish", "exit") == "exit"
-            reason = "bearish" if heeded else ""
+            turned = self.stance(entry.token) == "bearish" and self.rule("strategy", "bearish", "exit") == "exit"
+            reason = "bearish" if heeds and turned else ""
             if not reason and slot - entry.accepted_at >= WAIT:
                 reason = "expired"
             if reason:

@@ -111,7 +111,19 @@ def strategy_in(place: Path, universe: str) -> Path:
     return path
 
 
-def lived(place: Path, universe: str, stretches: Iterable[tuple[datetime, datetime]]) -> Path:
+class WithoutHours(Halted):
+    """The same, but it fails where hours are asked for."""
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Answer, unless hours are asked for."""
+        if request.url.path.endswith("hourly-ohlcv"):
+            return httpx.Response(500, stream=httpx.ByteStream(b'{"success": false}'))
+        return super().__call__(request)
+
+
+def lived(
+    place: Path, universe: str, stretches: Iterable[tuple[datetime, datetime]], api: type[Halted] = Halted
+) -> Path:
     """Let a daemon live through some stretches, each a process of its own, and return its ledger."""
     strategy_in(place, universe)
     ledger = place / "luna.db"
@@ -119,7 +131,7 @@ def lived(place: Path, universe: str, stretches: Iterable[tuple[datetime, dateti
     config, clock = parse_config(place / "config.toml", {}), SteppedClock(FIRST)
     for start, end in stretches:
         clock.set(start)
-        transport = httpx.MockTransport(Halted(clock))
+        transport = httpx.MockTransport(api(clock))
         waiting = Waiting(sleep=lambda _: None)
         http = HttpClient(config.source.base_url, {}, clock=clock, waiting=waiting, transport=transport)
         with writing(config.ledger_url, create=True) as book, closing(http):
@@ -174,3 +186,11 @@ def test_a_halt_gives_one_trade_everywhere(tmp_path: Path, universe: str) -> Non
     found["daemon"] = trade_in(lived(tmp_path / "daemon", universe, stretches))
     expected = ("delisted", "2022-05-08T07:00", "2022-05-20T01:00:00", 64, 0.00005, -999.999219)
     assert found == dict.fromkeys(found, expected)
+
+
+def test_a_daemon_that_had_no_hours_takes_no_silence_for_a_halt(tmp_path: Path) -> None:
+    """Down for eighteen days, and back with prices but no hours: whether it was traded meanwhile is not known."""
+    stretches = ((BOUGHT - HOUR, LAST - HOUR), (BACK + 2 * HOUR, BACK + 4 * HOUR))
+    ledger = lived(tmp_path, BESIDE, stretches, WithoutHours)
+    with closing(sqlite3.connect(ledger)) as connection:
+        assert connection.execute("select symbol, is_open, exit_reason from v_trades").fetchall() == [("LUNA", 1, None)]

@@ -108,6 +108,18 @@ def test_a_live_run_has_the_figures_of_its_replay(demo: Path, place: Path, bot: 
     assert bot("figures", "--ledger", str(demo), "--run", "other")[0] == 78
 
 
+def test_what_an_older_release_recorded_is_replayed(demo: Path, place: Path, bot: Command) -> None:
+    """A ledger from before volumes were kept has none in its bars: they are not compared, the trades are the same."""
+    old = place / "old.db"
+    with closing(sqlite3.connect(demo)) as stored, closing(sqlite3.connect(old)) as made:
+        stored.backup(made)
+        (trigger,) = made.execute("select sql from sqlite_master where name = 'prints_no_update'").fetchone()
+        made.executescript(f"drop trigger prints_no_update; update prints set volume = null; {trigger};")
+    code, out, err = bot("replay", "--strategy", "levels_long", "--recorded", str(old), "--ledger", "new.db", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["trades"] == len(trades(demo))
+
+
 def test_a_history_is_not_replayed_into_the_ledger_of_a_daemon(demo: Path, place: Path, bot: Command) -> None:
     """Its rows would become what the daemon knows at its next start: refused, and nothing is written."""
     files = {

@@ -24,6 +24,13 @@ def test_a_short_pays_for_begun_days(tmp_path: Path, held: int, fees: float) -> 
     assert found.trades[0]["fees"] == pytest.approx(fees)
 
 
+def test_a_fee_below_a_micro_dollar_is_no_fee(tmp_path: Path) -> None:
+    """A borrow fee of 1e-10 a day rounds to nothing, and leaves no entry in the books."""
+    turns, short = [SOLD, ("AAA", 60, "bullish")], {"borrow_fraction_per_day": 0.000000000001}
+    found = replayed(tmp_path, {"AAA": hours((80, "100"))}, turns=turns, strategy=SHORT, short=short)
+    assert found.trades[0]["fees"] == 0
+
+
 @pytest.mark.parametrize("days", [1, 7])
 def test_daily_bars_pay_for_the_days_that_they_hold(tmp_path: Path, days: int) -> None:
     """T5: sold at a midnight and covered so many midnights later: that many days, not one more."""
@@ -149,6 +156,31 @@ def test_the_price_of_one_exit_is_that_of_its_fill(tmp_path: Path) -> None:
         assert trade["exit_price"] == fills[trade["position_id"]] == trade["target"]
 
 
+def test_two_amounts_are_too_much_together(tmp_path: Path) -> None:
+    """T10: two positions of 6e10 each are within the limit, their sum is not: 65, and the larger one is named."""
+    prices = {"AAA": "6e10", "BBB": "6.1e10"}
+    bars = {f"bars/1h/{name}.csv": hours((5, "100"), (5, price)) for name, price in prices.items()}
+    signals = "token_id,published_at,stance\n1,2024-01-01T02:00:00Z,bullish\n2,2024-01-01T02:00:00Z,bullish\n"
+    text = strategy_text({"strategy": {"universe": ["AAA", "BBB"]}})
+    found = replay(tmp_path, {**bars, "signals.csv": signals}, strategy=text)
+    assert found.code == 65
+    assert "token_id 2 at 2024-01-01T06:00Z: an amount of 121,000,009,800.000000 is beyond" in found.stderr
+
+
+@pytest.mark.parametrize("end", ["2024-01-01T13:00Z", None], ids=["--to", "the last bar"])
+def test_the_end_of_a_window_decides_nothing(tmp_path: Path, end: str | None) -> None:
+    """A turn at the very end is no candidate there; what is held is settled up to it and marked."""
+    turns = [*BULLISH, ("AAA", 13, "bearish"), ("BBB", 13, "bullish")]
+    bars = {"AAA": hours((12, "100"), (1, "110")), "BBB": hours((13, "1"))}
+    more = () if end is None else ("--to", end)
+    found = replayed(tmp_path, bars, *more, turns=turns, strategy={"universe": ["AAA", "BBB"]})
+    assert (found.equity[-1]["slot"][:16], found.equity[-1]["equity"]) == ("2024-01-01T13:00", 10010)
+    with closing(sqlite3.connect(tmp_path / "l.db")) as connection:
+        (last,) = connection.execute("select max(slot) from v_decisions").fetchone()
+        orders = connection.execute("select count(*) from v_orders").fetchone()
+    assert (last[:16], orders) == ("2024-01-01T02:00", (1,))
+
+
 def test_a_replay_keeps_the_bars_of_its_fills(tmp_path: Path) -> None:
     """The entry's bar and the stop's stand in v_bars with volume and instants, and no other bar does."""
     bars = {"AAA": hours((3, "100"), (1, "100 101 94 96v7"), (5, "96"))}
@@ -167,7 +199,7 @@ def test_an_amount_beyond_the_ledger_is_named(tmp_path: Path) -> None:
     found = replay(tmp_path, {"bars/1h/AAA.csv": hours((5, "100"), (5, "20000000000"))}, strategy=text)
     assert found.code == 65
     error = found.stderr.splitlines()[-1]
-    assert error.startswith("bot: token_id 1 at 2024-01-01T06:00Z: an amount of 200,000,000,000.000000 is beyond the")
+    assert error.startswith("bot: token_id 1 at 2024-01-01T06:00Z: an amount of 200,000,009,000.000000 is beyond the")
     assert " 100,000,000,000 that a ledger holds" in error
 
 

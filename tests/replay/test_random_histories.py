@@ -83,7 +83,7 @@ def test_the_random_histories_are_eventful(tmp_path: Path) -> None:
 
 
 def past_of(ledger: Ledger, instant: datetime) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
-    """Return the trades whose closing bar ended by an instant and the decisions up to it."""
+    """Return the trades whose closing bar ended by an instant and the decisions before it: a window's end has none."""
     columns = ("token_id", "opened_at", "closed_at", "quantity", "entry_price", "exit_price", "exit_reason", "profit")
     trades = [
         tuple(row[column] for column in columns)
@@ -91,7 +91,7 @@ def past_of(ledger: Ledger, instant: datetime) -> tuple[list[tuple[object, ...]]
         if row["closed_at"] and at(row["closed_at"]) + HOUR <= instant
     ]
     columns = ("slot", "token_id", "outcome", "first_reason", "reference_price", "stop", "target", "quantity")
-    decisions = [tuple(row[column] for column in columns) for row in ledger.decisions if at(row["slot"]) <= instant]
+    decisions = [tuple(row[column] for column in columns) for row in ledger.decisions if at(row["slot"]) < instant]
     return sorted(trades, key=repr), sorted(decisions, key=repr)
 
 
@@ -105,7 +105,6 @@ def test_a_history_cut_short_has_the_same_past(seed: int, tmp_path: Path, ledger
     """Bars, volumes, signals, levels and grades after an instant change no trade and no decision of before."""
     tables = random_tables(seed, step_of(seed))
     hours = (max(bar.closed_at for bar in tables.bars["T1"]) - START) // HOUR
-    # Of the schedule, for the end of the shorter one is its last slot.
     instant = START + hours * 2 // 3 // step_of(seed) * step_of(seed) * HOUR
     shortened = cut_at(tables, instant)
     assert has_bars(shortened)

@@ -70,6 +70,24 @@ def test_only_the_first_marked_slot_of_a_day_has_it() -> None:
     assert marks == [Decimal(1000), None, Decimal(1300), None]
 
 
+def test_no_benchmark_ends_a_run() -> None:
+    """A price of 2e10 for a token that nobody holds is more than a ledger holds: the day has no benchmark."""
+    tape = Tape({1: Token(bars=bars("2024-01-01", "1 | 200000000000 | 2", DAY))})
+    marks, _, _ = _marked(tape, ["2024-01-02", "2024-01-03", "2024-01-04"])
+    assert marks == [Decimal(1000), None, Decimal(2000)]
+
+
+def test_nothing_buys_no_parts() -> None:
+    """An account that is worth nothing when its benchmark would begin has none."""
+    tape = Tape({1: Token(bars=bars("2024-01-01", "1 | 1", DAY))})
+    ruined = Portfolio(run=RunName("test"), settled_slot=at("2024-01-01"), settled_until=at("2024-01-01"))
+    record, portfolio = run_cycle(
+        setup_of(Rules(name="idle"), tape), tape, ruined, at("2024-01-02"), lambda: at("2030-01-01")
+    )
+    assert [fact.benchmark for fact in record.facts if isinstance(fact, EquityMark)] == [None]
+    assert portfolio.parts == {}
+
+
 def test_a_bought_token_without_a_price_makes_it_unknown() -> None:
     """A token whose price is gone is not worth nothing, nor what it was: the day has no benchmark."""
 

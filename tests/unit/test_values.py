@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from bot.domain.amend import amended
 from bot.domain.errors import InvariantError
 from bot.domain.ids import OrderId, RunName, SignalId, canonical, derive, order_id
-from bot.domain.numbers import ceil_to_step, floor_to_step, from_float, micro_half_even, plain, price_half_even
+from bot.domain.market import one_price
+from bot.domain.numbers import Price, ceil_to_step, floor_to_step, from_float, micro_half_even, plain, price_half_even
 from bot.domain.orders import TRANSITIONS, OrderEvent, OrderState, check_transition
+from bot.domain.tape import timeframe_of
 from bot.engine.ages import hours_between
 from tests.notation import at
 
@@ -94,3 +96,11 @@ def test_amending_a_value_is_replacing_its_fields() -> None:
     assert before.reason is None
     with pytest.raises(TypeError, match="OrderEvent has not all of the fields raeson"):
         amended(before, raeson="why")
+
+
+@pytest.mark.parametrize(("minutes", "name"), [(0, "quote"), (1, "1m"), (5, "5m"), (60, "1h"), (1440, "1d")])
+def test_a_bar_names_its_timeframe(minutes: int, name: str) -> None:
+    """A bar's span names its timeframe, and one price at an instant is a quote."""
+    opened = at("2024-01-01")
+    bar = one_price(opened, Price(Decimal(1)))._replace(closed_at=opened + timedelta(minutes=minutes))
+    assert timeframe_of(bar) == name

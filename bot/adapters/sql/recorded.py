@@ -35,7 +35,7 @@ from bot.adapters.sql.rows import (
 from bot.adapters.sql.stored_rows import digests, rows_of_slot
 from bot.adapters.sql.tables import config_versions, cycles, instruments, requests, runs
 from bot.adapters.sql.tape import recorded_data
-from bot.adapters.sql.tape_tables import answers, api_calls, grades, levels
+from bot.adapters.sql.tape_tables import answers, api_calls, grades, levels, prints
 from bot.domain.decisions import Fact
 from bot.domain.events import Request
 from bot.domain.ids import RunName
@@ -206,6 +206,9 @@ def data_difference(data: Iterable[Datum], stored: Known) -> RowDifference | Non
     both = {key_of(grades, row) for row in held.get(grades, ())} & {key_of(grades, row) for row in made.get(grades, ())}
     for rows in (held, made):
         rows[grades] = [row for row in rows.get(grades, ()) if key_of(grades, row) in both]
+    # Releases before schema 0005 read no volume: of a bar that they recorded it is not compared.
+    without = {key_of(prints, row) for row in held.get(prints, ()) if row[-1] is None}
+    made[prints] = [(*row[:-1], None) if key_of(prints, row) in without else row for row in made.get(prints, ())]
     return _first(held, made)
 
 
