@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from bot.engine.performance import (
+    RUINED,
     Drawdown,
     EquityPoint,
     Figure,
@@ -32,7 +33,6 @@ from bot.engine.performance import (
 MICRO_DIGITS = 6
 # What a mark says of the deepest fall so far, in facts and in v_equity alike.
 FALL = tuple(f"drawdown_{name}" for name in ("deepest", "high", "started_at", "trough_at", "recovered_at"))
-RUINED = Figure(reason="equity fell to zero or below")
 
 
 class Counts(NamedTuple):

@@ -10,13 +10,14 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from bot.adapters.sql.reads import Reader
-from bot.app.figures import FALL, RUINED, counts_of, fall_of, figures_of, is_ruined
+from bot.app.figures import FALL, counts_of, fall_of, figures_of, is_ruined
 from bot.app.random_entries import Drawn, figures_of_drawn
 from bot.app.reports import as_json as to_json
 from bot.app.reports import require_run, shown
 from bot.domain.numbers import to_float
 from bot.engine.luck import deflated_sharpe, sharpe_interval
 from bot.engine.performance import (
+    RUINED,
     Drawdown,
     EquityPoint,
     Figure,
@@ -33,11 +34,12 @@ from bot.engine.performance import (
 SEED = 1
 TOLD = ("run", "trades", "open_positions", "fees", "profit", "equity", "slot")
 POINTS = f"select slot, equity, high_water_mark, {', '.join(FALL)} from v_equity where run = :run order by slot"  # noqa: S608
-BENCHMARK = "select slot, benchmark from v_equity_daily where run = :run and benchmark is not null order by slot"
+BENCHMARK = "select slot, benchmark from v_equity_daily where run = :run order by slot"
 TRADES = """
 select opened_at, closed_at, notional, profit, r_multiple from v_trades where run = :run order by opened_at, position_id
 """
 UNHELD = "the benchmark needs two UTC days with a mark"
+UNKNOWN = "the benchmark's worth is not known at the last day: a price has gone, or it is beyond what a ledger holds"
 SUMMARY = """
 select count(*) as trades, round(coalesce(sum(fees), 0), 6) as fees, round(coalesce(sum(profit), 0), 6) as profit,
        coalesce(sum(case when is_open then 1 else 0 end), 0) as open_positions
@@ -90,11 +92,10 @@ def statistics(reader: Reader, run: str, drawn: Sequence[Drawn] | None = None) -
     fall = fall_of(rows[-1]) if kept else drawdown(points)
     trades = [_trade(row) for row in reader.rows(TRADES, {"run": run})]
     days = day_marks(points)
-    held = curve([(_instant(row["slot"]), _float(row["benchmark"])) for row in reader.rows(BENCHMARK, {"run": run})])
     figures = {
         **figures_of(points, trades, fall),
         **_of_luck(days),
-        **_of_holding(held, days),
+        **_of_holding(reader.rows(BENCHMARK, {"run": run}), days),
         **({} if drawn is None else figures_of_drawn(drawn, total_return(days))),
     }
     instants, missing = _instants(fall)
@@ -176,13 +177,16 @@ def _of_luck(days: Sequence[EquityPoint]) -> dict[str, Figure]:
     return {"sharpe_low": low, "sharpe_high": high, "probabilistic_sharpe": above_zero}
 
 
-def _of_holding(held: Sequence[EquityPoint], days: Sequence[EquityPoint]) -> dict[str, Figure]:
+def _of_holding(rows: Sequence[Mapping[str, object]], days: Sequence[EquityPoint]) -> dict[str, Figure]:
     """Return the figures of buying and holding, of its worth at the first marked slot of each UTC day.
 
     A ledger of a release that did not keep it has it for a part of the account's days only, and the figures say so.
     """
-    if len(held) < 2:  # noqa: PLR2004 - one value has no return
-        return dict.fromkeys(("hold_return", "hold_sharpe", "hold_max_drawdown"), Figure(reason=UNHELD))
+    known = [row for row in rows if row["benchmark"] is not None]
+    held = curve([(_instant(row["slot"]), _float(row["benchmark"])) for row in known])
+    if len(held) < 2 or known[-1] is not rows[-1]:  # noqa: PLR2004 - one value has no return
+        reason = UNHELD if len(held) < 2 else UNKNOWN  # noqa: PLR2004
+        return dict.fromkeys(("hold_return", "hold_sharpe", "hold_max_drawdown"), Figure(reason=reason))
     fall = drawdown(held)
     late = f"from {held[0].at:%Y-%m-%d} on, it was not kept before" if held[0].at > days[0].at else None
     return {

@@ -23,6 +23,7 @@ from bot.domain.orders import Side
 from bot.domain.portfolio import AT_MARKET, Holding, Portfolio
 from bot.domain.positions import Position
 from bot.domain.reach import Floats
+from bot.engine.account import at_most, liquidation_price
 from bot.engine.candidates import is_due
 from bot.engine.equity import follow_equity, value_positions
 from bot.engine.exits import time_stop_at
@@ -117,10 +118,14 @@ class Waking:
             self._wakes[token_id] = known
         if position.side is Side.LONG or not self.setup.rules.short.borrow_fraction_per_day:
             return known.place
-        # The next day of borrowing that was not paid yet is paid at the first slot after it has begun.
-        day = -((position.opened_at - self.slots[place]) // DAY)
-        begun = micros(position.opened_at) + day * (DAY // MICROSECOND)
-        return min(known.place, int(self._instants.searchsorted(begun, side="right")))
+        # The next day of borrowing is paid for when a bar has closed after it began.
+        day = 0 if holding.borrowed_at is None else (holding.borrowed_at - position.opened_at) // DAY + 1
+        columns, begun = self.archive.columns[token_id], micros(position.opened_at + day * DAY)
+        row = int(columns.opened_at.searchsorted(begun - columns.span, side="right"))
+        if row == len(columns.opened_at):
+            return known.place
+        paid = self._first_at(int(columns.opened_at[row]) + columns.span)
+        return min(known.place, max(paid, place + 1))
 
     def _wake(self, place: int, token_id: TokenId, holding: Holding, portfolio: Portfolio) -> int:
         rules = self.setup.rules
@@ -149,7 +154,9 @@ class Waking:
         for token_id, holding in portfolio.holdings.items():
             columns = self.archive.columns[token_id]
             rows = columns.opened_at.searchsorted(instants - columns.span, side="right") - 1
-            values = to_float(holding.quantity) * columns.prices[3, rows]
+            most = liquidation_price(holding.position, self.setup.rules)
+            closes = np.minimum(columns.prices[3, rows], np.inf if most is None else to_float(most))
+            values = to_float(holding.quantity) * closes
             curve += holding.sign * values
             within += MICRO_DOLLAR + values.max() * WIDENED  # each value is rounded alone
         depth = 0.0 if portfolio.deepest is None else to_float(portfolio.deepest.depth)
@@ -166,5 +173,9 @@ class Waking:
     def _equity(self, place: int, portfolio: Portfolio) -> Decimal:
         slot = self.slots[place]
         quotes = ((token_id, self.archive.price(token_id, slot, slot)) for token_id in portfolio.holdings)
-        prices = {token_id: one.price for token_id, one in quotes if one}
+        prices = {
+            token_id: at_most(one.price, portfolio.holdings[token_id].position, self.setup.rules)
+            for token_id, one in quotes
+            if one
+        }
         return portfolio.cash + value_positions(portfolio, prices, slot)

@@ -8,9 +8,10 @@ from types import MappingProxyType
 from bot.domain.errors import BadInputError
 from bot.domain.ids import TokenId
 from bot.domain.market import Bar
-from bot.domain.numbers import AMOUNT_MAX, ONE, ZERO, Price, fraction_half_even, micro_half_even
+from bot.domain.numbers import AMOUNT_MAX, ONE, ZERO, Price, fraction_half_even, micro_half_even, price_half_even
 from bot.domain.orders import Role, Side
 from bot.domain.portfolio import Holding, Portfolio
+from bot.domain.positions import Position
 from bot.domain.snapshot import TokenView
 from bot.engine.rules import FillRules, Rules
 
@@ -21,18 +22,36 @@ NOTHING_PASSED: Mapping[TokenId, tuple[Bar, ...]] = MappingProxyType({})
 def mark_prices(
     portfolio: Portfolio,
     views: Mapping[TokenId, TokenView],
+    rules: Rules,
     passed: Mapping[TokenId, tuple[Bar, ...]] = NOTHING_PASSED,
 ) -> dict[TokenId, Price]:
-    """Return the price each held token is valued at: the last known one, before the first its last mark."""
+    """Return the price each held token is valued at: the last known one, before the first its last mark.
+
+    A short costs no more than its margin, at the price of a bar without trades either.
+    """
     found: dict[TokenId, Price] = {}
     for token_id, holding in portfolio.holdings.items():
         view = views.get(token_id)
         prints = passed.get(token_id)
-        if prints:
-            found[token_id] = prints[-1].close
-        else:
-            found[token_id] = view.price.price if view and view.price else holding.price
+        known = view.price.price if view and view.price else holding.price
+        found[token_id] = at_most(prints[-1].close if prints else known, holding.position, rules)
     return found
+
+
+def liquidation_price(position: Position, rules: Rules) -> Price | None:
+    """Return the price at which the margin of a short is used up: entry x (1 + margin); None for a long.
+
+    The margin is isolated: the cover costs this price whatever the market did, so no more than the margin is lost.
+    """
+    if position.side is Side.LONG:
+        return None
+    return price_half_even(position.entry_price * (ONE + rules.short.margin_fraction))
+
+
+def at_most(price: Price, position: Position, rules: Rules) -> Price:
+    """Return a price, for a short not above the one at which its margin is used up."""
+    most = liquidation_price(position, rules)
+    return price if most is None else min(price, most)
 
 
 def net_value(portfolio: Portfolio, prices: Mapping[TokenId, Price]) -> Decimal:

@@ -104,7 +104,7 @@ def watch(journal: Journal, mark: EquityMark, snapshot: Snapshot, rules: Rules) 
     for name, breaker in configured.items():
         value = MEASURES[name](journal.portfolio, mark, snapshot.tokens)
         if name not in journal.portfolio.breakers and value is not None and value >= breaker.at:
-            _trip(journal, name, breaker, value, snapshot)
+            _trip(journal, name, value, snapshot, rules)
 
 
 def _reset(journal: Journal, name: str, equity: Decimal, why: str) -> None:
@@ -115,7 +115,8 @@ def _reset(journal: Journal, name: str, equity: Decimal, why: str) -> None:
     journal.happen(EventKind.BREAKER, name, EventState.RESET, notice, equity=None if kept else equity)
 
 
-def _trip(journal: Journal, name: BreakerName, breaker: Breaker, value: Decimal, snapshot: Snapshot) -> None:
+def _trip(journal: Journal, name: BreakerName, value: Decimal, snapshot: Snapshot, rules: Rules) -> None:
+    breaker = rules.limits.breakers[name]
     until = _until(journal.slot, name, breaker)
     lasts = "until `bot resume`" if until is None else f"until {until:%Y-%m-%d %H:%M}Z"
     measured = plain(value.quantize(MICRO))
@@ -132,7 +133,7 @@ def _trip(journal: Journal, name: BreakerName, breaker: Breaker, value: Decimal,
     if breaker.action is BreakerAction.FLATTEN:
         _flatten(journal, snapshot.tokens, ExitReason.RISK_BREAKER, Reason.RISK_BREAKER)
     elif breaker.action is BreakerAction.TIGHTEN:
-        _tighten(journal, snapshot)
+        _tighten(journal, snapshot, rules)
 
 
 def _until(slot: datetime, name: BreakerName, breaker: Breaker) -> datetime | None:
@@ -143,8 +144,8 @@ def _until(slot: datetime, name: BreakerName, breaker: Breaker) -> datetime | No
     return None
 
 
-def _tighten(journal: Journal, snapshot: Snapshot) -> None:
-    prices = mark_prices(journal.portfolio, snapshot.tokens)
+def _tighten(journal: Journal, snapshot: Snapshot, rules: Rules) -> None:
+    prices = mark_prices(journal.portfolio, snapshot.tokens, rules)
     for token_id, holding in sorted(journal.portfolio.holdings.items()):
         instrument = snapshot.tokens[token_id].instrument
         tighten_stop(journal, holding, prices[token_id], instrument, decided_at(snapshot))

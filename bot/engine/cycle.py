@@ -73,7 +73,7 @@ def settle(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
         journal = Journal(portfolio, snapshot.as_of, snapshot.cut_off)
         settle_prints(journal, snapshot.tokens, snapshot.granted, rules)
         expire(journal)
-        prices = mark_prices(journal.portfolio, snapshot.tokens, snapshot.passed)
+        prices = mark_prices(journal.portfolio, snapshot.tokens, rules, snapshot.passed)
         journal.write(*_marks(journal, prices, snapshot.passed))
         return journal.acted()
 
@@ -96,7 +96,7 @@ def fill_quotes(snapshot: Snapshot, portfolio: Portfolio, quotes: tuple[Quote, .
         settled = {token_id: replace(view, prints=(), last_traded=None) for token_id, view in snapshot.tokens.items()}
         settle_prints(journal, settled | views, {**snapshot.granted, **granted}, rules)
         opened = {fact.position_id for fact in journal.facts if isinstance(fact, Position)}
-        marks = _marks(journal, mark_prices(journal.portfolio, views))
+        marks = _marks(journal, mark_prices(journal.portfolio, views, rules))
         journal.write(*(mark for mark in marks if mark.position_id in opened))
         return journal.acted()
 
@@ -108,7 +108,7 @@ def decide(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
     """
     with localcontext(EXACT):
         journal = Journal(portfolio, snapshot.as_of, snapshot.cut_off)
-        prices = mark_prices(portfolio, snapshot.tokens, snapshot.passed)
+        prices = mark_prices(portfolio, snapshot.tokens, rules, snapshot.passed)
         mark = _mark(journal, snapshot, prices)
         obey(journal, snapshot, mark)
         watch(journal, mark, snapshot, rules)
@@ -125,11 +125,11 @@ def decide(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
         return journal.acted()
 
 
-def mark_only(snapshot: Snapshot, portfolio: Portfolio, _rules: Rules) -> Acted:
+def mark_only(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
     """Mark the account and decide nothing: what the end of a replay's window does in place of `decide`."""
     with localcontext(EXACT):
         journal = Journal(portfolio, snapshot.as_of, snapshot.cut_off)
-        _mark(journal, snapshot, mark_prices(portfolio, snapshot.tokens, snapshot.passed))
+        _mark(journal, snapshot, mark_prices(portfolio, snapshot.tokens, rules, snapshot.passed))
         return journal.acted()
 
 

@@ -4,6 +4,7 @@ Buying costs price x (1 + c), selling gives price x (1 - c); a target pays its o
 fill's notional.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from typing import NamedTuple
 from bot.domain.amend import amended
 from bot.domain.books import Account
 from bot.domain.decisions import Reason
-from bot.domain.ids import fill_id, order_id, position_id
+from bot.domain.ids import TokenId, fill_id, order_id, position_id
 from bot.domain.market import Bar
 from bot.domain.numbers import (
     ONE,
@@ -26,7 +27,7 @@ from bot.domain.numbers import (
 from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role, Side
 from bot.domain.portfolio import Holding
 from bot.domain.positions import Closing, ExitReason, Position
-from bot.engine.account import check_amount, unlocked_cash
+from bot.engine.account import at_most, check_amount, unlocked_cash
 from bot.engine.journal import Journal, borrow_legs, entry_legs, entry_of, exit_legs
 from bot.engine.rules import Rules, TargetCost
 
@@ -203,19 +204,20 @@ def _fill_of(
     )
 
 
-def charge_begun_days(journal: Journal, until: datetime, rules: Rules) -> None:
-    """Charge every short for the days of 24 hours since its opening that began before an instant.
+def charge_begun_days(journal: Journal, until: Mapping[TokenId, datetime], rules: Rules) -> None:
+    """Charge shorts for the days of 24 hours since their opening that began before an instant.
 
-    One that is covered at the instant at which a day begins does not pay for that day: ceil(hours / 24) days in all.
+    until: of each token, what its next print cannot open before, so that no day after a cover is charged. A short that
+    is covered at the instant at which a day begins does not pay for that day: ceil(hours / 24) days in all.
     """
     if not rules.short.borrow_fraction_per_day:
         return
-    for _, holding in sorted(journal.portfolio.holdings.items()):
+    for token_id, holding in sorted(journal.portfolio.holdings.items()):
         position = holding.position
-        if position.side is Side.LONG:
+        if position.side is Side.LONG or token_id not in until:
             continue
         day = 0 if holding.borrowed_at is None else (holding.borrowed_at - position.opened_at) // DAY + 1
-        while position.opened_at + day * DAY < until:
+        while position.opened_at + day * DAY < until[token_id]:
             charge_borrow(journal, position, position.opened_at + day * DAY, rules)
             day += 1
 
@@ -230,27 +232,20 @@ def charge_borrow(journal: Journal, position: Position, at: datetime, rules: Rul
         journal.write(entry_of(position.run, journal.slot, cause, position.position_id, at, borrow_legs(fee)))
 
 
-def exit_price(role: Role, raw: Price, side: Side, rules: Rules) -> Price:
-    """Return what leaving at a raw price is paid at: targets keep their price unless they are sold at market."""
+def exit_price(role: Role, raw: Price, position: Position, rules: Rules) -> Price:
+    """Return what leaving at a raw price is paid at: targets keep their price unless they are sold at market.
+
+    A short pays no more than the price at which its margin is used up, whatever its costs.
+    """
     if role is Role.TARGET and rules.fills.target_cost is TargetCost.LIMIT:
         return raw
-    return price_half_even(rules.fills.left(raw, side))
+    return at_most(price_half_even(rules.fills.left(raw, position.side)), position, rules)
 
 
 def exit_cash(holding: Holding, paid: Price, quantity: Decimal, rules: Rules) -> Decimal:
     """Return what leaving with a quantity at a price with costs adds to cash, negative where a short is covered."""
     side = holding.position.side
     return micro_half_even(side.sign * rules.fills.with_exit_fee(quantity * paid, side))
-
-
-def liquidation_price(position: Position, rules: Rules) -> Price | None:
-    """Return the price at which the margin of a short is used up: entry x (1 + margin); None for a long.
-
-    The margin is isolated: the cover costs this price whatever the market did, so no more than the margin is lost.
-    """
-    if position.side is Side.LONG:
-        return None
-    return price_half_even(position.entry_price * (ONE + rules.short.margin_fraction))
 
 
 def fill_exit(
@@ -292,7 +287,7 @@ def _left_with(
     holding: Holding, order: Order, raw: Price, quantity: Quantity | None, paid: Price | None, rules: Rules
 ) -> Execution:
     left = holding.quantity if quantity is None else quantity
-    price = exit_price(order.role, raw, holding.position.side, rules) if paid is None else paid
+    price = exit_price(order.role, raw, holding.position, rules) if paid is None else paid
     return Execution(left, price, left * price * rules.fills.fee_fraction)
 
 

@@ -13,8 +13,9 @@ from bot.domain.numbers import ZERO, Price
 from bot.domain.portfolio import Holding
 from bot.domain.positions import ExitReason
 from bot.domain.snapshot import TokenView
+from bot.engine.account import liquidation_price
 from bot.engine.exits import accept_exit, waiting_exit
-from bot.engine.fills import charge_begun_days, exit_cash, fill_exit, liquidation_price
+from bot.engine.fills import charge_begun_days, exit_cash, fill_exit
 from bot.engine.journal import Journal
 from bot.engine.rules import Rules
 
@@ -46,7 +47,7 @@ def close_silent(journal: Journal, traded: Traded, by: datetime, rules: Rules) -
         if token_id in traded and traded[token_id][0] <= latest
     ]
     for ended_at, token_id in sorted(silent):
-        charge_begun_days(journal, ended_at, rules)
+        charge_begun_days(journal, {token_id: ended_at}, rules)
         holding, price = journal.portfolio.holdings[token_id], traded[token_id][1]
         order = waiting_exit(journal, holding) or accept_exit(journal, holding, price, ExitReason.DELISTED)
         lost = _cash_if_lost(holding, rules)

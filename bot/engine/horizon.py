@@ -12,8 +12,8 @@ from bot.domain.numbers import to_float
 from bot.domain.orders import Role, Side
 from bot.domain.portfolio import Holding, Portfolio
 from bot.domain.reach import EVERY_BAR, NEVER, NO_BAR, Floats, Reach
+from bot.engine.account import liquidation_price
 from bot.engine.exits import time_stop_at
-from bot.engine.fills import liquidation_price
 from bot.engine.rules import FOLLOWED_BY_BARS, ExitRule, Rules
 
 WIDENED = 1e-12

@@ -31,6 +31,9 @@ class Figure:
     reason: str | None = None
 
 
+RUINED = Figure(reason="equity fell to zero or below")
+
+
 class EquityPoint(NamedTuple):
     """An account marked at an instant; high: the highest equity up to then."""
 
@@ -117,9 +120,7 @@ def cagr(returns: Sequence[float], *, year: int = DAYS_A_YEAR, least: int = DAYS
     return Figure(math.prod(1 + one for one in returns) ** (year / len(returns)) - 1)
 
 
-def sharpe(
-    returns: Sequence[float], *, resolution: float, year: int = DAYS_A_YEAR, least: int = DAYS_MIN
-) -> Figure:
+def sharpe(returns: Sequence[float], *, resolution: float, year: int = DAYS_A_YEAR, least: int = DAYS_MIN) -> Figure:
     """Return the annual Sharpe ratio: mean / sample standard deviation (n - 1) x sqrt(year); undefined below 30 days.
 
     Sharpe 1994, The Sharpe Ratio, Journal of Portfolio Management 21(1), with a rate without risk of zero. resolution:
@@ -133,9 +134,7 @@ def sharpe(
     return Figure(_mean(returns) / spread * math.sqrt(year))
 
 
-def sortino(
-    returns: Sequence[float], *, resolution: float, year: int = DAYS_A_YEAR, least: int = DAYS_MIN
-) -> Figure:
+def sortino(returns: Sequence[float], *, resolution: float, year: int = DAYS_A_YEAR, least: int = DAYS_MIN) -> Figure:
     """Return the annual Sortino ratio: mean / downside deviation x sqrt(year); undefined below 30 days.
 
     The downside deviation is the root of the mean of min(r, 0)^2 over all days, those without a loss too (Sortino and
@@ -260,7 +259,10 @@ def turnover(days: Sequence[EquityPoint], trades: Sequence[TradeResult]) -> Figu
     """
     if not days:
         return Figure(reason=UNMARKED)
-    return Figure(math.fsum(trade.notional for trade in trades) / _mean([day.equity for day in days]))
+    mean = _mean([day.equity for day in days])
+    if mean <= 0:
+        return RUINED
+    return Figure(math.fsum(trade.notional for trade in trades) / mean)
 
 
 def deviation(values: Sequence[float]) -> float:

@@ -18,6 +18,7 @@ from bot.domain.orders import Order, OrderState, Role
 from bot.domain.portfolio import Holding
 from bot.domain.positions import ExitReason
 from bot.domain.snapshot import TokenView
+from bot.engine.account import liquidation_price
 from bot.engine.entries import fill_entry
 from bot.engine.exits import accept_exit, time_stop_at, waiting_exit
 from bot.engine.fills import (
@@ -28,7 +29,6 @@ from bot.engine.fills import (
     exit_cash,
     exit_price,
     fill_exit,
-    liquidation_price,
     stretch,
 )
 from bot.engine.finer import bars_inside, decided_by, extremes
@@ -50,7 +50,7 @@ class Stop(NamedTuple):
 
     def paid(self, holding: Holding, rules: Rules) -> Price:
         """Return what a hit of it pays, costs included."""
-        return self.price if self.order is None else exit_price(Role.STOP, self.price, holding.position.side, rules)
+        return self.price if self.order is None else exit_price(Role.STOP, self.price, holding.position, rules)
 
 
 def settle_prints(
@@ -79,7 +79,7 @@ def settle_prints(
             elif lived is not None and lived is not bar:
                 _put_back(left, token_id, lived)
         close_silent(journal, traded, opened_at, rules)
-        charge_begun_days(journal, opened_at, rules)
+        charge_begun_days(journal, dict.fromkeys(dict(prints), opened_at), rules)
         for token_id, bar in prints:
             _exit_at_open(journal, token_id, bar, views[token_id], rules)
         _enter_at_open(journal, dict(prints), opened_at, views, granted, rules)
@@ -91,7 +91,7 @@ def settle_prints(
             if token_id in journal.portfolio.holdings:
                 traded[token_id] = max(traded.get(token_id, NEVER_TRADED), (bar.closed_at, bar.close))
     close_silent(journal, traded, journal.slot, rules)
-    charge_begun_days(journal, journal.slot, rules)
+    charge_begun_days(journal, {token_id: closed_at for token_id, (closed_at, _) in traded.items()}, rules)
 
 
 def expire(journal: Journal) -> None:
@@ -136,7 +136,7 @@ def _exit_at_open(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView
         fill_exit(journal, market, bar.open, bar.opened_at, reason, rules)
         return
     if due is not None and bar.opened_at >= due:
-        resting = market or accept_exit(journal, holding, holding.price, ExitReason.TIME_STOP)
+        resting = market or accept_exit(journal, holding, bar.open, ExitReason.TIME_STOP)
         fill_exit(journal, resting, bar.open, bar.opened_at, ExitReason.TIME_STOP, rules)
         return
     stop = _stop_for(journal, holding, bar, rules)
@@ -286,7 +286,7 @@ def _cash_if_reached(holding: Holding, reached: Sequence[Order], stop: Stop, vie
     cash, left = holding.cash, holding.quantity
     for order in reached:
         part = _part_of(replace(holding, quantity=left), order, view)
-        cash += exit_cash(holding, exit_price(Role.TARGET, order.price, order.side, rules), part, rules)
+        cash += exit_cash(holding, exit_price(Role.TARGET, order.price, holding.position, rules), part, rules)
         left = Quantity(left - part)
     return cash + exit_cash(holding, stop.paid(holding, rules), left, rules)
 

@@ -62,6 +62,18 @@ def test_a_replay_has_the_same_figures_on_both_databases(ledger_url: str, tmp_pa
     assert violations(ledger_url) == []
 
 
+def test_a_benchmark_that_is_lost_has_no_figures(tmp_path: Path) -> None:
+    """Half of it rises from 1 to 1e9, beyond what a ledger holds: unknown, and not what it was worth the day before."""
+    bars = {"bars/1h/AAA.csv": hours((80, "100")), "bars/1h/BBB.csv": hours((60, "1"), (20, "1000000000"))}
+    text = strategy_text({"strategy": {"universe": ["AAA", "BBB"]}})
+    found = replay(tmp_path, bars, strategy=text)
+    assert found.code == 0, found.stderr
+    figures = found.answer["statistics"]
+    for name in ("hold_return", "hold_sharpe", "hold_max_drawdown"):
+        assert figures[name] is None
+        assert figures["reasons"][name].startswith("the benchmark's worth is not known at the last day")
+
+
 def test_a_run_without_a_cycle_has_reasons_for_everything(book: SqlLedger) -> None:
     """Nothing was marked and nothing traded: no figure but those of a fall that never was, and a sentence for each."""
     reader = Reader(str(book.engine.url.render_as_string(hide_password=False)))

@@ -83,10 +83,10 @@ class Feed:
         rows = [row for row in self.came[token_id] if row.known_at <= cut_off]
         return [row.bar for row in rows if row.timeframe == QUOTE or row.bar.closed_at <= slot]
 
-    def last(self, slot: datetime, cut_off: datetime) -> dict[int, Decimal]:
-        """Return the price of each token that closed last of those known."""
+    def last(self, slot: datetime, cut_off: datetime) -> dict[int, Bar]:
+        """Return the bar or quote of each token that closed last of those known."""
         known = {token_id: self.known(token_id, slot, cut_off) for token_id in self.came}
-        return {token_id: max(bars, key=lambda bar: bar.closed_at).close for token_id, bars in known.items() if bars}
+        return {token_id: max(bars, key=lambda bar: bar.closed_at) for token_id, bars in known.items() if bars}
 
 
 def after(opened_at: datetime, bar: Bar) -> Bar | None:

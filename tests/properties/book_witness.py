@@ -177,7 +177,10 @@ class Witness:
 
     def _mark(self, mark: EquityMark) -> None:
         book = self.book
-        book.mark(mark.slot, self.feed.last(self.slot, self.cut_off))
+        last = self.feed.last(self.slot, self.cut_off)
+        book.mark(mark.slot, {token: bar.close for token, bar in last.items()})
+        for token, lot in book.lots.items():
+            assert book.is_paid(lot, last[token].closed_at), "a day that began before the last price is not paid for"
         found = (mark.cash, mark.cash + mark.positions_value, mark.equity, mark.high_water_mark, mark.open_positions)
         assert found == (book.cash, book.equity, book.equity, book.high, len(book.lots))
         assert mark.exposure == (fraction_half_even(book.value() / book.equity) if book.equity > 0 else 0)

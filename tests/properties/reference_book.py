@@ -122,6 +122,11 @@ class ReferenceBook:
         lot.days += 1
         self._pay(lot, ZERO, lot.quantity * lot.entry * self.borrow)
 
+    def is_paid(self, lot: Lot, until: datetime) -> bool:
+        """Tell whether a position has paid for borrowing on all days that began before an instant."""
+        fee = micro(lot.quantity * lot.entry * self.borrow) if lot.sign < 0 else ZERO
+        return not fee or lot.opened_at + lot.days * DAY >= until
+
     def _pay(self, lot: Lot, amount: Decimal, fee: Decimal) -> None:
         self.cash, lot.cash = self.cash + micro(amount - fee), lot.cash + micro(amount - fee)
         self.fees += micro(fee)
@@ -129,9 +134,6 @@ class ReferenceBook:
     def mark(self, slot: datetime, prices: dict[int, Decimal]) -> None:
         """Mark the account at the last prices, and measure the breakers."""
         self.prices = prices
-        for lot in self.lots.values():
-            fee = micro(lot.quantity * lot.entry * self.borrow) if lot.sign < 0 else ZERO
-            assert not fee or lot.opened_at + lot.days * DAY >= slot, "a begun day that is not paid for"
         before, signed = self.equity, (lot.sign * micro(lot.quantity * prices[t]) for t, lot in self.lots.items())
         self.equity = self.cash + sum(signed, ZERO)
         self.high, self.risk_high = max(self.high, self.equity), max(self.risk_high, self.equity)

@@ -42,6 +42,20 @@ def test_daily_bars_pay_for_the_days_that_they_hold(tmp_path: Path, days: int) -
     assert found.trades[0]["fees"] == pytest.approx(0.1 * days)
 
 
+@pytest.mark.parametrize("schedule", ["0 0 * * *", "5 0 * * *", "0 * * * *"])
+@pytest.mark.parametrize(("timeframe", "bars"), [("1d", 12), ("1h", 288)])
+def test_when_slots_are_changes_no_borrowing(tmp_path: Path, schedule: str, timeframe: str, bars: int) -> None:
+    """Sold at a midnight and covered 48 hours later: two days, even where a slot lies between a midnight and a bar."""
+    files = {"AAA": hours((bars, "100"), step=timedelta(days=1) if timeframe == "1d" else timedelta(hours=1))}
+    strategy = {**SHORT, "feed": "daily"}
+    more = {"short": {"borrow_fraction_per_day": 0.001}, "exits": {"rules": ["time_stop"], "time_stop_hours": 48}}
+    turns = [("AAA", 48, "bearish")]
+    found = replayed(
+        tmp_path, files, "--schedule", schedule, turns=turns, timeframe=timeframe, strategy=strategy, **more
+    )
+    assert found.trades[0]["fees"] == pytest.approx(0.2)
+
+
 @pytest.mark.parametrize(
     ("margin", "prices", "expected", "equity"),
     [
@@ -70,6 +84,30 @@ def test_a_short_loses_its_margin_and_no_more(
     )
     assert told(found.trades[0]) == expected
     assert found.equity[-1]["equity"] == equity
+
+
+def test_a_cover_with_its_costs_is_no_dearer_than_the_margin(tmp_path: Path) -> None:
+    """Sold at 95, half of it as margin: a cover at 140 with 5 % of spread would cost 147, and is made at 142.5."""
+    found = replayed(
+        tmp_path,
+        {"AAA": hours((4, "100"), (6, "140"))},
+        turns=[SOLD, ("AAA", 6, "bullish")],
+        strategy=SHORT,
+        short={"margin_fraction": 0.5},
+        fills={"half_spread_fraction": 0.05},
+    )
+    assert told(found.trades[0]) == "signal_flipped 2024-01-01T06:00 @ 142.5 -47.50"
+
+
+@pytest.mark.parametrize("schedule", ["0 * * * *", "0 2-23/6 * * *"])
+def test_a_price_without_trades_takes_no_more_than_the_margin(tmp_path: Path, schedule: str) -> None:
+    """Five sold at 100 with 1,000 cash: 50 quiet hours at 1,000 mark it at 200, for the deepest fall as well."""
+    bars = {"AAA": hours((4, "100"), (50, "1000v0"), (50, "100"))}
+    more = {"strategy": SHORT, "sizing": {"quantity": 5}}
+    found = replayed(tmp_path, bars, "--schedule", schedule, turns=[SOLD], cash="1000", **more)
+    assert min(row["equity"] for row in found.equity) == 500
+    assert found.answer["statistics"]["max_drawdown"] == 0.5
+    assert found.trades[0]["is_open"]
 
 
 def test_an_exit_that_waits_does_not_save_a_liquidated_short(tmp_path: Path) -> None:

@@ -250,3 +250,5 @@ def test_turnover_is_the_entries_over_the_mean_equity() -> None:
     days = points(("2024-01-01", 1000), ("2024-01-02", 2000))
     assert turnover(days, (*FOUR[:2], trade(0, closed=None))).value == 2
     assert turnover((), FOUR).reason == "no mark of equity"
+    ruined = points(("2024-01-01", 1000), ("2024-01-02", -1000))
+    assert turnover(ruined, FOUR) == Figure(reason="equity fell to zero or below")

@@ -353,7 +353,7 @@ def test_an_entry_never_fills_at_a_price_from_before_its_decision() -> None:
 
 
 def test_a_short_that_was_opened_late_pays_for_every_begun_day() -> None:
-    """Its bar came thirty hours late: the day that had begun since is charged with the next settlement."""
+    """Its bars came thirty hours late: the day that begins within them is charged with their settlement."""
     rules = Rules(
         name="late",
         sides=frozenset({Side.SHORT}),
@@ -361,7 +361,7 @@ def test_a_short_that_was_opened_late_pays_for_every_begun_day() -> None:
         sizing=SizingRules(rule=SizeRule.FIXED_NOTIONAL, notional=Decimal(1000)),
         fills=FREE,
     )
-    flat = bars("2024-01-01", "100 | 100 | 100")
+    flat = bars("2024-01-01", " | ".join(["100"] * 26))
     tape = Tape({1: Token(bars=flat[:1], signals=[signal("2024-01-01 01:00", "bearish")])})
     setup, portfolio = setup_of(rules, tape), Portfolio(run=RunName("test"))
     for number, slot in enumerate(["2024-01-01 01:00", "2024-01-02 06:00", "2024-01-02 07:00"]):

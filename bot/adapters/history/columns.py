@@ -27,7 +27,7 @@ from bot.adapters.history.reader import (
     instant,
     micros,
     not_negative,
-    positive,
+    price,
     row_unit,
 )
 from bot.adapters.history.rows import rows
@@ -353,7 +353,7 @@ def _row_by_row(file: SourceFile) -> tuple[list[int], Integers, Floats]:
     for line, (time, *cells, volume) in rows(file, HEADER, (VOLUME,)):
         try:
             opened_at.append(micros(instant(time.strip())))
-            prices = [float(positive(cell.strip())) for cell in cells]
+            prices = [float(price(cell.strip())) for cell in cells]
             figures.append((*prices, float(not_negative(volume.strip())) if volume.strip() else nan))
         except ValueError as error:
             raise bad_row(file.path, line, str(error)) from error

@@ -22,7 +22,7 @@ from bot.adapters.history.reader import (
     micros,
     not_negative,
     number,
-    positive,
+    price,
 )
 from bot.adapters.history.rows import rows
 from bot.adapters.history.series import Series, blocks_of
@@ -233,7 +233,7 @@ _ANY, _NOT_NEGATIVE = _numbers(number), _numbers(not_negative)
 
 SIGNALS = Kind("published_at", {"stance": _stance, "grade": _ANY, "confidence": _ANY}, 2, _episode)
 LEVELS = Kind(
-    "known_at", {"level": _numbers(positive, needed=True), "strength": _numbers(_share)}, 1, _level_set, grouped=True
+    "known_at", {"level": _numbers(price, needed=True), "strength": _numbers(_share)}, 1, _level_set, grouped=True
 )
 QUANTMETRICS = Kind(
     "known_at",

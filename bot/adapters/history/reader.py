@@ -22,6 +22,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from bot.domain.errors import AccessError, BadInputError, BotError, ConfigError, StorageError
+from bot.domain.numbers import Price, price_half_even
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -233,6 +234,15 @@ def positive(cell: str) -> Decimal:
     value = number(cell)
     if value <= 0:
         message = f"{cell[:40]!r} is not above zero"
+        raise ValueError(message)
+    return value
+
+
+def price(cell: str) -> Price:
+    """Read a price, at the decimals that prices have. Raises ValueError where it is zero there."""
+    value = price_half_even(positive(cell))
+    if not value:
+        message = f"{cell[:40]!r} is zero at the 18 decimals that prices have"
         raise ValueError(message)
     return value
 
