@@ -154,9 +154,9 @@ class Waking:
         for token_id, holding in portfolio.holdings.items():
             columns = self.archive.columns[token_id]
             rows = columns.opened_at.searchsorted(instants - columns.span, side="right") - 1
-            most = liquidation_price(holding.position, self.setup.rules)
-            closes = np.minimum(columns.prices[3, rows], np.inf if most is None else to_float(most))
-            values = to_float(holding.quantity) * closes
+            values = to_float(holding.quantity) * columns.prices[3, rows]
+            if (most := liquidation_price(holding.position, self.setup.rules)) is not None:
+                values = np.minimum(values, to_float(holding.quantity * most))
             curve += holding.sign * values
             within += MICRO_DOLLAR + values.max() * WIDENED  # each value is rounded alone
         depth = 0.0 if portfolio.deepest is None else to_float(portfolio.deepest.depth)
