@@ -120,6 +120,8 @@ class Witness:
         cost = order.side.sign * self.rules.fills.cost * (1 if fill.role is Role.ENTRY else -1)
         exact = fill.role is Role.TARGET or reason == ExitReason.LIQUIDATED
         paid = raw if exact else {price_half_even(price * (1 + cost)) for price in raw}
+        if order.side.sign < 0 and fill.role is not Role.ENTRY:
+            paid = {min(price, self._margin_ends(fill)) for price in paid}
         assert fill.price in paid, "a price that could not be had"
         assert fill.fee == round(fill.quantity * fill.price * self.rules.fills.fee_fraction, 6)
         if fill.role is Role.EXIT and reason == ExitReason.TIME_STOP:
@@ -140,10 +142,13 @@ class Witness:
         if reason == ExitReason.DELISTED:
             return {bar.close for bar in came if bar.closed_at == fill.filled_at - WEEK}
         if reason == ExitReason.LIQUIDATED:
-            margin = self.rules.short.margin_fraction
-            ends = price_half_even(self.positions[fill.position_id].entry_price * (1 + margin))
+            ends = self._margin_ends(fill)
             return {ends for bar in came if bar.opened_at <= fill.filled_at <= bar.closed_at and bar.high >= ends}
         return self._raw(fill, order)
+
+    def _margin_ends(self, fill: Fill) -> Decimal:
+        """Return the price at which the margin of a short is used up, which no cover exceeds."""
+        return price_half_even(self.positions[fill.position_id].entry_price * (1 + self.rules.short.margin_fraction))
 
     def _raw(self, fill: Fill, order: Order) -> set[Decimal]:
         """Return the raw prices at which the prints of an instant let an order fill."""
