@@ -68,7 +68,12 @@ class ReferenceBook:
     def value(self, sign: int = 0, *, leaving: bool = True) -> Decimal:
         """Return the size of the positions at the last prices: of all or of one side, with those that leave or not."""
         lots = [(token, lot) for token, lot in self.lots.items() if sign in {0, lot.sign} and leaving >= lot.leaving]
-        return sum((lot.quantity * self.prices[token] for token, lot in lots), ZERO)
+        return sum((lot.quantity * self._worth(token, lot) for token, lot in lots), ZERO)
+
+    def _worth(self, token: int, lot: Lot) -> Decimal:
+        """Return the last price of a token, for a short not above the one at which its margin is used up."""
+        price = self.prices[token]
+        return price if lot.sign > 0 else min(price, round(lot.entry * (ONE + self.margin), 18))
 
     def free(self) -> Decimal:
         """Return the cash that neither open shorts nor accepted entries tie up."""
@@ -134,7 +139,8 @@ class ReferenceBook:
     def mark(self, slot: datetime, prices: dict[int, Decimal]) -> None:
         """Mark the account at the last prices, and measure the breakers."""
         self.prices = prices
-        before, signed = self.equity, (lot.sign * micro(lot.quantity * prices[t]) for t, lot in self.lots.items())
+        before = self.equity
+        signed = (lot.sign * micro(lot.quantity * self._worth(token, lot)) for token, lot in self.lots.items())
         self.equity = self.cash + sum(signed, ZERO)
         self.high, self.risk_high = max(self.high, self.equity), max(self.risk_high, self.equity)
         if self.marked_on is None or self.marked_on.date() != slot.date():
