@@ -13,7 +13,7 @@ from bot.domain.numbers import EXACT, fraction_half_even, price_half_even
 from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role
 from bot.domain.positions import Closing, ExitReason, Position, StopMove
 from bot.domain.record import CycleRecord
-from bot.engine.rules import ActOn, Rules
+from bot.engine.rules import ActOn, Anchor, Rules
 from tests.notation import HOUR
 from tests.properties.book_feed import Feed, after
 from tests.properties.reference_book import Entry, Lot, ReferenceBook
@@ -34,6 +34,7 @@ class Witness:
             margin=drawn.short.margin_fraction,
             positions_max=drawn.limits.positions_max,
             exposure_max=drawn.limits.exposure_max,
+            sized_at_fill=drawn.stop.anchor is Anchor.FILL,
         )
         self.limits = {name.value: breaker.at for name, breaker in drawn.limits.breakers.items()}
         self.accounts = dict.fromkeys(Account, Decimal(0))

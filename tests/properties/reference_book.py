@@ -50,6 +50,7 @@ class ReferenceBook:
     margin: Decimal
     positions_max: int | None
     exposure_max: Decimal | None
+    sized_at_fill: bool
     cash: Decimal = ZERO
     fees: Decimal = ZERO
     lots: dict[int, Lot] = field(default_factory=dict)
@@ -82,6 +83,15 @@ class ReferenceBook:
         reserved = sum((one.quantity * one.reference * need[one.sign] for one in self.waiting.values()), ZERO)
         return self.cash - self.value(-1) * (ONE + self.margin) - reserved
 
+    def coming(self) -> Decimal:
+        """Return the free cash that accepted exits bring if they fill at the last prices."""
+        found = ZERO
+        for token, lot in self.lots.items():
+            worth = lot.quantity * self._worth(token, lot) if lot.leaving else ZERO
+            tied_up = worth * (ONE + self.margin) if lot.sign < 0 else ZERO
+            found += tied_up + lot.sign * worth * (ONE - lot.sign * self.cost) * (ONE - lot.sign * self.fee)
+        return found
+
     def accept(self, name: str, entry: Entry) -> None:
         """Book an accepted entry, which no limit, pause or breaker may forbid."""
         assert not self.paused, "accepted while paused"
@@ -95,7 +105,9 @@ class ReferenceBook:
         assert self.positions_max is None or places <= self.positions_max, f"{places} positions"
         exposed = self.value(leaving=False) + sum(one.quantity * one.reference for one in self.waiting.values())
         assert self.exposure_max is None or exposed <= self.exposure_max * self.equity, f"{exposed} exposed"
-        assert self.free() >= 0, f"{-self.free()} more than the free cash"
+        # A quantity that is computed anew at the fill may count what the exits of that open bring.
+        free = self.free() + (self.coming() if self.sized_at_fill else ZERO)
+        assert free >= 0, f"{-free} more than the free cash"
 
     def enter(self, name: str, lot: Lot) -> None:
         """Book an entry: cash -(N+f), position +N of a long; cash +(N-f), position -N of a short."""
