@@ -20,7 +20,6 @@ from bot import __version__
 from bot.adapters.clock import SystemClock
 from bot.adapters.history.archive import History, HistorySource, open_history
 from bot.adapters.history.columns import SPANS
-from bot.adapters.history.reader import EPOCH
 from bot.adapters.sql.engine import ledger_name, ledger_url, parse_url
 from bot.adapters.sql.ledger import SqlLedger, writing
 from bot.adapters.sql.reads import Reader
@@ -36,6 +35,7 @@ from bot.app.waking import Waking
 from bot.domain.decisions import EquityMark
 from bot.domain.errors import ConfigError, UsageError
 from bot.domain.ids import RunName, TokenId, canonical
+from bot.domain.instants import EPOCH
 from bot.domain.instruments import Instrument
 from bot.domain.numbers import CASH_MAX, MICRO, ZERO, micro_half_even, plain
 from bot.domain.portfolio import Portfolio

@@ -5,7 +5,7 @@ The journal of the slots that are run equals the journal of all of them, and so 
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal, localcontext
 from typing import NamedTuple
 
@@ -17,20 +17,19 @@ from bot.adapters.history.reader import micros
 from bot.app.cycle import RunSetup
 from bot.app.gather import looks_at_held
 from bot.domain.ids import TokenId
+from bot.domain.instants import MICROSECOND
 from bot.domain.market import HALT_LENGTH
 from bot.domain.numbers import EXACT, Price, Quantity, to_float
 from bot.domain.orders import Side
 from bot.domain.portfolio import AT_MARKET, Holding, Portfolio
 from bot.domain.positions import Position
 from bot.domain.reach import Floats
-from bot.engine.account import at_most, liquidation_price
 from bot.engine.candidates import is_due
 from bot.engine.equity import follow_equity, value_positions
 from bot.engine.exits import time_stop_at
 from bot.engine.fills import DAY
 from bot.engine.horizon import WIDENED, is_restless, reach_of, telling_places
 
-MICROSECOND = timedelta(microseconds=1)
 MICRO_DOLLAR = 1e-6
 
 
@@ -145,7 +144,10 @@ class Waking:
         return self._first_at(int(silences[at])) if at < len(silences) else len(self.slots)
 
     def passed_over(self, place: int, following: int, portfolio: Portfolio) -> Portfolio:
-        """Return the account after the slots between two that are run: only its high and its falls may have moved."""
+        """Return the account after the slots between two that are run: only its high and its falls may have moved.
+
+        No price in between is beyond a short's margin: one that is, of a quiet bar too, has its slot run.
+        """
         if following - place <= 1 or not portfolio.holdings:
             return portfolio
         instants = self._instants[place + 1 : following]
@@ -155,8 +157,6 @@ class Waking:
             columns = self.archive.columns[token_id]
             rows = columns.opened_at.searchsorted(instants - columns.span, side="right") - 1
             values = to_float(holding.quantity) * columns.prices[3, rows]
-            if (most := liquidation_price(holding.position, self.setup.rules)) is not None:
-                values = np.minimum(values, to_float(holding.quantity * most))
             curve += holding.sign * values
             within += MICRO_DOLLAR + values.max() * WIDENED  # each value is rounded alone
         depth = 0.0 if portfolio.deepest is None else to_float(portfolio.deepest.depth)
@@ -173,9 +173,5 @@ class Waking:
     def _equity(self, place: int, portfolio: Portfolio) -> Decimal:
         slot = self.slots[place]
         quotes = ((token_id, self.archive.price(token_id, slot, slot)) for token_id in portfolio.holdings)
-        prices = {
-            token_id: at_most(one.price, portfolio.holdings[token_id].position, self.setup.rules)
-            for token_id, one in quotes
-            if one
-        }
+        prices = {token_id: one.price for token_id, one in quotes if one}
         return portfolio.cash + value_positions(portfolio, prices, slot)

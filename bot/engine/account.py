@@ -15,7 +15,6 @@ from bot.domain.positions import Position
 from bot.domain.snapshot import TokenView
 from bot.engine.rules import FillRules, Rules
 
-AMOUNT_SPOKEN = f"{AMOUNT_MAX:,}"
 NOTHING_PASSED: Mapping[TokenId, tuple[Bar, ...]] = MappingProxyType({})
 
 
@@ -34,7 +33,7 @@ def mark_prices(
         view = views.get(token_id)
         prints = passed.get(token_id)
         known = view.price.price if view and view.price else holding.price
-        found[token_id] = at_most(prints[-1].close if prints else known, holding.position, rules)
+        found[token_id] = within_margin(prints[-1].close if prints else known, holding.position, rules)
     return found
 
 
@@ -48,8 +47,8 @@ def liquidation_price(position: Position, rules: Rules) -> Price | None:
     return price_half_even(position.entry_price * (ONE + rules.short.margin_fraction))
 
 
-def at_most(price: Price, position: Position, rules: Rules) -> Price:
-    """Return a price, for a short not above the one at which its margin is used up."""
+def within_margin(price: Price, position: Position, rules: Rules) -> Price:
+    """Cap a price for a short at the one that uses up its margin: beyond it nothing more can be lost."""
     most = liquidation_price(position, rules)
     return price if most is None else min(price, most)
 
@@ -72,7 +71,7 @@ def check_amount(amount: Decimal, token_id: TokenId, slot: datetime) -> None:
     if abs(amount) > AMOUNT_MAX:
         message = (
             f"token_id {token_id} at {slot:%Y-%m-%dT%H:%MZ}: an amount of {micro_half_even(amount):,} is beyond the"
-            f" {AMOUNT_SPOKEN} that a ledger holds: correct the price, or trade a smaller quantity"
+            f" {AMOUNT_MAX:,} that a ledger holds: correct the price, or trade a smaller quantity"
         )
         raise BadInputError(message)
 

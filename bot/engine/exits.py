@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from bot.domain.decisions import Reason
 from bot.domain.ids import TokenId, order_id
+from bot.domain.instants import MICROSECONDS_AN_HOUR
 from bot.domain.numbers import Price
 from bot.domain.orders import Order, OrderState, Role, Side
 from bot.domain.portfolio import Holding
@@ -19,7 +20,6 @@ from bot.engine.hooks import extra_exit
 from bot.engine.journal import Journal
 from bot.engine.rules import ExitRule, Rules
 
-MICROSECONDS_AN_HOUR = 3_600_000_000
 AGAINST: Mapping[Side, tuple[Stance, Reason]] = MappingProxyType(
     {
         Side.LONG: (Stance.BEARISH, Reason.TURNED_BEARISH),

@@ -27,7 +27,7 @@ from bot.domain.numbers import (
 from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role, Side
 from bot.domain.portfolio import Holding
 from bot.domain.positions import Closing, ExitReason, Position
-from bot.engine.account import at_most, check_amount, unlocked_cash
+from bot.engine.account import check_amount, unlocked_cash, within_margin
 from bot.engine.journal import Journal, borrow_legs, entry_legs, entry_of, exit_legs
 from bot.engine.rules import Rules, TargetCost
 
@@ -239,7 +239,7 @@ def exit_price(role: Role, raw: Price, position: Position, rules: Rules) -> Pric
     """
     if role is Role.TARGET and rules.fills.target_cost is TargetCost.LIMIT:
         return raw
-    return at_most(price_half_even(rules.fills.left(raw, position.side)), position, rules)
+    return within_margin(price_half_even(rules.fills.left(raw, position.side)), position, rules)
 
 
 def exit_cash(holding: Holding, paid: Price, quantity: Decimal, rules: Rules) -> Decimal:

@@ -4,10 +4,10 @@ It decides when to ask, never what the answer is: floats only select, every comp
 bar that is found is settled in exact decimals. It may wake for nothing; it never lets anyone oversleep.
 """
 
-from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from bot.domain.instants import EPOCH, MICROSECOND
 from bot.domain.numbers import to_float
 from bot.domain.orders import Role, Side
 from bot.domain.portfolio import Holding, Portfolio
@@ -17,7 +17,6 @@ from bot.engine.exits import time_stop_at
 from bot.engine.rules import FOLLOWED_BY_BARS, ExitRule, Rules
 
 WIDENED = 1e-12
-EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 # The exit rules that a replay knows when to ask. A rule that is not listed here is asked at every slot and bar.
 KNOWN_EXITS: frozenset[ExitRule] = frozenset(
@@ -90,7 +89,10 @@ def telling_places(equity: Floats, within: float, high: float, depth: float) -> 
 
 
 def _first_at(equity: Floats, start: int, level: float, within: float) -> range:
-    """Return the places from a start on among which the first is that reaches a level, if any does."""
+    """Return where a curve may first reach a level: from the first place within the error to the first sure one.
+
+    The places count from the whole curve's beginning, the search begins at start; none where it never comes near.
+    """
     maybe, surely = (np.flatnonzero(equity[start:] >= level + wrong)[:1] for wrong in (-within, within))
     if not len(maybe):
         return range(0)

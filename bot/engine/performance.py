@@ -7,9 +7,11 @@ crypto trades on all of them, and the rate without risk is zero.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
+
+from bot.domain.instants import EPOCH
 
 DAYS_A_YEAR = 365
 DAYS_MIN = 30
@@ -17,7 +19,6 @@ CALMAR_DAYS_MIN = 90
 SQN_TRADES_MIN = 30
 # What an account is kept to, in quote currency: a smaller dispersion of money is what rounding left.
 MICRO_DOLLAR = 1e-6
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ONE_DAY = timedelta(days=1)
 UNMARKED = "no mark of equity"
 UNTRADED = "no closed trade"

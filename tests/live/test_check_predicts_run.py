@@ -3,12 +3,11 @@
 `bot once` opens a ledger as `bot run` does, and ends.
 """
 
-import os
 import sqlite3
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -17,8 +16,8 @@ from sqlalchemy import make_url
 
 from bot.adapters.sql.migrate import upgrade
 from tests.live.conftest import KEY, Command
+from tests.unprivileged import unprivileged
 
-NOBODY = 65534
 CREATED = "ledger: will be created by `bot run`"
 EMPTY = "ledger: empty, its schema will be created by `bot run`"
 PRESENT = "ledger: present"
@@ -154,19 +153,6 @@ def open_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.chdir(copy)
         monkeypatch.setenv("BOT_API_KEY", KEY)
         yield copy
-
-
-@contextmanager
-def unprivileged() -> Iterator[None]:
-    """Act as nobody where the tests run as root, whom no permission stops."""
-    if os.geteuid():
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from bot.adapters.history.archive import HistoryArchive, open_history
 from bot.adapters.history.pack import silent
 from bot.adapters.history.packing import pack_history
-from bot.adapters.history.reader import EPOCH, MICROSECOND
 from bot.domain.ids import TokenId
+from bot.domain.instants import EPOCH, MICROSECOND
 from bot.domain.signals import Episode, Signal, Stance
 from tests.history_texts import BARS, bar_rows
 from tests.notation import HOUR, at

@@ -110,6 +110,17 @@ def test_a_price_without_trades_takes_no_more_than_the_margin(tmp_path: Path, sc
     assert found.trades[0]["is_open"]
 
 
+@pytest.mark.parametrize("schedule", ["0 * * * *", "0 2-23/3 * * *"])
+def test_the_deepest_fall_is_found_behind_a_short_beyond_its_margin(tmp_path: Path, schedule: str) -> None:
+    """2,000 less 500 of a short at quiet 250 and 250 of a long at 50: deeper than the 1,000 after it."""
+    bars = {"AAA": hours((4, "100"), (4, "250v0"), (40, "1000v0")), "BBB": hours((4, "100"), (4, "50"), (40, "100"))}
+    more = {"strategy": {"side": "both", "universe": ["AAA", "BBB"]}, "sizing": {"quantity": 5}}
+    turns = [SOLD, ("BBB", 2, "bullish")]
+    found = replayed(tmp_path, bars, "--schedule", schedule, turns=turns, cash="2000", **more)
+    assert found.answer["statistics"]["max_drawdown"] == pytest.approx(0.375)
+    assert found.equity[-1]["equity"] == 1500
+
+
 def test_an_exit_that_waits_does_not_save_a_liquidated_short(tmp_path: Path) -> None:
     """The turn at 04:00 would cover at the open of 1,000, but the margin is used up before that price."""
     turns = [SOLD, ("AAA", 4, "bullish")]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from bot.adapters.history import columns
 from bot.adapters.history.columns import HEADER, closes_of, pack_columns, parse
-from bot.adapters.history.reader import EPOCH, MICROSECOND, SourceFile, load
+from bot.adapters.history.reader import SourceFile, load
+from bot.domain.instants import EPOCH, MICROSECOND
 from tests.history_texts import bar_rows
 from tests.notation import HOUR, at
 

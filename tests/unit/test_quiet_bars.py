@@ -18,8 +18,9 @@ from bot.adapters.history.columns import Columns, pack_columns, parse, unpack_co
 from bot.adapters.history.cut import known_by
 from bot.adapters.history.pack import silent
 from bot.adapters.history.packing import pack_history
-from bot.adapters.history.reader import EPOCH, MICROSECOND, SourceFile, micros
+from bot.adapters.history.reader import SourceFile, micros
 from bot.domain.ids import TokenId
+from bot.domain.instants import EPOCH, MICROSECOND
 from bot.domain.market import Bar
 from bot.domain.reach import EVERY_BAR, NEVER, NO_BAR, Reach
 from tests.edge_replays import BULLISH, INSTRUMENTS, hours

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bot.adapters.history.reader import EPOCH, MICROSECOND
 from bot.adapters.history.series import DatedRows
 from bot.app.random_entries import figures_of_drawn, rotated
 from bot.cli import main
 from bot.domain.ids import TokenId
+from bot.domain.instants import EPOCH, MICROSECOND
 from bot.domain.signals import Episode, Stance
 from bot.engine.performance import Figure
 from tests.history_texts import BARS, SIGNALS, opened

@@ -1,12 +1,10 @@
 """Opening a ledger: SQLite set up to survive a power cut, and clear refusals that name no password."""
 
-import os
 import shutil
 import sqlite3
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,8 +12,7 @@ import pytest
 from bot.adapters.sql.engine import begin, is_there, ledger_name, ledger_url, open_engine, parse_url
 from bot.adapters.sql.migrate import upgrade
 from bot.domain.errors import AccessError, BotError, ConfigError, StorageError
-
-NOBODY = 65534
+from tests.unprivileged import unprivileged
 
 
 def test_a_writing_connection_survives_a_power_cut(tmp_path: Path) -> None:
@@ -67,19 +64,6 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
         pass
 
 
-@contextmanager
-def _unprivileged() -> Iterator[None]:
-    """Act as nobody where the tests run as root, whom no permission stops."""
-    if os.geteuid():
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 @pytest.fixture
 def closed_folder() -> Iterator[Path]:
     """A folder with a ledger that an unprivileged user can see and not write."""
@@ -95,7 +79,7 @@ def closed_folder() -> Iterator[Path]:
 @pytest.mark.parametrize("name", ["ledger.db", "new.db"])
 def test_a_folder_without_permission_is_an_access_error(closed_folder: Path, name: str) -> None:
     """Where this user may not write, the message says so before SQLite does (77)."""
-    with _unprivileged(), pytest.raises(AccessError, match="is not writable") as refused:
+    with unprivileged(), pytest.raises(AccessError, match="is not writable") as refused:
         open_engine(str(closed_folder / name), create=True)
     assert refused.value.exit_code == 77
 
@@ -103,7 +87,7 @@ def test_a_folder_without_permission_is_an_access_error(closed_folder: Path, nam
 def test_a_file_without_permission_is_an_access_error(closed_folder: Path) -> None:
     """A ledger that this user may not read is named, whatever its folder allows."""
     (closed_folder / "ledger.db").chmod(0)
-    with _unprivileged(), pytest.raises(AccessError, match=r"ledger\.db is not readable"):
+    with unprivileged(), pytest.raises(AccessError, match=r"ledger\.db is not readable"):
         open_engine(str(closed_folder / "ledger.db"), read_only=True)
 
 
@@ -115,7 +99,7 @@ def test_a_ledger_in_a_closed_folder_can_be_read(tmp_path: Path) -> None:
         shutil.copy(tmp_path / "ledger.db", folder)
         (folder / "ledger.db").chmod(0o444)
         folder.chmod(0o555)
-        with _unprivileged(), begin(open_engine(f"{folder}/ledger.db", read_only=True)) as connection:
+        with unprivileged(), begin(open_engine(f"{folder}/ledger.db", read_only=True)) as connection:
             assert connection.exec_driver_sql("SELECT count(*) FROM v_ledger_check").scalar() == 0
         folder.chmod(0o755)
 

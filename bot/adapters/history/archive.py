@@ -20,9 +20,10 @@ from bot.adapters.history.files import Strangers, bar_files, dated_parts, listin
 from bot.adapters.history.finer import COARSE, bars_filling, read_finer
 from bot.adapters.history.instruments import Universe, read_instruments, resolve
 from bot.adapters.history.pack import Part, Tell, place_of, silent
-from bot.adapters.history.reader import EPOCH, MICROSECOND, micros
+from bot.adapters.history.reader import micros
 from bot.adapters.history.series import DatedRows
 from bot.domain.ids import TokenId, canonical
+from bot.domain.instants import EPOCH, MICROSECOND
 from bot.domain.instruments import Instrument
 from bot.domain.market import Bar, Grades, LevelSet, MarketSize, QuantMetrics, Quote
 from bot.domain.numbers import Price, from_float

@@ -18,9 +18,7 @@ from bot.adapters.history.pack import Part
 from bot.adapters.history.parquet import columns_of, parquet_arrays
 from bot.adapters.history.reader import (
     CEILING,
-    EPOCH,
     LATEST,
-    MICROSECOND,
     PARQUET,
     SourceFile,
     bad_row,
@@ -32,6 +30,7 @@ from bot.adapters.history.reader import (
 )
 from bot.adapters.history.rows import rows
 from bot.adapters.history.traded import halts_in, jumps_in, known_volumes, quiet_runs
+from bot.domain.instants import EPOCH, MICROSECOND
 from bot.domain.market import Bar
 from bot.domain.numbers import ZERO, Price, from_float
 from bot.domain.reach import EVERY_BAR, NEVER, NO_BAR, Floats, Reach, first_reached
@@ -109,11 +108,11 @@ class Columns:
         return None
 
     def close_before(self, count: int) -> float | None:
-        """Return the close of the last of the first so many rows; None where there is none."""
+        """Return the last close known when so many bars have closed; None where none has."""
         return self.prices.item(3, count - 1) if count else None
 
     def last_traded(self, count: int) -> int:
-        """Return the last of the first so many rows that is not quiet; -1 where there is none."""
+        """Return the row of the last bar with trades when so many bars have closed; -1 where none has."""
         if not self._has_quiet:
             return count - 1
         starts, ends = self.quiet
@@ -127,7 +126,7 @@ class Columns:
         return last + self.span
 
     def first_reached(self, start: int, end: int, reach: Reach) -> int:
-        """Return the first of a range of rows that is due or comes within reach; the range's end where none does."""
+        """Find the first bar of a range that touches a price of the reach or is due; the range's end without one."""
         if reach.due != NEVER:
             end = min(end, max(start, int(self.opened_at.searchsorted(reach.due))))
         found = first_reached(self.prices[2, start:end], self.prices[1, start:end], reach)

@@ -13,20 +13,11 @@ from math import nan
 from typing import Generic, TypeVar
 
 from bot.adapters.history.pack import Part
-from bot.adapters.history.reader import (
-    EPOCH,
-    MICROSECOND,
-    SourceFile,
-    bad_row,
-    counted_from,
-    micros,
-    not_negative,
-    number,
-    price,
-)
+from bot.adapters.history.reader import SourceFile, bad_row, counted_from, micros, not_negative, number, price
 from bot.adapters.history.rows import rows
 from bot.adapters.history.series import Series, blocks_of
 from bot.domain.ids import TokenId
+from bot.domain.instants import EPOCH, MICROSECOND
 from bot.domain.market import Grades, Level, LevelSet, MarketSize, QuantMetrics
 from bot.domain.numbers import Price, from_float
 from bot.domain.signals import Episode, Signal, Stance

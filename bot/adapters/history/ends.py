@@ -19,7 +19,6 @@ from bot.adapters.history.parquet import parquet_tail
 from bot.adapters.history.reader import (
     CEILING,
     LATEST,
-    MICROSECOND,
     PARQUET,
     SourceFile,
     choose,
@@ -30,6 +29,7 @@ from bot.adapters.history.reader import (
     readable,
 )
 from bot.domain.errors import BadInputError, BotError
+from bot.domain.instants import MICROSECOND
 from bot.domain.instruments import Instrument
 
 TAIL_BYTES = 4096

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bot.adapters.history.reader import EPOCH, MICROSECOND, Rows, SourceFile, fault_of
+from bot.adapters.history.reader import Rows, SourceFile, fault_of
 from bot.domain.errors import BadInputError
 from bot.domain.extras import missing_extra
+from bot.domain.instants import EPOCH, MICROSECOND
 from bot.domain.numbers import plain
 
 BATCH_ROWS = 1 << 16

@@ -22,10 +22,9 @@ from operator import itemgetter
 from pathlib import Path
 
 from bot.domain.errors import AccessError, BadInputError, BotError, ConfigError, StorageError
+from bot.domain.instants import EPOCH, MICROSECOND
 from bot.domain.numbers import Price, price_half_even
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 DAY = timedelta(days=1)
 DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)

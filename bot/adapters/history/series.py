@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bot.adapters.history.pack import Words
-from bot.adapters.history.reader import EPOCH, MICROSECOND, micros
+from bot.adapters.history.reader import micros
 from bot.domain.ids import TokenId
+from bot.domain.instants import EPOCH, MICROSECOND
 from bot.domain.numbers import from_float
 from bot.domain.signals import Episode
 

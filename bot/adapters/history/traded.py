@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bot.adapters.history.pack import Words
-from bot.adapters.history.reader import MICROSECOND
+from bot.domain.instants import MICROSECOND
 from bot.domain.market import HALT_LENGTH
 from bot.domain.numbers import from_float, plain
 from bot.domain.reach import Floats

@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.triggers.cron import CronTrigger
 
 from bot.domain.errors import ConfigError
+from bot.domain.instants import MICROSECOND
 
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WEEKDAY = re.compile(r"(?<![/\d])([0-7])(?:-([0-7]))?(?:/([1-7]))?(?!\d)")
 _LOOK_BACK = tuple(timedelta(hours=hours) for hours in (0.05, 2, 48, 24 * 35, 24 * 366, 24 * 366 * 5))
-_INSTANT = timedelta(microseconds=1)
 
 
 def _named(item: re.Match[str]) -> str:
@@ -48,7 +48,7 @@ def slots_between(cron: str, start: datetime, end: datetime) -> list[datetime]:
     slot = trigger.get_next_fire_time(None, start)
     while slot is not None and slot <= end:
         found.append(slot)
-        slot = trigger.get_next_fire_time(slot, slot + _INSTANT)
+        slot = trigger.get_next_fire_time(slot, slot + MICROSECOND)
     return found
 
 
@@ -63,7 +63,7 @@ def newest_slot(cron: str, now: datetime) -> datetime | None:
 
 def interval_of(cron: str, slot: datetime) -> timedelta:
     """Return the time from a slot to the next one."""
-    following: datetime | None = trigger_of(cron).get_next_fire_time(slot, slot + _INSTANT)
+    following: datetime | None = trigger_of(cron).get_next_fire_time(slot, slot + MICROSECOND)
     if following is None:
         message = f"schedule {cron!r} has no slot after {slot:%Y-%m-%d %H:%M}Z"
         raise ConfigError(message)

@@ -1,0 +1,7 @@
+"""Instants as whole microseconds since 1970: columns and statistics count in them, all else has aware UTC times."""
+
+from datetime import UTC, datetime, timedelta
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+MICROSECONDS_AN_HOUR = 3_600_000_000
