@@ -86,6 +86,8 @@ def _add_running(commands: Commands) -> None:
     demo = _add(commands, "demo", "thirty simulated days, from signals to a ledger with answers", _demo)
     demo.add_argument("--ledger", type=Path, default=Path("tidemark-demo.db"), help="where to write [tidemark-demo.db]")
     demo.add_argument("--days", type=_whole(1, DEMO_DAYS_MAX), default=30, help="simulated days [30]")
+    text = "port of the simulated API, part of the configuration's hash [any free one]"
+    demo.add_argument("--port", type=_whole(0, PORT_MAX), default=0, help=text)
     init = _add(commands, "init", "write config.toml and a first strategy", _init)
     init.add_argument("folder", nargs="?", type=Path, default=Path(), help="where [this folder]")
     check = _add(commands, "check", "validate configuration, strategies, key, ledger and universe", _check)
@@ -249,7 +251,7 @@ def _instant(read: Callable[[str], datetime]) -> Callable[[str], datetime]:
 def _demo(arguments: argparse.Namespace) -> int:
     from bot.app.demo import demo
 
-    return demo(arguments.ledger, arguments.days)
+    return demo(arguments.ledger, arguments.days, arguments.port)
 
 
 def _init(arguments: argparse.Namespace) -> int:
@@ -274,9 +276,7 @@ def _check(arguments: argparse.Namespace) -> int:
     if arguments.history is None:
         message = "check: --lookahead needs a history: add --history DIR"
         raise UsageError(message)
-    return check_lookahead(
-        arguments.config, arguments.strategy, arguments.history, window, as_json=arguments.json
-    )
+    return check_lookahead(arguments.config, arguments.strategy, arguments.history, window, as_json=arguments.json)
 
 
 def _run(arguments: argparse.Namespace) -> int:

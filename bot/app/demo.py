@@ -18,11 +18,11 @@ from bot.app.config import Config, Secret, parse_config, starter_strategy
 from bot.app.daemon.loop import fire
 from bot.app.daemon.schedule import slots_between
 from bot.app.progress import tell_progress
+from bot.app.simulating import listen
 from bot.app.why import tell_why, why
 from bot.app.wiring import live
 from bot.domain.errors import ConfigError
 from bot.simulator.market import SEED, Market
-from bot.simulator.server import serve
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
 SCHEDULE = "0 * * * *"
@@ -60,14 +60,16 @@ where failed > 0 order by failed desc, gate limit 6""",
 )
 
 
-def demo(ledger: Path, days: int) -> int:
-    """Run the demo on a fresh ledger and print what came of it; of ledgers only the demo's own is replaced."""
+def demo(ledger: Path, days: int, port: int = 0) -> int:
+    """Run the demo on a fresh ledger and print what came of it; of ledgers only the demo's own is replaced.
+
+    The base URL and the ledger's path are part of the configuration, so the same port and path give the same chain.
+    """
     began = time.perf_counter()
     if ledger.exists() and ledger.name != OWN:
         message = f"{ledger} exists, and the demo replaces no ledger but {OWN}: name another file"
         raise ConfigError(message)
-    _clear(ledger)
-    play(ledger, days)
+    play(ledger, days, port, anew=True)
     _tell(Reader(str(ledger)), days)
     print(f"\n{days} days in {time.perf_counter() - began:.1f} s")
     print(f"ledger: {ledger}")
@@ -83,19 +85,16 @@ def _clear(ledger: Path) -> None:
             ledger.with_name(ledger.name + suffix).unlink(missing_ok=True)
 
 
-def play(ledger: Path, days: int) -> Market:
-    """Run the simulated days on a ledger, going on where it ends, and return the market they were played in."""
+def play(ledger: Path, days: int, port: int = 0, *, anew: bool = False) -> Market:
+    """Run the simulated days on a ledger, going on where it ends or anew, and return the market they were played in."""
     market = Market(seed=SEED, start=START, days=days + 1)
     clock = SteppedClock(START)
     # The market stands still within a second, so that a price does not depend on how often we looked at the clock.
-    server = serve(market, lambda: clock.at.replace(microsecond=0), api_key=KEY)
-    server.start()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            config = _config(Path(folder), ledger, server.base_url)
-            _run(config, clock, days)
-    finally:
-        server.stop()
+    server = listen(market, lambda: clock.at.replace(microsecond=0), port=port, key=KEY)
+    with server, tempfile.TemporaryDirectory() as folder:
+        if anew:
+            _clear(ledger)
+        _run(_config(Path(folder), ledger, server.base_url), clock, days)
     return market
 
 

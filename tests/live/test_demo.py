@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,13 @@ from bot.cli import main
 
 TRADES = "select position_id, opened_at, closed_at, entry_price, exit_price, profit from v_trades order by 1"
 EQUITY = "select slot, equity from v_equity order by slot"
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def rows(path: Path, statement: str) -> list[tuple[object, ...]]:
@@ -41,6 +49,35 @@ def test_the_demo_twice_gives_the_same_trades_ids_and_equity(
     assert told[0][-1] == "ledger: tidemark-demo.db"
     for part in ("buy_and_hold", "entered", "rejected", "FAIL", "v_gate_funnel", "v_postings"):
         assert part in text
+
+
+def test_a_port_makes_the_whole_chain_of_a_demo_repeatable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two demos on one port and one path end with the same hash; on another port the configuration is another."""
+    path = tmp_path / "tidemark-demo.db"
+
+    def chain(port: int) -> list[tuple[object, ...]]:
+        assert main(["demo", "--days", "2", "--port", str(port), "--ledger", str(path)]) == 0
+        capsys.readouterr()
+        return rows(path, "select slot, hash, contents from cycles order by slot")
+
+    first, other = free_port(), free_port()
+    assert chain(first) == chain(first) != chain(other)
+
+
+def test_a_demo_on_a_port_that_is_taken_says_so_before_it_begins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """74 and one line with the address and the option; the last demo's ledger is still there."""
+    kept = tmp_path / "tidemark-demo.db"
+    assert main(["demo", "--days", "1", "--ledger", str(kept)]) == 0
+    before = kept.read_bytes()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["demo", "--days", "1", "--port", str(port), "--ledger", str(kept)]) == 74
+    assert f"cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err
+    assert kept.read_bytes() == before
 
 
 def test_the_demo_replaces_no_ledger_but_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
