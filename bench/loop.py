@@ -13,7 +13,7 @@ from pathlib import Path
 from bot.adapters.clock import SystemClock
 from bot.adapters.history.archive import HistorySource, open_history
 from bot.app.cycle import RunSetup
-from bot.app.replay import records, slots_in, uncollected
+from bot.app.replay import records, slots_in, without_collection
 from bot.app.strategies import load_strategy
 from bot.domain.ids import RunName
 
@@ -34,7 +34,7 @@ def loop(strategy_file: Path, folder: Path, since: str | None) -> dict[str, floa
         code_version="bench",
     )
     opened, opened_cpu = time.perf_counter(), time.process_time()
-    with uncollected():
+    with without_collection():
         cycles = sum(1 for _ in records(setup, HistorySource(history), slots, SystemClock()))
     ended, ended_cpu = time.perf_counter(), time.process_time()
     return {

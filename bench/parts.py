@@ -79,7 +79,7 @@ def parts(strategy: Path, folder: Path) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as place, contextlib.redirect_stdout(io.StringIO()), clocks.part("the rest"):
         replay.replay(
             str(strategy),
-            partial(replay.over_history, folder),
+            partial(replay.open_history_material, folder),
             f"{place}/parts.db",
             cash="100000",
             window=(WARM, None),

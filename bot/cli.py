@@ -238,14 +238,14 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
 def _instant(read: Callable[[str], datetime]) -> Callable[[str], datetime]:
     """Make the reader of an instant; read: what a date without a time means."""
 
-    def checked(text: str) -> datetime:
+    def check(text: str) -> datetime:
         try:
             return read(text)
         except ValueError:
             message = f"{text!r} is no instant; write it like 2024-01-31T12:00Z"
             raise argparse.ArgumentTypeError(message) from None
 
-    return checked
+    return check
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -352,17 +352,17 @@ def _parity(arguments: argparse.Namespace) -> int:
 def _replay(arguments: argparse.Namespace) -> int:
     from functools import partial
 
-    from bot.app.replay import over_history, replay
+    from bot.app.replay import open_history_material, replay
 
     if arguments.recorded is None:
-        opening = partial(over_history, arguments.history)
+        opening = partial(open_history_material, arguments.history)
     else:
         if arguments.random_entries is not None:
             message = "replay: --random-entries draws the signals of a history: give --history, or leave it out"
             raise UsageError(message)
-        from bot.app.recorded import over_recorded
+        from bot.app.recorded import open_recorded_material
 
-        opening = partial(over_recorded, arguments.recorded)
+        opening = partial(open_recorded_material, arguments.recorded)
     return replay(
         arguments.strategy,
         opening,

@@ -31,7 +31,7 @@ class Archive(Protocol):
     def price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the last price known: of a bar its close at its closing; a quote may be newer than as_of."""
 
-    def traded(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
+    def active_price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the last price at which the token was traded: as `price`, but never that of a quiet bar."""
 
     def last_prices(self, tokens: Iterable[TokenId], as_of: datetime, cut_off: datetime) -> dict[TokenId, float | None]:

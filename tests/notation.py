@@ -172,7 +172,7 @@ class Tape:
         closed = self._closed(token_id, as_of)
         return Quote(token_id=token_id, price=closed[-1].close, known_at=closed[-1].closed_at) if closed else None
 
-    def traded(self, token_id: TokenId, as_of: datetime, _cut_off: datetime) -> Quote | None:
+    def active_price(self, token_id: TokenId, as_of: datetime, _cut_off: datetime) -> Quote | None:
         """Return the last close of a bar that is not quiet."""
         closed = [bar for bar in self._closed(token_id, as_of) if not bar.is_quiet]
         return Quote(token_id=token_id, price=closed[-1].close, known_at=closed[-1].closed_at) if closed else None

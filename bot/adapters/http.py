@@ -51,7 +51,7 @@ class Clock(Protocol):
         """Return the current instant, aware, UTC."""
 
 
-class Request(NamedTuple):
+class HttpRequest(NamedTuple):
     """A path below the base URL and its query, which holds no secret."""
 
     path: str
@@ -59,13 +59,13 @@ class Request(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class HttpAnswer:
     """What a request came to: the last attempt's status and inflated body, or what went wrong (perhaps both).
 
     known_at is the instant the answer was handed over, never before it arrived.
     """
 
-    request: Request
+    request: HttpRequest
     status: int | None
     body: bytes | None
     attempts: int
@@ -155,14 +155,14 @@ class HttpClient:
         )
         self._pool = ThreadPoolExecutor(max_workers=self._limits.side_by_side, thread_name_prefix="http")
 
-    def get(self, path: str, params: Iterable[tuple[str, str]] = ()) -> Answer:
+    def get(self, path: str, params: Iterable[tuple[str, str]] = ()) -> HttpAnswer:
         """Ask once, and raise what went wrong: AccessError for 401 and 403, UpstreamError for everything else."""
-        (answer,) = self.get_all([Request(path, tuple(params))])
+        (answer,) = self.get_all([HttpRequest(path, tuple(params))])
         if answer.error is not None:
             raise answer.error
         return answer
 
-    def get_all(self, requests: Sequence[Request]) -> tuple[Answer, ...]:
+    def get_all(self, requests: Sequence[HttpRequest]) -> tuple[HttpAnswer, ...]:
         """Ask side by side; answers come in the order of the requests, failures among them as values.
 
         The clock is read by the calling thread alone, before all and after all, so that a stepped clock gives the same
@@ -180,9 +180,9 @@ class HttpClient:
         self._pool.shutdown(cancel_futures=True)
         self._client.close()
 
-    def _answer(self, request: Request, started_at: datetime, outcome: _Outcome) -> Answer:
+    def _answer(self, request: HttpRequest, started_at: datetime, outcome: _Outcome) -> HttpAnswer:
         last = outcome.last
-        return Answer(
+        return HttpAnswer(
             request=request,
             status=last.status,
             body=last.body,
@@ -193,7 +193,7 @@ class HttpClient:
             error=last.error,
         )
 
-    def _call(self, request: Request) -> _Outcome:
+    def _call(self, request: HttpRequest) -> _Outcome:
         """Try until it works, cannot work, or the time is up; waiting for the rate limit at first is not counted."""
         wait, limits = self._waiting, self._limits
         if delay := self._limiter.reserve():
@@ -211,7 +211,7 @@ class HttpClient:
             attempts += 1
         return _Outcome(last, attempts, wait.monotonic() - begun)
 
-    def _attempt(self, request: Request, deadline: float) -> _Attempt:
+    def _attempt(self, request: HttpRequest, deadline: float) -> _Attempt:
         where = f"GET {self._root}{request.path}"
         try:
             with (
@@ -280,7 +280,7 @@ def _read(response: httpx.Response, cap: int) -> bytes:
     if encoding not in {"identity", "gzip"}:
         why = "the body is encoded as was not asked for; check base_url"
         raise _BodyError(why, retry=False)
-    chunks = _inflated(response.iter_raw()) if encoding == "gzip" else response.iter_raw()
+    chunks = _inflate(response.iter_raw()) if encoding == "gzip" else response.iter_raw()
     body = bytearray()
     for chunk in chunks:
         body += chunk
@@ -290,7 +290,7 @@ def _read(response: httpx.Response, cap: int) -> bytes:
     return bytes(body)
 
 
-def _inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Inflate in small steps, so that one short chunk cannot become a gigabyte."""
     inflater = zlib.decompressobj(GZIP_WINDOW)
     try:

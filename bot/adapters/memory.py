@@ -100,7 +100,7 @@ class MemoryArchive:
     def newest_publication(self, token_id: TokenId, kind: type[LevelSet | QuantMetrics]) -> datetime | None:
         """Return when the last set of levels, or the last measures, were published, whoever may know them."""
         shelf = self._shelves[token_id]
-        return (shelf.levels if kind is LevelSet else shelf.quantmetrics).published_until
+        return (shelf.levels if kind is LevelSet else shelf.quantmetrics).newest_published_at
 
     def episode(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Episode | None:
         """Return the episode that stands."""
@@ -112,7 +112,7 @@ class MemoryArchive:
         quote = next(self._shelves[token_id].quotes.back(cut_off), None)
         return _newest(token_id, quote, *self._last_bars(token_id, as_of, cut_off))
 
-    def traded(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
+    def active_price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the newest of the last quote and the last closes of bars in which something was traded.
 
         None where hours came since, but so much later that those between were never asked for.
@@ -170,7 +170,7 @@ class MemoryArchive:
             elif newest_at - row.published_at > GRADE_REACH:
                 break
             else:
-                found = _filled(found, row)
+                found = _fill_missing(found, row)
             if found.trader_grade is not None and found.investor_grade is not None:
                 break
         return found
@@ -207,7 +207,7 @@ def _newest(token_id: TokenId, *found: Bar | None) -> Quote | None:
     return Quote(token_id=token_id, price=newest.close, known_at=newest.closed_at) if newest else None
 
 
-def _filled(grades: Grades, older: Grades) -> Grades:
+def _fill_missing(grades: Grades, older: Grades) -> Grades:
     """Take from an older row what is missing, and with it the older row's age."""
     trader = older.trader_grade if grades.trader_grade is None else grades.trader_grade
     investor = older.investor_grade if grades.investor_grade is None else grades.investor_grade

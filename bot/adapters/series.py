@@ -63,7 +63,7 @@ class SignalRows:
         for at in range(prefix, len(self._rows)):
             row = self._rows[at]
             if row.known_at <= cut_off and min(row.published_at, row.known_at) <= as_of:
-                state = _extended(state, row)
+                state = _extend(state, row)
         return state
 
     def _fold_from(self, at: int) -> None:
@@ -71,12 +71,12 @@ class SignalRows:
             del column[at:]
         for row in self._rows[at:]:
             ready = min(row.published_at, row.known_at)
-            self._states.append(_extended(self._states[-1] if self._states else None, row))
+            self._states.append(_extend(self._states[-1] if self._states else None, row))
             self._ready.append(max(self._ready[-1], ready) if self._ready else ready)
             self._known.append(max(self._known[-1], row.known_at) if self._known else row.known_at)
 
 
-def _extended(episode: Episode | None, row: Signal) -> Episode:
+def _extend(episode: Episode | None, row: Signal) -> Episode:
     if episode is None or row.stance is not episode.turn.stance:
         return Episode(signal_id=row.signal_id, turn=row, latest=row)
     return Episode(signal_id=episode.signal_id, turn=episode.turn, latest=row)
@@ -93,7 +93,7 @@ class Versions(Generic[Row]):
         self._keys: list[tuple[datetime, datetime, datetime]] = []
 
     @property
-    def published_until(self) -> datetime | None:
+    def newest_published_at(self) -> datetime | None:
         """The newest instant of publication, whoever may know the row."""
         return max((published_at for _, published_at, _ in self._keys), default=None)
 

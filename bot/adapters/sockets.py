@@ -27,13 +27,13 @@ class BoundSockets(httpcore.NetworkBackend):
         self._of_thread.deadline = deadline
         yield
 
-    def left(self) -> float:
+    def seconds_remaining(self) -> float:
         """Return the seconds left to this thread."""
         return float(self._of_thread.deadline) - self._monotonic()
 
     def clip(self, timeout: float | None) -> float:
         """Shorten a wait to what is left."""
-        left = self.left()
+        left = self.seconds_remaining()
         if left <= 0:
             message = "deadline"
             raise httpcore.ReadTimeout(message)

@@ -191,8 +191,8 @@ def effective(
         if run.name in universes:
             in_force["instruments"] = tuple(one for _, one in sorted(universes[run.name].items()))
         runs.append({**_plain(run), "strategy": strategy.name, **_plain(in_force)})
-    source = {**_plain(config.source), "base_url": masked(config.source.base_url)}
-    return canonical({"ledger": masked(config.ledger), "source": source, "runs": runs})
+    source = {**_plain(config.source), "base_url": mask_url(config.source.base_url)}
+    return canonical({"ledger": mask_url(config.ledger), "source": source, "runs": runs})
 
 
 def config_hash(text: str) -> str:
@@ -200,7 +200,7 @@ def config_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def masked(url: str) -> str:
+def mask_url(url: str) -> str:
     """Return a URL without its password."""
     hidden = re.sub(r"://([^/@:]*):[^/]*@", rf"://\1:{MASK}@", url)
     return re.sub(r"(?i)([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*", rf"\1{MASK}", hidden)
@@ -208,15 +208,15 @@ def masked(url: str) -> str:
 
 def starter_config() -> str:
     """Return the configuration that `bot init` writes: config.example.toml."""
-    return _shipped("config.example.toml", "config.example.toml")
+    return _read_shipped("config.example.toml", "config.example.toml")
 
 
 def starter_strategy() -> str:
     """Return the strategy that `bot init` writes: strategies/levels_long.toml."""
-    return _shipped("strategies/levels_long.toml", "_strategies/levels_long.toml")
+    return _read_shipped("strategies/levels_long.toml", "_strategies/levels_long.toml")
 
 
-def _shipped(beside: str, inside: str) -> str:
+def _read_shipped(beside: str, inside: str) -> str:
     """Read a file that lies beside the package in a checkout, and inside it in a wheel."""
     package = Path(__file__).resolve().parent.parent
     checkout = package.parent / beside

@@ -76,7 +76,7 @@ def run_cycle(
         settled_until = max(cut_off, *(quote.known_at for quote in quotes))
     portfolio.settled_slot, portfolio.settled_until = slot, settled_until  # this cycle's own, not handed on yet
     cycle = _cycle(setup, slot, (cut_off, settled_until), (started_at, now()), facts)
-    return CycleRecord(cycle=cycle, facts=tuple(facts), used=tuple(_used(snapshot, facts))), portfolio
+    return CycleRecord(cycle=cycle, facts=tuple(facts), used=tuple(_select_used(snapshot, facts))), portfolio
 
 
 def _tokens_awaiting_a_price(portfolio: Portfolio) -> Sequence[TokenId]:
@@ -111,7 +111,7 @@ def _of_kind(kind: type[K], facts: Sequence[Fact]) -> list[K]:
     return [fact for fact in facts if isinstance(fact, kind)]
 
 
-def _used(snapshot: Snapshot, facts: Sequence[Fact]) -> list[Datum]:
+def _select_used(snapshot: Snapshot, facts: Sequence[Fact]) -> list[Datum]:
     """Return the data that the judged candidates were judged by, and the bars that fills took their prices from."""
     found: list[Datum] = []
     for fact in facts:

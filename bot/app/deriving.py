@@ -109,7 +109,7 @@ class RecordedSource:
     def read_until(self, end: datetime | None) -> list[tuple[ApiCall, tuple[Datum, ...]]]:
         """Check, read and compare the answers not read yet, and add what they say to the archive."""
         span = (self._seen, end)
-        stored = self._recorded.rows_known(span)
+        stored = self._recorded.tape_rows(span)
         read: list[tuple[ApiCall, tuple[Datum, ...]]] = []
         for call, body in self._recorded.answers(span):
             if body is None:
@@ -152,7 +152,7 @@ class ComparingLedger:
 
     def last_cycle(self, _run: RunName) -> CycleRecord | None:
         """Return the cycle before the next one."""
-        before = self._recorded.settled_before(self._cycles[0].slot)
+        before = self._recorded.last_settled(self._cycles[0].slot)
         return None if before is None else CycleRecord(cycle=before, facts=())
 
     def commit_all(self, records: Iterable[CycleRecord]) -> int:

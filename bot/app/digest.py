@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bot.adapters.sql.reads import Reader
-from bot.app.reports import Row, require_run, shown, table, within
-from bot.app.why import listed
+from bot.app.reports import Row, require_run, show_value, table, within
+from bot.app.why import rows_in
 
 Window = tuple[datetime | None, datetime | None]
 
@@ -101,18 +101,18 @@ def _lines(row: Row) -> list[str]:
     refused = row["refused"] if isinstance(row["refused"], dict) else {}
     counts = [f"{row['candidates']} candidates", *(f"{count} {reason}" for reason, count in refused.items())]
     lines = [f"{row['run']}: {row['entries']} entries in {row['cycles']} cycles: {', '.join(counts)}"]
-    if misses := listed(row["near_misses"]):
+    if misses := rows_in(row["near_misses"]):
         shown_rows = [
             {
                 "near miss": miss["symbol"],
                 "slot": miss["slot"],
                 "gate": miss["gate"],
                 "value": miss["value"],
-                "must be": f"{miss['comparator']} {shown(miss['threshold'])}",
+                "must be": f"{miss['comparator']} {show_value(miss['threshold'])}",
                 "off by": f"{float(str(miss['distance'])):.1%}",
             }
             for miss in misses[:MISSES_SHOWN]
         ]
         lines.append(table(shown_rows))
-    stops = listed(row["in_force"])
-    return lines + [f"{row['run']}: in force since {shown(one['slot'])}: {one['notice']}" for one in stops]
+    stops = rows_in(row["in_force"])
+    return lines + [f"{row['run']}: in force since {show_value(one['slot'])}: {one['notice']}" for one in stops]

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from bot.adapters.sql.reads import Reader
-from bot.app.reports import Row, shown, table
-from bot.app.why import CUT_OFF, GATES, NEWEST, gates_told, levels_of, listed, proposed_told
+from bot.app.reports import Row, show_value, table
+from bot.app.why import CUT_OFF, GATES, NEWEST, describe_proposal, gate_table, levels_of, rows_in
 from bot.domain.errors import ConfigError
 
 ORDER = "select * from v_orders where order_id = :order_id"
@@ -92,24 +92,25 @@ def _is_about(call: Row, token: str) -> bool:
     return token in named.get("token_id", "").split(",")
 
 
-def tell_explained(answer: Row) -> str:
+def print_order(answer: Row) -> str:
     """Tell an order as text, from the answers to the books."""
     order, decision = _row(answer["order"]), _row(answer["decision"])
     head = (
         f"{order['symbol']} {order['side']} {order['role']} of run {order['run']}: {order['state']}"
         f"{'' if order['reason'] is None else ', ' + str(order['reason'])};"
-        f" {shown(order['quantity'])} at {shown(order['price'])}, planned at {shown(order['planned_at'])}"
+        f" {show_value(order['quantity'])} at {show_value(order['price'])},"
+        f" planned at {show_value(order['planned_at'])}"
     )
-    decided = f"decided at {shown(decision['slot'])}: {decision['outcome']}; {proposed_told(decision)}"
-    data = [line for row in listed(answer["data"]) for line in _datum_told(row)]
-    parts = [head, decided, *data, gates_told(listed(answer["gates"]))]
-    parts += [table(listed(answer[name])) for name in ("fills", "postings")]
+    decided = f"decided at {show_value(decision['slot'])}: {decision['outcome']}; {describe_proposal(decision)}"
+    data = [line for row in rows_in(answer["data"]) for line in _datum_lines(row)]
+    parts = [head, decided, *data, gate_table(rows_in(answer["gates"]))]
+    parts += [table(rows_in(answer[name])) for name in ("fills", "postings")]
     return "\n".join(part for part in parts if part)
 
 
-def _datum_told(row: Row) -> list[str]:
-    values = [f"{name} {shown(value)}" for name, value in row.items() if name not in {"input", "answers"}]
-    answers = [f"  from {call['endpoint']}, answer {call['answer_hash']}" for call in listed(row["answers"])]
+def _datum_lines(row: Row) -> list[str]:
+    values = [f"{name} {show_value(value)}" for name, value in row.items() if name not in {"input", "answers"}]
+    answers = [f"  from {call['endpoint']}, answer {call['answer_hash']}" for call in rows_in(row["answers"])]
     return [f"{row['input']}: {', '.join(values)}", *answers]
 
 

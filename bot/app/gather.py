@@ -59,11 +59,11 @@ def gather(
 
     asked: the tokens that something may happen to, None: it may to all; of what else is held only its prices are told.
     """
-    now, seen = (as_of, cut_off), _seen(portfolio)
+    now, seen = (as_of, cut_off), _last_settlement(portfolio)
     waiting = frozenset(order.token_id for role in AT_MARKET for order in portfolio.waiting(role))
     busy = waiting | portfolio.holdings.keys()
     followed = frozenset(universe)
-    of_busy = _wanted_of_busy(rules)
+    of_busy = _busy_needs(rules)
     views: dict[TokenId, TokenView] = {}
     candidates = False
     for token_id in sorted(busy.union(followed) if asked is None else waiting.union(asked)):
@@ -77,7 +77,7 @@ def gather(
                 reach = EVERY_BAR if holding is None else reach_of(portfolio, holding, rules)
                 prints = archive.prints(token_id, seen, *now, reach)
             finer = _finer(archive, token_id, prints, portfolio, rules, now)
-            traded = archive.traded(token_id, *seen) if seen is not None and token_id in portfolio.holdings else None
+            traded = archive.active_price(token_id, *seen) if seen and token_id in portfolio.holdings else None
             told = Told(episode, prints, finer, traded, token_id in followed)
             views[token_id] = _view(archive, token_id, now, EVERYTHING if due else of_busy, told, rules)
     return Snapshot(
@@ -86,7 +86,7 @@ def gather(
         interval=interval,
         tokens=_with_namesakes(archive, followed | busy, views) if candidates else views,
         requests=tuple(requests),
-        granted=_granted(archive, portfolio, rules),
+        granted=_anchored_views(archive, portfolio, rules),
         passed={
             token_id: archive.prints(token_id, seen, *now, NO_BAR)
             for token_id in portfolio.holdings
@@ -101,18 +101,18 @@ def _starts_day(portfolio: Portfolio, slot: datetime) -> bool:
     return portfolio.marked is None or portfolio.marked[0].date() != slot.date()
 
 
-def looks_at_held(rules: Rules) -> bool:
+def may_look_at_held(rules: Rules) -> bool:
     """Tell whether a decision may look at more than the prices of what is held and concerned by nothing."""
-    return _wanted_of_busy(rules) != Wanted() or rules.sizing.category_max is not None
+    return _busy_needs(rules) != Wanted() or rules.sizing.category_max is not None
 
 
-def _seen(portfolio: Portfolio) -> Now | None:
+def _last_settlement(portfolio: Portfolio) -> Now | None:
     if portfolio.settled_slot is None or portfolio.settled_until is None:
         return None
     return portfolio.settled_slot, portfolio.settled_until
 
 
-def _wanted_of_busy(rules: Rules) -> Wanted:
+def _busy_needs(rules: Rules) -> Wanted:
     """Return what is asked of a token that is held or waits, and is no candidate."""
     hooks, ratchets = rules.hooks, rules.exits.ratchet_to_support
     if rules.entry.reentry is not Reentry.NEVER or (hooks is not None and hooks.extra_exits is not None):
@@ -171,7 +171,7 @@ def _with_namesakes(
     }
 
 
-def _granted(archive: Archive, portfolio: Portfolio, rules: Rules) -> dict[OrderId, TokenView]:
+def _anchored_views(archive: Archive, portfolio: Portfolio, rules: Rules) -> dict[OrderId, TokenView]:
     """Return what waiting entries were decided on whose bracket is anchored at their fill."""
     found: dict[OrderId, TokenView] = {}
     for order in portfolio.waiting(Role.ENTRY):

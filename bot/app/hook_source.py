@@ -55,7 +55,7 @@ def offences(tree: ast.Module) -> list[Offence]:
     return sorted(found) or _absence(tree)
 
 
-def assigned(tree: ast.Module) -> dict[str, int]:
+def find_assignments(tree: ast.Module) -> dict[str, int]:
     """Return the names that a file gives values at its top, each with its line."""
     return {
         node.id: node.lineno
@@ -92,8 +92,8 @@ def _at_the_top(node: ast.stmt) -> Iterator[str]:
             pass
         case ast.Assign() | ast.AnnAssign():
             for name in SIGNATURES:
-                if name in assigned(ast.Module([node], [])):
-                    yield f"{name} must be a function: write {_written(name)}"
+                if name in find_assignments(ast.Module([node], [])):
+                    yield f"{name} must be a function: write {_signature_of(name)}"
         case ast.AsyncFunctionDef():
             pass  # refused wherever it stands
         case _:
@@ -110,17 +110,17 @@ def _of_function(node: ast.FunctionDef) -> Iterator[str]:
     names = tuple(argument.arg for argument in given.args)
     others = (*given.posonlyargs, *given.kwonlyargs, *given.defaults, given.vararg, given.kwarg, *node.decorator_list)
     if names != SIGNATURES[node.name] or any(others):
-        yield f"{node.name} has another signature: write {_written(node.name)}, without defaults or decorators"
+        yield f"{node.name} has another signature: write {_signature_of(node.name)}, without defaults or decorators"
 
 
-def _written(name: str) -> str:
+def _signature_of(name: str) -> str:
     return f"def {name}({', '.join(SIGNATURES[name])})"
 
 
 def _anywhere(node: ast.AST) -> Iterator[str]:
     match node:
         case ast.Import():
-            yield from (_of_module(alias.name) for alias in node.names if not _allowed(alias.name))
+            yield from (_of_module(alias.name) for alias in node.names if not _is_allowed(alias.name))
         case ast.ImportFrom():
             yield from _of_import(node)
         case ast.ClassDef():
@@ -156,12 +156,12 @@ def _of_module(name: str) -> str:
     return f"{name} is not for hooks: import from {known}, bot.domain or bot.engine"
 
 
-def _allowed(name: str) -> bool:
+def _is_allowed(name: str) -> bool:
     return name.partition(".")[0] in MODULES or f"{name}.".startswith(PACKAGES)
 
 
 def _of_import(node: ast.ImportFrom) -> Iterator[str]:
-    if node.level or not _allowed(node.module or ""):
+    if node.level or not _is_allowed(node.module or ""):
         yield _of_module("." * node.level + (node.module or ""))
     for alias in node.names:
         name = alias.asname or alias.name

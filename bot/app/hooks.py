@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import NamedTuple
 
-from bot.app.hook_source import SIGNATURES, assigned, offences
+from bot.app.hook_source import SIGNATURES, find_assignments, offences
 from bot.domain.errors import ConfigError
 from bot.engine.hooks import one_line
 from bot.engine.rules import Hooks, Raised
@@ -49,57 +49,57 @@ def hooks_text(path: Path) -> str | None:
 
 def hooks_from(path: Path, text: str) -> Hooks:
     """Check the text of a file of hooks; path: what refusals name."""
-    tree = _parsed(path, text)
-    found = _executed(path, tree)
-    hooks = {name: _guarded(name, found[name], str(path)) for name in SIGNATURES if name in found}
+    tree = _parse(path, text)
+    found = _execute(path, tree)
+    hooks = {name: _guard(name, found[name], str(path)) for name in SIGNATURES if name in found}
     return Hooks(digest=hashlib.sha256(text.encode()).hexdigest(), **hooks)
 
 
-def _parsed(path: Path, text: str) -> ast.Module:
+def _parse(path: Path, text: str) -> ast.Module:
     """Parse a text, and refuse what it may not hold."""
     try:
         tree = ast.parse(text)
         compile(tree, str(path), "exec", dont_inherit=True)  # finds what parsing alone does not
     except (SyntaxError, ValueError, RecursionError) as error:
         line, reason = (error.lineno, error.msg) if isinstance(error, SyntaxError) else (None, str(error))
-        raise _refused(path, line, f"not Python: {reason}") from None
+        raise _refusal(path, line, f"not Python: {reason}") from None
     for offence in offences(tree):
-        raise _refused(path, offence.line, offence.reason)
+        raise _refusal(path, offence.line, offence.reason)
     return tree
 
 
-def _executed(path: Path, tree: ast.Module) -> dict[str, Hook]:
+def _execute(path: Path, tree: ast.Module) -> dict[str, Hook]:
     """Run a checked file once, outside the imported modules, and return its functions; its tables become read-only."""
     # A dataclass looks its module up among the imported ones; this name is always there, and none is added.
     names: dict[str, object] = {"__name__": "__main__"}
     code = compile(tree, str(path), "exec", dont_inherit=True)
-    failed = _asked(lambda: exec(code, names), str(path))  # noqa: S102 - it was checked, and is the user's own
+    failed = _call(lambda: exec(code, names), str(path))  # noqa: S102 - it was checked, and is the user's own
     if isinstance(failed, _Failure):
-        raise _refused(path, failed.line, failed.told)
-    for name, line in assigned(tree).items():
+        raise _refusal(path, failed.line, failed.told)
+    for name, line in find_assignments(tree).items():
         value = names[name]
         if isinstance(value, list | set | bytearray | deque | Iterator):
-            raise _refused(path, line, f"{name} can change from call to call: make it a tuple or a frozenset")
+            raise _refusal(path, line, f"{name} can change from call to call: make it a tuple or a frozenset")
         if isinstance(value, dict):
             names[name] = MappingProxyType(value)
     return {name: value for name, value in names.items() if callable(value)}
 
 
-def _refused(path: Path, line: int | None, reason: str) -> ConfigError:
+def _refusal(path: Path, line: int | None, reason: str) -> ConfigError:
     return ConfigError(f"{path}:{line or 1}: {reason}")
 
 
-def _guarded(name: str, hook: Hook, where: str) -> Hook:
+def _guard(name: str, hook: Hook, where: str) -> Hook:
     """Return a hook whose own errors are answers."""
 
     def ask(*given: object) -> object:
-        answer = _asked(lambda: hook(*given), where)
+        answer = _call(lambda: hook(*given), where)
         return Raised(f"hook {name}: {answer.told} (line {answer.line})") if isinstance(answer, _Failure) else answer
 
     return ask
 
 
-def _asked(question: Callable[[], object], where: str) -> object:
+def _call(question: Callable[[], object], where: str) -> object:
     """Ask, and answer an error with what it says and the line of the file that it came from."""
     try:
         return question()

@@ -30,7 +30,7 @@ class Kind(Protocol):
         """Say in words what is accepted."""
 
 
-def quoted(words: Iterable[str]) -> list[str]:
+def quote(words: Iterable[str]) -> list[str]:
     """Quote words for a message."""
     return [f'"{word}"' for word in words]
 
@@ -42,7 +42,7 @@ def near(word: str, known: Iterable[str]) -> str:
     return f"; did you mean `{names[found[0]]}`?" if found else ""
 
 
-def shown(raw: object) -> str:
+def show_value(raw: object) -> str:
     """Write a refused value short and on one line."""
     if isinstance(raw, bool):
         return str(raw).lower()
@@ -69,8 +69,8 @@ class Number:
     def read(self, raw: object) -> Decimal | int:
         """Return the number exactly as written."""
         value = exact(raw, whole=self.whole)
-        if broken := self._broken(value):
-            message = f"{shown(raw)} is not {broken}{self._fraction_meant(value)}"
+        if broken := self._first_violation(value):
+            message = f"{show_value(raw)} is not {broken}{self._fraction_meant(value)}"
             raise ValueError(message)
         return value if not self.whole else int(value)
 
@@ -80,7 +80,7 @@ class Number:
         bounds = ", ".join(f"{words} {bound}" for words, bound in named if bound is not None)
         return " ".join(["whole number" if self.whole else "number", bounds]).strip()
 
-    def _broken(self, value: Decimal) -> str | None:
+    def _first_violation(self, value: Decimal) -> str | None:
         """Name the first bound that a value does not keep."""
         bounds = (
             (self.at_least, "at least", self.at_least is None or value >= self.at_least),
@@ -92,7 +92,7 @@ class Number:
 
     def _fraction_meant(self, value: Decimal) -> str:
         meant = value.scaleb(-2)
-        if self.unit != FRACTION or value < 1 or self._broken(meant):
+        if self.unit != FRACTION or value < 1 or self._first_violation(meant):
             return ""
         return f": write a fraction, {plain(meant)} for {plain(value)} %"
 
@@ -102,19 +102,19 @@ def exact(raw: object, *, whole: bool) -> Decimal:
     value = raw
     if isinstance(raw, str):
         if "%" in raw:
-            message = f"{shown(raw)} is a percentage: write a fraction, 0.2 for 20 %"
+            message = f"{show_value(raw)} is a percentage: write a fraction, 0.2 for 20 %"
             raise ValueError(message)
         value = _number_in(raw.strip(), whole=whole)
     if isinstance(value, bool) or not isinstance(value, int if whole else int | Decimal):
-        message = f"{shown(raw)} is no {'whole number' if whole else 'number'}"
+        message = f"{show_value(raw)} is no {'whole number' if whole else 'number'}"
         raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
     number = Decimal(value)
     exponent = number.as_tuple().exponent
     if not isinstance(exponent, int):
-        message = f"{shown(raw)} is no finite number"
+        message = f"{show_value(raw)} is no finite number"
         raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
     if number and (exponent < -SCALE or number.adjusted() >= SCALE):
-        message = f"{shown(raw)} has more than {SCALE} digits before or after the point"
+        message = f"{show_value(raw)} has more than {SCALE} digits before or after the point"
         raise ValueError(message)
     return number
 
@@ -135,17 +135,17 @@ class Word:
     def read(self, raw: object) -> str:
         """Return the accepted word, an enum member where the table holds one."""
         if not isinstance(raw, str):
-            message = f"{shown(raw)} is no text: write one of {', '.join(quoted(self.words))}"
+            message = f"{show_value(raw)} is no text: write one of {', '.join(quote(self.words))}"
             raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
         for word in self.words:
             if word == raw:
                 return word
-        message = f"{shown(raw)} is none of {', '.join(quoted(self.words))}{near(raw, self.words)}"
+        message = f"{show_value(raw)} is none of {', '.join(quote(self.words))}{near(raw, self.words)}"
         raise ValueError(message)
 
     def describe(self) -> str:
         """Say in words what is accepted."""
-        return " or ".join(quoted(self.words))
+        return " or ".join(quote(self.words))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +157,13 @@ class Words:
     def read(self, raw: object) -> frozenset[str]:
         """Return the set."""
         if not isinstance(raw, list):
-            message = f"{shown(raw)} is no list: write e.g. [{', '.join(quoted(self.word.words))}]"
+            message = f"{show_value(raw)} is no list: write e.g. [{', '.join(quote(self.word.words))}]"
             raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
         return frozenset(self.word.read(item) for item in raw)
 
     def describe(self) -> str:
         """Say in words what is accepted."""
-        return f"list of {', '.join(quoted(self.word.words))}"
+        return f"list of {', '.join(quote(self.word.words))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ class Flag:
     def read(self, raw: object) -> bool:
         """Return the flag."""
         if not isinstance(raw, bool):
-            message = f"{shown(raw)} is neither true nor false"
+            message = f"{show_value(raw)} is neither true nor false"
             raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
         return raw
 

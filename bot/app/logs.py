@@ -27,16 +27,16 @@ def redactor(secrets: Iterable[str]) -> Processor:
     values = tuple(secret for secret in secrets if secret)
 
     def redact(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        return {name: MASK if name.lower() in SECRET_KEYS else _masked(value, values) for name, value in entry.items()}
+        return {name: MASK if name.lower() in SECRET_KEYS else _mask(value, values) for name, value in entry.items()}
 
     return redact
 
 
-def _masked(value: object, secrets: tuple[str, ...]) -> object:
+def _mask(value: object, secrets: tuple[str, ...]) -> object:
     if isinstance(value, dict):
-        return {name: MASK if str(name).lower() in SECRET_KEYS else _masked(v, secrets) for name, v in value.items()}
+        return {name: MASK if str(name).lower() in SECRET_KEYS else _mask(v, secrets) for name, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_masked(item, secrets) for item in value]
+        return [_mask(item, secrets) for item in value]
     if isinstance(value, int | float | bool) or value is None:
         return value
     text = str(value)

@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 from bot.adapters.clock import SystemClock
 from bot.adapters.history.archive import History, HistorySource
-from bot.adapters.history.cut import known_by
+from bot.adapters.history.cut import cut_history
 from bot.adapters.sql.rows import FACT_TABLES
 from bot.app.config import load_config
 from bot.app.hook_source import SIGNATURES
 from bot.app.progress import tell_progress
-from bot.app.replay import Window, is_eventful, opened_for, played, setup_of, slots_in
+from bot.app.replay import Window, is_eventful, open_for, run_slots, setup_of, slots_in
 from bot.app.reports import Row
 from bot.app.reports import as_json as to_json
 from bot.app.strategies import Strategy, load_strategy, strategy_file
@@ -40,10 +40,10 @@ SPREAD, DECISIONS = 8, 4
 CUT, RESTARTED = "cut", "restarted"
 WHERE: Mapping[str, str] = {CUT: "in the history cut at", RESTARTED: "in a run taken up after"}
 
-Question = tuple[datetime, str, TokenId]
+HookCall = tuple[datetime, str, TokenId]
 
 
-class Asked(NamedTuple):
+class Subject(NamedTuple):
     """A strategy to look at: its file, and the cash and slots of a run; schedule None: every close of its bars."""
 
     strategy: Path
@@ -52,7 +52,7 @@ class Asked(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class Divergence:
     """The first fact that is not the same, in the run that was cut or restarted after an instant (at).
 
     fact: its table and column; whole, other: its values, None where one side has no such fact; answer: what a hook said
@@ -85,7 +85,7 @@ class Look:
     strategy: str
     cuts: int
     facts: int
-    difference: Difference | None
+    difference: Divergence | None
 
     @property
     def row(self) -> Row:
@@ -100,12 +100,12 @@ class Look:
         return f"{self.strategy}: looks ahead or remembers: {self.difference}"
 
 
-class _Listener(HistorySource):
+class _HookRecorder(HistorySource):
     """A history whose cycles' hooks are listened to: their answers by slot, hook and token, but for None."""
 
     def __init__(self, history: History) -> None:
         super().__init__(history)
-        self.answers: dict[Question, list[str]] = {}
+        self.answers: dict[HookCall, list[str]] = {}
         self._slot: datetime | None = None
 
     def refresh(self, slot: datetime) -> datetime:
@@ -139,7 +139,7 @@ class _Play:
     """A replay in memory: its cycles in which something happened, and what hooks answered."""
 
     records: Mapping[datetime, CycleRecord]
-    answers: Mapping[Question, list[str]]
+    answers: Mapping[HookCall, list[str]]
     portfolio: Portfolio
 
     @property
@@ -161,27 +161,27 @@ class _Play:
 
 def check_lookahead(config_path: Path, named: str | None, folder: Path, window: Window, *, as_json: bool) -> int:
     """Look at a strategy, or at those of a configuration, and tell what was found; 65 where one looks ahead."""
-    looks = [look(one, folder, window) for one in _asked(config_path, named)]
+    looks = [look(one, folder, window) for one in _choose_subjects(config_path, named)]
     print(to_json([one.row for one in looks]) if as_json else "\n".join(map(str, looks)))
     return BadInputError.exit_code if any(one.difference for one in looks) else 0
 
 
-def _asked(config_path: Path, named: str | None) -> list[Asked]:
+def _choose_subjects(config_path: Path, named: str | None) -> list[Subject]:
     if named is not None:
-        return [Asked(strategy_file(named, Path("strategies")))]
+        return [Subject(strategy_file(named, Path("strategies")))]
     config = load_config(config_path)
     runs = ((strategy_file(run.strategy, config.folder / "strategies"), run) for run in config.runs)
-    return list(dict.fromkeys(Asked(path, run.cash, run.schedule) for path, run in runs))
+    return list(dict.fromkeys(Subject(path, run.cash, run.schedule) for path, run in runs))
 
 
-def look(asked: Asked, folder: Path, window: Window) -> Look:
+def look(asked: Subject, folder: Path, window: Window) -> Look:
     """Replay a strategy in memory, whole, cut and taken up again, until one of them differs or all are done.
 
     ConfigError where the window has nothing to compare: then nothing was looked at.
     """
     path = asked.strategy
     strategy = load_strategy(path, path.parent)
-    history = opened_for(strategy, folder)
+    history = open_for(strategy, folder)
     slots = slots_in(history, window, asked.schedule)
     play = partial(_play, cash=asked.cash, end=slots[-1])
     whole = play(strategy, history, slots, None)
@@ -189,7 +189,7 @@ def look(asked: Asked, folder: Path, window: Window) -> Look:
     _require_decisions(strategy, whole, cuts)
     for number, at in enumerate(cuts, start=1):
         past = [slot for slot in slots if slot <= at]
-        cut = play(strategy, known_by(history, at), past, None)
+        cut = play(strategy, cut_history(history, at), past, None)
         # The hooks of the whole history have seen what the cut must not know; newly loaded ones have seen nothing.
         rest = play(load_strategy(path, path.parent), history, slots[len(past) :], cut.portfolio)
         for how, mine, other in ((CUT, whole.within(None, at), cut), (RESTARTED, whole.within(at, None), rest)):
@@ -234,26 +234,26 @@ def _play(
     end: datetime,
 ) -> _Play:
     """Replay slots, from a portfolio or from the start; end: of the whole window, where nothing is decided."""
-    source = _Listener(history)
+    source = _HookRecorder(history)
     setup = setup_of(source.listening(strategy), history.universe, cash)
     portfolio = portfolio or Portfolio(run=setup.name)
     records: dict[datetime, CycleRecord] = {}
-    for _, record, after in played(setup, source, slots, SystemClock(), portfolio, end=end):
+    for _, record, after in run_slots(setup, source, slots, SystemClock(), portfolio, end=end):
         portfolio = after
         if is_eventful(record):
             records[record.cycle.slot] = record
     return _Play(records=records, answers=source.answers, portfolio=portfolio)
 
 
-def _difference(how: str, at: datetime, whole: _Play, other: _Play, history: History) -> Difference | None:
+def _difference(how: str, at: datetime, whole: _Play, other: _Play, history: History) -> Divergence | None:
     """Return the first fact that two runs do not share."""
     for slot in sorted(whole.records.keys() | other.records.keys()):
         mine, theirs = (play.records[slot].facts if slot in play.records else () for play in (whole, other))
         for one, two in zip_longest(mine, theirs):
             if one != two:
-                fact, values = _parted(one, two)
+                fact, values = _first_difference(one, two)
                 token_id = _token_of(one or two, (*mine, *theirs))
-                return Difference(
+                return Divergence(
                     how=how,
                     at=at,
                     slot=slot,
@@ -266,7 +266,7 @@ def _difference(how: str, at: datetime, whole: _Play, other: _Play, history: His
     return None
 
 
-def _parted(one: Fact | None, two: Fact | None) -> tuple[str, tuple[str | None, str | None]]:
+def _first_difference(one: Fact | None, two: Fact | None) -> tuple[str, tuple[str | None, str | None]]:
     """Name the table and the column in which two facts differ, and both values."""
     table = FACT_TABLES[type(one or two)].name  # type: ignore[index]
     if type(one) is type(two):
@@ -285,7 +285,7 @@ def _token_of(fact: Fact | None, facts: Sequence[Fact]) -> TokenId | None:
 
 
 def _answer(
-    slot: datetime, whole: Mapping[Question, list[str]], other: Mapping[Question, list[str]], history: History
+    slot: datetime, whole: Mapping[HookCall, list[str]], other: Mapping[HookCall, list[str]], history: History
 ) -> str | None:
     """Tell the first hook up to a slot that did not answer the same question in the same way."""
     for key in sorted(whole.keys() | other.keys(), key=lambda one: one[0]):

@@ -15,7 +15,7 @@ from bot.app.config import load_config
 from bot.app.daemon.schedule import interval_of
 from bot.app.kinds import near
 from bot.app.reading import ledger_of
-from bot.app.reports import Row, shown
+from bot.app.reports import Row, show_value
 from bot.app.reports import as_json as to_json
 from bot.domain.errors import ConfigError
 from bot.domain.events import Act, Request, request_id_of
@@ -41,7 +41,7 @@ def operate(
     asked = requests_of(Reader(url), act, named, run, SystemClock().now(), only=frozenset(schedules) or None)
     put(url, asked)
     answer = [_answer(request, schedules) for request in asked]
-    print(to_json(answer) if as_json else "\n".join(_told(row, named) for row in answer))
+    print(to_json(answer) if as_json else "\n".join(_describe(row, named) for row in answer))
     return 0
 
 
@@ -111,7 +111,7 @@ def _answer(request: Request, schedules: Mapping[str, str]) -> Row:
     }
 
 
-def _told(row: Row, named: str | None) -> str:
+def _describe(row: Row, named: str | None) -> str:
     what = str(row["act"]) if named is None else f"{row['act']} {named}"
-    when = "its next cycle" if row["slot"] is None else f"its next slot, {shown(row['slot'])[:16]}Z"
+    when = "its next cycle" if row["slot"] is None else f"its next slot, {show_value(row['slot'])[:16]}Z"
     return f"{row['run']}: {what} at {when}: {str(row['notice']).partition(': ')[2]}"

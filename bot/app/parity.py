@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bot import __version__
-from bot.adapters.sql.recorded import Recorded, Window, live_runs, recorded
+from bot.adapters.sql.recorded import Recorded, Window, live_runs, open_recorded
 from bot.app.config import load_config
 from bot.app.cycle import RunSetup
 from bot.app.daemon.loop import fire
@@ -21,7 +21,7 @@ from bot.app.reading import ledger_of
 from bot.app.reports import Row
 from bot.app.reports import as_json as to_json
 from bot.app.runner import Runner
-from bot.app.stored_rules import StoredRun, stored_run
+from bot.app.stored_rules import StoredRun, read_stored_run
 from bot.app.strategies import strategy_file
 from bot.app.wiring import LiveRun
 from bot.domain.errors import BadInputError, ConfigError, UsageError
@@ -71,9 +71,9 @@ class Parity:
 
 def parity(config_path: Path, ledger: str | None, run: str | None, window: Window, *, as_json: bool) -> int:
     """Derive a window of a live run again and print what came of it; 65 where something differs."""
-    with recorded(ledger_of(config_path, ledger)) as connection:
-        name = _chosen([one.name for one in live_runs(connection)], run)
-        found = derived(Recorded(connection, name), name, window, config_path, tell_progress)
+    with open_recorded(ledger_of(config_path, ledger)) as connection:
+        name = _choose_run([one.name for one in live_runs(connection)], run)
+        found = derive_run(Recorded(connection, name), name, window, config_path, tell_progress)
     if not found.cycles and found.difference is None:
         message = f"run {name} has no cycle in this window: `bot status` shows its last; widen --from or --to"
         raise UsageError(message)
@@ -83,13 +83,13 @@ def parity(config_path: Path, ledger: str | None, run: str | None, window: Windo
 
 def every_parity(config_path: Path, ledger: str | None) -> list[Parity]:
     """Derive every live run of a ledger again, from its first cycle to its last."""
-    with recorded(ledger_of(config_path, ledger)) as connection:
+    with open_recorded(ledger_of(config_path, ledger)) as connection:
         runs = live_runs(connection)
         whole = (None, None)
-        return [derived(Recorded(connection, run.name), run.name, whole, config_path, tell_progress) for run in runs]
+        return [derive_run(Recorded(connection, run.name), run.name, whole, config_path, tell_progress) for run in runs]
 
 
-def _chosen(live: Sequence[RunName], name: str | None) -> RunName:
+def _choose_run(live: Sequence[RunName], name: str | None) -> RunName:
     """Return the run that was named, or the only one."""
     if name is None and len(live) == 1:
         return live[0]
@@ -103,13 +103,13 @@ def _chosen(live: Sequence[RunName], name: str | None) -> RunName:
     raise ConfigError(message)
 
 
-def derived(
+def derive_run(
     book: Recorded, name: RunName, window: Window, config_path: Path, progress: Progress | None = None
 ) -> Parity:
     """Derive the cycles of a window one after another, until one differs or all are done."""
     cycles = book.cycles(window)
     slots = [cycle.slot for cycle in cycles if cycle.state is not CycleState.MISSED]
-    before = book.settled_before(slots[0]) if slots else None
+    before = book.last_settled(slots[0]) if slots else None
     source = RecordedSource(book, before.settled_until if before else None)
     done, difference = 0, None
     try:
@@ -171,7 +171,7 @@ def configuration_of(book: Recorded, name: RunName, cycle: Cycle) -> StoredRun:
     if text is None:
         what = f"the text of config_versions {cycle.config_hash} was changed"
         raise DifferenceError(Difference(kind=CONFIGURATION, at=cycle.slot, what=what))
-    return stored_run(text, name)
+    return read_stored_run(text, name)
 
 
 def _require_instruments(stored: StoredRun, known: Sequence[Instrument], cycle: Cycle) -> None:

@@ -36,7 +36,7 @@ Play = Callable[[History], Iterator[CycleRecord]]
 Drawn = Mapping[str, Figure]
 
 
-def figures_of_drawn(drawn: Sequence[Drawn], own: Figure) -> dict[str, Figure]:
+def figures_of_random_runs(drawn: Sequence[Drawn], own: Figure) -> dict[str, Figure]:
     """Return the figures of random runs, beside a run's own return."""
     returns, ratios = (
         [value for one in drawn if (value := one[name].value) is not None] for name in ("total_return", "sharpe")
@@ -59,7 +59,7 @@ def draw(history: History, slots: Sequence[datetime], play: Play, count: int) ->
     bits, archive = np.random.PCG64(SEED), history.archive
     found: list[Drawn] = []
     for number in range(1, count + 1):
-        episodes = rotated(archive.records.episodes, archive.instruments, slots, bits)
+        episodes = rotate_stances(archive.records.episodes, archive.instruments, slots, bits)
         records = replace(archive.records, episodes=episodes)
         turned = HistoryArchive(archive.instruments, archive.columns, records, archive.inner)
         tally = Tally()
@@ -70,7 +70,7 @@ def draw(history: History, slots: Sequence[datetime], play: Play, count: int) ->
     return found
 
 
-def rotated(
+def rotate_stances(
     episodes: DatedRows[Episode], tokens: Iterable[TokenId], slots: Sequence[datetime], bits: np.random.PCG64
 ) -> DatedRows[Episode]:
     """Turn each token's stances round a circle of time, from its first turn at a slot or later to the last slot.
@@ -93,11 +93,11 @@ def rotated(
         first = bisect_right(slots, int(turns[0]), key=micros) if len(turns) else len(slots)
         count = max(bisect_left(slots, end, key=micros) - first, 0)
         shift = micros(slots[first + ((half * count) >> HALF_BITS)]) - int(turns[0]) if count else 0
-        blocks |= _turned(token_id, series, turns, end, shift) if count else _as_is(token_id, series)
+        blocks |= _rotate_token(token_id, series, turns, end, shift) if count else _as_is(token_id, series)
     return DatedRows(blocks, SIGNALS.make)
 
 
-def _turned(token_id: TokenId, series: Series, turns: Words, end: int, shift: int) -> dict[str, Words]:
+def _rotate_token(token_id: TokenId, series: Series, turns: Words, end: int, shift: int) -> dict[str, Words]:
     """Let what stands from the first of some turns on stand so much later; grades stay where they are."""
     begin = int(turns[0])
     moved = begin + (turns - begin + shift) % (end - begin)

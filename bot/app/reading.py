@@ -7,7 +7,7 @@ from bot.adapters.sql.reads import Reader
 from bot.app import reports
 from bot.app.config import load_config
 from bot.app.digest import Window, digest, in_force, tell_digest
-from bot.app.explaining import explain, tell_explained
+from bot.app.explaining import explain, print_order
 from bot.app.why import tell_why, why
 
 if TYPE_CHECKING:
@@ -37,8 +37,9 @@ def show(name: str, config_path: Path, ledger: str | None, run: str | None, *, a
     found = reports.rows_of(reader, STATEMENTS[name], run)
     if name == "status":
         found = [
-            {**row, "in_force": stopping(reader, str(row["run"])), "parity": checked(reader, str(row["run"]))}
+            {**row, "in_force": stops_in_force(reader, run), "parity": parity_state(reader, run)}
             for row in found
+            for run in [str(row["run"])]
         ]
     if as_json:
         print(reports.as_json(found))
@@ -47,12 +48,12 @@ def show(name: str, config_path: Path, ledger: str | None, run: str | None, *, a
     return 0
 
 
-def stopping(reader: Reader, run: str) -> str | None:
+def stops_in_force(reader: Reader, run: str) -> str | None:
     """Name the pause and the tripped breakers of a run."""
     return ", ".join(str(row["name"]) for row in in_force(reader, None, run)) or None
 
 
-def checked(reader: Reader, run: str) -> str | None:
+def parity_state(reader: Reader, run: str) -> str | None:
     """Tell what the nightly parity found of a run: the newest check, and the last difference before it."""
     rows = reader.rows(reports.PARITY, {"run": run})
     if not rows:
@@ -61,7 +62,7 @@ def checked(reader: Reader, run: str) -> str | None:
     if not differing:
         return "identical"
     last = differing[0]
-    told = f"{last['kind']} {reports.shown(last['differs_at'])}: {last['what']}"
+    told = f"{last['kind']} {reports.show_value(last['differs_at'])}: {last['what']}"
     return f"differs: {told}" if last is rows[0] else f"identical, but differed at {told}"
 
 
@@ -88,7 +89,7 @@ def show_why(
 def show_explained(order_id: str, config_path: Path, ledger: str | None, *, as_json: bool) -> int:
     """Print an order from the answers it rests on to the books it moved."""
     answer = explain(Reader(ledger_of(config_path, ledger)), order_id)
-    print(reports.as_json(answer) if as_json else tell_explained(answer))
+    print(reports.as_json(answer) if as_json else print_order(answer))
     return 0
 
 
@@ -98,7 +99,7 @@ def verify(config_path: Path, ledger: str | None, *, deep: bool, as_json: bool) 
     from bot.domain.errors import BadInputError  # noqa: PLC0415
 
     found = violations(ledger_of(config_path, ledger))
-    runs = _derived(config_path, ledger) if deep else []
+    runs = _derive_runs(config_path, ledger) if deep else []
     wrong = [*found, *(str(run) for run in runs if run.difference)]
     if as_json:
         derived = {"derived": [run.row for run in runs]} if deep else {}
@@ -109,7 +110,7 @@ def verify(config_path: Path, ledger: str | None, *, deep: bool, as_json: bool) 
     return BadInputError.exit_code if wrong else 0
 
 
-def _derived(config_path: Path, ledger: str | None) -> "list[Parity]":
+def _derive_runs(config_path: Path, ledger: str | None) -> "list[Parity]":
     from bot.app.parity import every_parity  # noqa: PLC0415 - its import is slow
 
     return every_parity(config_path, ledger)

@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 from bot.adapters.clock import SystemClock
 from bot.adapters.sql.engine import ledger_name, parse_url
-from bot.adapters.sql.recorded import Recorded, Window, live_runs, recorded
+from bot.adapters.sql.recorded import Recorded, Window, live_runs, open_recorded
 from bot.app.cycle import RunSetup, run_cycle
 from bot.app.deriving import RecordedSource
 from bot.app.kinds import near
 from bot.app.parity import configuration_of
-from bot.app.replay import Material, Played, told, written
+from bot.app.replay import Material, Played, keep_eventful, show_progress
 from bot.app.strategies import Strategy
 from bot.app.wiring import feeds_of
 from bot.domain.errors import ConfigError
@@ -37,10 +37,10 @@ class Turn(NamedTuple):
 
 
 @contextmanager
-def over_recorded(url: str, strategy: Strategy, window: Window, schedule: str | None) -> Iterator[Material]:
+def open_recorded_material(url: str, strategy: Strategy, window: Window, schedule: str | None) -> Iterator[Material]:
     """Open a live ledger for a strategy: at the slots of its cycles, or at those of a schedule."""
     name = ledger_name(parse_url(url))
-    with recorded(url) as connection:
+    with open_recorded(url) as connection:
         books = {run.name: Recorded(connection, run.name) for run in live_runs(connection)}
         cycles = _soonest(books, window)
         if not cycles:
@@ -65,7 +65,7 @@ def over_recorded(url: str, strategy: Strategy, window: Window, schedule: str | 
                 "answers": len(calls),
             },
             remarks=(),
-            records=lambda setup: written(told(_played(setup, book, turns), len(turns)), len(turns)),
+            records=lambda setup: keep_eventful(show_progress(_run_slots(setup, book, turns), len(turns)), len(turns)),
             is_recorded=True,
         )
 
@@ -157,7 +157,7 @@ def _require_feeds(name: str, strategy: Strategy, calls: Sequence[ApiCall]) -> N
         raise ConfigError(message)
 
 
-def _played(setup: RunSetup, book: Recorded, turns: Sequence[Turn]) -> Iterator[Played]:
+def _run_slots(setup: RunSetup, book: Recorded, turns: Sequence[Turn]) -> Iterator[Played]:
     """Run every slot over the recorded answers, each read again when its slot comes."""
     source, clock = RecordedSource(book, None), SystemClock()
     source.know(setup.name)

@@ -115,9 +115,9 @@ def replay(
 
 
 @contextmanager
-def over_history(folder: Path, strategy: Strategy, window: Window, schedule: str | None) -> Iterator[Material]:
+def open_history_material(folder: Path, strategy: Strategy, window: Window, schedule: str | None) -> Iterator[Material]:
     """Open a history folder for a strategy."""
-    history = opened_for(strategy, folder)
+    history = open_for(strategy, folder)
     slots = slots_in(history, window, schedule)
     yield Material(
         instruments=history.instruments,
@@ -188,7 +188,7 @@ def _write(book: SqlLedger, setup: RunSetup, strategy: Strategy, material: Mater
         )
         raise ConfigError(message)
     already = book.last_cycle(setup.name) is not None
-    with book.one_transaction(), uncollected():
+    with book.one_transaction(), without_collection():
         book.open_run(run, material.instruments)
         if already:
             sys.stderr.write(f"run {setup.name} is in this ledger already, the same replay: nothing added\n")
@@ -210,12 +210,12 @@ def records(
     Slots at which nothing can happen are passed over; the account's high-water mark and breakers are those of a run
     that keeps all.
     """
-    made = played(setup, source, slots, clock, Portfolio(run=setup.name), end=end)
-    return written(told(made, len(slots)), len(slots))
+    made = run_slots(setup, source, slots, clock, Portfolio(run=setup.name), end=end)
+    return keep_eventful(show_progress(made, len(slots)), len(slots))
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def without_collection() -> Iterator[None]:
     """Look for no garbage meanwhile: of the millions of values that a replay makes none is part of a cycle.
 
     Whether anybody looks for it afterwards is as it was before.
@@ -231,11 +231,11 @@ def uncollected() -> Iterator[None]:
 
 def quiet_records(setup: RunSetup, slots: Sequence[datetime], history: History) -> Iterator[CycleRecord]:
     """Run the slots of a window like `records`, and tell nobody how far it is."""
-    made = played(setup, HistorySource(history), slots, SystemClock(), Portfolio(run=setup.name), end=slots[-1])
-    return written(made, len(slots))
+    made = run_slots(setup, HistorySource(history), slots, SystemClock(), Portfolio(run=setup.name), end=slots[-1])
+    return keep_eventful(made, len(slots))
 
 
-def written(made: Iterable[Played], total: int) -> Iterator[CycleRecord]:
+def keep_eventful(made: Iterable[Played], total: int) -> Iterator[CycleRecord]:
     """Choose the cycles in which something happened, the first of each UTC day, and the last of so many slots."""
     day = None
     for place, record, _ in made:
@@ -245,7 +245,7 @@ def written(made: Iterable[Played], total: int) -> Iterator[CycleRecord]:
         day = slot.date()
 
 
-def told(made: Iterable[Played], total: int) -> Iterator[Played]:
+def show_progress(made: Iterable[Played], total: int) -> Iterator[Played]:
     """Tell a watching person how far a replay is."""
     following = 0
     for one in made:
@@ -256,7 +256,7 @@ def told(made: Iterable[Played], total: int) -> Iterator[Played]:
     tell_progress("slots", total, total)
 
 
-def played(
+def run_slots(
     setup: RunSetup,
     source: HistorySource,
     slots: Sequence[datetime],
@@ -275,7 +275,7 @@ def played(
         )
         yield place, record, portfolio
         following = waking.after(place, portfolio)
-        portfolio = waking.passed_over(place, following, portfolio)
+        portfolio = waking.skip_to(place, following, portfolio)
         place = following
 
 
@@ -295,7 +295,7 @@ def _capital(text: str) -> Decimal:
     return value
 
 
-def opened_for(strategy: Strategy, folder: Path) -> History:
+def open_for(strategy: Strategy, folder: Path) -> History:
     """Open a history folder for a strategy; ConfigError where it lacks a file that the strategy needs."""
     needs = inputs_of(strategy.rules)
     history = open_history(
@@ -315,6 +315,6 @@ def require_files(needs: Mapping[str, str], history: History) -> None:
                 " write 1m/SYMBOL.csv or 5m/SYMBOL.csv, or drop the key"
             )
             raise ConfigError(message)
-        if name != "days" and not history.has(file) and not (name == "trader_grades" and history.graded):
+        if name != "days" and not history.has(file) and not (name == "trader_grades" and history.has_grades):
             message = f"{history.folder / file}.csv: no such file; {why} needs it"
             raise ConfigError(message)

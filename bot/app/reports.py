@@ -71,7 +71,7 @@ def within(start: datetime | None, end: datetime | None, run: str | None) -> tup
     return (f"where {tests}" if tests else "", {name: value for _, name, value in given})
 
 
-def shown(value: object) -> str:
+def show_value(value: object) -> str:
     """Write a value for people: at most eight significant digits, instants to the second, - for nothing."""
     match value:
         case None:
@@ -98,7 +98,7 @@ def table(found: Sequence[Row]) -> str:
     if not found:
         return ""
     names = list(found[0])
-    cells = [names, *([shown(row[name]) for name in names] for row in found)]
+    cells = [names, *([show_value(row[name]) for name in names] for row in found)]
     widths = [max(len(line[at]) for line in cells) for at in range(len(names))]
     numeric = [isinstance(found[0][name], int | float | Decimal) for name in names]
     return "\n".join(

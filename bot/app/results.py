@@ -11,9 +11,9 @@ from types import MappingProxyType
 
 from bot.adapters.sql.reads import Reader
 from bot.app.figures import FALL, counts_of, fall_of, figures_of, is_ruined
-from bot.app.random_entries import Drawn, figures_of_drawn
+from bot.app.random_entries import Drawn, figures_of_random_runs
 from bot.app.reports import as_json as to_json
-from bot.app.reports import require_run, shown
+from bot.app.reports import require_run, show_value
 from bot.domain.numbers import to_float
 from bot.engine.luck import deflated_sharpe, sharpe_interval
 from bot.engine.performance import (
@@ -96,7 +96,7 @@ def statistics(reader: Reader, run: str, drawn: Sequence[Drawn] | None = None) -
         **figures_of(points, trades, fall),
         **_of_luck(days),
         **_of_holding(reader.rows(BENCHMARK, {"run": run}), days),
-        **({} if drawn is None else figures_of_drawn(drawn, total_return(days))),
+        **({} if drawn is None else figures_of_random_runs(drawn, total_return(days))),
     }
     instants, missing = _instants(fall)
     reasons = {name: figure.reason for name, figure in figures.items() if figure.reason}
@@ -141,7 +141,7 @@ def tell_run(result: Mapping[str, object], names: Sequence[str]) -> str:
 
 
 def _figure(value: object) -> str:
-    return f"{float(value):,.2f}" if isinstance(value, float | Decimal) else shown(value)
+    return f"{float(value):,.2f}" if isinstance(value, float | Decimal) else show_value(value)
 
 
 def tell_statistics(found: Mapping[str, object]) -> str:
@@ -152,19 +152,19 @@ def tell_statistics(found: Mapping[str, object]) -> str:
         if name in found:
             value = found[name]
             words = [meaning] if isinstance(value, int | float) else []
-            told = shown(round(value, 4) + 0.0) if isinstance(value, int | float) else "-"
+            told = show_value(round(value, 4) + 0.0) if isinstance(value, int | float) else "-"
             lines.append((name, told, "; ".join([*words, *([reasons[name]] if name in reasons else [])])))
-    lines.append(("drawdown", "", _drawdown_told(found)))
+    lines.append(("drawdown", "", _describe_drawdown(found)))
     names, values = (max(len(line[at]) for line in lines) for at in (0, 1))
     return "\n".join(f"{name.replace('_', ' '):<{names}}  {value:>{values}}  {words}" for name, value, words in lines)
 
 
-def _drawdown_told(found: Mapping[str, object]) -> str:
+def _describe_drawdown(found: Mapping[str, object]) -> str:
     if found["drawdown_started_at"] is None:
         return NEVER_FELL
     back = found["drawdown_recovered_at"]
-    end = f"recovered {shown(back)}" if back else "not recovered"
-    return f"from {shown(found['drawdown_started_at'])}, lowest {shown(found['drawdown_trough_at'])}, {end}"
+    end = f"recovered {show_value(back)}" if back else "not recovered"
+    return f"from {show_value(found['drawdown_started_at'])}, lowest {show_value(found['drawdown_trough_at'])}, {end}"
 
 
 def _of_luck(days: Sequence[EquityPoint]) -> dict[str, Figure]:

@@ -49,7 +49,7 @@ class Runner:
         gone = [at for at in missed if done is not None and done < at < slot]
         if gone:
             record = replace(record, cycle=replace(record.cycle, state=CycleState.CAUGHT_UP))
-        rows = [CycleRecord(cycle=_missed(record.cycle, at), facts=()) for at in gone]
+        rows = [CycleRecord(cycle=_missed_cycle(record.cycle, at), facts=()) for at in gone]
         self._unsure = True  # until the ledger has answered, the commit may have happened or not
         stored = self.ledger.commit_all((*rows, record))
         self._unsure = stored < len(rows) + 1
@@ -59,5 +59,5 @@ class Runner:
         return record
 
 
-def _missed(cycle: Cycle, slot: datetime) -> Cycle:
+def _missed_cycle(cycle: Cycle, slot: datetime) -> Cycle:
     return replace(cycle, slot=slot, state=CycleState.MISSED, entries=0, exits=0, rejections=0)

@@ -16,7 +16,7 @@ from bot.adapters.tokenmetrics.source import TokenMetricsSource
 from bot.app.config import load_config, resolve_key, starter_config, starter_strategy
 from bot.app.daemon.schedule import interval_of, slots_between
 from bot.app.reports import as_json as to_json
-from bot.app.reports import shown
+from bot.app.reports import show_value
 from bot.app.wiring import Untaped, client_of, feeds_of, resolve, run_of, strategies_of
 from bot.domain.errors import ConfigError, StorageError
 
@@ -93,7 +93,7 @@ def check(config_path: Path, *, as_json: bool) -> int:
         "parity_window_hours": config.verify.window_hours,
         "next_parity": _next(config.verify.parity, now),
     }
-    print(to_json(answer) if as_json else _told(answer, runs))
+    print(to_json(answer) if as_json else _describe(answer, runs))
     plan = config.source.credits_per_month
     if plan is not None and daily * 31 > plan:
         sys.stderr.write("bot: this schedule costs more credits than the plan has\n")
@@ -119,7 +119,7 @@ def credits_per_day(feeds: Iterable[str], tokens: int, slots: int) -> int:
     return total
 
 
-def _told(answer: dict[str, object], runs: list[dict[str, object]]) -> str:
+def _describe(answer: dict[str, object], runs: list[dict[str, object]]) -> str:
     lines = [f"configuration {answer['config']} is right; ledger: {answer['ledger']}"]
     for run in runs:
         tokens = run["tokens"]
@@ -127,11 +127,11 @@ def _told(answer: dict[str, object], runs: list[dict[str, object]]) -> str:
         lines.append(
             f"run {run['run']}: strategy {run['strategy']}, cash {run['cash']}, schedule {run['schedule']} (UTC)"
         )
-        lines.append(f"  next slot {shown(run['next_slot'])}, tokens {names}")
+        lines.append(f"  next slot {show_value(run['next_slot'])}, tokens {names}")
     if answer["parity"] is None:
         lines.append("parity: not checked by the daemon (verify.parity)")
     else:
-        hours, when = answer["parity_window_hours"], shown(answer["next_parity"])
+        hours, when = answer["parity_window_hours"], show_value(answer["next_parity"])
         lines.append(f"parity: derived again at {answer['parity']} (UTC), next {when}; the first time {hours} hours")
     plan = answer["credits_of_plan"]
     lines.append(

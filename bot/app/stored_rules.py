@@ -39,7 +39,7 @@ class StoredRun:
         return tuple(sorted(one.token_id for one in mine))
 
 
-def stored_run(text: str, name: str) -> StoredRun:
+def read_stored_run(text: str, name: str) -> StoredRun:
     """Read one run of a stored configuration; raises ConfigError for what this version does not know."""
     given = next((run for run in json.loads(text)["runs"] if run["name"] == name), None)
     if given is None:

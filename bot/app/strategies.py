@@ -67,7 +67,7 @@ class Strategy:
 def load_strategy(name_or_path: str | Path, folder: Path) -> Strategy:
     """Read a strategy, and the hooks beside it, by its name in the folder or by the path of its file."""
     path = strategy_file(name_or_path, folder)
-    document, text = load_toml(path, _known(path))
+    document, text = load_toml(path, _suggest_names(path))
     return strategy_from(path, document, text, load_hooks(path.with_suffix(".py")))
 
 
@@ -92,7 +92,7 @@ def strategy_file(name_or_path: str | Path, folder: Path) -> Path:
     return path if path.suffix == ".toml" or path.parent != Path() else folder / f"{name_or_path}.toml"
 
 
-def _known(path: Path) -> str:
+def _suggest_names(path: Path) -> str:
     """Name the strategy that was probably meant, or those that there are."""
     names = sorted(known.stem for known in path.parent.glob("*.toml"))
     if not names:
@@ -110,7 +110,7 @@ def _contradictions(values: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
     parts = _parts(values)
     yield from _of_parts(parts)
     if given["stop.rule"] is PriceRule.NONE:
-        yield from _unstopped(given, parts)
+        yield from _check_stopless(given, parts)
     yield from _of_trails(given)
     yield from _of_shorts(given)
     if given.get("entry.weights") and not any(given["entry.weights"].values()):
@@ -121,7 +121,7 @@ def _contradictions(values: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
         yield "fills.slippage_fraction", "with the half spread it leaves nothing of a sale: keep their sum below 1"
 
 
-def _unstopped(given: Mapping[str, Any], parts: Sequence[TargetPart]) -> Iterator[tuple[str, str]]:
+def _check_stopless(given: Mapping[str, Any], parts: Sequence[TargetPart]) -> Iterator[tuple[str, str]]:
     """Yield what cannot do without a stop."""
     mend = 'choose stop.rule, it is "none"'
     if given["sizing.risk_fraction"] is not None:

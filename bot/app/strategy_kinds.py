@@ -6,7 +6,7 @@ A bound that only a percentage would break refuses it: a fraction of 20 is 20 %,
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.app.kinds import FRACTION, Number, Text, Word, Words, shown
+from bot.app.kinds import FRACTION, Number, Text, Word, Words, show_value
 from bot.app.tables import Chosen
 from bot.domain.orders import Side
 from bot.engine.rules import ExitRule, PriceRule, Rank, SizeRule
@@ -26,7 +26,7 @@ class Tokens:
         if raw == EVERY:
             return EVERY
         if not isinstance(raw, list):
-            message = f'{shown(raw)} is no list of symbols or token_ids, nor "*"'
+            message = f'{show_value(raw)} is no list of symbols or token_ids, nor "*"'
             raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
         if not raw:
             message = 'empty: name symbols or token_ids, or write "*" for all'
@@ -47,9 +47,9 @@ def _check_token(token: object, earlier: Sequence[object]) -> None:
     if token == EVERY:
         message = 'write universe = "*", without a list, for all tokens'
     elif not symbol and not identity:
-        message = f"{shown(token)} is neither a symbol nor a token_id"
+        message = f"{show_value(token)} is neither a symbol nor a token_id"
     elif token in earlier:
-        message = f"{shown(token)} is there twice: name each token once"
+        message = f"{show_value(token)} is there twice: name each token once"
     else:
         return
     raise ValueError(message)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from bot.app.kinds import Kind, Number, Value, near, quoted, shown
+from bot.app.kinds import Kind, Number, Value, near, quote, show_value
 from bot.domain.errors import AccessError, BotError, ConfigError
 
 
@@ -30,7 +30,7 @@ class Chosen(NamedTuple):
 
     def __str__(self) -> str:
         """Write the condition as a reader would set it."""
-        return f"{self.rule} = {' or '.join(quoted(self.words))}"
+        return f"{self.rule} = {' or '.join(quote(self.words))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +77,11 @@ class Table:
         if self.several:
             if isinstance(raw, list) and raw and all(isinstance(table, dict) for table in raw):
                 return tuple(raw)
-            message = f"{shown(raw)} is no list of tables: write [[{self.keys[0].section}]] for each"
+            message = f"{show_value(raw)} is no list of tables: write [[{self.keys[0].section}]] for each"
             raise ValueError(message)
         if not isinstance(raw, dict):
             names = ", ".join(key.name for key in self.keys)
-            message = f"{shown(raw)} is no table: write [{self.keys[0].section}] with {names}"
+            message = f"{show_value(raw)} is no table: write [{self.keys[0].section}] with {names}"
             raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
         return (raw,)
 
@@ -144,7 +144,7 @@ def read_tables(
     given = dict(_walk(where, document, keys, later, ""))
     values: dict[str, Value] = dict(around)
     for key in keys:
-        barred = _barred(key, values)
+        barred = _reason_against(key, values)
         if key.path in given:
             if barred:
                 raise refuse(where, key.path, barred)
@@ -199,7 +199,7 @@ def _missing(key: Key) -> str:
     return f"missing{f', {why} needs it' if why else ''}: add `{key.name} = ` ({meaning})"
 
 
-def _barred(key: Key, values: Mapping[str, Value]) -> str | None:
+def _reason_against(key: Key, values: Mapping[str, Value]) -> str | None:
     """Say why a key may not be given, None where it may."""
     if key.unless is not None and values.get(key.unless) is not None:
         return f"{key.unless} takes its place: drop one of the two"
@@ -208,7 +208,7 @@ def _barred(key: Key, values: Mapping[str, Value]) -> str | None:
     only, found = key.only, values.get(key.only.rule)
     state = "is not set"
     if isinstance(found, frozenset):
-        state = f"holds {', '.join(quoted(sorted(found))) or 'nothing'}"
+        state = f"holds {', '.join(quote(sorted(found))) or 'nothing'}"
     elif found is not None:
         state = f'is "{found}"'
     return f"belongs to {only}, and {only.rule} {state}: drop the key or choose that rule"

@@ -15,7 +15,7 @@ from bot.adapters.history.archive import HistoryArchive
 from bot.adapters.history.columns import Columns, Integers
 from bot.adapters.history.reader import micros
 from bot.app.cycle import RunSetup
-from bot.app.gather import looks_at_held
+from bot.app.gather import may_look_at_held
 from bot.domain.ids import TokenId
 from bot.domain.instants import MICROSECOND
 from bot.domain.market import HALT_LENGTH
@@ -66,7 +66,7 @@ class Waking:
         self.asked = frozenset(setup.universe)
         self._wakes: dict[TokenId, Wake] = {}
         self._restless = is_restless(setup.rules)
-        self._watches_all = self._restless or looks_at_held(setup.rules)
+        self._watches_all = self._restless or may_look_at_held(setup.rules)
 
     def after(self, place: int, portfolio: Portfolio) -> int:
         """Return the place of the next slot to run after one that was run; one past the end where there is none.
@@ -77,7 +77,7 @@ class Waking:
         waiting = [order.token_id for role in AT_MARKET for order in portfolio.waiting(role)]
         due = self._due(place, portfolio)
         wakes = {
-            token_id: place + 1 if self._restless else self._concerned(place, token_id, holding, portfolio)
+            token_id: place + 1 if self._restless else self._next_concern(place, token_id, holding, portfolio)
             for token_id, holding in portfolio.holdings.items()
         }
         following = self._following(place, wakes.values(), at_once=bool(waiting or due))
@@ -108,7 +108,7 @@ class Waking:
         """Return the first slot at or after an instant."""
         return int(self._instants.searchsorted(instant))
 
-    def _concerned(self, place: int, token_id: TokenId, holding: Holding, portfolio: Portfolio) -> int:
+    def _next_concern(self, place: int, token_id: TokenId, holding: Holding, portfolio: Portfolio) -> int:
         """Return the first slot after a place that concerns a position; found once, until its bracket changes."""
         position = holding.position
         known = self._wakes.get(token_id)
@@ -129,8 +129,8 @@ class Waking:
     def _wake(self, place: int, token_id: TokenId, holding: Holding, portfolio: Portfolio) -> int:
         rules = self.setup.rules
         columns = self.archive.columns[token_id]
-        start, end = columns.closed_by(int(self._instants[place])), len(columns.opened_at)
-        row = columns.first_reached(start, end, reach_of(portfolio, holding, rules))
+        start, end = columns.count_closed(int(self._instants[place])), len(columns.opened_at)
+        row = columns.first_touch(start, end, reach_of(portfolio, holding, rules))
         found = self._silent(place, columns)
         if row < end:
             found = min(found, self._first_at(int(columns.opened_at[row]) + columns.span))
@@ -143,7 +143,7 @@ class Waking:
         at = int(silences.searchsorted(self._instants[place], side="right"))
         return self._first_at(int(silences[at])) if at < len(silences) else len(self.slots)
 
-    def passed_over(self, place: int, following: int, portfolio: Portfolio) -> Portfolio:
+    def skip_to(self, place: int, following: int, portfolio: Portfolio) -> Portfolio:
         """Return the account after the slots between two that are run: only its high and its falls may have moved.
 
         No price in between is beyond a short's margin: one that is, of a quiet bar too, has its slot run.

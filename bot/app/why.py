@@ -8,7 +8,7 @@ from datetime import datetime
 
 from bot.adapters.sql.reads import Reader
 from bot.app.kinds import near
-from bot.app.reports import Row, require_run, shown, table, within
+from bot.app.reports import Row, require_run, show_value, table, within
 from bot.domain.errors import ConfigError
 
 SYMBOLS = "select distinct symbol from instruments order by symbol"
@@ -75,63 +75,63 @@ def why(reader: Reader, symbol: str, window: tuple[datetime | None, datetime | N
     decision = found[0]
     return {
         **decision,
-        "gates": reader.rows(GATES, _named(decision, "candidate_id")),
+        "gates": reader.rows(GATES, _pick(decision, "candidate_id")),
         "levels": levels_of(reader, decision),
-        "trades": reader.rows(TRADES_OF, _named(decision, "run", "signal_id")),
-        "stop_moves": reader.rows(MOVES_OF, _named(decision, "run", "signal_id")),
-        "earlier": reader.rows(EARLIER, _named(decision, "run", "token_id", "slot")),
+        "trades": reader.rows(TRADES_OF, _pick(decision, "run", "signal_id")),
+        "stop_moves": reader.rows(MOVES_OF, _pick(decision, "run", "signal_id")),
+        "earlier": reader.rows(EARLIER, _pick(decision, "run", "token_id", "slot")),
     }
 
 
 def levels_of(reader: Reader, decision: Row) -> list[Row]:
     """Return the levels that a decision saw, lowest first: as it read them, else as they were recorded by then."""
-    found = reader.rows(SLOT_LEVELS, _named(decision, "candidate_id"))
+    found = reader.rows(SLOT_LEVELS, _pick(decision, "candidate_id"))
     if not found:
-        cut_off = reader.rows(CUT_OFF, _named(decision, "run", "slot"))[0]
-        found = reader.rows(RECORDED_LEVELS, {**cut_off, **_named(decision, "token_id", "slot")})
+        cut_off = reader.rows(CUT_OFF, _pick(decision, "run", "slot"))[0]
+        found = reader.rows(RECORDED_LEVELS, {**cut_off, **_pick(decision, "token_id", "slot")})
     return sorted(found, key=lambda row: float(str(row["price"])))
 
 
-def _named(row: Row, *names: str) -> dict[str, object]:
+def _pick(row: Row, *names: str) -> dict[str, object]:
     return {name: row[name] for name in names}
 
 
 def tell_why(answer: Row) -> str:
     """Tell a decision as text: what was proposed, what each gate said, and what came of it."""
     head = (
-        f"{answer['symbol']} {answer['side']} at {shown(answer['slot'])}, run {answer['run']}: {answer['outcome']}"
+        f"{answer['symbol']} {answer['side']} at {show_value(answer['slot'])}, run {answer['run']}: {answer['outcome']}"
         f"{'' if answer['first_reason'] is None else ', ' + str(answer['first_reason'])}"
     )
-    trades = [{name: trade[name] for name in trade if name != "position_id"} for trade in listed(answer["trades"])]
+    trades = [{name: trade[name] for name in trade if name != "position_id"} for trade in rows_in(answer["trades"])]
     parts = [
         head,
-        proposed_told(answer),
-        _levels_told(answer),
-        gates_told(listed(answer["gates"])),
+        describe_proposal(answer),
+        _describe_levels(answer),
+        gate_table(rows_in(answer["gates"])),
         table(trades),
-        table(listed(answer["stop_moves"])),
-        "\n".join(_stretch_told(row) for row in listed(answer["earlier"])),
+        table(rows_in(answer["stop_moves"])),
+        "\n".join(_describe_stretch(row) for row in rows_in(answer["earlier"])),
     ]
     return "\n".join(part for part in parts if part)
 
 
-def proposed_told(decision: Row) -> str:
+def describe_proposal(decision: Row) -> str:
     """Say what was proposed, and where each price came from."""
     return ", ".join(
-        f"{name.replace('_', ' ')} {shown(decision[name])}{_origin(decision, name)}"
+        f"{name.replace('_', ' ')} {show_value(decision[name])}{_origin(decision, name)}"
         for name in ("reference_price", "stop", "target", "reward_risk", "quantity", "size_bound")
         if decision[name] is not None
     )
 
 
-def gates_told(gates: Sequence[Row]) -> str:
+def gate_table(gates: Sequence[Row]) -> str:
     """Lay out what each gate said."""
     return table(
         [
             {
                 "gate": gate["gate"],
                 "value": gate["value"],
-                "must be": f"{gate['comparator']} {shown(gate['threshold'])}",
+                "must be": f"{gate['comparator']} {show_value(gate['threshold'])}",
                 "verdict": "pass" if gate["passed"] else f"FAIL {gate['reason']}",
             }
             for gate in gates
@@ -144,28 +144,28 @@ def _origin(answer: Row, name: str) -> str:
     source, level = answer.get(f"{name}_source"), answer.get(f"{name}_level")
     if source is None:
         return ""
-    return f" ({source})" if level is None else f" ({source} {shown(level)})"
+    return f" ({source})" if level is None else f" ({source} {show_value(level)})"
 
 
-def _levels_told(answer: Row) -> str:
+def _describe_levels(answer: Row) -> str:
     """Name the nearest levels on both sides of the reference price."""
-    prices = [float(str(row["price"])) for row in listed(answer["levels"])]
+    prices = [float(str(row["price"])) for row in rows_in(answer["levels"])]
     if not prices or answer["reference_price"] is None:
         return ""
     reference = float(str(answer["reference_price"]))
-    below = [shown(price) for price in prices if price < reference][-NEAREST:]
-    above = [shown(price) for price in prices if price > reference][:NEAREST]
+    below = [show_value(price) for price in prices if price < reference][-NEAREST:]
+    above = [show_value(price) for price in prices if price > reference][:NEAREST]
     sides = f"supports {', '.join(reversed(below)) or 'none'}; resistances {', '.join(above) or 'none'}"
     return f"nearest of {len(prices)} levels: {sides}"
 
 
-def _stretch_told(row: Row) -> str:
-    first, last = (shown(row[name])[:16] for name in ("first_slot", "last_slot"))
+def _describe_stretch(row: Row) -> str:
+    first, last = (show_value(row[name])[:16] for name in ("first_slot", "last_slot"))
     until = "" if first == last else f" to {last[11:] if first[:10] == last[:10] else last}"
     reason = "" if row["first_reason"] is None else f" {row['first_reason']}"
     return f"before: {row['decisions']} x {row['outcome']}{reason}, {first}{until}"
 
 
-def listed(value: object) -> list[Row]:
+def rows_in(value: object) -> list[Row]:
     """Return the rows inside an answer."""
     return list(value) if isinstance(value, list) else []

@@ -8,7 +8,7 @@ from typing import TypeVar
 V = TypeVar("V")
 
 
-def amended(value: V, **fields: object) -> V:
+def amend(value: V, **fields: object) -> V:
     """Return a copy of a slotted dataclass with other values in some of its fields; TypeError for a field it lacks."""
     made, used = object.__new__(type(value)), 0
     for name in value.__slots__:  # type: ignore[attr-defined]

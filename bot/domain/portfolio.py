@@ -177,7 +177,7 @@ class Portfolio:
             self._of_position[order.position_id] = siblings
         self._at_market.pop(order.order_id, None)
 
-    def remembered(self, token_id: TokenId) -> TokenMemory:
+    def memory_of(self, token_id: TokenId) -> TokenMemory:
         """Return what is known of a token, nothing at first."""
         return self.memory.get(token_id, NOTHING)
 
@@ -188,7 +188,7 @@ class Portfolio:
             for live in self._at_market.values()
             if live.order.role is role and live.state is OrderState.ACCEPTED
         ]
-        return sorted(found, key=_granted) if len(found) > 1 else found
+        return sorted(found, key=_acceptance_order) if len(found) > 1 else found
 
     def orders_of(self, position_id: PositionId) -> list[Order]:
         """Return the live orders of a position, open or about to be, in the order they were born."""
@@ -205,5 +205,5 @@ class Portfolio:
 FIELDS = tuple(Portfolio.__slots__)
 
 
-def _granted(order: Order) -> tuple[datetime, int]:
+def _acceptance_order(order: Order) -> tuple[datetime, int]:
     return order.slot, order.rank

@@ -31,7 +31,7 @@ EVERY_BAR = Reach(float("inf"), float("-inf"))
 NO_BAR = Reach(float("-inf"), float("inf"))
 
 
-def first_reached(lows: Floats, highs: Floats, reach: Reach) -> int | None:
+def first_touch(lows: Floats, highs: Floats, reach: Reach) -> int | None:
     """Return the first row of two columns of equal length whose prices concern a position."""
     start, span = 0, SCAN_ROWS
     while start < len(lows):

@@ -86,7 +86,7 @@ def entry_need(fills: FillRules, side: Side, margin: Decimal) -> Decimal:
 
     A long pays (1 + c) x (1 + fee); a short ties up its margin and what its costs take from the proceeds.
     """
-    paid = fills.with_entry_fee(fills.entered(ONE, side), side)
+    paid = fills.with_entry_fee(fills.entry_price(ONE, side), side)
     return paid if side is Side.LONG else margin + ONE - paid
 
 
@@ -115,7 +115,7 @@ def coming_cash(portfolio: Portfolio, prices: Mapping[TokenId, Price], rules: Ru
     for order in portfolio.waiting(Role.EXIT):
         side, notional = order.side, portfolio.holdings[order.token_id].quantity * prices[order.token_id]
         locked = ZERO if side is Side.LONG else notional * (ONE + rules.short.margin_fraction)
-        found += locked + side.sign * fills.with_exit_fee(fills.left(notional, side), side)
+        found += locked + side.sign * fills.with_exit_fee(fills.exit_price(notional, side), side)
     return found
 
 

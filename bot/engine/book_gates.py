@@ -33,7 +33,7 @@ def halts(proposal: Proposal) -> Finding | None:
     return Finding(Decimal(len(tripped)), Comparator.IS, ZERO, passed=not tripped, reason=reason)
 
 
-def already_held(proposal: Proposal) -> Finding:
+def no_position(proposal: Proposal) -> Finding:
     """Refuse a token that is held or waits for its entry."""
     held = is_held(proposal.portfolio, proposal.view.instrument.token_id, proposal.bracket.side)
     return Finding(ONE if held else ZERO, Comparator.IS, ZERO, passed=not held)
@@ -44,7 +44,7 @@ def cooldown(proposal: Proposal) -> Finding | None:
     least = proposal.rules.entry.cooldown_hours
     if least is None:
         return None
-    loss_at = proposal.portfolio.remembered(proposal.view.instrument.token_id).loss_at
+    loss_at = proposal.portfolio.memory_of(proposal.view.instrument.token_id).loss_at
     if loss_at is None:
         return Finding(None, Comparator.AT_LEAST, least, passed=True)
     since = hours_between(loss_at, proposal.as_of)
@@ -66,7 +66,7 @@ def exposure(proposal: Proposal) -> Finding | None:
     if most is None:
         return None
     if proposal.size is None or proposal.reference is None:
-        return Finding(None, Comparator.AT_MOST, most, passed=False, **_unsized(proposal))
+        return Finding(None, Comparator.AT_MOST, most, passed=False, **_why_no_size(proposal))
     if proposal.equity <= ZERO:
         return Finding(None, Comparator.AT_MOST, most, passed=False)
     held = sum((holding.quantity * proposal.prices[token] for token, holding in _staying(proposal)), ZERO)
@@ -105,12 +105,12 @@ def notional(proposal: Proposal) -> Finding:
     least = proposal.rules.sizing.notional_min or ZERO
     comparator = Comparator.AT_LEAST if least else Comparator.ABOVE
     if proposal.size is None or proposal.reference is None:
-        return Finding(None, comparator, least, passed=False, **_unsized(proposal))
+        return Finding(None, comparator, least, passed=False, **_why_no_size(proposal))
     found = proposal.size.quantity * proposal.reference
     return Finding(found, comparator, least, passed=found >= max(least, MICRO))
 
 
-def _unsized(proposal: Proposal) -> Lacking:
+def _why_no_size(proposal: Proposal) -> Lacking:
     if lacks_volume(proposal.view, proposal.rules):
         return {"reason": Reason.MISSING_MARKET, "unready": True}
     if lacks_drawdown(proposal.view, proposal.rules):

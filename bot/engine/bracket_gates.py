@@ -40,17 +40,17 @@ def stop(proposal: Proposal) -> Finding | None:
     """Ask for a stop where the strategy wants one."""
     if proposal.rules.stop.rule is PriceRule.NONE:
         return None
-    return _found(proposal, proposal.bracket.stop, Reason.NO_STOP)
+    return _require_price(proposal, proposal.bracket.stop, Reason.NO_STOP)
 
 
 def target(proposal: Proposal) -> Finding | None:
     """Ask for a target where the strategy wants one."""
     if proposal.rules.target.rule is PriceRule.NONE:
         return None
-    return _found(proposal, proposal.bracket.target, Reason.NO_TARGET)
+    return _require_price(proposal, proposal.bracket.target, Reason.NO_TARGET)
 
 
-def _found(proposal: Proposal, price: Price | None, reason: Reason) -> Finding:
+def _require_price(proposal: Proposal, price: Price | None, reason: Reason) -> Finding:
     if price is not None:
         return Finding(price, Comparator.ABOVE, ZERO, passed=True)
     return Finding(None, Comparator.ABOVE, ZERO, passed=False, **lacking(proposal, reason))
@@ -68,7 +68,7 @@ def stop_distance_min(proposal: Proposal) -> Finding | None:
     least = proposal.rules.stop.distance_min
     if least is None:
         return None
-    return _compared(proposal, _stop_distance(proposal), Comparator.AT_LEAST, least, Reason.NO_STOP)
+    return _compare(proposal, _stop_distance(proposal), Comparator.AT_LEAST, least, Reason.NO_STOP)
 
 
 def stop_distance_max(proposal: Proposal) -> Finding | None:
@@ -76,7 +76,7 @@ def stop_distance_max(proposal: Proposal) -> Finding | None:
     most = proposal.rules.stop.distance_max
     if most is None:
         return None
-    return _compared(proposal, _stop_distance(proposal), Comparator.AT_MOST, most, Reason.NO_STOP)
+    return _compare(proposal, _stop_distance(proposal), Comparator.AT_MOST, most, Reason.NO_STOP)
 
 
 def reward_risk(proposal: Proposal) -> Finding | None:
@@ -85,10 +85,10 @@ def reward_risk(proposal: Proposal) -> Finding | None:
     if least is None:
         return None
     reason = Reason.NO_STOP if proposal.bracket.stop is None else Reason.NO_TARGET
-    return _compared(proposal, proposal.bracket.reward_risk, Comparator.AT_LEAST, least, reason)
+    return _compare(proposal, proposal.bracket.reward_risk, Comparator.AT_LEAST, least, reason)
 
 
-def _compared(
+def _compare(
     proposal: Proposal, value: Decimal | None, comparator: Comparator, threshold: Decimal, reason: Reason
 ) -> Finding:
     if value is None:

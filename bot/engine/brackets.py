@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import NamedTuple
 
-from bot.domain.amend import amended
+from bot.domain.amend import amend
 from bot.domain.instruments import Instrument
 from bot.domain.market import Bar, LevelSet
 from bot.domain.numbers import ONE, PRICE_STEP, ZERO, Price, ceil_to_step, floor_to_step, price_half_even
@@ -19,7 +19,7 @@ from bot.engine.indicators import atr, sigma
 from bot.engine.rules import Fallback, FillRules, PriceRule, Rules, StopRules, TargetPart, TargetRules, TooFar
 
 
-class Part(NamedTuple):
+class TargetShare(NamedTuple):
     """One of several targets, and its share of the initial quantity; None: the rest."""
 
     price: Price
@@ -41,20 +41,20 @@ class Bracket:
     stop_level: Price | None = None
     target_level: Price | None = None
     reward_risk: Decimal | None = None
-    parts: tuple[Part, ...] = ()
+    parts: tuple[TargetShare, ...] = ()
 
 
 def entry_per_unit(reference: Price, fills: FillRules, side: Side) -> Decimal:
     """Return what one unit entered at the reference price costs a long, or brings a short, fee included."""
-    return fills.with_entry_fee(fills.entered(reference, side), side)
+    return fills.with_entry_fee(fills.entry_price(reference, side), side)
 
 
-def stopped_per_unit(stop: Price, fills: FillRules, side: Side) -> Decimal:
+def cash_at_stop(stop: Price, fills: FillRules, side: Side) -> Decimal:
     """Return what one unit stopped out brings a long, or costs a short, fee included."""
-    return fills.with_exit_fee(fills.left(stop, side), side)
+    return fills.with_exit_fee(fills.exit_price(stop, side), side)
 
 
-def reward_risk(reference: Price, stop: Price, targets: Sequence[Part], fills: FillRules, side: Side) -> Decimal:
+def reward_risk(reference: Price, stop: Price, targets: Sequence[TargetShare], fills: FillRules, side: Side) -> Decimal:
     """Return reward over risk after costs: (target x (1 - fee) - paid) / (paid - stop proceeds); mirrored for a short.
 
     Of several targets each counts with its share.
@@ -62,7 +62,7 @@ def reward_risk(reference: Price, stop: Price, targets: Sequence[Part], fills: F
     paid = entry_per_unit(reference, fills, side)
     given = sum((part.share for part in targets if part.share is not None), ZERO)
     brought = sum((part.price * (ONE - given if part.share is None else part.share) for part in targets), ZERO)
-    return (fills.with_exit_fee(brought, side) - paid) / (paid - stopped_per_unit(stop, fills, side))
+    return (fills.with_exit_fee(brought, side) - paid) / (paid - cash_at_stop(stop, fills, side))
 
 
 def levels_behind(levels: LevelSet | None, reference: Price, side: Side) -> Iterator[Price]:
@@ -111,7 +111,7 @@ class Place(NamedTuple):
         """Return the price that lies so far on the stop's side."""
         return self.reference - self.side.sign * distance
 
-    def buffered(self, level: Price, fraction: Decimal) -> Price:
+    def apply_buffer(self, level: Price, fraction: Decimal) -> Price:
         """Return a level moved by its buffer, down for a long and up for a short."""
         return self.on_tick(level * (ONE - self.side.sign * fraction))
 
@@ -139,8 +139,8 @@ def place_bracket(view: TokenView, reference: Price, side: Side, rules: Rules) -
     target = _target(view, place, stop.price, rules)
     ratio = None
     if stop.price is not None and target.price is not None:
-        ratio = reward_risk(reference, stop.price, [Part(target.price)], rules.fills, side)
-    return amended(
+        ratio = reward_risk(reference, stop.price, [TargetShare(target.price)], rules.fills, side)
+    return amend(
         bracket,
         target=target.price,
         target_source=target.source,
@@ -152,7 +152,7 @@ def place_bracket(view: TokenView, reference: Price, side: Side, rules: Rules) -
 def stop_at_level(levels: LevelSet | None, place: Place, rules: StopRules) -> Found | None:
     """Return the nearest stop that the levels give inside the window."""
     for level in levels_behind(levels, place.reference, place.side):
-        price = place.buffered(level, rules.buffer_fraction)
+        price = place.apply_buffer(level, rules.buffer_fraction)
         if _inside(price, place, rules):
             return Found(price, PriceRule.LEVEL.value, level)
     return None
@@ -175,21 +175,21 @@ def _stop(view: TokenView, place: Place, rules: StopRules) -> Placed:
         if inside is not None:
             return Placed(*inside)
         nearest = islice(levels_behind(view.levels, place.reference, place.side), 1)
-        found = [Found(place.buffered(level, rules.buffer_fraction), rules.rule.value, level) for level in nearest]
+        found = [Found(place.apply_buffer(level, rules.buffer_fraction), rules.rule.value, level) for level in nearest]
     else:
-        found = _unlevelled(rules, place, view.days)
+        found = _stop_without_level(rules, place, view.days)
         if found and _inside(found[0].price, place, rules):
             return Placed(*found[0])
     if rules.fallback is not None:
-        found = _unlevelled(rules.fallback, place, view.days) or found
+        found = _stop_without_level(rules.fallback, place, view.days) or found
     if not found:
         return NOWHERE
     if rules.too_far is TooFar.CLAMP and not _inside(found[0].price, place, rules):
-        return _clamped(found[0], place, rules)
+        return _clamp(found[0], place, rules)
     return Placed(*found[0])
 
 
-def _unlevelled(rules: StopRules | Fallback, place: Place, days: Sequence[Bar]) -> list[Found]:
+def _stop_without_level(rules: StopRules | Fallback, place: Place, days: Sequence[Bar]) -> list[Found]:
     distance = _stop_distance(rules, place.reference, days)
     if distance is None or (price := place.at(distance)) <= ZERO:
         return []
@@ -207,7 +207,7 @@ def _stop_distance(rules: StopRules | Fallback, reference: Price, days: Sequence
     return None
 
 
-def _clamped(found: Found, place: Place, rules: StopRules) -> Placed:
+def _clamp(found: Found, place: Place, rules: StopRules) -> Placed:
     """Move a stop to the nearest edge of its window; rounded as usual, it might leave the window again."""
     low, high = ((edge or ZERO) * place.reference for edge in (rules.distance_min, rules.distance_max))
     is_far = rules.distance_max is not None and place.away(found.price) > high
@@ -239,7 +239,7 @@ def _target(view: TokenView, place: Place, stop: Price | None, rules: Rules) -> 
 def _targets_at_levels(levels: LevelSet | None, place: Place, rules: TargetRules) -> Iterator[Found | None]:
     """Yield the targets of the levels ahead by rank; None: buffered, it is not ahead any more, and keeps its rank."""
     for level in levels_ahead(levels, place.reference, place.side):
-        price = place.buffered(level, rules.buffer_fraction)
+        price = place.apply_buffer(level, rules.buffer_fraction)
         ahead = place.away(price) < ZERO and price > ZERO
         yield Found(price, PriceRule.LEVEL.value, level) if ahead else None
 
@@ -248,7 +248,7 @@ def _pays(place: Place, stop: Price | None, target: Price, rules: Rules) -> bool
     least = rules.gates.reward_risk_min
     if least is None or stop is None:
         return True
-    return reward_risk(place.reference, stop, [Part(target)], rules.fills, place.side) >= least
+    return reward_risk(place.reference, stop, [TargetShare(target)], rules.fills, place.side) >= least
 
 
 def _target_price(rules: TargetRules | Fallback | TargetPart, place: Place, stop: Price | None) -> Placed:
@@ -267,7 +267,7 @@ def _target_price(rules: TargetRules | Fallback | TargetPart, place: Place, stop
     return Placed(rounded, rule.value) if rounded > ZERO else NOWHERE
 
 
-def in_order(place: Place, parts: Sequence[Part]) -> tuple[Part, ...]:
+def in_order(place: Place, parts: Sequence[TargetShare]) -> tuple[TargetShare, ...]:
     """Return targets nearest first; one without a share takes what the others leave, and the farthest the rest."""
     rest = ONE - sum((part.share for part in parts if part.share is not None), ZERO)
     shared = [part._replace(share=rest) if part.share is None else part for part in parts]
@@ -285,12 +285,12 @@ def _with_parts(bracket: Bracket, view: TokenView, place: Place, rules: Rules) -
             return bracket
         found.append(Found(placed.price, placed.source, placed.level))
     shares = (part.share for part in rules.target.parts)
-    parts = in_order(place, [Part(one.price, share) for one, share in zip(found, shares, strict=True)])
+    parts = in_order(place, [TargetShare(one.price, share) for one, share in zip(found, shares, strict=True)])
     ratio = None
     if bracket.stop is not None:
         ratio = reward_risk(place.reference, bracket.stop, parts, rules.fills, place.side)
     first = max(found, key=lambda one: place.away(one.price))
-    return amended(
+    return amend(
         bracket,
         target=first.price,
         target_source=first.source,

@@ -44,7 +44,7 @@ def is_due(portfolio: Portfolio, episode: Episode | None, rules: Rules) -> bool:
     if episode is None or (side := side_of(episode, rules)) is None:
         return False
     token_id = episode.turn.token_id
-    memory = portfolio.remembered(token_id)
+    memory = portfolio.memory_of(token_id)
     entries = memory.entries(episode.signal_id)
     may_reenter = not entries or _may_reenter(memory, episode.signal_id, rules.entry.reentry)
     if not may_reenter or (entries and is_held(portfolio, token_id, side)):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 
-from bot.domain.amend import amended
+from bot.domain.amend import amend
 from bot.domain.decisions import Candidate, EquityMark, Fact, Outcome, Verdict
 from bot.domain.ids import TokenId, candidate_id
 from bot.domain.market import Bar, Quote, one_price
@@ -75,7 +75,7 @@ def settle(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
         expire(journal)
         prices = mark_prices(journal.portfolio, snapshot.tokens, rules, snapshot.passed)
         journal.write(*_marks(journal, prices, snapshot.passed))
-        return journal.acted()
+        return journal.result()
 
 
 def fill_quotes(snapshot: Snapshot, portfolio: Portfolio, quotes: tuple[Quote, ...], rules: Rules) -> Acted:
@@ -98,7 +98,7 @@ def fill_quotes(snapshot: Snapshot, portfolio: Portfolio, quotes: tuple[Quote, .
         opened = {fact.position_id for fact in journal.facts if isinstance(fact, Position)}
         marks = _marks(journal, mark_prices(journal.portfolio, views, rules))
         journal.write(*(mark for mark in marks if mark.position_id in opened))
-        return journal.acted()
+        return journal.result()
 
 
 def decide(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
@@ -122,7 +122,7 @@ def decide(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
         bench = Bench(snapshot=snapshot, mark=mark, prices=prices, weights=weights, failed=failed, rules=rules)
         for rank, token_id in enumerate(in_rank(brackets, views, rules, scores)):
             _judge(journal, due[token_id], rank, bench)
-        return journal.acted()
+        return journal.result()
 
 
 def mark_only(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
@@ -130,14 +130,14 @@ def mark_only(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
     with localcontext(EXACT):
         journal = Journal(portfolio, snapshot.as_of, snapshot.cut_off)
         _mark(journal, snapshot, mark_prices(portfolio, snapshot.tokens, rules, snapshot.passed))
-        return journal.acted()
+        return journal.result()
 
 
 def _mark(journal: Journal, snapshot: Snapshot, prices: Mapping[TokenId, Price]) -> EquityMark:
     """Write the mark of the account, with the benchmark where the snapshot asks for it."""
     mark = mark_equity(journal.portfolio, journal.slot, prices)
     benchmark = mark_benchmark(journal, snapshot, mark.equity)
-    mark = mark if benchmark is None else amended(mark, benchmark=benchmark)
+    mark = mark if benchmark is None else amend(mark, benchmark=benchmark)
     journal.write(mark)
     return mark
 

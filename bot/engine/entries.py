@@ -9,14 +9,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from bot.domain.amend import amended
+from bot.domain.amend import amend
 from bot.domain.decisions import Candidate, Reason
 from bot.domain.ids import TokenId, order_id, position_id
 from bot.domain.numbers import ZERO, Price, Quantity, floor_to_step, fraction_half_even, price_half_even
 from bot.domain.orders import Order, OrderState, Role
 from bot.domain.snapshot import TokenView
 from bot.engine.account import entry_need, free_cash, in_category, is_closing
-from bot.engine.brackets import Bracket, Part, is_whole, place_bracket
+from bot.engine.brackets import Bracket, TargetShare, is_whole, place_bracket
 from bot.engine.fills import (
     bracket_child,
     bracket_orders,
@@ -45,7 +45,7 @@ def accept_entry(
 ) -> None:
     """Accept the entry of a candidate; a bracket anchored at the reference price is born with it, planned."""
     portfolio = journal.portfolio
-    memory = portfolio.remembered(candidate.token_id)
+    memory = portfolio.memory_of(candidate.token_id)
     ordinal = memory.entries(candidate.signal_id)
     closed = memory.closed + (candidate.token_id in portfolio.holdings)  # held: the other side, and being closed
     anchored = rules.stop.anchor is Anchor.FILL
@@ -82,7 +82,7 @@ def _bear_children(
 ) -> None:
     """Write the stop and target orders of a bracket around a whole quantity."""
     children = [] if bracket.stop is None else [bracket_child(entry, Role.STOP, bracket.stop, whole, journal.slot)]
-    targets = bracket.parts or (() if bracket.target is None else (Part(bracket.target),))
+    targets = bracket.parts or (() if bracket.target is None else (TargetShare(bracket.target),))
     left = whole
     for number, target in enumerate(targets):
         share = left if target.share is None else Quantity(floor_to_step(whole * target.share, step))
@@ -109,7 +109,7 @@ def fill_entry(
     """Fill a waiting entry at a raw price, or cancel it where its bracket or the cash no longer holds."""
     step = views[order.token_id].instrument.quantity_step
     if granted is not None:
-        _fill_anchored(journal, order, raw, at, views, granted, rules)
+        _fill_at_anchor(journal, order, raw, at, views, granted, rules)
     elif is_overtaken(order.side, order.stop, order.target, raw):
         drop_entry(journal, order, OrderState.CANCELLED, Reason.BRACKET_INVALID_AT_FILL)
     elif open_position(journal, order, raw, at, rules, step):
@@ -117,7 +117,7 @@ def fill_entry(
             journal.write(event(child, journal.slot, OrderState.ACCEPTED))
 
 
-def _fill_anchored(
+def _fill_at_anchor(
     journal: Journal,
     order: Order,
     raw: Price,
@@ -127,7 +127,7 @@ def _fill_anchored(
     rules: Rules,
 ) -> None:
     """Find bracket and quantity from the fill price, as known when the entry was accepted, and fill."""
-    paid = price_half_even(rules.fills.entered(raw, order.side))
+    paid = price_half_even(rules.fills.entry_price(raw, order.side))
     known = read_levels(granted, rules.levels, order.slot)
     bracket, refused = adjusted_bracket(known, place_bracket(known, paid, order.side, rules), paid, rules)
     overtaken = is_overtaken(order.side, bracket.stop, bracket.target, raw)
@@ -147,7 +147,7 @@ def _fill_anchored(
     if quantity <= ZERO or quantity * paid < (rules.sizing.notional_min or ZERO):
         drop_entry(journal, order, OrderState.CANCELLED, Reason.CASH_AT_FILL)
         return
-    placed = amended(
+    placed = amend(
         order,
         quantity=Quantity(quantity),
         stop=bracket.stop,

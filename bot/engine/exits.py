@@ -87,7 +87,7 @@ def is_against(view: TokenView, side: Side) -> bool:
     return view.episode is not None and view.episode.turn.stance is stance
 
 
-def _signal_flipped(view: TokenView, holding: Holding, _slot: datetime, rules: Rules) -> bool:
+def _flips(view: TokenView, holding: Holding, _slot: datetime, rules: Rules) -> bool:
     return rules.bearish_exits and is_against(view, holding.position.side)
 
 
@@ -100,7 +100,7 @@ def _time_stop(_view: TokenView, holding: Holding, slot: datetime, rules: Rules)
 SLOT_EXITS: Mapping[ExitRule, tuple[ExitReason, Callable[[TokenView, Holding, datetime, Rules], bool]]] = (
     MappingProxyType(
         {
-            ExitRule.SIGNAL_FLIPPED: (ExitReason.SIGNAL_FLIPPED, _signal_flipped),
+            ExitRule.SIGNAL_FLIPPED: (ExitReason.SIGNAL_FLIPPED, _flips),
             ExitRule.TIME_STOP: (ExitReason.TIME_STOP, _time_stop),
         }
     )

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from bot.domain.amend import amended
+from bot.domain.amend import amend
 from bot.domain.books import Account
 from bot.domain.decisions import Reason
 from bot.domain.ids import TokenId, fill_id, order_id, position_id
@@ -72,7 +72,7 @@ def bracket_child(
     share: Decimal | None = None,
 ) -> Order:
     """Make an order of a bracket, born at a slot; part and share: of one of several targets."""
-    return amended(
+    return amend(
         entry,
         order_id=order_id(entry.run, entry.signal_id, role.value, entry.ordinal, part),
         slot=slot,
@@ -119,7 +119,7 @@ def open_position(
 
     levels: those that stop and target hang on, where they were found at the fill.
     """
-    price = price_half_even(rules.fills.entered(raw, order.side))
+    price = price_half_even(rules.fills.entry_price(raw, order.side))
     quantity = _affordable(journal, order, raw, price, rules, step)
     if quantity is None:
         drop_entry(journal, order, OrderState.CANCELLED, Reason.CASH_AT_FILL)
@@ -156,7 +156,7 @@ def _position_of(
     at: datetime,
     levels: tuple[Price | None, Price | None],
 ) -> Position:
-    ordinal = journal.portfolio.remembered(order.token_id).closed
+    ordinal = journal.portfolio.memory_of(order.token_id).closed
     return Position(
         position_id=position_id(order.run, order.token_id, ordinal),
         run=order.run,
@@ -239,7 +239,7 @@ def exit_price(role: Role, raw: Price, position: Position, rules: Rules) -> Pric
     """
     if role is Role.TARGET and rules.fills.target_cost is TargetCost.LIMIT:
         return raw
-    return within_margin(price_half_even(rules.fills.left(raw, position.side)), position, rules)
+    return within_margin(price_half_even(rules.fills.exit_price(raw, position.side)), position, rules)
 
 
 def exit_cash(holding: Holding, paid: Price, quantity: Decimal, rules: Rules) -> Decimal:
@@ -267,7 +267,7 @@ def fill_exit(
     """
     holding = journal.portfolio.holdings[order.token_id]
     position = holding.position
-    moved = _left_with(holding, order, raw, quantity, paid, rules)
+    moved = _execute_exit(holding, order, raw, quantity, paid, rules)
     check_amount(moved.notional, position.token_id, journal.slot)
     is_last = moved.quantity == holding.quantity
     cost = holding.cost if is_last else _cost_of(position, moved.quantity)
@@ -283,7 +283,7 @@ def fill_exit(
         _close(journal, stretch(holding, raw), at, reason)
 
 
-def _left_with(
+def _execute_exit(
     holding: Holding, order: Order, raw: Price, quantity: Quantity | None, paid: Price | None, rules: Rules
 ) -> Execution:
     left = holding.quantity if quantity is None else quantity
@@ -317,7 +317,7 @@ def _close(journal: Journal, holding: Holding, at: datetime, reason: ExitReason)
 
 def stretch(holding: Holding, *prices: Price) -> Holding:
     """Widen a holding's extremes by prices it has lived through."""
-    return amended(holding, low=min(holding.low, *prices), high=max(holding.high, *prices))
+    return amend(holding, low=min(holding.low, *prices), high=max(holding.high, *prices))
 
 
 def after_fill(position: Position, bar: Bar) -> Bar | None:

@@ -46,7 +46,7 @@ def extremes(inside: Sequence[Bar]) -> tuple[Price, Price]:
     return min(bar.low for bar in inside), max(bar.high for bar in inside)
 
 
-def decided_by(finer: Bar, facts: Iterable[Fact]) -> Iterator[Fact]:
+def name_timeframe(finer: Bar, facts: Iterable[Fact]) -> Iterator[Fact]:
     """Yield facts whose fills name the timeframe that decided them: `bars-3+1m`."""
     name = timeframe_of(finer)
     for fact in facts:

@@ -5,7 +5,7 @@ from decimal import Decimal, localcontext
 from types import MappingProxyType
 from typing import Any
 
-from bot.domain.amend import amended
+from bot.domain.amend import amend
 from bot.domain.books import Account, JournalEntry
 from bot.domain.decisions import BenchmarkPart, Candidate, EquityMark, Fact
 from bot.domain.errors import InvariantError
@@ -37,22 +37,22 @@ def apply_fact(portfolio: Portfolio, fact: Fact) -> None:
         folded(portfolio, fact)
 
 
-def _judged(portfolio: Portfolio, candidate: Candidate) -> None:
+def _fold_candidate(portfolio: Portfolio, candidate: Candidate) -> None:
     if candidate.complete:
-        memory = portfolio.remembered(candidate.token_id)
+        memory = portfolio.memory_of(candidate.token_id)
         judged = (candidate.signal_id, memory.entries(candidate.signal_id))
-        portfolio.memory[candidate.token_id] = amended(memory, judged=judged)
+        portfolio.memory[candidate.token_id] = amend(memory, judged=judged)
 
 
-def _born(portfolio: Portfolio, order: Order) -> None:
+def _fold_order(portfolio: Portfolio, order: Order) -> None:
     portfolio.keep(LiveOrder(order, None))
     if order.role is Role.ENTRY:
-        memory = portfolio.remembered(order.token_id)
+        memory = portfolio.memory_of(order.token_id)
         acted = {**memory.acted, order.signal_id: order.ordinal + 1}
-        portfolio.memory[order.token_id] = amended(memory, acted=acted)
+        portfolio.memory[order.token_id] = amend(memory, acted=acted)
 
 
-def _moved(portfolio: Portfolio, event: OrderEvent) -> None:
+def _fold_order_event(portfolio: Portfolio, event: OrderEvent) -> None:
     live = portfolio.orders.get(event.order_id)
     if live is None:
         message = f"order {event.order_id}: {event.state} is said of an order that is not live"
@@ -64,7 +64,7 @@ def _moved(portfolio: Portfolio, event: OrderEvent) -> None:
         portfolio.keep(LiveOrder(live.order, event.state))
 
 
-def _opened(portfolio: Portfolio, position: Position) -> None:
+def _fold_position(portfolio: Portfolio, position: Position) -> None:
     portfolio.holdings[position.token_id] = Holding(
         position=position,
         quantity=position.quantity,
@@ -78,22 +78,22 @@ def _opened(portfolio: Portfolio, position: Position) -> None:
     )
 
 
-def _filled(portfolio: Portfolio, fill: Fill) -> None:
+def _fold_fill(portfolio: Portfolio, fill: Fill) -> None:
     if fill.role is not Role.ENTRY:
         holding = portfolio.holdings[fill.token_id]
         left = Quantity(holding.quantity - fill.quantity)
-        portfolio.holdings[fill.token_id] = amended(holding, quantity=left)
+        portfolio.holdings[fill.token_id] = amend(holding, quantity=left)
 
 
-def _posted(portfolio: Portfolio, entry: JournalEntry) -> None:
-    change = _posted_to(entry, Account.CASH)
+def _fold_entry(portfolio: Portfolio, entry: JournalEntry) -> None:
+    change = _sum_of_account(entry, Account.CASH)
     portfolio.cash += change
     if entry.position_id is None:
         return
-    holding = _held(portfolio, entry.position_id)
-    grown = holding.sign * _posted_to(entry, Account.POSITION)
+    holding = _open_holding(portfolio, entry.position_id)
+    grown = holding.sign * _sum_of_account(entry, Account.POSITION)
     cash, cost = holding.cash + change, holding.cost + grown
-    portfolio.holdings[holding.position.token_id] = amended(
+    portfolio.holdings[holding.position.token_id] = amend(
         holding,
         cash=cash,
         cost=cost,
@@ -102,11 +102,11 @@ def _posted(portfolio: Portfolio, entry: JournalEntry) -> None:
     )
 
 
-def _posted_to(entry: JournalEntry, account: Account) -> Decimal:
+def _sum_of_account(entry: JournalEntry, account: Account) -> Decimal:
     return sum((leg.amount for leg in entry.postings if leg.account is account), ZERO)
 
 
-def _held(portfolio: Portfolio, position_id: PositionId) -> Holding:
+def _open_holding(portfolio: Portfolio, position_id: PositionId) -> Holding:
     """Find an open position; a fact about one that is not open is a contradiction."""
     for held in portfolio.holdings.values():
         if held.position.position_id == position_id:
@@ -115,17 +115,17 @@ def _held(portfolio: Portfolio, position_id: PositionId) -> Holding:
     raise InvariantError(message)
 
 
-def _marked(portfolio: Portfolio, mark: Mark) -> None:
-    holding = _held(portfolio, mark.position_id)
-    portfolio.holdings[holding.position.token_id] = amended(
+def _fold_mark(portfolio: Portfolio, mark: Mark) -> None:
+    holding = _open_holding(portfolio, mark.position_id)
+    portfolio.holdings[holding.position.token_id] = amend(
         holding, price=mark.price, low=mark.low, high=mark.high
     )
 
 
-def _stop_moved(portfolio: Portfolio, move: StopMove) -> None:
-    holding = _held(portfolio, move.position_id)
+def _fold_stop_move(portfolio: Portfolio, move: StopMove) -> None:
+    holding = _open_holding(portfolio, move.position_id)
     moves = (*holding.moves, move)
-    portfolio.holdings[holding.position.token_id] = amended(holding, stop=move.price, moves=moves)
+    portfolio.holdings[holding.position.token_id] = amend(holding, stop=move.price, moves=moves)
 
 
 def _part_bought(portfolio: Portfolio, part: BenchmarkPart) -> None:
@@ -160,7 +160,7 @@ def _fall_of(mark: EquityMark) -> Fall | None:
     )
 
 
-def _happened(portfolio: Portfolio, event: RunEvent) -> None:
+def _fold_event(portfolio: Portfolio, event: RunEvent) -> None:
     if event.kind is EventKind.OPERATOR and event.name in {Act.PAUSE, Act.RESUME}:
         portfolio.paused = event.name == Act.PAUSE
     elif event.kind is EventKind.HOOK and event.token_id is not None:
@@ -185,11 +185,11 @@ def _arm_again(portfolio: Portfolio, event: RunEvent) -> None:
             portfolio.shock_reset_at = event.slot
 
 
-def _closed(portfolio: Portfolio, closing: Closing) -> None:
-    holding = _held(portfolio, closing.position_id)
+def _fold_closing(portfolio: Portfolio, closing: Closing) -> None:
+    holding = _open_holding(portfolio, closing.position_id)
     token_id = holding.position.token_id
-    memory = portfolio.remembered(token_id)
-    portfolio.memory[token_id] = amended(
+    memory = portfolio.memory_of(token_id)
+    portfolio.memory[token_id] = amend(
         memory,
         closed=memory.closed + 1,
         last=closing,
@@ -203,17 +203,17 @@ def _closed(portfolio: Portfolio, closing: Closing) -> None:
 
 _FOLDS: Mapping[type[Fact], Callable[[Portfolio, Any], None]] = MappingProxyType(
     {
-        Candidate: _judged,
-        Order: _born,
-        OrderEvent: _moved,
-        Position: _opened,
-        Fill: _filled,
-        JournalEntry: _posted,
-        StopMove: _stop_moved,
-        Mark: _marked,
-        Closing: _closed,
+        Candidate: _fold_candidate,
+        Order: _fold_order,
+        OrderEvent: _fold_order_event,
+        Position: _fold_position,
+        Fill: _fold_fill,
+        JournalEntry: _fold_entry,
+        StopMove: _fold_stop_move,
+        Mark: _fold_mark,
+        Closing: _fold_closing,
         BenchmarkPart: _part_bought,
         EquityMark: _equity,
-        RunEvent: _happened,
+        RunEvent: _fold_event,
     }
 )

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from bot.domain.decisions import Reason
 from bot.engine import book_gates, bracket_gates, token_gates
 from bot.engine.findings import Finding, Gate, Proposal
-from bot.engine.token_gates import freshness, measured, threshold_max, threshold_min, trader_grade
+from bot.engine.token_gates import freshness, measure_of, threshold_max, threshold_min, trader_grade
 
 __all__ = ["GATES", "Finding", "Proposal", "ask_all"]
 
@@ -46,7 +46,7 @@ GATES: Mapping[str, Gate] = MappingProxyType(
             Reason.MISSING_GRADE,
             lambda proposal: proposal.view.grades.published_at if proposal.view.grades else None,
         ),
-        "already_held": book_gates.already_held,
+        "already_held": book_gates.no_position,
         "cooldown": book_gates.cooldown,
         "trader_grade": threshold_min(lambda gates: gates.trader_grade_min, Reason.MISSING_GRADE, trader_grade),
         "investor_grade": threshold_min(
@@ -57,27 +57,27 @@ GATES: Mapping[str, Gate] = MappingProxyType(
         "sharpe": threshold_min(
             lambda gates: gates.sharpe_min,
             Reason.MISSING_QUANTMETRICS,
-            measured(lambda measures: measures.sharpe),
+            measure_of(lambda measures: measures.sharpe),
         ),
         "sortino": threshold_min(
             lambda gates: gates.sortino_min,
             Reason.MISSING_QUANTMETRICS,
-            measured(lambda measures: measures.sortino),
+            measure_of(lambda measures: measures.sortino),
         ),
         "cagr": threshold_min(
             lambda gates: gates.cagr_min,
             Reason.MISSING_QUANTMETRICS,
-            measured(lambda measures: measures.cagr),
+            measure_of(lambda measures: measures.cagr),
         ),
         "max_drawdown": threshold_max(
             lambda gates: gates.max_drawdown_limit,
             Reason.MISSING_QUANTMETRICS,
-            measured(lambda measures: abs(measures.max_drawdown) if measures.max_drawdown is not None else None),
+            measure_of(lambda measures: abs(measures.max_drawdown) if measures.max_drawdown is not None else None),
         ),
         "volatility": threshold_max(
             lambda gates: gates.volatility_max,
             Reason.MISSING_QUANTMETRICS,
-            measured(lambda measures: measures.volatility),
+            measure_of(lambda measures: measures.volatility),
         ),
         "volume": threshold_min(
             lambda gates: gates.volume_min,

@@ -24,7 +24,7 @@ Traded = dict[TokenId, tuple[datetime, Price]]
 NEVER_TRADED = (datetime.min.replace(tzinfo=UTC), Price(ZERO))
 
 
-def last_traded(views: Mapping[TokenId, TokenView]) -> Traded:
+def last_active_price(views: Mapping[TokenId, TokenView]) -> Traded:
     """Return when and at which price tokens were last traded before the prints of a settlement.
 
     Left out is a token of which the first sign after that is a quote: whether it was silent before, or its bars were
@@ -50,11 +50,11 @@ def close_silent(journal: Journal, traded: Traded, by: datetime, rules: Rules) -
         charge_begun_days(journal, {token_id: ended_at}, rules)
         holding, price = journal.portfolio.holdings[token_id], traded[token_id][1]
         order = waiting_exit(journal, holding) or accept_exit(journal, holding, price, ExitReason.DELISTED)
-        lost = _cash_if_lost(holding, rules)
+        lost = _cash_at_total_loss(holding, rules)
         fill_exit(journal, order, price, ended_at, ExitReason.DELISTED, rules, cash_otherwise=lost)
 
 
-def _cash_if_lost(holding: Holding, rules: Rules) -> Decimal:
+def _cash_at_total_loss(holding: Holding, rules: Rules) -> Decimal:
     """Return a position's cash if what is left of it is lost: a long worth nothing, a short's margin used up."""
     worst = liquidation_price(holding.position, rules)
     return holding.cash if worst is None else holding.cash + exit_cash(holding, worst, holding.quantity, rules)

@@ -6,7 +6,7 @@ A hook that fails, or answers what is no answer, rejects its candidate or leaves
 from collections.abc import Mapping
 from decimal import Decimal
 
-from bot.domain.amend import amended
+from bot.domain.amend import amend
 from bot.domain.events import EventKind, EventState
 from bot.domain.ids import TokenId
 from bot.domain.instruments import Instrument
@@ -14,7 +14,7 @@ from bot.domain.numbers import ONE, ZERO, Price
 from bot.domain.portfolio import Holding
 from bot.domain.positions import ExitReason
 from bot.domain.snapshot import TokenView
-from bot.engine.brackets import Bracket, Part, Place, in_order, reward_risk
+from bot.engine.brackets import Bracket, Place, TargetShare, in_order, reward_risk
 from bot.engine.journal import Journal
 from bot.engine.rules import Raised, Rules
 
@@ -29,14 +29,14 @@ def adjusted_bracket(view: TokenView, bracket: Bracket, reference: Price, rules:
     """Return the bracket as a hook wants it, and why its answer could not be used."""
     if rules.hooks is None or rules.hooks.adjust_bracket is None:
         return bracket, None
-    answer = rules.hooks.adjust_bracket(_shown_to(view), bracket)
+    answer = rules.hooks.adjust_bracket(_view_for_hook(view), bracket)
     if isinstance(answer, Raised):
         return bracket, answer
     if answer == bracket:
         return bracket, None
     told = _wrong(answer)
     if told is None and isinstance(answer, Bracket):
-        found = _completed(bracket, answer, reference, view.instrument, rules)
+        found = _complete(bracket, answer, reference, view.instrument, rules)
         if found is not None:
             return found, None
         told = "its stop and targets do not lie on both sides of the price"
@@ -48,7 +48,7 @@ def _wrong(answer: object) -> str | None:
     if not isinstance(answer, Bracket):
         return f"{type(answer).__name__} is no Bracket"
     parts: object = answer.parts
-    if not isinstance(parts, tuple) or not all(isinstance(part, Part) for part in parts):
+    if not isinstance(parts, tuple) or not all(isinstance(part, TargetShare) for part in parts):
         return "parts must be a tuple of Part"
     given: list[object] = [answer.stop, answer.target, *(part.price for part in answer.parts)]
     if not all(price is None or _is_price(price) for price in given):
@@ -65,14 +65,14 @@ def _is_price(value: object) -> bool:
     return isinstance(value, Decimal) and value.is_finite() and ZERO < value < PRICE_MAX
 
 
-def _completed(
+def _complete(
     bracket: Bracket, answer: Bracket, reference: Price, instrument: Instrument, rules: Rules
 ) -> Bracket | None:
     """Put prices on the tick, targets in order, and name what was changed; None where one is on the wrong side."""
     place = Place(reference, bracket.side, instrument)
     moved = answer.target != bracket.target or answer.parts != bracket.parts
     parts = () if answer.target != bracket.target and answer.parts == bracket.parts else answer.parts
-    targets = parts or (() if answer.target is None else (Part(answer.target),))
+    targets = parts or (() if answer.target is None else (TargetShare(answer.target),))
     targets = in_order(place, [part._replace(price=place.on_tick(part.price)) for part in targets])
     stop = None if answer.stop is None else place.on_tick(answer.stop)
     prices = [*(part.price for part in targets), *([] if stop is None else [stop])]
@@ -100,7 +100,7 @@ def veto(view: TokenView, bracket: Bracket, rules: Rules) -> str | None:
     """Return why a hook refuses a candidate."""
     if rules.hooks is None or rules.hooks.veto is None:
         return None
-    answer = rules.hooks.veto(_shown_to(view), bracket)
+    answer = rules.hooks.veto(_view_for_hook(view), bracket)
     if isinstance(answer, str):
         return one_line(answer)
     return None if answer is None else f"hook veto: {type(answer).__name__} is neither a reason nor None"
@@ -120,14 +120,14 @@ def hook_scores(
     if rules.hooks is None or rules.hooks.rank is None:
         return scores, failed
     for token_id, bracket in brackets.items():
-        answer = rules.hooks.rank(_shown_to(views[token_id]), bracket)
+        answer = rules.hooks.rank(_view_for_hook(views[token_id]), bracket)
         scores[token_id] = None
         if isinstance(answer, Raised):
             failed[token_id] = answer
         elif isinstance(answer, int | Decimal) and not isinstance(answer, bool) and Decimal(answer).is_finite():
             scores[token_id] = Decimal(answer)
         elif answer is not None:
-            failed[token_id] = f"hook rank: {_shown(answer)} is neither a whole number, a finite Decimal nor None"
+            failed[token_id] = f"hook rank: {_describe(answer)} is neither a whole number, a finite Decimal nor None"
     return scores, failed
 
 
@@ -135,13 +135,13 @@ def extra_exit(journal: Journal, view: TokenView, holding: Holding, rules: Rules
     """Return the reason for which a hook closes a position; an answer that is none becomes an event."""
     if rules.hooks is None or rules.hooks.extra_exits is None:
         return None
-    answer = rules.hooks.extra_exits(_shown_to(view), holding)
+    answer = rules.hooks.extra_exits(_view_for_hook(view), holding)
     if answer is None:
         return None
     if isinstance(answer, str) and not isinstance(answer, Raised) and answer in HOOK_EXITS:
         return ExitReason(answer)
     named = ", ".join(sorted(HOOK_EXITS))
-    error = answer if isinstance(answer, Raised) else f"hook extra_exits: {_shown(answer)} is none of {named}"
+    error = answer if isinstance(answer, Raised) else f"hook extra_exits: {_describe(answer)} is none of {named}"
     token_id = view.instrument.token_id
     notice = f"{error}; the position of {view.instrument.symbol} stays open, its stops, targets and other exits go on"
     if journal.portfolio.told.get(token_id) != notice:  # said once, not at every slot
@@ -149,12 +149,12 @@ def extra_exit(journal: Journal, view: TokenView, holding: Holding, rules: Rules
     return None
 
 
-def _shown_to(view: TokenView) -> TokenView:
+def _view_for_hook(view: TokenView) -> TokenView:
     """Return what a hook sees: days as plain values, and no prints, which are settled and may be told as one bar."""
-    return amended(view, days=tuple(view.days), prints=(), finer=())
+    return amend(view, days=tuple(view.days), prints=(), finer=())
 
 
-def _shown(answer: object) -> str:
+def _describe(answer: object) -> str:
     """Write an answer short: a text as it is, anything else by its type, whose text might name a place in memory."""
     if isinstance(answer, str):
         return repr(answer[:80])

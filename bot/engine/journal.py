@@ -41,7 +41,7 @@ class Journal:
             apply_fact(self.portfolio, fact)
         self.facts.extend(facts)
 
-    def acted(self) -> Acted:
+    def result(self) -> Acted:
         """Return what was written and what it led to."""
         return Acted(tuple(self.facts), self.portfolio)
 
@@ -61,7 +61,7 @@ class Journal:
         self.write(event)
 
 
-def balanced(legs: Iterable[tuple[Account, Decimal]]) -> tuple[Posting, ...]:
+def balance(legs: Iterable[tuple[Account, Decimal]]) -> tuple[Posting, ...]:
     """Round each leg to micro-dollars and put what is missing to zero on the profit leg."""
     postings = [Posting(account, micro_half_even(amount)) for account, amount in legs]
     remainder = -sum((posting.amount for posting in postings), ZERO)
@@ -78,14 +78,14 @@ def opening(run: RunName, capital: Decimal, at: datetime) -> JournalEntry:
         cause="opening",
         position_id=None,
         at=at,
-        postings=balanced([(Account.CASH, capital), (Account.CAPITAL, -capital)]),
+        postings=balance([(Account.CASH, capital), (Account.CAPITAL, -capital)]),
     )
 
 
 def entry_legs(notional: Decimal, fee: Decimal, side: Side) -> tuple[Posting, ...]:
     """Return the legs of an entry: cash -(N+f), position +N, fees +f of a long; cash +(N-f), position -N of a short."""
     signed = side.sign * notional
-    return balanced([(Account.CASH, -(signed + fee)), (Account.POSITION, signed), (Account.FEES, fee)])
+    return balance([(Account.CASH, -(signed + fee)), (Account.POSITION, signed), (Account.FEES, fee)])
 
 
 def exit_legs(cost: Decimal, notional: Decimal, fee: Decimal, side: Side) -> tuple[Posting, ...]:
@@ -94,14 +94,14 @@ def exit_legs(cost: Decimal, notional: Decimal, fee: Decimal, side: Side) -> tup
     Of a long: cash +(M-f), position -cost, fees +f, profit -(M-cost); of a short: cash -(M+f), position +cost, fees +f,
     profit -(cost-M).
     """
-    return balanced(
+    return balance(
         [(Account.CASH, side.sign * notional - fee), (Account.POSITION, -side.sign * cost), (Account.FEES, fee)]
     )
 
 
 def borrow_legs(fee: Decimal) -> tuple[Posting, ...]:
     """Return the legs of a borrow fee: cash -b, fees +b."""
-    return balanced([(Account.CASH, -fee), (Account.FEES, fee)])
+    return balance([(Account.CASH, -fee), (Account.FEES, fee)])
 
 
 def entry_of(

@@ -37,10 +37,10 @@ def read_levels(view: TokenView, rules: LevelRules, as_of: datetime) -> TokenVie
                 return replace(view, levels=None)
         levels = view.levels.levels
         if rules.merge_fraction is not None:
-            levels = tuple(_merged(group) for group in _groups(levels, rules.merge_fraction))
+            levels = tuple(_merge(group) for group in _groups(levels, rules.merge_fraction))
         if rules.strong_min is not None:
             tolerance = TOUCH_FRACTION if rules.merge_fraction is None else rules.merge_fraction
-            levels = _weighed(levels, view.days, tolerance, as_of)
+            levels = _weigh(levels, view.days, tolerance, as_of)
         return view if levels == view.levels.levels else replace(view, levels=replace(view.levels, levels=levels))
 
 
@@ -76,7 +76,7 @@ def _groups(levels: Iterable[Level], fraction: Decimal) -> list[list[Level]]:
     return groups
 
 
-def _merged(group: Sequence[Level]) -> Level:
+def _merge(group: Sequence[Level]) -> Level:
     """Stand one level for several: at their mean price, as strong as the strongest."""
     if len(group) == 1:
         return group[0]
@@ -87,7 +87,7 @@ def _merged(group: Sequence[Level]) -> Level:
     )
 
 
-def _weighed(levels: Sequence[Level], days: Sequence[Bar], tolerance: Decimal, as_of: datetime) -> tuple[Level, ...]:
+def _weigh(levels: Sequence[Level], days: Sequence[Bar], tolerance: Decimal, as_of: datetime) -> tuple[Level, ...]:
     """Give a strength to the levels that have none."""
     weights = [0.5 ** ((as_of - day.closed_at) / HALF_LIFE) for day in days]
     return tuple(

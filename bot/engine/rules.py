@@ -319,11 +319,11 @@ class FillRules:
         """Return c, half spread plus slippage."""
         return self.half_spread_fraction + self.slippage_fraction
 
-    def entered(self, price: Decimal, side: Side) -> Decimal:
+    def entry_price(self, price: Decimal, side: Side) -> Decimal:
         """Return what entering at a raw price is paid at: a long buys, a short sells."""
         return price * (ONE + side.sign * self.cost)
 
-    def left(self, price: Decimal, side: Side) -> Decimal:
+    def exit_price(self, price: Decimal, side: Side) -> Decimal:
         """Return what leaving at a raw market price is paid at: a long sells, a short buys."""
         return price * (ONE - side.sign * self.cost)
 

@@ -31,8 +31,8 @@ from bot.engine.fills import (
     fill_exit,
     stretch,
 )
-from bot.engine.finer import bars_inside, decided_by, extremes
-from bot.engine.halts import NEVER_TRADED, close_silent, last_traded
+from bot.engine.finer import bars_inside, extremes, name_timeframe
+from bot.engine.halts import NEVER_TRADED, close_silent, last_active_price
 from bot.engine.journal import Journal
 from bot.engine.rules import ExitRule, Rules, SameBar, TargetFill, TargetGap
 from bot.engine.stops import follow_bar, live_stop
@@ -48,7 +48,7 @@ class Stop(NamedTuple):
     price: Price
     reason: ExitReason
 
-    def paid(self, holding: Holding, rules: Rules) -> Price:
+    def price_after_costs(self, holding: Holding, rules: Rules) -> Price:
         """Return what a hit of it pays, costs included."""
         return self.price if self.order is None else exit_price(Role.STOP, self.price, holding.position, rules)
 
@@ -61,7 +61,7 @@ def settle_prints(
     A quiet bar meets none of them. A position whose token has been silent for too long is closed before any print that
     opens later, whichever token's it is, so the trade is the same for any universe and any slots.
     """
-    traded = last_traded(views)
+    traded = last_active_price(views)
     left = sorted(
         ((token_id, bar) for token_id, view in views.items() for bar in view.prints),
         key=_opening,
@@ -177,14 +177,14 @@ def _exit_inside(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView,
     if stop is not None and holding.sign * (worst - stop.price) > ZERO:
         stop = None
     reached = [order for order in _targets(journal, holding, rules) if _is_reached(holding, order, best, rules)]
-    if stop is not None and reached and _decided_inside(journal, stop, reached, bar, view, rules):
+    if stop is not None and reached and _decide_inside(journal, stop, reached, bar, view, rules):
         return
     if stop is None and not reached:
         _live_on(journal, stretch(holding, bar.low, bar.high))
     elif stop is not None and (not reached or rules.fills.same_bar is not SameBar.TARGET_FIRST):
         # At a stop the price was no worse than the stop.
         _live_on(journal, stretch(holding, bar.open))
-        otherwise = _cash_if_reached(holding, reached, stop, view, rules) if reached else None
+        otherwise = _optimistic_cash(holding, reached, stop, view, rules) if reached else None
         _fill_stop(journal, holding, stop, bar.opened_at, rules, otherwise)
     else:
         # Before a target the bar may have been at its worst.
@@ -192,7 +192,7 @@ def _exit_inside(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView,
         _exit_at_targets(journal, reached, stop, bar, view, rules)
 
 
-def _decided_inside(
+def _decide_inside(
     journal: Journal, stop: Stop, reached: Sequence[Order], bar: Bar, view: TokenView, rules: Rules
 ) -> bool:
     """Ask the finer bars of a bar that holds stop and targets, in order; False where they tell of another bar."""
@@ -209,7 +209,7 @@ def _decided_inside(
     for one in inside:
         _exit_at_open(asked, view.instrument.token_id, one, view, rules)
         _exit_inside(asked, view.instrument.token_id, one, replace(view, finer=()), rules)
-    journal.write(*decided_by(inside[0], asked.facts))
+    journal.write(*name_timeframe(inside[0], asked.facts))
     return True
 
 
@@ -226,7 +226,7 @@ def _exit_at_targets(
     before = journal.portfolio.holdings[token_id]
     otherwise = None
     if stop is not None:
-        otherwise = before.cash + exit_cash(before, stop.paid(before, rules), before.quantity, rules)
+        otherwise = before.cash + exit_cash(before, stop.price_after_costs(before, rules), before.quantity, rules)
     for order in reached:
         _fill_target(journal, order, order.price, bar.opened_at, view, rules, otherwise)
     holding = journal.portfolio.holdings.get(token_id)
@@ -243,7 +243,7 @@ def _fill_stop(
 ) -> None:
     """Leave at a stop's own price; a liquidation is accepted and filled at once."""
     order = stop.order or waiting_exit(journal, holding) or accept_exit(journal, holding, stop.price, stop.reason)
-    paid = stop.paid(holding, rules)
+    paid = stop.price_after_costs(holding, rules)
     fill_exit(journal, order, stop.price, at, stop.reason, rules, paid=paid, cash_otherwise=otherwise)
 
 
@@ -281,14 +281,14 @@ def _part_of(holding: Holding, order: Order, view: TokenView) -> Decimal:
     return min(share, holding.quantity)
 
 
-def _cash_if_reached(holding: Holding, reached: Sequence[Order], stop: Stop, view: TokenView, rules: Rules) -> Decimal:
+def _optimistic_cash(holding: Holding, reached: Sequence[Order], stop: Stop, view: TokenView, rules: Rules) -> Decimal:
     """Return a position's cash, had its bar gone to the reached targets first and stopped the rest after them."""
     cash, left = holding.cash, holding.quantity
     for order in reached:
         part = _part_of(replace(holding, quantity=left), order, view)
         cash += exit_cash(holding, exit_price(Role.TARGET, order.price, holding.position, rules), part, rules)
         left = Quantity(left - part)
-    return cash + exit_cash(holding, stop.paid(holding, rules), left, rules)
+    return cash + exit_cash(holding, stop.price_after_costs(holding, rules), left, rules)
 
 
 def _live_on(journal: Journal, holding: Holding) -> None:

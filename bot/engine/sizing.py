@@ -13,7 +13,7 @@ from bot.domain.numbers import ONE, QUANTITY_MAX, ZERO, Price, Quantity, floor_t
 from bot.domain.orders import Side
 from bot.domain.snapshot import TokenView
 from bot.engine.account import entry_need
-from bot.engine.brackets import Bracket, entry_per_unit, stopped_per_unit
+from bot.engine.brackets import Bracket, cash_at_stop, entry_per_unit
 from bot.engine.indicators import annual_sigma
 from bot.engine.rules import FillRules, Rules, SizeRule, SizingRules, VolatilitySource
 
@@ -74,7 +74,7 @@ def risk_per_unit(reference: Price, bracket: Bracket, fills: FillRules) -> Decim
     if bracket.stop is None:
         return None
     side = bracket.side
-    return side.sign * (entry_per_unit(reference, fills, side) - stopped_per_unit(bracket.stop, fills, side))
+    return side.sign * (entry_per_unit(reference, fills, side) - cash_at_stop(bracket.stop, fills, side))
 
 
 def normalised_weights(views: Mapping[TokenId, TokenView], rules: Rules) -> dict[TokenId, Decimal]:

@@ -59,7 +59,7 @@ def break_even_price(position: Position, fills: FillRules) -> Decimal:
     The entry price holds the costs of the entry already.
     """
     side = position.side
-    unit = fills.with_exit_fee(fills.left(Decimal(1), side), side)
+    unit = fills.with_exit_fee(fills.exit_price(Decimal(1), side), side)
     return fills.with_entry_fee(position.entry_price, side) / unit
 
 

@@ -108,6 +108,6 @@ def trader_grade(view: TokenView) -> Decimal | None:
     return view.episode.latest.grade if view.episode else None
 
 
-def measured(value: Callable[[QuantMetrics], Decimal | None]) -> Callable[[TokenView], Decimal | None]:
+def measure_of(value: Callable[[QuantMetrics], Decimal | None]) -> Callable[[TokenView], Decimal | None]:
     """Read one of a token's measures, where it has any."""
     return lambda view: value(view.quantmetrics) if view.quantmetrics else None

@@ -17,7 +17,7 @@ WHOLE_FROM = 1000.0
 NOISY_SHARE, WHOLE_SHARE = 0.15, 0.55
 
 
-class Level(NamedTuple):
+class DrawnLevel(NamedTuple):
     """A level and the day on which the price turned there."""
 
     day: int
@@ -30,21 +30,21 @@ class LevelBook:
     def __init__(self, market: Market, token_id: int) -> None:
         """Follow the token's swings over the whole market."""
         self._days: list[int] = []
-        self._sets: list[tuple[Level, ...]] = []
+        self._sets: list[tuple[DrawnLevel, ...]] = []
         merged = merge_fraction(market.tokens[token_id].volatility)
         drawn = stream(market.seed, token_id, 4).random_sample((market.days, 2)).tolist()
-        known: tuple[Level, ...] = ()
+        known: tuple[DrawnLevel, ...] = ()
         for day, turned in _swings(market, token_id):
             noise, chance = drawn[day]
-            price = _scribbled(turned, noise)
+            price = _write_price(turned, noise)
             near = tuple(level for level in known if abs(level.price / price - 1) < merged)
             if near and chance >= REPAINT_SHARE:
                 continue
-            known = (*(level for level in known if level not in near), Level(day, price))
+            known = (*(level for level in known if level not in near), DrawnLevel(day, price))
             self._days.append(day + CONFIRMED_DAYS)
             self._sets.append(known)
 
-    def known_on(self, day: int) -> tuple[Level, ...]:
+    def levels_after(self, day: int) -> tuple[DrawnLevel, ...]:
         """Return the levels known after the close of a day, oldest discovery first."""
         index = bisect_right(self._days, day)
         return self._sets[index - 1] if index else ()
@@ -55,20 +55,20 @@ def merge_fraction(volatility: float) -> float:
     return min(0.04, max(0.01, 0.07 * volatility))
 
 
-def _swings(market: Market, token_id: int) -> list[Level]:
+def _swings(market: Market, token_id: int) -> list[DrawnLevel]:
     """Return the days on which the price turned, in order, with the price of the turn."""
     born, bars = market.born_day(token_id), market.daily(token_id)
-    swings: list[Level] = []
+    swings: list[DrawnLevel] = []
     for day in range(born + SWING_DAYS, market.days - SWING_DAYS):
         around = slice(day - SWING_DAYS, day + SWING_DAYS + 1)
         if bars.high[day] >= bars.high[around].max():
-            swings.append(Level(day, float(bars.high[day])))
+            swings.append(DrawnLevel(day, float(bars.high[day])))
         elif bars.low[day] <= bars.low[around].min():
-            swings.append(Level(day, float(bars.low[day])))
+            swings.append(DrawnLevel(day, float(bars.low[day])))
     return swings
 
 
-def _scribbled(price: float, noise: float) -> float:
+def _write_price(price: float, noise: float) -> float:
     """Return the price as the provider writes it: some with binary noise, large ones often whole, none higher."""
     if noise < NOISY_SHARE:
         return float(np.nextafter(price, 0.0))

@@ -35,7 +35,7 @@ Floats: TypeAlias = NDArray[np.float64]
 Value = TypeVar("Value")
 
 
-class Bar(NamedTuple):
+class Candle(NamedTuple):
     """One bar as served: what has happened of it by an instant."""
 
     open: float
@@ -46,7 +46,7 @@ class Bar(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bars:
+class CandleColumns:
     """Columns of bars without holes, from the market's beginning."""
 
     open: Floats
@@ -55,9 +55,9 @@ class Bars:
     close: Floats
     volume: Floats
 
-    def bar(self, at: int) -> Bar:
+    def bar(self, at: int) -> Candle:
         """Return one whole bar."""
-        return Bar(
+        return Candle(
             float(self.open[at]),
             float(self.high[at]),
             float(self.low[at]),
@@ -71,7 +71,7 @@ def stream(*key: int) -> np.random.RandomState:
     return np.random.RandomState(np.random.PCG64(np.random.SeedSequence(key)))
 
 
-def smoothed(values: Floats, share: float) -> Floats:
+def smooth(values: Floats, share: float) -> Floats:
     """Return the running average in which each value enters with `share`."""
 
     def step(average: float, value: float) -> float:
@@ -80,7 +80,7 @@ def smoothed(values: Floats, share: float) -> Floats:
     return np.array(list(accumulate(values.tolist(), step)))
 
 
-def kept(store: dict[int, Value], key: int, make: Callable[[int], Value]) -> Value:
+def remember(store: dict[int, Value], key: int, make: Callable[[int], Value]) -> Value:
     """Return what is kept under a key, made on first use; two threads may make it twice, and alike."""
     if key not in store:
         store[key] = make(key)
@@ -113,10 +113,10 @@ def _reverting(shocks: Floats) -> Floats:
     return np.array(list(accumulate(shocks.tolist(), step)))
 
 
-def daily_from(hourly: Bars) -> Bars:
+def daily_from(hourly: CandleColumns) -> CandleColumns:
     """Return the daily bars of hourly ones."""
     days = (-1, DAY_HOURS)
-    return Bars(
+    return CandleColumns(
         open=hourly.open[::DAY_HOURS],
         high=hourly.high.reshape(days).max(axis=1),
         low=hourly.low.reshape(days).min(axis=1),
@@ -140,8 +140,8 @@ class Market:
         self.hours = self.days * DAY_HOURS
         self.tokens: Mapping[int, Token] = MappingProxyType({token.token_id: token for token in TOKENS})
         self._logs: dict[int, Floats] = {}
-        self._hourly: dict[int, Bars] = {}
-        self._daily: dict[int, Bars] = {}
+        self._hourly: dict[int, CandleColumns] = {}
+        self._daily: dict[int, CandleColumns] = {}
 
     def hour_of(self, instant: datetime) -> int:
         """Return the number of the hour that holds an instant, counted from the beginning."""
@@ -160,13 +160,13 @@ class Market:
         age = self.tokens[token_id].age_days
         return 0 if age is None else HISTORY_DAYS - age
 
-    def hourly(self, token_id: int) -> Bars:
+    def hourly(self, token_id: int) -> CandleColumns:
         """Return the hourly bars of a token; those before its first day are no one's to see."""
-        return kept(self._hourly, token_id, self._draw_bars)
+        return remember(self._hourly, token_id, self._draw_bars)
 
-    def daily(self, token_id: int) -> Bars:
+    def daily(self, token_id: int) -> CandleColumns:
         """Return the daily bars of a token."""
-        return kept(self._daily, token_id, lambda key: daily_from(self.hourly(key)))
+        return remember(self._daily, token_id, lambda key: daily_from(self.hourly(key)))
 
     def price_at(self, token_id: int, instant: datetime) -> float:
         """Return the price at an instant: at the opening of an hour exactly the bar's open.
@@ -175,16 +175,16 @@ class Market:
         """
         return self._walk(token_id, instant)[-1]
 
-    def hour_so_far(self, token_id: int, instant: datetime) -> Bar:
+    def hour_so_far(self, token_id: int, instant: datetime) -> Candle:
         """Return the unfinished bar of the hour that holds an instant."""
         walked = self._walk(token_id, instant)
         hour = self.hour_of(instant)
         volume = 0.0
         if hour < self.hours:
-            volume = float(self.hourly(token_id).volume[hour]) * self._elapsed(instant)
-        return Bar(walked[0], max(walked), min(walked), walked[-1], float(round(volume)))
+            volume = float(self.hourly(token_id).volume[hour]) * self._hour_fraction(instant)
+        return Candle(walked[0], max(walked), min(walked), walked[-1], float(round(volume)))
 
-    def day_so_far(self, token_id: int, instant: datetime) -> Bar:
+    def day_so_far(self, token_id: int, instant: datetime) -> Candle:
         """Return the unfinished bar of the UTC day that holds an instant."""
         last = self.hour_so_far(token_id, instant)
         hour = self.hour_of(instant)
@@ -192,7 +192,7 @@ class Market:
         if first == hour or hour >= self.hours:
             return last
         bars, whole = self.hourly(token_id), slice(first, hour)
-        return Bar(
+        return Candle(
             float(bars.open[first]),
             max(float(bars.high[whole].max()), last.high),
             min(float(bars.low[whole].min()), last.low),
@@ -200,7 +200,7 @@ class Market:
             float(bars.volume[whole].sum()) + last.volume,
         )
 
-    def _elapsed(self, instant: datetime) -> float:
+    def _hour_fraction(self, instant: datetime) -> float:
         """Return the share of the current hour that is over."""
         return ((instant - self.begin) % timedelta(hours=1)) / timedelta(hours=1)
 
@@ -219,7 +219,7 @@ class Market:
         bar = bars.bar(hour)
         extremes = (bar.low, bar.high) if bar.close >= bar.open else (bar.high, bar.low)
         legs = tuple(pairwise((bar.open, *extremes, bar.close)))
-        passed, within = divmod(self._elapsed(instant) * len(legs), 1)
+        passed, within = divmod(self._hour_fraction(instant) * len(legs), 1)
         begun, ahead = legs[int(passed)]
         price = round(begun + (ahead - begun) * within, self.tokens[token_id].decimals)
         return [*(corner for corner, _ in legs[: int(passed) + 1]), price]
@@ -229,7 +229,7 @@ class Market:
         token = self.tokens[token_id]
         if token.follows is not None:
             noise = PEG_NOISE * self._normals(token_id)[:, 0]
-            return kept(self._logs, token.follows, self._log_closes) - 0.002 + smoothed(noise, 0.1)
+            return remember(self._logs, token.follows, self._log_closes) - 0.002 + smooth(noise, 0.1)
         hourly = token.volatility / float(np.sqrt(YEAR_DAYS * DAY_HOURS))
         daily = token.volatility / float(np.sqrt(YEAR_DAYS))
         draws = self._normals(token_id)
@@ -249,12 +249,12 @@ class Market:
         """Return a token's draws, a row an hour: a longer market only adds rows. Token 0 is the common factor."""
         return stream(self.seed, token_id, 0).standard_normal((self.hours, 1 if token_id == 0 else 6))
 
-    def _draw_bars(self, token_id: int) -> Bars:
+    def _draw_bars(self, token_id: int) -> CandleColumns:
         """Return the hourly bars around a token's closes."""
         token = self.tokens[token_id]
         draws = self._normals(token_id)
         wick = 0.55 * token.volatility / float(np.sqrt(YEAR_DAYS * DAY_HOURS))
-        exact: Floats = np.exp(kept(self._logs, token_id, self._log_closes))
+        exact: Floats = np.exp(remember(self._logs, token_id, self._log_closes))
         close: Floats = np.round(exact, token.decimals)
         before = np.concatenate((exact[:1], exact[:-1]))
         opened = np.round(before * (1 + 0.00005 * draws[:, 2]), token.decimals)
@@ -262,4 +262,4 @@ class Market:
         low = np.round(np.minimum(opened, close) * np.exp(-wick * np.abs(draws[:, 4])), token.decimals)
         stirred = np.exp(0.4 * draws[:, 5]) * (1 + np.abs(np.log(close / opened)) / wick)
         turnover = np.round(close * token.supply * TURNOVER / DAY_HOURS * stirred)
-        return Bars(open=opened, high=high, low=low, close=close, volume=turnover)
+        return CandleColumns(open=opened, high=high, low=low, close=close, volume=turnover)

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from zlib import crc32
 
 from bot.simulator import metrics, signals
-from bot.simulator.levels import Level, LevelBook
+from bot.simulator.levels import DrawnLevel, LevelBook
 from bot.simulator.listing import Token
-from bot.simulator.market import DAY_HOURS, Market, kept, stream
+from bot.simulator.market import DAY_HOURS, Market, remember, stream
 
 DAY_DELAY_SECONDS = (120, 1080)
 HOUR_DELAY_SECONDS = (20, 100)
@@ -26,7 +26,7 @@ class Provider:
         self._delays = stream(market.seed, 0, 2).random_sample(market.days + 1).tolist()
         self._calls: dict[int, signals.Calls] = {}
         self._hourly: dict[int, signals.Calls] = {}
-        self._grades: dict[int, signals.Grades] = {}
+        self._grades: dict[int, signals.GradeColumns] = {}
         self._returns: dict[int, signals.Returns] = {}
         self._levels: dict[int, LevelBook] = {}
 
@@ -48,29 +48,29 @@ class Provider:
         delay = timedelta(seconds=least + crc32(f"{self.market.seed} {hour}".encode()) % spread)
         return hour - 1 if now >= self.market.hour_opening(hour) + delay else hour - 2
 
-    def shuffled(self, step: int, tokens: tuple[Token, ...]) -> list[Token]:
+    def shuffle(self, step: int, tokens: tuple[Token, ...]) -> list[Token]:
         """Return tokens in the arbitrary order in which the rows of a day or hour come."""
         return sorted(tokens, key=lambda token: crc32(f"{self.market.seed} {step} {token.token_id}".encode()))
 
     def calls(self, token_id: int) -> signals.Calls:
         """Return the daily calls of a token."""
-        return kept(self._calls, token_id, lambda key: signals.daily_calls(self.market, key))
+        return remember(self._calls, token_id, lambda key: signals.daily_calls(self.market, key))
 
     def hourly_calls(self, token_id: int) -> signals.Calls:
         """Return the hourly calls of a token."""
-        return kept(self._hourly, token_id, lambda key: signals.hourly_calls(self.market, key))
+        return remember(self._hourly, token_id, lambda key: signals.hourly_calls(self.market, key))
 
-    def grades(self, token_id: int) -> signals.Grades:
+    def grades(self, token_id: int) -> signals.GradeColumns:
         """Return the grades of a token."""
-        return kept(self._grades, token_id, lambda key: signals.grades(self.market, key, self.calls(key)))
+        return remember(self._grades, token_id, lambda key: signals.grades(self.market, key, self.calls(key)))
 
     def returns(self, token_id: int) -> signals.Returns:
         """Return the cumulative returns of following and of holding a token."""
-        return kept(self._returns, token_id, lambda key: signals.returns(self.market, key, self.calls(key)))
+        return remember(self._returns, token_id, lambda key: signals.returns(self.market, key, self.calls(key)))
 
-    def levels(self, token_id: int, day: int) -> tuple[Level, ...]:
+    def levels(self, token_id: int, day: int) -> tuple[DrawnLevel, ...]:
         """Return the levels of a token known after the close of a day."""
-        return kept(self._levels, token_id, lambda key: LevelBook(self.market, key)).known_on(day)
+        return remember(self._levels, token_id, lambda key: LevelBook(self.market, key)).levels_after(day)
 
     def quantmetrics(self, token_id: int, day: int) -> Mapping[str, float | None]:
         """Return the lifetime statistics of a token known after the close of a day."""

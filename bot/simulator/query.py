@@ -25,7 +25,7 @@ class QueryError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class ParsedQuery:
     """A query that has been found right; a selector that was not given is empty."""
 
     token_id: frozenset[str] = frozenset()
@@ -46,7 +46,7 @@ class Query:
     page: int = 1
 
 
-def parse_query(text: str, known: Collection[str], required: Collection[str]) -> Query:
+def parse_query(text: str, known: Collection[str], required: Collection[str]) -> ParsedQuery:
     """Return the query of a request's text.
 
     Raises QueryError for an unknown, repeated, missing or wrong parameter.
@@ -67,7 +67,7 @@ def parse_query(text: str, known: Collection[str], required: Collection[str]) ->
     return _query(given)
 
 
-def _query(given: dict[str, str]) -> Query:
+def _query(given: dict[str, str]) -> ParsedQuery:
     """Return the query of parameters whose names are right."""
     first, last = _day(given, "startDate"), _day(given, "endDate")
     if first and last and not 0 <= (last - first).days <= RANGE_DAYS_MAX:
@@ -81,7 +81,7 @@ def _query(given: dict[str, str]) -> Query:
     if not all(_WHOLE.fullmatch(each) for each in ids):
         message = "token_id must be a list of whole numbers"
         raise QueryError(message)
-    return Query(
+    return ParsedQuery(
         token_id=frozenset(each.lstrip("0") for each in ids),
         symbol=_names(given, "symbol"),
         token_name=_names(given, "token_name"),
@@ -101,7 +101,7 @@ def _query(given: dict[str, str]) -> Query:
     )
 
 
-def window(query: Query, today: date) -> tuple[date, date]:
+def window(query: ParsedQuery, today: date) -> tuple[date, date]:
     """Return the first and last day asked for; a border left open is as far away as it may be."""
     reach = timedelta(days=RANGE_DAYS_MAX)
     if query.last is not None:

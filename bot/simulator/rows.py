@@ -10,9 +10,9 @@ from math import isnan
 from typing import Any
 
 from bot.simulator.listing import CATEGORIES, EXCHANGES, Token
-from bot.simulator.market import DAY_HOURS, Bar, Market
+from bot.simulator.market import DAY_HOURS, Candle, Market
 from bot.simulator.provider import Provider
-from bot.simulator.query import Query, window
+from bot.simulator.query import ParsedQuery, window
 
 LINK = "https://app.tokenmetrics.com/undefined"
 HOURLY_CALLS_HOURS = 168
@@ -38,12 +38,12 @@ Key = tuple[int, Token]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class RowRequest:
     """One request: what is asked, of which tokens, by whom it is answered and when."""
 
     provider: Provider
     now: datetime
-    query: Query
+    query: ParsedQuery
     tokens: tuple[Token, ...]
     v3: bool
 
@@ -83,7 +83,7 @@ def number(value: float) -> float | int | None:
     return int(value) if value.is_integer() else value
 
 
-def lowered(row: Mapping[str, Any]) -> Row:
+def rename_keys(row: Mapping[str, Any]) -> Row:
     """Return a row with the keys of v3."""
     return {RENAMED.get(key) or key.lower().replace("24h", "24_h"): value for key, value in row.items()}
 
@@ -93,7 +93,7 @@ def labels(token: Token) -> Row:
     return {"TOKEN_ID": token.token_id, "TOKEN_NAME": token.name, "TOKEN_SYMBOL": token.symbol}
 
 
-def call_keys(request: Request) -> Iterator[Key]:
+def call_keys(request: RowRequest) -> Iterator[Key]:
     """Yield the daily calls asked for: those of the dates, or the newest of each token; newest first."""
     provider, last = request.provider, request.provider.published_day(request.now)
     wanted = request.query.signal
@@ -102,7 +102,7 @@ def call_keys(request: Request) -> Iterator[Key]:
     for day in request.day_range() if dated else range(last, -1, -1):
         if day > last:
             continue
-        for token in provider.shuffled(day, tuple(awaited)):
+        for token in provider.shuffle(day, tuple(awaited)):
             calls = provider.calls(token.token_id)
             if not calls.made[day]:
                 continue
@@ -114,7 +114,7 @@ def call_keys(request: Request) -> Iterator[Key]:
             return
 
 
-def call_row(request: Request, day: int, token: Token) -> Row:
+def call_row(request: RowRequest, day: int, token: Token) -> Row:
     """Return a row of /trading-signals."""
     key, provider = token.token_id, request.provider
     calls, grades, returns = provider.calls(key), provider.grades(key), provider.returns(key)
@@ -133,19 +133,19 @@ def call_row(request: Request, day: int, token: Token) -> Row:
     }
     if not request.v3:
         return row
-    return lowered(row) | {"token_signal_str": SIGNAL_WORDS[signal], "token_trend_str": TREND_WORDS[trend]}
+    return rename_keys(row) | {"token_signal_str": SIGNAL_WORDS[signal], "token_trend_str": TREND_WORDS[trend]}
 
 
-def hourly_call_keys(request: Request) -> Iterator[Key]:
+def hourly_call_keys(request: RowRequest) -> Iterator[Key]:
     """Yield the hourly calls of the last days, newest first."""
     provider, last = request.provider, request.provider.published_hour(request.now)
     for hour in range(last, max(last - HOURLY_CALLS_HOURS, -1), -1):
-        for token in provider.shuffled(hour, request.tokens):
+        for token in provider.shuffle(hour, request.tokens):
             if provider.hourly_calls(token.token_id).made[hour]:
                 yield hour, token
 
 
-def hourly_call_row(request: Request, hour: int, token: Token) -> Row:
+def hourly_call_row(request: RowRequest, hour: int, token: Token) -> Row:
     """Return a row of /hourly-trading-signals; its time is the opening of the hour whose close it carries."""
     calls = request.provider.hourly_calls(token.token_id)
     row = {
@@ -155,23 +155,23 @@ def hourly_call_row(request: Request, hour: int, token: Token) -> Row:
         "SIGNAL": str(int(calls.signal[hour])),
         "POSITION": "1" if calls.trend[hour] == 1 else "0",
     }
-    return lowered(row) if request.v3 else row
+    return rename_keys(row) if request.v3 else row
 
 
-def published_keys(request: Request) -> Iterator[Key]:
+def published_keys(request: RowRequest) -> Iterator[Key]:
     """Yield the last published day of each token that traded on it."""
     day = request.provider.published_day(request.now)
-    for token in request.provider.shuffled(day, request.tokens):
+    for token in request.provider.shuffle(day, request.tokens):
         if day >= request.market.born_day(token.token_id):
             yield day, token
 
 
-def level_keys(request: Request) -> Iterator[Key]:
+def level_keys(request: RowRequest) -> Iterator[Key]:
     """Yield the last published day of each token that has a level."""
     return (key for key in published_keys(request) if request.provider.levels(key[1].token_id, key[0]))
 
 
-def level_row(request: Request, day: int, token: Token) -> Row:
+def level_row(request: RowRequest, day: int, token: Token) -> Row:
     """Return a row of /resistance-support; its levels come in no order."""
     levels = request.provider.levels(token.token_id, day)
     mixed = sorted(levels, key=lambda level: (level.day * 7919 + day) % 1009)
@@ -192,24 +192,24 @@ def level_row(request: Request, day: int, token: Token) -> Row:
         for side, prices in (("resistance", above), ("support", below))
         for rank in range(NEAREST)
     }
-    return {**lowered(row), **nearest, "price": number(price), "slug": token.slug, "app_link": LINK}
+    return {**rename_keys(row), **nearest, "price": number(price), "slug": token.slug, "app_link": LINK}
 
 
-def metric_row(request: Request, day: int, token: Token) -> Row:
+def metric_row(request: RowRequest, day: int, token: Token) -> Row:
     """Return a row of /quantmetrics."""
     figures = request.provider.quantmetrics(token.token_id, day)
     shown = {field: None if figure is None else number(figure) for field, figure in figures.items()}
     row = {**labels(token), "DATE": request.day_text(day), **shown}
-    return lowered(row) | {"slug": token.slug} if request.v3 else row
+    return rename_keys(row) | {"slug": token.slug} if request.v3 else row
 
 
-def grade_row(request: Request, day: int, token: Token) -> Row:
+def grade_row(request: RowRequest, day: int, token: Token) -> Row:
     """Return a row of /tm-grade."""
     grades, born = request.provider.grades(token.token_id), request.market.born_day(token.token_id)
     trader, before = float(grades.trader[day]), float(grades.trader[day - 1]) if day > born else 0.0
     quant = float(grades.quant[day])
-    grade = _blended(trader, quant)
-    earlier = _blended(before, float(grades.quant[day - 1])) if day > born else 0.0
+    grade = _overall_grade(trader, quant)
+    earlier = _overall_grade(before, float(grades.quant[day - 1])) if day > born else 0.0
     change = _percent(trader, before)
     row = {
         **labels(token),
@@ -220,10 +220,10 @@ def grade_row(request: Request, day: int, token: Token) -> Row:
         "QUANT_GRADE": number(quant),
         "MOMENTUM": "No Momentum" if change is None else _momentum(change),
     }
-    return lowered(row) | {"slug": token.slug} if request.v3 else row
+    return rename_keys(row) | {"slug": token.slug} if request.v3 else row
 
 
-def _blended(trader: float, quant: float) -> float:
+def _overall_grade(trader: float, quant: float) -> float:
     """Return the overall grade: the trader's alone where the token is too young for the other."""
     return trader if number(quant) is None else round(0.6 * trader + 0.4 * quant, 2)
 
@@ -238,21 +238,21 @@ def _momentum(change: float) -> str:
     return next((word for least, word in MOMENTUM_WORDS if change >= least), "Momentum Crashing")
 
 
-def trading_keys(request: Request) -> Iterator[Key]:
+def trading_keys(request: RowRequest) -> Iterator[Key]:
     """Yield each token that trades now."""
     day = request.today
-    for token in request.provider.shuffled(day, request.tokens):
+    for token in request.provider.shuffle(day, request.tokens):
         if day >= request.market.born_day(token.token_id):
             yield day, token
 
 
-def price_row(request: Request, _day: int, token: Token) -> Row:
+def price_row(request: RowRequest, _day: int, token: Token) -> Row:
     """Return a row of /price."""
     row = {**labels(token), "CURRENT_PRICE": number(request.market.price_at(token.token_id, request.now))}
-    return lowered(row) if request.v3 else row
+    return rename_keys(row) if request.v3 else row
 
 
-def token_row(request: Request, _day: int, token: Token) -> Row:
+def token_row(request: RowRequest, _day: int, token: Token) -> Row:
     """Return a row of /tokens; v3 leaves the lists out unless asked to expand them."""
     figures = _figures(request, token)
     lists = {
@@ -268,10 +268,10 @@ def token_row(request: Request, _day: int, token: Token) -> Row:
         links = {"tm_link": token.slug, "contract_address": dict(token.contracts), "TM_LINK": LINK}
         return {**labels(token), **lists, **links, **{key: figures[key] for key in first}}
     expanded = {key: value for key, value in lists.items() if key.lower() in request.query.expand}
-    return lowered({**labels(token), "tm_link": token.slug, **figures, **expanded, "TM_LINK": LINK})
+    return rename_keys({**labels(token), "tm_link": token.slug, **figures, **expanded, "TM_LINK": LINK})
 
 
-def _figures(request: Request, token: Token) -> Row:
+def _figures(request: RowRequest, token: Token) -> Row:
     """Return a token's price, size and last 24 hours."""
     market, key = request.market, token.token_id
     price = market.price_at(key, request.now)
@@ -294,27 +294,27 @@ def _figures(request: Request, token: Token) -> Row:
     }
 
 
-def daily_bar_keys(request: Request) -> Iterator[Key]:
+def daily_bar_keys(request: RowRequest) -> Iterator[Key]:
     """Yield the days asked for that have begun, the unfinished one included, newest first."""
     for day in request.day_range():
-        for token in request.provider.shuffled(day, request.tokens):
+        for token in request.provider.shuffle(day, request.tokens):
             if day >= request.market.born_day(token.token_id):
                 yield day, token
 
 
-def hourly_bar_keys(request: Request) -> Iterator[Key]:
+def hourly_bar_keys(request: RowRequest) -> Iterator[Key]:
     """Yield the hours of the days asked for that have begun, the unfinished one included, newest first."""
     days, market = request.day_range(), request.market
     if not days:
         return
     last = min(days[0] * DAY_HOURS + DAY_HOURS - 1, market.hour_of(request.now), market.hours - 1)
     for hour in range(last, days[-1] * DAY_HOURS - 1, -1):
-        for token in request.provider.shuffled(hour, request.tokens):
+        for token in request.provider.shuffle(hour, request.tokens):
             if hour >= market.born_day(token.token_id) * DAY_HOURS:
                 yield hour, token
 
 
-def daily_bar_row(request: Request, day: int, token: Token) -> Row:
+def daily_bar_row(request: RowRequest, day: int, token: Token) -> Row:
     """Return a row of /daily-ohlcv."""
     market, key = request.market, token.token_id
     whole = day < market.day_of(request.now)
@@ -322,7 +322,7 @@ def daily_bar_row(request: Request, day: int, token: Token) -> Row:
     return _bar_row(request, token, {"DATE": request.day_text(day)}, bar)
 
 
-def hourly_bar_row(request: Request, hour: int, token: Token) -> Row:
+def hourly_bar_row(request: RowRequest, hour: int, token: Token) -> Row:
     """Return a row of /hourly-ohlcv; its time is the bar's opening."""
     market, key = request.market, token.token_id
     whole = hour < market.hour_of(request.now)
@@ -330,8 +330,8 @@ def hourly_bar_row(request: Request, hour: int, token: Token) -> Row:
     return _bar_row(request, token, {"TIMESTAMP": request.hour_text(hour)}, bar)
 
 
-def _bar_row(request: Request, token: Token, time: Row, bar: Bar) -> Row:
+def _bar_row(request: RowRequest, token: Token, time: Row, bar: Candle) -> Row:
     """Return the row of one bar."""
     columns = ("OPEN", "HIGH", "LOW", "CLOSE", "VOLUME")
     row = {**labels(token), **time, **{name: number(value) for name, value in zip(columns, bar, strict=True)}}
-    return lowered(row) if request.v3 else row
+    return rename_keys(row) if request.v3 else row

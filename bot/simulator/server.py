@@ -16,11 +16,11 @@ from threading import Lock, Thread
 from typing import Any, Self
 
 from bot.simulator.market import Market
-from bot.simulator.wire import Answer, Wire
+from bot.simulator.wire import Wire, WireAnswer
 
 POLL_SECONDS = 0.05
 
-Respond = Callable[[str, str | None], tuple[Answer, datetime]]
+Respond = Callable[[str, str | None], tuple[WireAnswer, datetime]]
 
 
 class _Connection(BaseHTTPRequestHandler):
@@ -36,7 +36,7 @@ class _Connection(BaseHTTPRequestHandler):
         answer, now = self.server.respond(self.path, self.headers.get("x-api-key"))
         self._write(answer, now)
 
-    def _write(self, answer: Answer, now: datetime) -> None:
+    def _write(self, answer: WireAnswer, now: datetime) -> None:
         """Write an answer with its headers."""
         self.send_response_only(answer.status, HTTPStatus(answer.status).phrase)
         self.send_header("Date", format_datetime(now, usegmt=True))
@@ -131,7 +131,7 @@ class SimulatorServer:
         """Stop."""
         self.stop()
 
-    def _respond(self, target: str, key: str | None) -> tuple[Answer, datetime]:
+    def _respond(self, target: str, key: str | None) -> tuple[WireAnswer, datetime]:
         """Return the answer to a request and the simulated instant at which it was made."""
         now = self._clock().astimezone(UTC)
         return self._wire.answer(target, key, now), now

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.simulator.market import DAY_HOURS, YEAR_DAYS, Floats, Market, smoothed, stream
+from bot.simulator.market import DAY_HOURS, YEAR_DAYS, Floats, Market, smooth, stream
 
 FAST_SHARE, SLOW_SHARE = 0.6, 0.3
 TURN_SCORE = 0.03
@@ -30,7 +30,7 @@ class Calls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grades:
+class GradeColumns:
     """One token's grades by day, 0 to 100, not a number where the token is too young for one."""
 
     trader: Floats
@@ -48,7 +48,7 @@ class Returns:
 
 def _score(logs: Floats, fast: float, slow: float, sigma: float) -> Floats:
     """Return the distance of a fast from a slow average of log prices, in sigmas."""
-    return (smoothed(logs, fast) - smoothed(logs, slow)) / sigma
+    return (smooth(logs, fast) - smooth(logs, slow)) / sigma
 
 
 def _standing(turning: Steps) -> Steps:
@@ -104,7 +104,7 @@ def returns(market: Market, token_id: int, calls: Calls) -> Returns:
     return Returns(following=following, holding=holding)
 
 
-def grades(market: Market, token_id: int, calls: Calls) -> Grades:
+def grades(market: Market, token_id: int, calls: Calls) -> GradeColumns:
     """Return the grades: the trader's follows the trend, the investor's the month, both with some noise."""
     born, closes = market.born_day(token_id), market.daily(token_id).close
     sigma = market.tokens[token_id].volatility / float(np.sqrt(YEAR_DAYS))
@@ -113,13 +113,13 @@ def grades(market: Market, token_id: int, calls: Calls) -> Grades:
     month = np.zeros(len(closes))
     month[born:] = _score(np.log(closes[born:]), 0.2, 0.03, sigma)
     age = np.arange(market.days) - born
-    trader = _graded(50 + 15 * calls.trend + 20 * np.tanh(score) + 6 * noise[:, 0], age >= GRADED_DAYS)
-    investor = _graded(52 + 24 * np.tanh(month / 3) + 5 * smoothed(noise[:, 1], 0.2), age >= YOUNG_DAYS)
-    quant = _graded(50 + 30 * np.tanh(month / 4) + 6 * smoothed(noise[:, 2], 0.2), age >= YOUNG_DAYS)
-    return Grades(trader=trader, investor=investor, quant=quant)
+    trader = _limit_grades(50 + 15 * calls.trend + 20 * np.tanh(score) + 6 * noise[:, 0], age >= GRADED_DAYS)
+    investor = _limit_grades(52 + 24 * np.tanh(month / 3) + 5 * smooth(noise[:, 1], 0.2), age >= YOUNG_DAYS)
+    quant = _limit_grades(50 + 30 * np.tanh(month / 4) + 6 * smooth(noise[:, 2], 0.2), age >= YOUNG_DAYS)
+    return GradeColumns(trader=trader, investor=investor, quant=quant)
 
 
-def _graded(raw: Floats, old_enough: NDArray[np.bool_]) -> Floats:
+def _limit_grades(raw: Floats, old_enough: NDArray[np.bool_]) -> Floats:
     """Return grades with two decimals between 0 and 100."""
     graded: Floats = np.where(old_enough, np.round(np.clip(raw, 0.0, 100.0), 2), np.nan)
     return graded

@@ -16,7 +16,7 @@ from bot.simulator import rows
 from bot.simulator.listing import Token
 from bot.simulator.market import Market
 from bot.simulator.provider import Provider
-from bot.simulator.query import Query, QueryError, parse_query
+from bot.simulator.query import ParsedQuery, QueryError, parse_query
 
 REMEMBERED_MAX = 1024
 PAGED = frozenset({"limit", "page"})
@@ -29,7 +29,7 @@ NOT_FOUND: Mapping[str, object] = MappingProxyType(
 )
 
 
-class Answer(NamedTuple):
+class WireAnswer(NamedTuple):
     """A status and a body."""
 
     status: int
@@ -43,8 +43,8 @@ class Endpoint:
     parameters: frozenset[str]
     added: frozenset[str] = frozenset({"slug"})
     required: tuple[str, ...] = ()
-    keys: Callable[[rows.Request], Iterator[rows.Key]]
-    row: Callable[[rows.Request, int, Token], rows.Row]
+    keys: Callable[[rows.RowRequest], Iterator[rows.Key]]
+    row: Callable[[rows.RowRequest, int, Token], rows.Row]
     state: Callable[[Provider, datetime], int] | None = None
 
 
@@ -111,9 +111,9 @@ ENDPOINTS = MappingProxyType(
 )
 
 
-def refusal(status: int, message: str) -> Answer:
+def refusal(status: int, message: str) -> WireAnswer:
     """Return the answer to a request that is refused."""
-    return Answer(status, _written({"success": False, "message": message}))
+    return WireAnswer(status, _encode({"success": False, "message": message}))
 
 
 class Wire:
@@ -123,9 +123,9 @@ class Wire:
         """Answer over a market, to whoever has the key, or to any key where none is given."""
         self._provider = Provider(market)
         self._api_key = api_key
-        self._remembered: dict[str, tuple[int, Answer]] = {}
+        self._remembered: dict[str, tuple[int, WireAnswer]] = {}
 
-    def answer(self, target: str, key: str | None, now: datetime) -> Answer:
+    def answer(self, target: str, key: str | None, now: datetime) -> WireAnswer:
         """Return the answer to a GET of a target, such as `/v2/tokens?symbol=BTC`, with a key, at an instant."""
         parts = urlsplit(target)
         version, _, name = parts.path.removeprefix("/").partition("/")
@@ -136,40 +136,40 @@ class Wire:
             return refusal(401, "Invalid or missing API key")
         state = None if endpoint.state is None else endpoint.state(self._provider, now)
         if state is None:
-            return self._made(endpoint, parts.query, now, v3=version == "v3")
+            return self._make_answer(endpoint, parts.query, now, v3=version == "v3")
         remembered = self._remembered.get(target)
         if remembered is None or remembered[0] != state:
-            remembered = (state, self._made(endpoint, parts.query, now, v3=version == "v3"))
+            remembered = (state, self._make_answer(endpoint, parts.query, now, v3=version == "v3"))
             if len(self._remembered) >= REMEMBERED_MAX:
                 self._remembered.clear()
             self._remembered[target] = remembered
         return remembered[1]
 
-    def _made(self, endpoint: Endpoint, text: str, now: datetime, *, v3: bool) -> Answer:
+    def _make_answer(self, endpoint: Endpoint, text: str, now: datetime, *, v3: bool) -> WireAnswer:
         """Return a fresh answer of an endpoint."""
         known = PAGED | endpoint.parameters | (endpoint.added if v3 else frozenset())
         try:
             query = parse_query(text, known, endpoint.required)
         except QueryError as error:
             return refusal(400, str(error))
-        tokens = self._selected(query, now)
-        request = rows.Request(provider=self._provider, now=now, query=query, tokens=tokens, v3=v3)
+        tokens = self._select_tokens(query, now)
+        request = rows.RowRequest(provider=self._provider, now=now, query=query, tokens=tokens, v3=v3)
         skipped = (query.page - 1) * query.limit
         keys = islice(endpoint.keys(request), skipped, skipped + query.limit)
         shown = [endpoint.row(request, step, token) for step, token in keys]
         if not shown:
-            return Answer(404, _written(dict(NOT_FOUND)))
+            return WireAnswer(404, _encode(dict(NOT_FOUND)))
         envelope = {"success": True, "message": "Data fetched successfully", "length": len(shown), "data": shown}
-        return Answer(200, _written(envelope))
+        return WireAnswer(200, _encode(envelope))
 
-    def _selected(self, query: Query, now: datetime) -> tuple[Token, ...]:
+    def _select_tokens(self, query: ParsedQuery, now: datetime) -> tuple[Token, ...]:
         """Return the tokens that any selector names, all where there is none, and that pass every filter."""
         selecting = query.token_id | query.symbol | query.token_name | query.slug | query.blockchain_address
         everything = self._provider.market.tokens.values()
-        named = (token for token in everything if not selecting or _named(token, query))
+        named = (token for token in everything if not selecting or _is_selected(token, query))
         return tuple(token for token in named if self._passing(token, query, now))
 
-    def _passing(self, token: Token, query: Query, now: datetime) -> bool:
+    def _passing(self, token: Token, query: ParsedQuery, now: datetime) -> bool:
         """Tell whether a token passes the filters; sizes are those of the last published day."""
         if query.category and query.category.isdisjoint(token.categories):
             return False
@@ -184,7 +184,7 @@ class Wire:
         return bool(bars.close[day] * token.supply >= least and bars.volume[day] >= query.volume_min)
 
 
-def _named(token: Token, query: Query) -> bool:
+def _is_selected(token: Token, query: ParsedQuery) -> bool:
     """Tell whether any selector names a token."""
     addresses = {f"{chain}:{address}" for chain, address in token.contracts}
     return (
@@ -196,6 +196,6 @@ def _named(token: Token, query: Query) -> bool:
     )
 
 
-def _written(body: object) -> bytes:
+def _encode(body: object) -> bytes:
     """Return the bytes of a body."""
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()

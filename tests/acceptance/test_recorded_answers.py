@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.adapters.tokenmetrics.parse import Asked, Parsed, parse, parse_listed
+from bot.adapters.tokenmetrics.parse import Parsed, Question, parse, parse_listed
 from bot.adapters.tokenmetrics.rows import Envelope, read_envelope, rows_of
 from bot.domain.errors import AccessError
 from bot.domain.ids import TokenId
@@ -21,9 +21,9 @@ KNOWN = datetime(2025, 5, 7, 9, 15, tzinfo=UTC)
 BTC, ETH, SOL, DOGE = (TokenId(number) for number in (3375, 3306, 3988, 3393))
 
 
-def asked(*tokens: TokenId) -> Asked:
+def asked(*tokens: TokenId) -> Question:
     """Ask for tokens at an instant after the recordings."""
-    return Asked(tokens=frozenset(tokens), started_at=KNOWN, known_at=KNOWN)
+    return Question(tokens=frozenset(tokens), started_at=KNOWN, known_at=KNOWN)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from bot.adapters.sql.ledger import writing
 from bot.adapters.sql.reads import Reader
 from bot.app.digest import digest, in_force, tell_digest
-from bot.app.explaining import _is_about, explain, tell_explained
+from bot.app.explaining import _is_about, explain, print_order
 from bot.app.reports import as_json
 from bot.app.why import symbol_in, tell_why, why
 from bot.domain.errors import ConfigError
@@ -182,7 +182,7 @@ def test_an_order_is_explained_from_its_decision_to_its_books(moved: Reader) -> 
     assert [(fill["price"], fill["reason"]) for fill in answer["fills"]] == [(101.07, "break_even")]
     legs = {leg["account"]: leg["amount"] for leg in answer["postings"]}
     assert legs == {"cash": -1011.7107, "fees": 1.0107, "position": 999, "profit": 11.7}
-    told = tell_explained(answer)
+    told = print_order(answer)
     assert told.startswith("SOL short stop of run both_ways: filled, break_even; 10 at 101,")
     with pytest.raises(ConfigError, match=r"no order ord-0 .*bot orders"):
         explain(moved, "ord-0")

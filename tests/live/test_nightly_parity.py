@@ -146,7 +146,7 @@ def test_what_cannot_be_checked_is_told_and_the_next_run_follows(
         raise StorageError(message)
 
     with monkeypatch.context() as patch, capture_logs() as lines:
-        patch.setattr(checking, "derived", derived)
+        patch.setattr(checking, "derive_run", derived)
         check_parity(config, NOW, going_on)
     assert asked == ["levels_long", "not_begun"]
     assert [(line["event"], line["log_level"], line["run"]) for line in lines] == [
@@ -209,7 +209,7 @@ def test_a_daemon_that_stops_waits_for_no_check(
     derived: list[int] = []
     monkeypatch.setattr(loop, "trigger_of", lambda _cron: IntervalTrigger(seconds=0.05))
     daemon = Daemon(SimpleNamespace(runs=()), lambda: NOW, None)  # type: ignore[arg-type]
-    make = checking.derived
+    make = checking.derive_run
 
     def slowed(*given: Any) -> Parity:
         *known, progress = given
@@ -222,7 +222,7 @@ def test_a_daemon_that_stops_waits_for_no_check(
 
         return make(*known, stop)
 
-    monkeypatch.setattr(checking, "derived", slowed)
+    monkeypatch.setattr(checking, "derive_run", slowed)
     daemon.check = check_of(config)
     with capture_logs() as lines:
         if error is None:

@@ -40,7 +40,7 @@ class Witness:
         self.accounts = dict.fromkeys(Account, Decimal(0))
         self.orders: dict[str, Order] = {}
         self.cut_offs: dict[str, datetime] = {}
-        self.ended: dict[str, str | None] = {}
+        self.end_of_span: dict[str, str | None] = {}
         self.positions: dict[str, Position] = {}
         self.stops: dict[str, list[tuple[datetime, Decimal]]] = {}
         self.profits: dict[str, Decimal] = {}
@@ -103,9 +103,9 @@ class Witness:
             self.book.lots[order.token_id].leaving = True
 
     def _change(self, event: OrderEvent) -> None:
-        assert event.order_id not in self.ended, "an order that ended twice"
+        assert event.order_id not in self.end_of_span, "an order that ended twice"
         if event.state in FINAL:
-            self.ended[event.order_id] = event.reason
+            self.end_of_span[event.order_id] = event.reason
         if event.state in FINAL - {OrderState.FILLED}:
             self.book.waiting.pop(event.order_id, None)
 
@@ -116,7 +116,7 @@ class Witness:
 
     def _fill(self, fill: Fill) -> None:
         order = self.orders[fill.order_id]
-        reason = self.ended[fill.order_id]
+        reason = self.end_of_span[fill.order_id]
         raw = self._raw_by_reason(fill, order, reason)
         cost = order.side.sign * self.rules.fills.cost * (1 if fill.role is Role.ENTRY else -1)
         exact = fill.role is Role.TARGET or reason == ExitReason.LIQUIDATED
@@ -170,7 +170,7 @@ class Witness:
     def _look_for_survivors(self, until: datetime) -> None:
         """Assert that nothing is left open or waiting that a print known by now should have ended."""
         known = {token_id: self.feed.known(token_id, self.slot, until) for token_id in self.feed.came}
-        for name in self.orders.keys() - self.ended.keys():
+        for name in self.orders.keys() - self.end_of_span.keys():
             order, cut_off = self.orders[name], self.cut_offs[name]
             position = self.positions.get(order.position_id)
             if order.role in {Role.ENTRY, Role.EXIT}:

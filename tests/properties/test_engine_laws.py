@@ -111,8 +111,8 @@ def test_no_fill_is_at_a_price_that_the_bar_did_not_have(tape: Tape, drawn: Rule
         if bar is None:
             continue
         side = sides[fill.position_id]
-        costs = {Role.ENTRY: drawn.fills.entered, Role.TARGET: lambda price, _side: price}
-        raw = fill.price / costs.get(fill.role, drawn.fills.left)(Decimal(1), side)
+        costs = {Role.ENTRY: drawn.fills.entry_price, Role.TARGET: lambda price, _side: price}
+        raw = fill.price / costs.get(fill.role, drawn.fills.exit_price)(Decimal(1), side)
         gapped = fill.role is Role.TARGET
         assert raw <= bar.high + Decimal("1e-9") or (gapped and side is Side.SHORT)
         assert raw >= bar.low - Decimal("1e-9") or (gapped and side is Side.LONG)

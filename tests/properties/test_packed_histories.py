@@ -103,13 +103,13 @@ def folders(rows: Rows) -> Iterator[tuple[HistoryArchive, HistoryArchive]]:
         assert not (Path(place) / "cache").exists()
         pack_history(folder, silent)
         packed = open_history(folder, timeframe=None, universe="*")
-        assert (packed.digest, packed.closes, packed.bars, packed.graded) == (
+        assert (packed.digest, packed.closes, packed.bars, packed.has_grades) == (
             parsed.digest,
             parsed.closes,
             parsed.bars,
-            parsed.graded,
+            parsed.has_grades,
         )
-        assert packed.graded == any(row[3] for row in rows["signals"])
+        assert packed.has_grades == any(row[3] for row in rows["signals"])
         yield parsed.archive, packed.archive
 
 

@@ -12,7 +12,7 @@ from bot.domain.market import Bar, Grades, Level, LevelSet, MarketSize
 from bot.domain.numbers import EXACT, Price
 from bot.domain.orders import Role, Side
 from bot.domain.snapshot import TokenView
-from bot.engine.brackets import Bracket, Part, entry_per_unit, place_bracket
+from bot.engine.brackets import Bracket, TargetShare, entry_per_unit, place_bracket
 from bot.engine.indicators import correlation
 from bot.engine.levels import read_levels
 from bot.engine.rules import (
@@ -279,7 +279,7 @@ def test_flipping_one_threshold_flips_exactly_its_verdict(drawn: tuple[TokenView
     view, other = drawn
     assert other.episode is not None
     side = Side.LONG if other.episode.turn.stance == "bullish" else Side.SHORT
-    memory = {TokenId(1): replace(book().remembered(TokenId(1)), loss_at=SLOT - 5 * HOUR)}
+    memory = {TokenId(1): replace(book().memory_of(TokenId(1)), loss_at=SLOT - 5 * HOUR)}
     portfolio = book(holding(2, side), accepted(3, Role.STOP), memory=memory)
     rules = everything()
     wide = findings(rules, view, portfolio, {2: other})
@@ -383,7 +383,7 @@ def reflected(bracket: Bracket) -> Bracket:
         name: None if (value := getattr(bracket, name)) is None else mirrored(value)
         for name in ("stop", "target", "stop_level", "target_level")
     }
-    parts = tuple(Part(mirrored(part.price), part.share) for part in bracket.parts)
+    parts = tuple(TargetShare(mirrored(part.price), part.share) for part in bracket.parts)
     return replace(bracket, side=Side.SHORT, parts=parts, **prices)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from bot.adapters.history.archive import HistoryArchive, open_history
-from bot.adapters.history.cut import known_by
+from bot.adapters.history.cut import cut_history
 from bot.adapters.history.reader import micros
-from bot.app.lookahead import Asked, look
+from bot.app.lookahead import Subject, look
 from bot.cli import main
 from bot.domain.ids import TokenId
 from tests.acceptance.history_folders import write_folder
@@ -169,7 +169,7 @@ def test_accounts_with_a_memory_of_their_own_are_no_finding(seed: int, tmp_path:
     text = text.replace("[exits]", "[exits]\ntrailing_fraction = 0.02")
     (tmp_path / "breaking.toml").write_text(text + BREAKERS)
     folder = write_folder(tmp_path / "history", random_tables(seed, 1))
-    found = look(Asked(tmp_path / "breaking.toml"), folder, (None, None))
+    found = look(Subject(tmp_path / "breaking.toml"), folder, (None, None))
     assert (found.difference, found.facts > 300) == (None, True)
 
 
@@ -228,7 +228,7 @@ def test_a_cut_holds_nothing_that_was_not_known(folder: Path) -> None:
     """The columns and the rows of a cut end with it, whoever asks for what instant."""
     history = open_history(folder, timeframe="1h", universe="*")
     at = START + 30 * HOUR
-    cut, late = known_by(history, at), at + timedelta(days=900)
+    cut, late = cut_history(history, at), at + timedelta(days=900)
     assert cut.closes[-1] == at
     assert cut.bars < history.bars
     records = cut.archive.records
@@ -247,7 +247,7 @@ def test_a_cut_ends_the_finer_bars_too(tmp_path: Path) -> None:
     """Of minutes that decide what an hour left open there are those closed by the cut."""
     minutes = {f"bars/1m/{symbol}.csv": bar_rows("2024-01-01", 120, timedelta(minutes=1)) for symbol in ("BTC", "ETH")}
     history = open_history(folder_of(tmp_path, minutes), timeframe="1h", universe="*", finer=True)
-    cut = known_by(history, START + HOUR)
+    cut = cut_history(history, START + HOUR)
     for (whole,), (known,) in zip(history.archive.inner.values(), cut.archive.inner.values(), strict=True):
         assert (len(whole.opened_at), len(known.opened_at)) == (120, 60)
 
@@ -257,7 +257,7 @@ def test_numbers_that_no_float_names_are_cut_exactly(tmp_path: Path) -> None:
     rows = [f"3375,2024-01-01T0{hour}:00:00Z,0.{hour}{'1' * 19},,1.{hour}{'2' * 19},{hour},\n" for hour in range(1, 7)]
     folder = folder_of(tmp_path, {"quantmetrics.csv": QUANTMETRICS + "".join(rows)})
     history = open_history(folder, timeframe="1h", universe="*")
-    cut = known_by(history, START + 3 * HOUR).archive
+    cut = cut_history(history, START + 3 * HOUR).archive
     for hour in range(5):
         at = min(START + hour * HOUR, START + 3 * HOUR)
         asked = cut.quantmetrics(TokenId(3375), START + hour * HOUR, START + hour * HOUR)
@@ -308,8 +308,8 @@ def test_a_window_bounds_what_is_replayed(tmp_path: Path, folder: Path) -> None:
     """A day has fewer facts than the whole, and its cuts lie within it."""
     path = tmp_path / "watched.toml"
     path.write_text(STRATEGY)
-    day = look(Asked(path), folder, (None, START + 24 * HOUR))
-    assert 0 < day.facts < look(Asked(path), folder, (None, None)).facts
+    day = look(Subject(path), folder, (None, START + 24 * HOUR))
+    assert 0 < day.facts < look(Subject(path), folder, (None, None)).facts
     assert day.difference is None
 
 

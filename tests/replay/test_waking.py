@@ -26,7 +26,7 @@ from bot.domain.ids import RunName, TokenId
 from bot.domain.numbers import MICRO
 from bot.domain.portfolio import Holding, Portfolio
 from bot.domain.positions import Closing, ExitReason, Mark
-from bot.domain.reach import EVERY_BAR, Reach, first_reached
+from bot.domain.reach import EVERY_BAR, Reach, first_touch
 from bot.domain.record import CycleRecord
 from bot.domain.snapshot import TokenView
 from bot.engine import exits
@@ -164,7 +164,7 @@ def test_the_first_bar_that_reaches_a_bracket_is_found(reach: Reach, expected: i
     """Row 200 falls to 95, row 300 rises to 104; a touch counts, and later rows do not matter."""
     lows, highs = np.full(20_000, 99.0), np.full(20_000, 101.0)
     lows[200], highs[300] = 95.0, 104.0
-    assert first_reached(lows, highs, reach) == expected
+    assert first_touch(lows, highs, reach) == expected
 
 
 def test_the_telling_places_hold_what_rounding_may_hide() -> None:

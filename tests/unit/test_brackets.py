@@ -11,7 +11,7 @@ from bot.domain.market import Bar
 from bot.domain.numbers import plain
 from bot.domain.orders import Side
 from bot.domain.snapshot import TokenView
-from bot.engine.brackets import Part, is_whole, place_bracket, reward_risk
+from bot.engine.brackets import TargetShare, is_whole, place_bracket, reward_risk
 from bot.engine.indicators import sigma
 from bot.engine.rules import (
     Fallback,
@@ -240,7 +240,7 @@ def test_reward_risk_counts_every_cost() -> None:
     """Half spread 0.1 %, fee 1 %: (110 x 0.99 - 101.101) / (101.101 - 95 x 0.999 x 0.99)."""
     fills = FillRules(fee_fraction=Decimal("0.01"), half_spread_fraction=Decimal("0.001"), slippage_fraction=Decimal(0))
     expected = (Decimal("108.9") - Decimal("101.101")) / (Decimal("101.101") - Decimal("93.95595"))
-    assert abs(reward_risk(REFERENCE, price(95), [Part(price(110))], fills, LONG) - expected) < Decimal("1e-24")
+    assert abs(reward_risk(REFERENCE, price(95), [TargetShare(price(110))], fills, LONG) - expected) < Decimal("1e-24")
 
 
 @pytest.mark.parametrize(
@@ -385,7 +385,7 @@ def test_a_shorts_reward_risk_counts_every_cost() -> None:
     """Half spread 0.1 %, fee 1 %: got 98.901, covered at the target for 90.9, at the stop for 106.15605."""
     fills = FillRules(fee_fraction=Decimal("0.01"), half_spread_fraction=Decimal("0.001"), slippage_fraction=Decimal(0))
     expected = (Decimal("98.901") - Decimal("90.9")) / (Decimal("106.15605") - Decimal("98.901"))
-    assert abs(reward_risk(REFERENCE, price(105), [Part(price(90))], fills, SHORT) - expected) < Decimal("1e-24")
+    assert abs(reward_risk(REFERENCE, price(105), [TargetShare(price(90))], fills, SHORT) - expected) < Decimal("1e-24")
 
 
 HALF = TargetPart(share=Decimal("0.5"), rank=1)

@@ -15,7 +15,7 @@ from bot.app.config import (
     config_hash,
     effective,
     load_config,
-    masked,
+    mask_url,
     parse_config,
     resolve_key,
     starter_config,
@@ -298,5 +298,5 @@ def test_the_hash_does_not_depend_on_where_the_configuration_lies(tmp_path: Path
 
 def test_an_address_without_a_password_stays_as_it_is() -> None:
     """Masking touches nothing but passwords."""
-    assert masked("https://api.tokenmetrics.com:443/v2") == "https://api.tokenmetrics.com:443/v2"
-    assert os.sep in masked("sqlite:///tidemark.db")
+    assert mask_url("https://api.tokenmetrics.com:443/v2") == "https://api.tokenmetrics.com:443/v2"
+    assert os.sep in mask_url("sqlite:///tidemark.db")

@@ -14,7 +14,7 @@ import structlog
 
 from bot.adapters.tokenmetrics.rows import Refusal, RefusalReason
 from bot.app.config import Config, RunConfig, SourceConfig
-from bot.app.daemon.loop import Daemon, chosen, report, slot_of, told
+from bot.app.daemon.loop import Daemon, choose_run, report, slot_of, summarise
 from bot.app.logs import set_up_logs
 from bot.domain.errors import BotError, ConfigError, InvariantError, LeaseError, UpstreamError, UsageError
 from bot.domain.events import EventKind, EventState, RunEvent
@@ -121,18 +121,18 @@ TAPE = Tape({1: Token(bars=bars("2024-01-01", "100 | 100"), signals=[signal("202
 def test_a_cycle_is_told_with_its_orders() -> None:
     """The head counts, and each order has its role, quantity and price."""
     records, _ = cycles(RULES, TAPE)
-    assert told(records[0], TAPE.instruments) == [
+    assert summarise(records[0], TAPE.instruments) == [
         "test 2024-01-01 01:00Z committed: 1 entries, 0 exits, 0 rejections",
         "  T1 entry order: 10 at 100",
         "  T1 stop order: 10 at 95",
     ]
-    assert told(records[1], TAPE.instruments)[1] == "  T1 entry filled: 10 at 100.07"
+    assert summarise(records[1], TAPE.instruments)[1] == "  T1 entry filled: 10 at 100.07"
 
 
 def test_a_cycle_is_told_with_what_happened_to_its_run() -> None:
     """A notice comes before the orders."""
     records, _ = cycles(RULES, TAPE)
-    lines = told(replace(records[0], facts=(*records[0].facts, TRIPPED)), TAPE.instruments)
+    lines = summarise(replace(records[0], facts=(*records[0].facts, TRIPPED)), TAPE.instruments)
     assert lines[1:3] == ["  drawdown 0.2 reached 0.2: no new entries", "  T1 entry order: 10 at 100"]
 
 
@@ -152,12 +152,12 @@ def config_of(*names: str) -> Config:
 
 def test_the_run_is_the_only_one_or_the_one_named() -> None:
     """One run needs no name, several need one, and an unknown name is refused with those there are."""
-    assert chosen(config_of("only"), None) == "only"
-    assert chosen(config_of("a", "b"), "b") == "b"
+    assert choose_run(config_of("only"), None) == "only"
+    assert choose_run(config_of("a", "b"), "b") == "b"
     with pytest.raises(UsageError, match="--run"):
-        chosen(config_of("a", "b"), None)
+        choose_run(config_of("a", "b"), None)
     with pytest.raises(ConfigError, match="a, b"):
-        chosen(config_of("a", "b"), "c")
+        choose_run(config_of("a", "b"), "c")
 
 
 def test_the_slot_is_the_newest_or_the_one_asked_for() -> None:

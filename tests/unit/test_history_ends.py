@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from bot.adapters.history import ends
 from bot.adapters.history.archive import History, open_history
-from bot.adapters.history.cut import known_by
+from bot.adapters.history.cut import cut_history
 from bot.adapters.history.pack import silent
 from bot.adapters.history.packing import pack_history
 from bot.adapters.history.reader import load
@@ -191,7 +191,7 @@ def test_what_is_packed_ends_as_what_is_parsed(tmp_path: Path, monkeypatch: pyte
     parsed: list[str] = []
     pack_end = ends._pack_end
 
-    def noted(file: ends.SourceFile, timeframe: str) -> ends.Part:
+    def noted(file: ends.SourceFile, timeframe: str) -> ends.ParsedFile:
         parsed.append(file.path.name)
         return pack_end(file, timeframe)
 
@@ -210,8 +210,8 @@ def test_what_is_packed_ends_as_what_is_parsed(tmp_path: Path, monkeypatch: pyte
 def test_a_cut_history_ends_at_the_cut(tmp_path: Path) -> None:
     """Settled, end of a history: nothing later is known of a history cut at an instant."""
     history = opened(tmp_path, {"bars/1h/BBB.csv": LATER})
-    assert known_by(history, at("2024-01-01 05:00")).ends_at == at("2024-01-01 05:00")
-    assert known_by(history, at("2024-06-01")).ends_at == END
+    assert cut_history(history, at("2024-01-01 05:00")).ends_at == at("2024-01-01 05:00")
+    assert cut_history(history, at("2024-06-01")).ends_at == END
 
 
 @pytest.mark.parametrize(

@@ -67,8 +67,8 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the names of the files that are parsed from now on."""
     names: list[str] = []
 
-    def noted(parse: Callable[..., pack.Part]) -> Callable[..., pack.Part]:
-        def note(file: SourceFile, **more: str) -> pack.Part:
+    def noted(parse: Callable[..., pack.ParsedFile]) -> Callable[..., pack.ParsedFile]:
+        def note(file: SourceFile, **more: str) -> pack.ParsedFile:
             names.append(file.path.name)
             return parse(file, **more)
 
@@ -214,7 +214,7 @@ def test_a_pack_grows_with_the_universes_that_are_asked_for(tmp_path: Path, sett
     (folder / "bars/1h/BTC.csv").unlink()
     (folder / "bars/1h/ETH.csv").write_text(bar_rows("2020-01-01", 5999))
     open_history(folder, timeframe="1h", universe=["ETH"])
-    stored = Pack(place_of(folder), "bars-1h")._stored()
+    stored = Pack(place_of(folder), "bars-1h")._load()
     assert stored
     assert set(stored.entries) == {"ETH.csv"}
 
@@ -406,7 +406,7 @@ def test_processes_that_pack_at_once_all_succeed(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bot", "history", "pack", str(folder)]
     several = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(3)]
     assert [(one.communicate(timeout=60)[1], one.returncode) for one in several] == [(b"", 0)] * 3
-    stored = Pack(place_of(folder), "bars-1h")._stored()
+    stored = Pack(place_of(folder), "bars-1h")._load()
     assert stored
     assert set(stored.entries) == {"BTC.csv", "ETH.csv"}
     assert whole(folder).bars == 40000

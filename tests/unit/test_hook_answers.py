@@ -12,7 +12,7 @@ from bot.domain.numbers import Price
 from bot.domain.orders import Order, Role, Side
 from bot.domain.portfolio import Holding
 from bot.domain.snapshot import TokenView
-from bot.engine.brackets import Bracket, Part
+from bot.engine.brackets import Bracket, TargetShare
 from bot.engine.rules import (
     Anchor,
     FillRules,
@@ -121,7 +121,7 @@ def test_an_adjusted_bracket_is_placed_and_named() -> None:
 
 def test_an_adjusted_target_replaces_the_parts() -> None:
     """A new target stands alone; new parts stand as they are, nearest first in `target`."""
-    parts = (Part(Price(Decimal(105)), Decimal("0.5")), Part(HIGHER))
+    parts = (TargetShare(Price(Decimal(105)), Decimal("0.5")), TargetShare(HIGHER))
 
     def split(_view: TokenView, bracket: Bracket) -> Bracket:
         return replace(bracket, parts=parts, target=parts[0].price)
@@ -151,10 +151,10 @@ def parted(*parts: object) -> Callable[..., object]:
         (lambda _view, bracket: replace(bracket, stop=90.0), PRICES),
         (lambda _view, bracket: replace(bracket, target=Price(Decimal("1E+25"))), PRICES),
         (parted(110), "parts must be a tuple of Part"),
-        (parted(Part(HIGHER, 0.5)), SHARES),  # type: ignore[arg-type]
-        (parted(Part(HIGHER, Decimal("NaN"))), SHARES),
-        (parted(Part(HIGHER, Decimal(2))), SHARES),
-        (parted(Part(HIGHER, Decimal("0.6")), Part(HIGHER, Decimal("0.6"))), "the shares sum to more than 1"),
+        (parted(TargetShare(HIGHER, 0.5)), SHARES),  # type: ignore[arg-type]
+        (parted(TargetShare(HIGHER, Decimal("NaN"))), SHARES),
+        (parted(TargetShare(HIGHER, Decimal(2))), SHARES),
+        (parted(*[TargetShare(HIGHER, Decimal("0.6"))] * 2), "the shares sum to more than 1"),
     ],
 )
 def test_a_bracket_that_cannot_be_placed_is_refused(wrong: Callable[..., object], told: str) -> None:
@@ -164,7 +164,7 @@ def test_a_bracket_that_cannot_be_placed_is_refused(wrong: Callable[..., object]
 
 def test_the_parts_of_a_hook_are_put_in_order() -> None:
     """The nearest comes first and is the target, the farthest takes the rest."""
-    answer = parted(Part(HIGHER, Decimal("0.5")), Part(Price(Decimal(110))))
+    answer = parted(TargetShare(HIGHER, Decimal("0.5")), TargetShare(Price(Decimal(110))))
     records, _ = cycles(hooked(adjust_bracket=answer), rising())
     targets = [
         (fact.price, fact.share)

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from bot.adapters.clock import SteppedClock, SystemClock
-from bot.adapters.http import Answer, HttpClient, Limits, Request, Waiting
+from bot.adapters.http import HttpAnswer, HttpClient, HttpRequest, Limits, Waiting
 from bot.domain.errors import AccessError, ConfigError, UpstreamError
 
 KEY = "tm-canary-8c1f"
@@ -73,10 +73,10 @@ def scripted(*responses: httpx.Response | Exception) -> Callable[[httpx.Request]
     return answer
 
 
-def outcome(*responses: httpx.Response | Exception) -> tuple[Answer, Hourglass]:
+def outcome(*responses: httpx.Response | Exception) -> tuple[HttpAnswer, Hourglass]:
     """Return what a scripted conversation comes to."""
     glass = Hourglass()
-    (answer,) = client(scripted(*responses), glass).get_all([Request("/price", (("token_id", "1"),))])
+    (answer,) = client(scripted(*responses), glass).get_all([HttpRequest("/price", (("token_id", "1"),))])
     return answer, glass
 
 
@@ -187,7 +187,7 @@ def test_answers_keep_the_order_of_their_requests() -> None:
         barrier.wait()
         return reply(200, b'{"path": "' + request.url.path.encode() + b'"}')
 
-    answers = client(answer).get_all([Request(f"/{n}") for n in range(8)])
+    answers = client(answer).get_all([HttpRequest(f"/{n}") for n in range(8)])
     assert [a.body for a in answers] == [b'{"path": "/v2/%d"}' % n for n in range(8)]
     instants = [a.started_at for a in answers] + [a.known_at for a in answers]
     assert instants == [START + timedelta(milliseconds=n) for n in range(16)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.adapters.tokenmetrics.parse import Asked, Parsed, parse, parse_listed
+from bot.adapters.tokenmetrics.parse import Parsed, Question, parse, parse_listed
 from bot.adapters.tokenmetrics.rows import read_envelope, rows_of
 from bot.domain.errors import AccessError, UpstreamError
 from bot.domain.ids import TokenId
@@ -18,7 +18,7 @@ from bot.domain.signals import Signal, Stance
 from bot.domain.tape import TokenPrint
 
 KNOWN = datetime(2025, 4, 11, 10, 30, 5, tzinfo=UTC)
-ASKED = Asked(tokens=frozenset({TokenId(3375), TokenId(3306)}), started_at=KNOWN, known_at=KNOWN)
+ASKED = Question(tokens=frozenset({TokenId(3375), TokenId(3306)}), started_at=KNOWN, known_at=KNOWN)
 TOKEN = {"TOKEN_ID": 3375, "TOKEN_NAME": "Bitcoin", "TOKEN_SYMBOL": "BTC"}
 DAY = {**TOKEN, "DATE": "2025-04-10T00:00:00.000Z"}
 HOUR = {**TOKEN, "TIMESTAMP": "2025-04-11T09:00:00.000Z"}

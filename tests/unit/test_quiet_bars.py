@@ -15,7 +15,7 @@ from pyarrow import parquet
 
 from bot.adapters.history.archive import HistoryArchive, open_history
 from bot.adapters.history.columns import Columns, pack_columns, parse, unpack_columns
-from bot.adapters.history.cut import known_by
+from bot.adapters.history.cut import cut_history
 from bot.adapters.history.pack import silent
 from bot.adapters.history.packing import pack_history
 from bot.adapters.history.reader import SourceFile, micros
@@ -116,7 +116,7 @@ def test_a_cut_history_has_the_quiet_bars_of_the_whole(volumes: list[str], count
     many = min(count, len(volumes))
     assert cut.bars(0, many) == whole.bars(0, many)
     last = next((row for row in reversed(range(many)) if not whole.bars(row, row + 1)[0].is_quiet), -1)
-    assert cut.last_traded(many) == whole.last_traded(many) == last
+    assert cut.last_active_row(many) == whole.last_active_row(many) == last
 
 
 def test_known_by_keeps_volumes(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_known_by_keeps_volumes(tmp_path: Path) -> None:
     folder_archive = archive_of(tmp_path, "1 x 5 x 0", "2 x 5 x 8", "3 x 5 x 0", "2 x 5 x 1")
     history = open_history(tmp_path / "h", timeframe=None, universe=["AAA"])
     now = START + 5 * HOUR
-    assert known_by(history, now).archive.prints(AAA, None, now, now) == folder_archive.prints(AAA, None, now, now)
+    assert cut_history(history, now).archive.prints(AAA, None, now, now) == folder_archive.prints(AAA, None, now, now)
 
 
 def test_a_stretch_takes_its_extremes_from_traded_bars() -> None:
@@ -152,7 +152,7 @@ def test_the_traded_price_is_the_close_of_the_last_bar_that_is_not_quiet(tmp_pat
     found = []
     for hour in range(9):
         now = START + hour * HOUR
-        price, traded = archive.price(AAA, now, now), archive.traded(AAA, now, now)
+        price, traded = archive.price(AAA, now, now), archive.active_price(AAA, now, now)
         found.append((price and price.price, traded and traded.price, traded and traded.known_at))
     two, six = START + 2 * HOUR, START + 6 * HOUR
     assert found == [
@@ -206,9 +206,9 @@ def test_bars_are_told_one_by_one_from_where_they_are_due(tmp_path: Path) -> Non
     for late in (timedelta(0), -MICROSECOND):
         reach = Reach(float("-inf"), float("inf"), micros(START + 3 * HOUR + late))
         assert told(archive.prints(AAA, None, end, end, reach)) == [(0, 3), (3, 4), (4, 5), (5, 6)]
-        assert archive.columns[AAA].first_reached(4, 6, reach) == 4
-        assert archive.columns[AAA].first_reached(0, 2, reach) == 2
-    assert archive.columns[AAA].first_reached(0, 6, Reach(100, 200, micros(START + 3 * HOUR))) == 0
+        assert archive.columns[AAA].first_touch(4, 6, reach) == 4
+        assert archive.columns[AAA].first_touch(0, 2, reach) == 2
+    assert archive.columns[AAA].first_touch(0, 6, Reach(100, 200, micros(START + 3 * HOUR))) == 0
     assert Reach(1, 2).due == NEVER
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bot.adapters.history.series import DatedRows
-from bot.app.random_entries import figures_of_drawn, rotated
+from bot.app.random_entries import figures_of_random_runs, rotate_stances
 from bot.cli import main
 from bot.domain.ids import TokenId
 from bot.domain.instants import EPOCH, MICROSECOND
@@ -63,7 +63,7 @@ def spells(rows: Rows, begin: datetime, end: datetime) -> list[Spell]:
 def draws(rows: Rows, count: int) -> list[Rows]:
     """Turn a series so many times."""
     bits = np.random.PCG64(3)
-    return [rotated(rows, [TOKEN], SLOTS, bits) for _ in range(count)]
+    return [rotate_stances(rows, [TOKEN], SLOTS, bits) for _ in range(count)]
 
 
 def turns(found: list[Spell]) -> Counter[Stance]:
@@ -119,7 +119,7 @@ def test_what_stood_at_the_first_slot_stays(tmp_path: Path) -> None:
     slots = SLOTS[100:300]
     bits = np.random.PCG64(3)
     for _ in range(30):
-        drawn = rotated(rows, [TOKEN], slots, bits)
+        drawn = rotate_stances(rows, [TOKEN], slots, bits)
         for hour in (4, 5, 101, 149):
             assert drawn.newest(TOKEN, START + hour * HOUR) == rows.newest(TOKEN, START + hour * HOUR)
         (first, *following) = spells(drawn, START + 150 * HOUR, slots[-1])
@@ -131,7 +131,7 @@ def test_what_stood_at_the_first_slot_stays(tmp_path: Path) -> None:
 def test_without_a_turn_at_the_slots_nothing_is_drawn(tmp_path: Path) -> None:
     """A token that only turned before the first slot keeps its rows, and so does one that only turns after the last."""
     rows = series_of(tmp_path, "1 bearish, 5 bullish, 390 bearish")
-    assert values(rotated(rows, [TOKEN], SLOTS[100:300], np.random.PCG64(3))) == values(rows)
+    assert values(rotate_stances(rows, [TOKEN], SLOTS[100:300], np.random.PCG64(3))) == values(rows)
 
 
 def test_each_token_is_turned_for_itself(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_each_token_is_turned_for_itself(tmp_path: Path) -> None:
     lines = [f"{token},2024-01-01T{hour}:00:00Z,{stance},\n" for token in (3375, 3306) for hour, stance in ROWS]
     rows = opened(tmp_path, {"signals.csv": SIGNALS + "".join(lines)}).archive.records.episodes
     names = ([TOKEN, ETH, NONE], [NONE, ETH, TOKEN])
-    found, turned = (rotated(rows, named, SLOTS, np.random.PCG64(3)) for named in names)
+    found, turned = (rotate_stances(rows, named, SLOTS, np.random.PCG64(3)) for named in names)
     for token in (TOKEN, ETH):
         one, other = found.of(token), turned.of(token)
         assert one is not None
@@ -162,7 +162,7 @@ def test_figures_are_those_of_the_returns() -> None:
         {"total_return": Figure(value), "sharpe": Figure(ratio)}
         for value, ratio in ((0.1, 1.0), (-0.2, None), (0.0, -1.0), (0.3, 2.0), (0.2, 0.5))
     ]
-    found = {name: figure.value for name, figure in figures_of_drawn(drawn, Figure(0.2)).items()}
+    found = {name: figure.value for name, figure in figures_of_random_runs(drawn, Figure(0.2)).items()}
     assert found == pytest.approx(
         {
             "random_runs": 5,
@@ -173,7 +173,7 @@ def test_figures_are_those_of_the_returns() -> None:
             "random_beaten": 0.6,
         }
     )
-    alone = figures_of_drawn(drawn[1:2], Figure(reason="no mark of equity"))
+    alone = figures_of_random_runs(drawn[1:2], Figure(reason="no mark of equity"))
     assert alone["random_beaten"] == Figure(reason="no mark of equity")
     assert alone["random_sharpe_median"] == Figure(reason="none of the random runs has a Sharpe ratio")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.app.replay import uncollected
+from bot.app.replay import without_collection
 from bot.cli import main
 
 STRATEGY = """
@@ -256,9 +256,9 @@ def test_who_looks_for_no_garbage_goes_on_so_after_a_replay(prepare: Callable[[]
     """The collector rests during a replay, and is afterwards as the caller had it, also after an error."""
     prepare()
     before = gc.isenabled()
-    with uncollected():
+    with without_collection():
         assert not gc.isenabled()
     assert gc.isenabled() is before
-    with pytest.raises(ZeroDivisionError), uncollected():
+    with pytest.raises(ZeroDivisionError), without_collection():
         raise ZeroDivisionError
     assert gc.isenabled() is before

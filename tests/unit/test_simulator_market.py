@@ -72,7 +72,7 @@ def test_a_longer_market_begins_like_a_shorter_one() -> None:
             assert np.array_equal(getattr(before, name), getattr(after, name)[: short.hours])
         assert np.array_equal(daily_calls(short, token_id).trend, daily_calls(long, token_id).trend[: short.days])
         last = short.days - 1
-        assert LevelBook(short, token_id).known_on(last) == LevelBook(long, token_id).known_on(last)
+        assert LevelBook(short, token_id).levels_after(last) == LevelBook(long, token_id).levels_after(last)
         assert quantmetrics(short, token_id, last) == quantmetrics(long, token_id, last)
 
 
@@ -155,7 +155,7 @@ def test_levels_are_late_apart_and_below_the_high(market: Market) -> None:
         book, high = LevelBook(market, token_id), market.daily(token_id).high
         apart = merge_fraction(market.tokens[token_id].volatility)
         for day in range(0, market.days, 13):
-            levels = book.known_on(day)
+            levels = book.levels_after(day)
             prices = sorted(level.price for level in levels)
             assert all(level.day + CONFIRMED_DAYS <= day for level in levels)
             assert all(above / below - 1 >= apart * 0.95 for below, above in itertools.pairwise(prices))
@@ -170,9 +170,9 @@ def test_levels_are_dense_at_the_start_and_sometimes_replaced(market: Market) ->
         if token.age_days is not None:
             continue
         book = LevelBook(market, token.token_id)
-        assert len(book.known_on(HISTORY_DAYS)) >= 12
+        assert len(book.levels_after(HISTORY_DAYS)) >= 12
         for day in range(HISTORY_DAYS, market.days):
-            replaced += bool(set(book.known_on(day - 1)) - set(book.known_on(day)))
+            replaced += bool(set(book.levels_after(day - 1)) - set(book.levels_after(day)))
     assert replaced > 0
 
 

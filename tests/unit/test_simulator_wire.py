@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot.simulator.market import SEED, Market
-from bot.simulator.wire import Answer, Wire
+from bot.simulator.wire import Wire, WireAnswer
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
 NOON = START + timedelta(days=3, hours=12, minutes=34, seconds=56)
@@ -37,7 +37,7 @@ def wire() -> Wire:
     return Wire(Market(SEED, START, days=30))
 
 
-def asked(wire: Wire, target: str, now: datetime = NOON, version: str = "v2") -> Answer:
+def asked(wire: Wire, target: str, now: datetime = NOON, version: str = "v2") -> WireAnswer:
     """Return the answer to a target, with a key."""
     return wire.answer(f"/{version}/{target}", "tm-test", now)
 

@@ -10,7 +10,7 @@ import pytest
 
 from bot.adapters.tokenmetrics.recorded import read_again
 from bot.app.config import effective, parse_config
-from bot.app.stored_rules import stored_run
+from bot.app.stored_rules import read_stored_run
 from bot.app.strategies import Strategy, load_strategy
 from bot.domain.errors import ConfigError
 from bot.domain.ids import Symbol, TokenId
@@ -78,7 +78,7 @@ def stored(folder: Path, strategy: Strategy, *universe: Instrument) -> str:
 def test_the_rules_of_every_shipped_strategy_are_read_back(tmp_path: Path, path: Path) -> None:
     """What is stored with a cycle is enough to have its rules again."""
     strategy = load_strategy(path, path.parent)
-    run = stored_run(stored(tmp_path, strategy), "one")
+    run = read_stored_run(stored(tmp_path, strategy), "one")
     assert run.rules == replace(strategy.rules, hooks=None)
     assert (run.cash, run.schedule, run.strategy) == (Decimal("250.5"), "5 * * * *", strategy.name)
 
@@ -88,7 +88,7 @@ def test_hooks_parts_weights_and_breakers_are_read_back(tmp_path: Path) -> None:
     (tmp_path / "any.toml").write_text(HEAD + EVERYTHING)
     (tmp_path / "any.py").write_text('def veto(view, bracket):\n    """Refuse nothing."""\n    return None\n')
     strategy = load_strategy("any", tmp_path)
-    run = stored_run(stored(tmp_path, strategy), "one")
+    run = read_stored_run(stored(tmp_path, strategy), "one")
     assert run.rules == replace(strategy.rules, hooks=None)
     assert run.rules.limits.drawdown is not None
     assert strategy.rules.hooks is not None
@@ -98,10 +98,10 @@ def test_hooks_parts_weights_and_breakers_are_read_back(tmp_path: Path) -> None:
 def test_the_universe_is_what_it_was_resolved_to(tmp_path: Path) -> None:
     """Instruments come from the configuration; where an older one does not name them, from the run's by name or id."""
     strategy = replace(load_strategy(STRATEGIES[0], STRATEGIES[0].parent), universe=("sol", 7))
-    run = stored_run(stored(tmp_path, strategy, SOL, ETC), "one")
+    run = read_stored_run(stored(tmp_path, strategy, SOL, ETC), "one")
     assert run.instruments == (ETC, SOL)
     assert run.tokens(()) == (7, 3988)
-    older = stored_run(stored(tmp_path, strategy), "one")
+    older = read_stored_run(stored(tmp_path, strategy), "one")
     assert older.instruments is None
     assert older.tokens((SOL, ETC, replace(SOL, token_id=TokenId(9), symbol=Symbol("BTC")))) == (7, 3988)
 
@@ -110,11 +110,11 @@ def test_what_a_stored_configuration_cannot_say_is_refused(tmp_path: Path) -> No
     """A run that it does not name, and a rule of a later version."""
     text = stored(tmp_path, load_strategy(STRATEGIES[0], STRATEGIES[0].parent))
     with pytest.raises(ConfigError, match="run two: the configuration stored with its cycles does not name it"):
-        stored_run(text, "two")
+        read_stored_run(text, "two")
     later = json.loads(text)
     later["runs"][0]["rules"]["stop"]["teleports"] = True
     with pytest.raises(ConfigError, match="has teleports, unknown to this version"):
-        stored_run(json.dumps(later), "one")
+        read_stored_run(json.dumps(later), "one")
 
 
 def test_an_answer_is_read_again_with_what_its_call_tells() -> None:

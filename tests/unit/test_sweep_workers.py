@@ -20,7 +20,7 @@ from bot.adapters.sql.trials import SqlTrials, trials_in
 from bot.app.sweep import running
 from bot.app.sweep.course import Course
 from bot.app.sweep.plan import load_sweep
-from bot.app.sweep.running import Progress, Runner
+from bot.app.sweep.running import Progress, TrialRunner
 from bot.app.sweep.task import Ground, Task, try_out
 from bot.app.sweep.windows import Window
 from bot.app.sweep.workers import Workers, workers_on
@@ -52,22 +52,22 @@ class Losing:
     def __init__(self, *lost_at: int) -> None:
         """Lose the tasks with these numbers, counted over all beginnings."""
         self.executor = Serial(lambda number: LOST if number in lost_at or not lost_at else None)
-        self.begun = self.ended = 0
+        self.begun = self.end_of_span = 0
 
     @contextmanager
     def opened(self) -> Iterator[Executor]:
         self.begun += 1
         yield self.executor
-        self.ended += 1
+        self.end_of_span += 1
 
 
 def test_lost_tasks_run_again_on_new_workers(course: Course, kept: SqlTrials, tmp_path: Path) -> None:
     """The second, the last, and one that is lost twice: six trials in order, and nothing ran twice that was done."""
     losing = Losing(2, 6, 7)
-    with closing(Runner(Workers(losing.opened, (BrokenExecutor,)), kept, "first", 6)) as runner:
+    with closing(TrialRunner(Workers(losing.opened, (BrokenExecutor,)), kept, "first", 6)) as runner:
         (judged,) = course.run(runner)
         assert runner.progress.counts == {"trials_run": 6, "trials_found": 0}
-    assert (losing.begun, losing.ended) == (3, 3)
+    assert (losing.begun, losing.end_of_span) == (3, 3)
     assert losing.executor.count == 6 + 2 + 1
     assert [trial.parameters for trial in judged.tried] == sorted(trial.parameters for trial in judged.tried)
     assert {trial.trial_id: trial for trial in judged.tried} == kept.of("first")
@@ -76,12 +76,12 @@ def test_lost_tasks_run_again_on_new_workers(course: Course, kept: SqlTrials, tm
 def test_workers_that_are_always_lost_end_the_sweep(course: Course, kept: SqlTrials) -> None:
     """Three times in a row without one trial done: 69, with the set that is next."""
     losing = Losing()
-    runner = Runner(Workers(losing.opened, (BrokenExecutor,)), kept, "first", 6)
+    runner = TrialRunner(Workers(losing.opened, (BrokenExecutor,)), kept, "first", 6)
     with pytest.raises(UpstreamError, match=r'lost 3 times in a row.* 6 are left.*"stop.fraction":0.01,') as ended:
         course.run(runner)
     runner.close()
     assert ended.value.exit_code == 69
-    assert (losing.begun, losing.ended) == (3, 3)
+    assert (losing.begun, losing.end_of_span) == (3, 3)
 
 
 def test_workers_that_are_lost_while_tasks_are_sent_are_replaced(course: Course, kept: SqlTrials) -> None:
@@ -96,13 +96,13 @@ def test_workers_that_are_lost_while_tasks_are_sent_are_replaced(course: Course,
             return super().submit(task, *given, **named)
 
     workers = Workers(lambda: nullcontext(Breaking()), (BrokenExecutor,))
-    assert len(course.run(Runner(workers, kept, "first", 6))[0].tried) == 6
+    assert len(course.run(TrialRunner(workers, kept, "first", 6))[0].tried) == 6
 
 
 def test_a_bug_in_a_task_is_no_lost_worker(course: Course, kept: SqlTrials) -> None:
     """What is not listed as a loss is raised as it is."""
     broken = Serial(lambda _: ZeroDivisionError("a bug"))
-    runner = Runner(Workers(lambda: nullcontext(broken), (BrokenExecutor,)), kept, "first", 6)
+    runner = TrialRunner(Workers(lambda: nullcontext(broken), (BrokenExecutor,)), kept, "first", 6)
     with pytest.raises(ZeroDivisionError):
         course.run(runner)
     assert broken.count == 6
@@ -143,7 +143,7 @@ def test_a_worker_with_another_history_refuses(tmp_path: Path, kept: SqlTrials) 
     for raised in (WrappedError("Trace\nTrace"), WrappedError.cause):
         workers = Workers(lambda raised=raised: nullcontext(Serial(lambda _: raised)), ())  # type: ignore[misc]
         with pytest.raises(ConfigError, match=r"^one line$"):
-            Runner(workers, kept, "first", 1).run([task(tmp_path, digest)])
+            TrialRunner(workers, kept, "first", 1).run([task(tmp_path, digest)])
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def test_ray_computes_where_it_is_installed(course: Course, kept: SqlTrials, mon
     """A cluster of this machine runs the sweep; skipped where Ray, an extra, is absent."""
     ray = pytest.importorskip("ray", reason="the extra ray is not installed")
     monkeypatch.setattr(ray, "init", lambda *_, init=ray.init, **more: init(num_cpus=2, **more))
-    with closing(Runner(workers_on("ray://127.0.0.1:1", None), kept, "first", 6)) as runner:
+    with closing(TrialRunner(workers_on("ray://127.0.0.1:1", None), kept, "first", 6)) as runner:
         (judged,) = course.run(runner)
     tasks = [course._task(judged.fold.train, trial.parameters) for trial in judged.tried]
     assert [try_out(one) for one in tasks] == list(judged.tried)
@@ -210,9 +210,9 @@ def test_progress_is_told_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("sys.stderr", screen := Screen())
     monkeypatch.setattr(running.time, "monotonic", lambda: next(now))
     progress = Progress(100)
-    progress.passed_over(40)
-    progress.done()
-    progress.done()
+    progress.count_found(40)
+    progress.count_done()
+    progress.count_done()
     progress.close()
     first, second = screen.getvalue().replace("\033[K", "").strip().split("\r")
     assert first == "[########            ] 41 of 100 trials, 9 min 50 s left"
@@ -227,7 +227,7 @@ def test_progress_elsewhere_is_a_line_a_minute(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(running.time, "monotonic", lambda: next(now))
     progress = Progress(3)
     for _ in range(3):
-        progress.done()
+        progress.count_done()
     progress.close()
     assert log.getvalue() == "[#############       ] 2 of 3 trials, 0 min 30 s left\n"
 

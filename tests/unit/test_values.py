@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.domain.amend import amended
+from bot.domain.amend import amend
 from bot.domain.errors import InvariantError
 from bot.domain.ids import OrderId, RunName, SignalId, canonical, derive, order_id
 from bot.domain.market import one_price
@@ -92,10 +92,10 @@ def test_hours_are_exact() -> None:
 def test_amending_a_value_is_replacing_its_fields() -> None:
     """A copy with one field changed equals what dataclasses.replace makes; a field that is none of its is an error."""
     before = OrderEvent(order_id=OrderId("ord-1"), run=RunName("one"), slot=at("2024-01-01"), state=OrderState.ACCEPTED)
-    assert amended(before, reason="why") == replace(before, reason="why")
+    assert amend(before, reason="why") == replace(before, reason="why")
     assert before.reason is None
     with pytest.raises(TypeError, match="OrderEvent has not all of the fields raeson"):
-        amended(before, raeson="why")
+        amend(before, raeson="why")
 
 
 @pytest.mark.parametrize(("minutes", "name"), [(0, "quote"), (1, "1m"), (5, "5m"), (60, "1h"), (1440, "1d")])

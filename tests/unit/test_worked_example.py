@@ -18,7 +18,7 @@ from bot.domain.market import MarketSize, Quote
 from bot.domain.numbers import EXACT, Price, ceil_to_step, floor_to_step
 from bot.domain.orders import Side
 from bot.domain.snapshot import TokenView
-from bot.engine.brackets import Part, entry_per_unit, place_bracket, reward_risk, stopped_per_unit
+from bot.engine.brackets import TargetShare, cash_at_stop, entry_per_unit, place_bracket, reward_risk
 from bot.engine.indicators import annual_sigma, sigma
 from bot.engine.rules import Rules, SizeRule
 from bot.engine.sizing import Means, Size, risk_per_unit, size_entry, volatility
@@ -161,11 +161,11 @@ def of_the_bracket(view: TokenView, rules: Rules) -> dict[str, Decimal | None]:
         "its distance, below 0.01: passed over": (reference - passed_over) / reference,
         "stop at the next support": bracket.stop,
         "its distance, inside the window": (reference - bracket.stop) / reference,
-        "a unit stopped out brings": stopped_per_unit(bracket.stop, fills, Side.LONG),
+        "a unit stopped out brings": cash_at_stop(bracket.stop, fills, Side.LONG),
         "risk of a unit": risk_per_unit(reference, bracket, fills),
         "distance to the resistance ahead": (first - reference) / reference,
         "reward over risk at 136.00, below 1.5: the next": reward_risk(
-            reference, bracket.stop, [Part(first)], fills, Side.LONG
+            reference, bracket.stop, [TargetShare(first)], fills, Side.LONG
         ),
         "target at the second resistance": bracket.target,
         "reward over risk": bracket.reward_risk,

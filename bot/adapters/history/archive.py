@@ -19,7 +19,7 @@ from bot.adapters.history.ends import ends_of
 from bot.adapters.history.files import Strangers, bar_files, dated_parts, listing_of, read_bars, strangers_in
 from bot.adapters.history.finer import COARSE, bars_filling, read_finer
 from bot.adapters.history.instruments import Universe, read_instruments, resolve
-from bot.adapters.history.pack import Part, Tell, place_of, silent
+from bot.adapters.history.pack import ParsedFile, Tell, place_of, silent
 from bot.adapters.history.reader import micros
 from bot.adapters.history.series import DatedRows
 from bot.domain.ids import TokenId, canonical
@@ -73,12 +73,12 @@ class HistoryArchive:
 
     def price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the close of the last bar, known since its closing."""
-        return self._close(token_id, self.columns[token_id].closed_by(micros(min(as_of, cut_off))) - 1)
+        return self._close(token_id, self.columns[token_id].count_closed(micros(min(as_of, cut_off))) - 1)
 
-    def traded(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
+    def active_price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the close of the last bar that is not quiet, known since its closing."""
         columns = self.columns[token_id]
-        return self._close(token_id, columns.last_traded(columns.closed_by(micros(min(as_of, cut_off)))))
+        return self._close(token_id, columns.last_active_row(columns.count_closed(micros(min(as_of, cut_off)))))
 
     def _close(self, token_id: TokenId, row: int) -> Quote | None:
         """Return the close of a row; None before the first."""
@@ -92,7 +92,7 @@ class HistoryArchive:
         """Return the last closes of many tokens, for statistics, as the columns have them."""
         at = micros(min(as_of, cut_off))
         counts = ((token_id, self.columns[token_id]) for token_id in tokens)
-        return {token_id: columns.close_before(columns.closed_by(at)) for token_id, columns in counts}
+        return {token_id: columns.close_before(columns.count_closed(at)) for token_id, columns in counts}
 
     def close(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the close of the last bar: a history has no quotes beside."""
@@ -101,7 +101,7 @@ class HistoryArchive:
     def moved_at(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> datetime | None:
         """Return the closing of the last bar that holds another price than the last close."""
         columns = self.columns[token_id]
-        last = columns.last_move(columns.closed_by(micros(min(as_of, cut_off))))
+        last = columns.last_move(columns.count_closed(micros(min(as_of, cut_off))))
         return None if last is None else columns.closed_at(last)
 
     def levels(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> LevelSet | None:
@@ -125,7 +125,7 @@ class HistoryArchive:
         if token_id not in self._days:
             columns = self.columns[token_id].days()
             self._days[token_id] = Bars(columns, 0, len(columns.opened_at), {})
-        return self._days[token_id].closed_by(micros(min(as_of, cut_off)), DAYS_MAX)
+        return self._days[token_id].take_until(micros(min(as_of, cut_off)), DAYS_MAX)
 
     def prints(
         self,
@@ -140,8 +140,8 @@ class HistoryArchive:
         Those before the first that is due, comes within reach or lies at a halt's edge are told as one.
         """
         columns = self.columns[token_id]
-        start = columns.closed_by(micros(min(seen))) if seen else 0
-        end = columns.closed_by(micros(min(as_of, cut_off)))
+        start = columns.count_closed(micros(min(seen))) if seen else 0
+        end = columns.count_closed(micros(min(as_of, cut_off)))
         if start >= end:
             return ()
         clear = columns.first_alone(start, end, reach)
@@ -199,7 +199,7 @@ class History:
         return tuple(f"{label}: {one}" for label, several in named.items() for one in several)
 
     @property
-    def graded(self) -> bool:
+    def has_grades(self) -> bool:
         """Tell whether the signals carry grades."""
         return self.archive.records.episodes.gives(GRADE)
 
@@ -250,7 +250,7 @@ def open_history(
     inner = read_finer(folder, instruments, chosen, place, tell) if finer else {}
     files = [*bars.values(), *chain.from_iterable(inner.values())]
     ends = ends_of(folder, known.values(), place, files)
-    refused = [*(line for file in files for line in file.refused()), *ends.refused]
+    refused = [*(line for file in files for line in file.refusals()), *ends.refused]
     used = {
         "instruments": listing.digest,
         **{name: part.digest for name, part in dated.items()},
@@ -278,7 +278,7 @@ def open_history(
     )
 
 
-def _records(parts: Mapping[str, Part]) -> Records:
+def _records(parts: Mapping[str, ParsedFile]) -> Records:
     blocks = {name: part.blocks for name, part in parts.items()}
     return Records(
         episodes=DatedRows(blocks["signals"], SIGNALS.make),

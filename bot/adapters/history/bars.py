@@ -19,9 +19,9 @@ class Bars(Sequence[Bar]):
         self._end = end
         self._made = made
 
-    def closed_by(self, at: int, most: int) -> "Bars":
+    def take_until(self, at: int, most: int) -> "Bars":
         """Return the last of these bars, at most so many, that closed at or before an instant in microseconds."""
-        end = min(self._end, self._columns.closed_by(at))
+        end = min(self._end, self._columns.count_closed(at))
         return Bars(self._columns, max(self._start, end - most), end, self._made)
 
     def __len__(self) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bot.adapters.history.pack import Part
+from bot.adapters.history.pack import ParsedFile
 from bot.adapters.history.parquet import columns_of, parquet_arrays
 from bot.adapters.history.reader import (
     CEILING,
@@ -33,7 +33,7 @@ from bot.adapters.history.traded import halts_in, jumps_in, known_volumes, quiet
 from bot.domain.instants import EPOCH, MICROSECOND
 from bot.domain.market import Bar
 from bot.domain.numbers import ZERO, Price, from_float
-from bot.domain.reach import EVERY_BAR, NEVER, NO_BAR, Floats, Reach, first_reached
+from bot.domain.reach import EVERY_BAR, NEVER, NO_BAR, Floats, Reach, first_touch
 
 SPANS = {  # the finest first
     "1m": timedelta(minutes=1),
@@ -86,7 +86,7 @@ class Columns:
         edges = {*(self.halts[0] + 1).tolist(), *self.halts[1].tolist()}
         object.__setattr__(self, "_edges", sorted(edges - {len(self.opened_at)}))
 
-    def closed_by(self, at: int) -> int:
+    def count_closed(self, at: int) -> int:
         """Count the bars that closed at or before an instant in microseconds."""
         if self._gapless:
             return min(max((at - self._first) // self.span, 0), len(self.opened_at))
@@ -111,7 +111,7 @@ class Columns:
         """Return the last close known when so many bars have closed; None where none has."""
         return self.prices.item(3, count - 1) if count else None
 
-    def last_traded(self, count: int) -> int:
+    def last_active_row(self, count: int) -> int:
         """Return the row of the last bar with trades when so many bars have closed; -1 where none has."""
         if not self._has_quiet:
             return count - 1
@@ -125,11 +125,11 @@ class Columns:
         last: Integers = self.opened_at[self.halts[0]]
         return last + self.span
 
-    def first_reached(self, start: int, end: int, reach: Reach) -> int:
+    def first_touch(self, start: int, end: int, reach: Reach) -> int:
         """Find the first bar of a range that touches a price of the reach or is due; the range's end without one."""
         if reach.due != NEVER:
             end = min(end, max(start, int(self.opened_at.searchsorted(reach.due))))
-        found = first_reached(self.prices[2, start:end], self.prices[1, start:end], reach)
+        found = first_touch(self.prices[2, start:end], self.prices[1, start:end], reach)
         return end if found is None else start + found
 
     def first_alone(self, start: int, end: int, reach: Reach) -> int:
@@ -142,7 +142,7 @@ class Columns:
         if self._edges:
             edge = bisect_left(self._edges, start)
             end = min([end, *self._edges[edge : edge + 1]])
-        return end if reach is NO_BAR else self.first_reached(start, end, reach)
+        return end if reach is NO_BAR else self.first_touch(start, end, reach)
 
     def stretch(self, start: int, end: int) -> Bar:
         """Make one bar of a range of rows: its first open, its extremes, its last close; quiet if all of them are.
@@ -150,13 +150,13 @@ class Columns:
         Quiet bars among traded ones give no open and no extreme, for nothing was traded at them; the last gives a mark.
         """
         if self._has_quiet and not (traded := self.volumes[start:end] != 0).all():
-            return self._stretch_of_traded(start, end, start + np.flatnonzero(traded))
+            return self._merge_active(start, end, start + np.flatnonzero(traded))
         # Of few rows, which nearly all stretches have, plain numbers give the extremes sooner than columns do.
         high, low = max(self.prices[1, start:end].tolist()), min(self.prices[2, start:end].tolist())
         prices = (self.prices.item(0, start), high, low, self.prices.item(3, end - 1))
         return self._stretch_bar(start, end, prices, None)
 
-    def _stretch_of_traded(self, start: int, end: int, traded: npt.NDArray[np.intp]) -> Bar:
+    def _merge_active(self, start: int, end: int, traded: npt.NDArray[np.intp]) -> Bar:
         """Make one bar of a range of rows of which only these were traded."""
         close = self.prices.item(3, end - 1)
         if not len(traded):
@@ -220,15 +220,15 @@ def columns_from(
     return Columns(span, opened_at, prices, volumes, refused, runs, quiet, halts, jumps)
 
 
-def pack_columns(file: SourceFile, timeframe: str) -> Part:
+def pack_columns(file: SourceFile, timeframe: str) -> ParsedFile:
     """Parse a bars file to what a pack keeps of it."""
     columns = parse(file, timeframe)
     bars = np.vstack([columns.opened_at, columns.prices.view(np.int64), columns.volumes.view(np.int64)])
     late = {"runs": columns.runs, "quiet": columns.quiet, "halts": columns.halts, "jumps": columns.jumps}
-    return Part(file.digest, {"bars": bars}, late, columns.refused)
+    return ParsedFile(file.digest, {"bars": bars}, late, columns.refused)
 
 
-def unpack_columns(part: Part, timeframe: str) -> Columns:
+def unpack_columns(part: ParsedFile, timeframe: str) -> Columns:
     """Look at the bars in a part."""
     opened_at, figures = part.blocks["bars"][0], part.blocks["bars"][1:].view(np.float64)
     span, late = SPANS[timeframe] // MICROSECOND, part.late
@@ -236,7 +236,7 @@ def unpack_columns(part: Part, timeframe: str) -> Columns:
     return Columns(span, opened_at, figures[:4], figures[4], part.notes, *derived)
 
 
-def closes_of(parts: Iterable[Part], timeframe: str) -> Integers:
+def closes_of(parts: Iterable[ParsedFile], timeframe: str) -> Integers:
     """Return the distinct closing instants of the bars of several files, ascending, from their runs alone."""
     span = SPANS[timeframe] // MICROSECOND
     opens, closes = np.concatenate([part.late["runs"] for part in parts], axis=1)

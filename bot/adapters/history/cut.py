@@ -11,17 +11,17 @@ from bot.adapters.history.columns import Columns, columns_from
 from bot.adapters.history.reader import micros
 
 
-def known_by(history: History, at: datetime) -> History:
+def cut_history(history: History, at: datetime) -> History:
     """Return a history of the bars closed and the rows known by an instant."""
     whole = history.archive
-    columns = {token_id: _closed_by(one, at) for token_id, one in whole.columns.items()}
-    inner = {token_id: tuple(_closed_by(one, at) for one in several) for token_id, several in whole.inner.items()}
+    columns = {token_id: _cut_columns(one, at) for token_id, one in whole.columns.items()}
+    inner = {token_id: tuple(_cut_columns(one, at) for one in several) for token_id, several in whole.inner.items()}
     records = Records(
-        episodes=whole.records.episodes.known_by(at),
-        levels=whole.records.levels.known_by(at),
-        quantmetrics=whole.records.quantmetrics.known_by(at),
-        grades=whole.records.grades.known_by(at),
-        market=whole.records.market.known_by(at),
+        episodes=whole.records.episodes.cut_at(at),
+        levels=whole.records.levels.cut_at(at),
+        quantmetrics=whole.records.quantmetrics.cut_at(at),
+        grades=whole.records.grades.cut_at(at),
+        market=whole.records.market.cut_at(at),
     )
     return replace(
         history,
@@ -32,8 +32,8 @@ def known_by(history: History, at: datetime) -> History:
     )
 
 
-def _closed_by(columns: Columns, at: datetime) -> Columns:
+def _cut_columns(columns: Columns, at: datetime) -> Columns:
     """Copy the rows: a slice would still have the others behind it."""
-    count = columns.closed_by(micros(at))
+    count = columns.count_closed(micros(at))
     opened_at, prices = columns.opened_at[:count].copy(), columns.prices[:, :count].copy()
     return columns_from(columns.span, opened_at, prices, columns.volumes[:count].copy(), columns.refused)

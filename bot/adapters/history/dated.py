@@ -12,8 +12,8 @@ from functools import lru_cache
 from math import nan
 from typing import Generic, TypeVar
 
-from bot.adapters.history.pack import Part
-from bot.adapters.history.reader import SourceFile, bad_row, counted_from, micros, not_negative, number, price
+from bot.adapters.history.pack import ParsedFile
+from bot.adapters.history.reader import SourceFile, bad_row, counting_start, micros, not_negative, number, price
 from bot.adapters.history.rows import rows
 from bot.adapters.history.series import Series, blocks_of
 from bot.domain.ids import TokenId
@@ -38,7 +38,7 @@ ReadCell = Callable[[str], float | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[T]):
+class DatedFile(Generic[T]):
     """A dated file: how its cells are read, by column, and what its rows of one instant make.
 
     time: the name of the column that dates a row; optional: how many of the last columns may be absent; grouped: rows
@@ -51,14 +51,14 @@ class Kind(Generic[T]):
     make: Callable[[TokenId, Series, int, int], T]
     grouped: bool = False
 
-    def parse(self, file: SourceFile) -> Part:
+    def parse(self, file: SourceFile) -> ParsedFile:
         """Read a file; raises BadInputError for a row that cannot be used."""
         names = tuple(self.columns)
         required, optional = names[: len(names) - self.optional], names[len(names) - self.optional :]
         found: dict[TokenId, _Rows] = {}
         for place, (token, time, *cells) in rows(file, ("token_id", self.time, *required), optional):
             try:
-                token_id, at = token_of(token), _counted_from(time)
+                token_id, at = token_of(token), _counting_start(time)
                 numbers = [read(cell) for read, cell in zip(self.columns.values(), cells, strict=True)]
                 if token_id not in found:
                     found[token_id] = _Rows(len(names), grouped=self.grouped)
@@ -69,7 +69,7 @@ class Kind(Generic[T]):
         for token_id in tuple(found):
             grown = found.pop(token_id)  # each goes when it was copied
             blocks.update(blocks_of(token_id, grown.at, grown.columns, grown.texts))
-        return Part(file.digest, blocks, {}, ())
+        return ParsedFile(file.digest, blocks, {}, ())
 
 
 class _Rows:
@@ -115,9 +115,9 @@ def token_of(cell: str) -> TokenId:
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _counted_from(cell: str) -> int:
+def _counting_start(cell: str) -> int:
     """Read the instant from which a row counts, in microseconds. Raises ValueError."""
-    return micros(counted_from(cell))
+    return micros(counting_start(cell))
 
 
 def _numbers(check: Callable[[str], Decimal], *, needed: bool = False) -> ReadCell:
@@ -222,15 +222,15 @@ def _instant(series: Series, row: int) -> datetime:
 GRADE = 1  # the column of SIGNALS that holds the grades
 _ANY, _NOT_NEGATIVE = _numbers(number), _numbers(not_negative)
 
-SIGNALS = Kind("published_at", {"stance": _stance, "grade": _ANY, "confidence": _ANY}, 2, _episode)
-LEVELS = Kind(
+SIGNALS = DatedFile("published_at", {"stance": _stance, "grade": _ANY, "confidence": _ANY}, 2, _episode)
+LEVELS = DatedFile(
     "known_at", {"level": _numbers(price, needed=True), "strength": _numbers(_share)}, 1, _level_set, grouped=True
 )
-QUANTMETRICS = Kind(
+QUANTMETRICS = DatedFile(
     "known_at",
     {"volatility": _NOT_NEGATIVE, "sharpe": _ANY, "sortino": _ANY, "max_drawdown": _ANY, "cagr": _ANY},
     0,
     _quantmetrics,
 )
-GRADES = Kind("known_at", {"trader_grade": _ANY, "investor_grade": _ANY}, 0, _grades)
-MARKET = Kind("known_at", {"market_cap": _NOT_NEGATIVE, "volume_24h": _NOT_NEGATIVE}, 0, _market)
+GRADES = DatedFile("known_at", {"trader_grade": _ANY, "investor_grade": _ANY}, 0, _grades)
+MARKET = DatedFile("known_at", {"market_cap": _NOT_NEGATIVE, "volume_24h": _NOT_NEGATIVE}, 0, _market)

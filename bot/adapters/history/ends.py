@@ -14,7 +14,7 @@ import numpy as np
 
 from bot.adapters.history.columns import HEADER, SPANS, VOLUME, parse
 from bot.adapters.history.files import BarFile
-from bot.adapters.history.pack import Pack, Part
+from bot.adapters.history.pack import Pack, ParsedFile
 from bot.adapters.history.parquet import parquet_tail
 from bot.adapters.history.reader import (
     CEILING,
@@ -91,7 +91,7 @@ def _paths_in(folder: Path, symbols: Iterable[str]) -> tuple[list[Path], list[st
 def _unread(paths: Sequence[Path], timeframe: str, place: Path | None) -> Iterator[tuple[Path, Ends]]:
     """Find the last closes of files that are not read: of those in a pack there, of the others in their last rows."""
     sources = {path.name: path for path in paths}
-    packed = Pack(place, f"bars-{timeframe}").known(sources) if sources else {}
+    packed = Pack(place, f"bars-{timeframe}").trusted_parts(sources) if sources else {}
     stored = {}
     for name, path in sources.items():
         if name in packed:
@@ -102,7 +102,7 @@ def _unread(paths: Sequence[Path], timeframe: str, place: Path | None) -> Iterat
         else:
             stored[name] = path
     if stored:
-        for name, part in _of_stored(stored, timeframe, place).items():
+        for name, part in _unpack_ends(stored, timeframe, place).items():
             yield stored[name], Ends(tuple(part.late["end"][0].tolist()), part.notes)
 
 
@@ -115,7 +115,7 @@ def _of_plain(path: Path, timeframe: str) -> Ends:
         return Ends((), (str(error).removeprefix(str(path)),))
 
 
-def _of_stored(paths: Mapping[str, Path], timeframe: str, place: Path | None) -> dict[str, Part]:
+def _unpack_ends(paths: Mapping[str, Path], timeframe: str, place: Path | None) -> dict[str, ParsedFile]:
     """Find the last closes of files that have to be unpacked for it; the ends alone are packed, for the next time."""
     parse_end = partial(_pack_end, timeframe=timeframe)
     try:
@@ -124,14 +124,14 @@ def _of_stored(paths: Mapping[str, Path], timeframe: str, place: Path | None) ->
         return {name: _read_end(path, parse_end) for name, path in paths.items()}
 
 
-def _read_end(path: Path, parse_end: Callable[[SourceFile], Part]) -> Part:
+def _read_end(path: Path, parse_end: Callable[[SourceFile], ParsedFile]) -> ParsedFile:
     try:
         return parse_end(load(path))
     except BotError as error:
         return _end_part("", Ends((), (str(error).removeprefix(str(path)),)))
 
 
-def _pack_end(file: SourceFile, timeframe: str) -> Part:
+def _pack_end(file: SourceFile, timeframe: str) -> ParsedFile:
     """Find the last close of a file that was unpacked."""
     try:
         if file.path.suffix == PARQUET:
@@ -144,8 +144,8 @@ def _pack_end(file: SourceFile, timeframe: str) -> Part:
     return _end_part(file.digest, _last_close(tail, timeframe))
 
 
-def _end_part(digest: str, end: Ends) -> Part:
-    return Part(digest, {}, {"end": np.array([end.closes], np.int64)}, end.refused)
+def _end_part(digest: str, end: Ends) -> ParsedFile:
+    return ParsedFile(digest, {}, {"end": np.array([end.closes], np.int64)}, end.refused)
 
 
 def _tail_of(stream: BinaryIO) -> _Tail:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from bot.adapters.history.columns import Columns, pack_columns, unpack_columns
 from bot.adapters.history.dated import GRADES, LEVELS, MARKET, QUANTMETRICS, SIGNALS
-from bot.adapters.history.pack import Pack, Part, Tell
+from bot.adapters.history.pack import Pack, ParsedFile, Tell
 from bot.adapters.history.reader import SourceFile, choose, find_file, load, names_in, row_unit
 from bot.adapters.history.traded import read_jumps
 from bot.domain.errors import ConfigError
@@ -46,7 +46,7 @@ class BarFile(NamedTuple):
 
     path: Path
     timeframe: str
-    part: Part
+    part: ParsedFile
 
     @property
     def name(self) -> str:
@@ -57,7 +57,7 @@ class BarFile(NamedTuple):
         """Look at the bars."""
         return unpack_columns(self.part, self.timeframe)
 
-    def refused(self) -> list[str]:
+    def refusals(self) -> list[str]:
         """Return the candles that were dropped, by file and line."""
         return [f"{self.path} {reason}" for reason in self.part.notes]
 
@@ -82,10 +82,10 @@ def listing_of(folder: Path) -> SourceFile:
     if not folder.is_dir():
         message = f"{folder}: no such history folder"
         raise ConfigError(message)
-    return load(_required(folder, "instruments"))
+    return load(_require_file(folder, "instruments"))
 
 
-def _required(folder: Path, name: str) -> Path:
+def _require_file(folder: Path, name: str) -> Path:
     path = find_file(folder, name)
     if path is None:
         message = f"{folder / name}.csv: no such file; every history folder needs it"
@@ -93,10 +93,10 @@ def _required(folder: Path, name: str) -> Path:
     return path
 
 
-def dated_parts(folder: Path, place: Path | None, tell: Tell, *, always: bool = False) -> dict[str, Part]:
+def dated_parts(folder: Path, place: Path | None, tell: Tell, *, always: bool = False) -> dict[str, ParsedFile]:
     """Read the dated files that are there, by name; signals alone must be. always: pack small ones too."""
     found = {name: find_file(folder, name) for name in PARSERS}
-    found["signals"] = _required(folder, "signals")
+    found["signals"] = _require_file(folder, "signals")
     return {
         name: Pack(place, name, tell).parts({path.name: path}, PARSERS[name], always=always)[path.name]
         for name, path in found.items()
@@ -104,7 +104,7 @@ def dated_parts(folder: Path, place: Path | None, tell: Tell, *, always: bool = 
     }
 
 
-def strangers_in(folder: Path, parts: Mapping[str, Part], known: Container[TokenId]) -> list[Strangers]:
+def strangers_in(folder: Path, parts: Mapping[str, ParsedFile], known: Container[TokenId]) -> list[Strangers]:
     """Find the rows of dated files that belong to no instrument, by file."""
     found = []
     for name, part in parts.items():

@@ -32,7 +32,7 @@ def bars_filling(bar: Bar, timeframes: Sequence[Columns], by: int) -> tuple[Bar,
     """Return the bars of the first timeframe that has all those inside a bar, closed by an instant in microseconds."""
     opened, closed = micros(bar.opened_at), micros(bar.closed_at)
     for columns in timeframes:
-        start, end = int(columns.opened_at.searchsorted(opened)), columns.closed_by(min(closed, by))
+        start, end = int(columns.opened_at.searchsorted(opened)), columns.count_closed(min(closed, by))
         if (end - start) * columns.span == closed - opened:
             return columns.bars(start, end)
     return ()

@@ -58,7 +58,7 @@ def resolve(file: SourceFile, instruments: Mapping[TokenId, Instrument], univers
         found = list(instruments)
     else:
         by_symbol: dict[str, TokenId] = {instrument.symbol: token_id for token_id, instrument in instruments.items()}
-        found = [_resolved(file, by_symbol, wanted) for wanted in universe]
+        found = [_resolve(file, by_symbol, wanted) for wanted in universe]
     if not found:
         message = f"{file.path}: the universe is empty: it needs at least one instrument"
         raise ConfigError(message)
@@ -69,7 +69,7 @@ def resolve(file: SourceFile, instruments: Mapping[TokenId, Instrument], univers
     return tuple(sorted(found))
 
 
-def _resolved(file: SourceFile, by_symbol: Mapping[str, TokenId], wanted: str | int) -> TokenId:
+def _resolve(file: SourceFile, by_symbol: Mapping[str, TokenId], wanted: str | int) -> TokenId:
     """Find one token: a symbol first, then a token_id, also one written as a string of digits."""
     if wanted in by_symbol:
         return by_symbol[str(wanted)]

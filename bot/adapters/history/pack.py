@@ -39,7 +39,7 @@ def silent(_what: str, _done: int, _total: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ParsedFile:
     """What one file was parsed to: blocks of words (rows, length), floats as their bits; notes: lines about it.
 
     late: small blocks that are asked at each opening, and so are kept together.
@@ -67,13 +67,13 @@ class _Entry:
         _, modified, changed, _ = stamp
         return stamp == self.stamp and max(modified, changed) < self.seen - RACY_NS
 
-    def part(self, words: Words) -> Part:
+    def part(self, words: Words) -> ParsedFile:
         """Look into the mapped words."""
         blocks, late = (
             {name: words[at : at + rows * length].reshape(rows, length) for name, (at, rows, length) in places.items()}
             for places in (self.blocks, self.late)
         )
-        return Part(self.digest, blocks, late, self.notes)
+        return ParsedFile(self.digest, blocks, late, self.notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +97,15 @@ class Pack:
     def parts(
         self,
         sources: Mapping[str, Path],
-        parse: Callable[[SourceFile], Part],
+        parse: Callable[[SourceFile], ParsedFile],
         *,
         always: bool = False,
-    ) -> dict[str, Part]:
+    ) -> dict[str, ParsedFile]:
         """Return what files, by name, were parsed to; parse what is not packed, and pack it.
 
         A pack that cannot be written is no error, unless it must be made always: then it is an OSError.
         """
-        stored = self._stored()
+        stored = self._load()
         entries = stored.entries if stored else {}
         stamps = {}
         for name, path in sources.items():
@@ -116,7 +116,7 @@ class Pack:
             return {name: entry.part(stored.words) for name, entry in known.items()}
         if stored or always or sum(stamp[0] for stamp in stamps.values()) >= PACKED_FROM_BYTES:
             try:
-                return self._renewed(stored, known, sources, stamps, parse)
+                return self._renew(stored, known, sources, stamps, parse)
             except OSError:
                 if always:
                     raise
@@ -125,9 +125,9 @@ class Pack:
             for name, path in sources.items()
         }
 
-    def known(self, sources: Mapping[str, Path]) -> dict[str, Part]:
+    def trusted_parts(self, sources: Mapping[str, Path]) -> dict[str, ParsedFile]:
         """Return what files were parsed to, of those that the pack surely answers for; nothing is parsed or packed."""
-        stored = self._stored()
+        stored = self._load()
         found = {}
         for name, path in sources.items():
             entry = stored.entries.get(name) if stored else None
@@ -136,7 +136,7 @@ class Pack:
                     found[name] = entry.part(stored.words)
         return found
 
-    def _stored(self) -> _Stored | None:
+    def _load(self) -> _Stored | None:
         """Map what is there; None where there is nothing, or it is damaged."""
         if self.place is None:
             return None
@@ -149,18 +149,18 @@ class Pack:
             if manifest["format"] != _format() or manifest["stamp"] != list(_stamp(file)):
                 return None
             entries = {name: _entry(one) for name, one in manifest["files"].items()}
-            return _Stored(file, _mapped(file), entries)
+            return _Stored(file, _map_words(file), entries)
         except (OSError, ValueError, KeyError):
             return None
 
-    def _renewed(
+    def _renew(
         self,
         stored: _Stored | None,
         known: Mapping[str, _Entry],
         sources: Mapping[str, Path],
         stamps: Mapping[str, Stamp],
-        parse: Callable[[SourceFile], Part],
-    ) -> dict[str, Part]:
+        parse: Callable[[SourceFile], ParsedFile],
+    ) -> dict[str, ParsedFile]:
         """Look at the files whose stamps are new, parse those whose content is, and write the pack anew."""
         if self.place is None:
             raise FileNotFoundError(ENOENT, "this user has no home folder")
@@ -188,7 +188,7 @@ class Pack:
                         writing.add(name, parse(load(sources[name])), stamps[name], seen)
                     self._tell(self.kind, len(remade), len(remade))
                     writing.finish()
-                renewed = _Stored(file, _mapped(file), writing.entries)
+                renewed = _Stored(file, _map_words(file), writing.entries)
             manifest.write_bytes(_manifest(renewed))
             manifest.replace(self.place / f"{self.kind}.json")
             undo.pop_all()
@@ -222,7 +222,7 @@ class _Writing:
         self._late: dict[str, Mapping[str, Words]] = {}
         stream.write(_header(0))
 
-    def add(self, name: str, part: Part, stamp: Stamp, seen: int) -> None:
+    def add(self, name: str, part: ParsedFile, stamp: Stamp, seen: int) -> None:
         """Append the blocks of a file."""
         self.entries[name] = _Entry(part.digest, stamp, seen, self._put(part.blocks), {}, part.notes)
         self._late[name] = part.late
@@ -301,7 +301,7 @@ def _header(count: int) -> bytes:
     return stream.getvalue()
 
 
-def _mapped(file: Path) -> Words:
+def _map_words(file: Path) -> Words:
     """Map a file of words; ValueError where its header is not theirs."""
     begin = len(_header(0))
     count, rest = divmod(file.stat().st_size - begin, np.dtype(np.int64).itemsize)

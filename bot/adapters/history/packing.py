@@ -7,7 +7,7 @@ from pathlib import Path
 from bot.adapters.history.columns import SPANS
 from bot.adapters.history.files import bar_files, bars_in, dated_parts, listing_of, read_bars
 from bot.adapters.history.instruments import read_instruments
-from bot.adapters.history.pack import Part, Tell, place_of
+from bot.adapters.history.pack import ParsedFile, Tell, place_of
 from bot.domain.errors import StorageError
 
 
@@ -56,6 +56,6 @@ def pack_history(folder: Path, tell: Tell) -> Packed:
     )
 
 
-def _rows(part: Part) -> int:
+def _rows(part: ParsedFile) -> int:
     """Count the rows of a file."""
     return sum(words.shape[1] for name, words in part.blocks.items() if "/" not in name)

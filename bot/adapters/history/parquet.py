@@ -22,7 +22,7 @@ BATCH_ROWS = 1 << 16
 
 def parquet_rows(file: SourceFile, required: Sequence[str], optional: Sequence[str] = ()) -> Rows:
     """Yield number and cells of each row, the first being 1, as `csv_rows` does."""
-    with _opened(file, required, optional) as table:
+    with _open(file, required, optional) as table:
         wanted = (*required, *optional)
         names = [name for name in wanted if name in table.schema_arrow.names]
         done = 0
@@ -35,7 +35,7 @@ def parquet_rows(file: SourceFile, required: Sequence[str], optional: Sequence[s
 
 def parquet_arrays(file: SourceFile, time: str, numbers: Sequence[str]) -> tuple[npt.NDArray[np.int64], list[Any]]:
     """Return a column of instants in microseconds and columns of floats; ValueError where one is not plainly that."""
-    with _opened(file, (time, *numbers)) as table:
+    with _open(file, (time, *numbers)) as table:
         from pyarrow import types  # noqa: PLC0415 - as above
 
         columns = table.read([time, *numbers])
@@ -50,7 +50,7 @@ def parquet_tail(
     file: SourceFile, required: Sequence[str], optional: Sequence[str], count: int
 ) -> tuple[list[str], list[tuple[str, ...]]]:
     """Return the names of the columns that are there, and the cells of the last rows, from the last group of rows."""
-    with _opened(file, required, optional) as table:
+    with _open(file, required, optional) as table:
         names = [name for name in (*required, *optional) if name in table.schema_arrow.names]
         groups = [place for place in range(table.num_row_groups) if table.metadata.row_group(place).num_rows]
         if not groups:
@@ -63,12 +63,12 @@ def parquet_tail(
 
 def columns_of(file: SourceFile, optional: Sequence[str]) -> frozenset[str]:
     """Return the names of a file's columns; optional: those that may be absent."""
-    with _opened(file, (), optional) as table:
+    with _open(file, (), optional) as table:
         return frozenset(table.schema_arrow.names)
 
 
 @contextmanager
-def _opened(file: SourceFile, required: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Any]:
+def _open(file: SourceFile, required: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Any]:
     """Open a file, and see that the columns are there."""
     try:
         import pyarrow as pa  # noqa: PLC0415 - an extra, and slow to load

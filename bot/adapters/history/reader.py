@@ -56,7 +56,7 @@ class SourceFile:
         try:
             plain = gzip.decompress(self.content) if self.path.suffix == ".gz" else self.content
         except BROKEN as error:
-            raise broken(self.path) from error
+            raise gzip_error(self.path) from error
         try:
             return plain.decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -76,11 +76,11 @@ class SourceFile:
         except UnicodeDecodeError:
             self.text()  # names the line
         except BROKEN as error:
-            raise broken(self.path) from error
+            raise gzip_error(self.path) from error
         yield "".join(held).rstrip()
 
 
-def broken(path: Path) -> BotError:
+def gzip_error(path: Path) -> BotError:
     """Return the error of a gzip file that is cut or none."""
     return BadInputError(f"{path}: not a whole gzip file: write it again")
 
@@ -164,7 +164,7 @@ def fault_of(header: Sequence[str], required: Sequence[str], optional: Sequence[
     """Say what is wrong with the names of a file's columns; an optional one in another case would be passed over."""
     missing = [name for name in required if name not in header]
     if missing:
-        return f"the header lacks {', '.join(missing)}{_found_instead(header, missing)}"
+        return f"the header lacks {', '.join(missing)}{_describe_header(header, missing)}"
     for name in optional:
         other = next((one for one in header if name not in header and one.lower() == name), None)
         if other is not None:
@@ -176,7 +176,7 @@ def fault_of(header: Sequence[str], required: Sequence[str], optional: Sequence[
     return f"the header has {twice[0]} twice" if twice else None
 
 
-def _found_instead(header: Sequence[str], missing: Sequence[str]) -> str:
+def _describe_header(header: Sequence[str], missing: Sequence[str]) -> str:
     """Say which names a header has instead, and which of them are probably meant."""
     if not any(header):
         return ": the first line is empty"
@@ -203,7 +203,7 @@ def instant(text: str) -> datetime:
         raise ValueError(message) from error
 
 
-def counted_from(text: str) -> datetime:
+def counting_start(text: str) -> datetime:
     """Read the instant from which a dated row counts; one dated by its day alone counts from the end of that UTC day.
 
     Its value uses that day's close, so a decision within the day would look ahead. Raises ValueError.

@@ -143,7 +143,7 @@ class DatedRows(Generic[T]):
             self._known[token_id] = known
         return self._known[token_id]
 
-    def known_by(self, at: datetime) -> "DatedRows[T]":
+    def cut_at(self, at: datetime) -> "DatedRows[T]":
         """Return the rows of an instant and before, and nothing else."""
         blocks: dict[str, Words] = {}
         for token_id, known in self._all():

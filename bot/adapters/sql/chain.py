@@ -19,7 +19,7 @@ GENESIS = "0" * 64
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode
 
 
-def _trimmed(row: PortableRow) -> PortableRow:
+def _trim(row: PortableRow) -> PortableRow:
     """Leave out empty columns at the end, so that a column added later does not change old links."""
     end = len(row)
     while end and row[end - 1] is None:
@@ -30,7 +30,7 @@ def _trimmed(row: PortableRow) -> PortableRow:
 def digest(table: Table, rows: Iterable[PortableRow]) -> list[int | str]:
     """Return the number of a table's rows in a cycle, and a digest of them sorted by primary key."""
     ordered = in_key_order(table, rows)
-    text = _encode([_trimmed(row) for row in ordered])
+    text = _encode([_trim(row) for row in ordered])
     return [len(ordered), hashlib.sha256(text.encode()).hexdigest()]
 
 

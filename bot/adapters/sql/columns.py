@@ -174,7 +174,7 @@ class EnumText(PortableType):
         return None if value is None else self.members(value)
 
 
-class Flag(PortableType):
+class BooleanType(PortableType):
     """A truth value: BOOLEAN on PostgreSQL, 0 or 1 on SQLite, whose strict tables know no booleans."""
 
     cache_ok = True
@@ -238,7 +238,7 @@ def instant(*names: str, required: bool = True) -> list[Column[Any]]:
 
 def flag(*names: str) -> list[Column[Any]]:
     """Make columns of truth values."""
-    return [Column(name, Flag(), nullable=False) for name in names]
+    return [Column(name, BooleanType(), nullable=False) for name in names]
 
 
 def enum(name: str, members: type[StrEnum], *, required: bool = True) -> Column[Any]:

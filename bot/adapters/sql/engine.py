@@ -96,7 +96,7 @@ def check_place(url: str) -> bool:
     return is_there(url)
 
 
-def _allowed(path: Path, mode: int) -> bool:
+def _may_access(path: Path, mode: int) -> bool:
     return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
@@ -105,10 +105,10 @@ def _check_file(path: Path, *, read_only: bool, create: bool) -> None:
     try:
         _refuse_path(path, read_only=read_only, create=create)
     except OSError as error:  # a name that is too long, say
-        raise _unopened(path, error) from error
+        raise _opening_error(path, error) from error
 
 
-def _unopened(path: Path, error: OSError) -> StorageError:
+def _opening_error(path: Path, error: OSError) -> StorageError:
     return StorageError(f"the ledger {path} cannot be opened: {error.strerror}: name another file")
 
 
@@ -117,7 +117,7 @@ def _create_file(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, _PRIVATE))
     except OSError as error:
-        raise _unopened(path, error) from error
+        raise _opening_error(path, error) from error
 
 
 def _refuse_path(path: Path, *, read_only: bool, create: bool) -> None:
@@ -129,7 +129,7 @@ def _refuse_path(path: Path, *, read_only: bool, create: bool) -> None:
     if path.is_dir():
         message = f"the ledger {path} is a directory: name a file in it"
         raise StorageError(message)
-    if not read_only and not _allowed(path.parent, os.W_OK | os.X_OK):
+    if not read_only and not _may_access(path.parent, os.W_OK | os.X_OK):
         message = f"the ledger's directory {path.parent} is not writable: allow this user to write there"
         raise AccessError(message)
     if not path.exists():
@@ -137,14 +137,14 @@ def _refuse_path(path: Path, *, read_only: bool, create: bool) -> None:
             return
         message = f"there is no ledger at {path}: check the path; `bot run` or `bot replay` creates one"
         raise ConfigError(message)
-    if not _allowed(path, os.R_OK if read_only else os.R_OK | os.W_OK):
+    if not _may_access(path, os.R_OK if read_only else os.R_OK | os.W_OK):
         message = f"the ledger {path} is not {'readable' if read_only else 'writable'}: allow this user"
         raise AccessError(message)
 
 
 def _open_sqlite(url: URL, path: Path, *, read_only: bool) -> Engine:
     location = f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rw'}"
-    if read_only and not _allowed(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists():
+    if read_only and not _may_access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists():
         # Reading a write-ahead log wants a file beside it; in a closed folder without a log nobody is writing.
         location += "&immutable=1"
 
@@ -196,13 +196,13 @@ def _open_postgresql(url: URL, *, read_only: bool) -> Engine:
 
 
 @contextmanager
-def connected(engine: Engine) -> Iterator[Connection]:
+def open_connection(engine: Engine) -> Iterator[Connection]:
     """Open a connection without a transaction of ours; an error leaves as one clear line."""
     try:
         with engine.connect() as connection:
             yield connection
     except SQLAlchemyError as error:
-        raise translated(error, ledger_name(engine.url)) from error
+        raise translate_error(error, ledger_name(engine.url)) from error
 
 
 @contextmanager
@@ -212,10 +212,10 @@ def begin(engine: Engine) -> Iterator[Connection]:
         with engine.begin() as connection:
             yield connection
     except SQLAlchemyError as error:
-        raise translated(error, ledger_name(engine.url)) from error
+        raise translate_error(error, ledger_name(engine.url)) from error
 
 
-def translated(error: SQLAlchemyError, name: str) -> BotError:
+def translate_error(error: SQLAlchemyError, name: str) -> BotError:
     """Return the error of the family that a database error stands for."""
     origin = error.orig if isinstance(error, DBAPIError) else error
     lines = str(origin).strip().splitlines() or [type(origin).__name__]

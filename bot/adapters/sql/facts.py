@@ -72,13 +72,13 @@ def _equity_marks(connection: Connection, run: RunName) -> list[_Placed]:
         of_run.where(at == newest),
         of_run.order_by(equity.c.equity.desc(), at),
         of_run.where(equity.c.benchmark.is_not(None)).order_by(at.desc()),
-        of_run.where(_since_armed(connection, run)).order_by(equity.c.equity.desc(), at.desc()),
+        of_run.where(_after_last_reset(connection, run)).order_by(equity.c.equity.desc(), at.desc()),
     )
     found = {row.slot: row for one in asked for row in connection.execute(one.limit(1))}
     return [((row.slot, row.seq), fact_from(EquityMark, row)) for row in found.values()]
 
 
-def _since_armed(connection: Connection, run: RunName) -> ColumnElement[bool]:
+def _after_last_reset(connection: Connection, run: RunName) -> ColumnElement[bool]:
     """Tell the equity marks that came after the last reset of the drawdown breaker: all, where there was none."""
     armed = _of_run(run_events, run).where(run_events.c.name == "drawdown", run_events.c.state == EventState.RESET)
     last = connection.execute(armed.order_by(run_events.c.slot.desc(), run_events.c.seq.desc()).limit(1)).first()

@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, NullPool, create_engine, select, text, update
 
 from bot.adapters.sql.columns import POSTGRESQL
-from bot.adapters.sql.engine import begin, connected, ledger_name
+from bot.adapters.sql.engine import begin, ledger_name, open_connection
 from bot.adapters.sql.tables import writer_lease
 from bot.domain.errors import LeaseError, StorageError
 
@@ -39,10 +39,10 @@ def check_lock(engine: Engine) -> None:
         return
     path = Path(f"{engine.url.database}.lock")
     if path.exists() and not os.access(path, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids):
-        raise _unopened(str(path), os.strerror(errno.EACCES))
+        raise _opening_error(str(path), os.strerror(errno.EACCES))
 
 
-def _unopened(path: str, reason: str | None) -> StorageError:
+def _opening_error(path: str, reason: str | None) -> StorageError:
     return StorageError(f"the lock {path} cannot be opened: {reason}")
 
 
@@ -53,7 +53,7 @@ def lock_file(ledger: Path) -> Iterator[None]:
     try:
         held = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     except OSError as error:
-        raise _unopened(path, error.strerror) from error
+        raise _opening_error(path, error.strerror) from error
     try:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -72,7 +72,7 @@ def lock_file(ledger: Path) -> Iterator[None]:
 def _advisory_lock(engine: Engine) -> Iterator[None]:
     # A connection of its own, outside any pool and any transaction: the lock lives as long as this connection.
     dedicated = create_engine(engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True)
-    with connected(dedicated) as connection:
+    with open_connection(dedicated) as connection:
         asked = connection.execute(text("SELECT pg_try_advisory_lock(:number)"), {"number": _ADVISORY_LOCK})
         if not asked.scalar():
             message = f"another writer holds the ledger {ledger_name(engine.url)}: stop it first"

@@ -222,7 +222,7 @@ def _same_run(stored: Run, given: Run) -> None:
     for name in ("strategy", "cash", "identity"):
         was, now = getattr(stored, name), getattr(given, name)
         if was != now:
-            what = f"with another {name} {_shown(was)}, now {_shown(now)}"
+            what = f"with another {name} {_text_of(was)}, now {_text_of(now)}"
             if name == "identity":
                 what = f"as {'a live run' if was is None else 'a replay of other data or settings'}"
             message = f"run {given.name} is in the ledger {what}: name the new run differently, or take another ledger"
@@ -233,13 +233,13 @@ def _same_instrument(run: Run, stored: Instrument, given: Instrument | None) -> 
     for name in ("symbol", "quantity_step", "price_tick"):
         if given is not None and getattr(stored, name) != getattr(given, name):
             message = (
-                f"run {run.name} knows token {stored.token_id} with another {name}: {_shown(getattr(stored, name))},"
-                f" now {_shown(getattr(given, name))}; name the new run differently"
+                f"run {run.name} knows token {stored.token_id} with another {name}: {_text_of(getattr(stored, name))},"
+                f" now {_text_of(getattr(given, name))}; name the new run differently"
             )
             raise ConfigError(message)
 
 
-def _shown(value: object) -> str:
+def _text_of(value: object) -> str:
     return plain(value) if isinstance(value, Decimal) else str(value)
 
 

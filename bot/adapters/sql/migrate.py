@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, inspect
 
 import bot
 from bot.adapters.sql.columns import POSTGRESQL
-from bot.adapters.sql.engine import begin, check_place, check_schema, connected, ledger_name, open_engine
+from bot.adapters.sql.engine import begin, check_place, check_schema, ledger_name, open_connection, open_engine
 from bot.adapters.sql.lease import check_lock, exclusive
 from bot.adapters.sql.revisions import HEAD, REVISIONS, stored_revision
 from bot.adapters.sql.schema import create_views, drop_views
@@ -92,7 +92,7 @@ def _check_creation(url: str) -> None:
     """Raise what creating the schema would raise on a server, by a table that is rolled back."""
     engine = open_engine(url)
     try:
-        with connected(engine) as connection, connection.begin() as transaction:
+        with open_connection(engine) as connection, connection.begin() as transaction:
             connection.exec_driver_sql("CREATE TABLE tidemark_probe (number integer)")
             transaction.rollback()
     finally:
@@ -110,7 +110,7 @@ def _migrate(engine: Engine) -> None:
             _run_revisions(connection)
         return
     # A rebuilt parent table would trip over its children: foreign keys are off for the way, and checked at its end.
-    with connected(engine) as raw:
+    with open_connection(engine) as raw:
         raw.connection.cursor().execute("PRAGMA foreign_keys = OFF")
     try:
         with begin(engine) as connection:
@@ -152,7 +152,7 @@ def backup(engine: Engine, target: Path) -> None:
         message = f"{target} exists already: move it away"
         raise StorageError(message)
     try:
-        with connected(engine) as connection:
+        with open_connection(engine) as connection:
             connection.connection.cursor().execute("VACUUM INTO ?", (str(target),))
     except sqlite3.Error as error:
         message = f"the backup {target} cannot be written: {error}"

@@ -28,7 +28,7 @@ def keep(url: str, check: ParityCheck) -> None:
         engine.dispose()
 
 
-def last_checked(connection: Connection, run: RunName) -> datetime | None:
+def last_check(connection: Connection, run: RunName) -> datetime | None:
     """Return the last slot of a run that a check's window held; None: there was no check."""
     asked = select(func.max(parity_checks.c.last_slot)).where(parity_checks.c.run == run)
     return connection.execute(asked).scalar()

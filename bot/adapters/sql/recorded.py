@@ -78,14 +78,14 @@ class Recorded:
         settled = [fact_from(Cycle, row) for row in self._connection.execute(asked)]
         if not settled:
             return []
-        before = self.settled_before(settled[0].slot)
+        before = self.last_settled(settled[0].slot)
         first = cycles.c.slot > before.slot if before else true()
         mine = and_(cycles.c.run == self._run, first, cycles.c.slot <= settled[-1].slot)
         rows = self._connection.execute(select(cycles).where(mine).order_by(cycles.c.slot)).all()
         self._link = rows[0].previous_hash
         return [fact_from(Cycle, row) for row in rows]
 
-    def settled_before(self, slot: datetime) -> Cycle | None:
+    def last_settled(self, slot: datetime) -> Cycle | None:
         """Return the last cycle before a slot that settled something."""
         mine = and_(cycles.c.run == self._run, cycles.c.slot < slot, cycles.c.state.in_(_SETTLED))
         found = self._connection.execute(select(cycles).where(mine).order_by(cycles.c.slot.desc()).limit(1)).first()
@@ -135,9 +135,9 @@ class Recorded:
             .order_by(api_calls.c.known_at, api_calls.c.at, api_calls.c.request_id)
         )
         for row in self._connection.execute(asked).all():
-            yield fact_from(ApiCall, row), _checked(row.body, row.answer_hash)
+            yield fact_from(ApiCall, row), _check_body(row.body, row.answer_hash)
 
-    def rows_known(self, span: Window) -> Known:
+    def tape_rows(self, span: Window) -> Known:
         """Return the rows of the tape by when they were known, after the beginning of a span and by its end."""
         found: Known = {}
         for table in _TAPE:
@@ -157,7 +157,7 @@ class Recorded:
         self._link = link(self._link, unlinked, described)
         key = and_(cycles.c.run == self._run, cycles.c.slot == record.cycle.slot)
         stored = self._connection.execute(select(cycles).where(key)).one()
-        return _parted(cycles, portable_row(cycles, stored), (*unlinked[:-1], self._link))
+        return _first_difference(cycles, portable_row(cycles, stored), (*unlinked[:-1], self._link))
 
     @property
     def link(self) -> str:
@@ -176,7 +176,7 @@ class Recorded:
 
 
 @contextmanager
-def recorded(url: str) -> Iterator[Connection]:
+def open_recorded(url: str) -> Iterator[Connection]:
     """Open a ledger for reading, in one transaction: a daemon may go on writing, what is read stands still."""
     engine = open_engine(url, read_only=True)
     try:
@@ -212,7 +212,7 @@ def data_difference(data: Iterable[Datum], stored: Known) -> RowDifference | Non
     return _first(held, made)
 
 
-def _checked(body: bytes, answer_hash: str) -> bytes | None:
+def _check_body(body: bytes, answer_hash: str) -> bytes | None:
     try:
         plain = zlib.decompress(body)
     except zlib.error:
@@ -244,7 +244,7 @@ def _first(stored: Rows, derived: Rows) -> RowDifference | None:
     if not found:
         return None
     *_, table, theirs, ours = min(found, key=lambda one: one[:3])
-    return _parted(table, theirs, ours)
+    return _first_difference(table, theirs, ours)
 
 
 @cache
@@ -254,23 +254,23 @@ def _columns(table: Table) -> tuple[str, ...]:
     return (*names, "seq") if "seq" in table.columns else tuple(names)
 
 
-def _parted(table: Table, stored: PortableRow | None, derived: PortableRow | None) -> RowDifference | None:
+def _first_difference(table: Table, stored: PortableRow | None, derived: PortableRow | None) -> RowDifference | None:
     """Name the first column in which two rows of one key differ; None: they are equal."""
     key = " ".join(str(part) for part in key_of(table, stored or derived or ()))
     if stored is None or derived is None:
         there, made = (None if row is None else "there" for row in (stored, derived))
         return RowDifference(table.name, key, None, there, made)
-    theirs, ours = _named(table, stored), _named(table, derived)
+    theirs, ours = _by_name(table, stored), _by_name(table, derived)
     for name in _columns(table):
         if theirs[name] != ours[name]:
             return RowDifference(table.name, key, name, theirs[name], ours[name])
     return None
 
 
-def _named(table: Table, row: Sequence[Portable]) -> Mapping[str, Portable]:
+def _by_name(table: Table, row: Sequence[Portable]) -> Mapping[str, Portable]:
     return dict(zip(table.columns.keys(), row, strict=True))
 
 
 def _seq(table: Table, row: PortableRow) -> int:
     """Return the place of a row in its cycle; legs of the books come after all facts."""
-    return int(str(_named(table, row)["seq"])) if "seq" in table.columns else sys.maxsize
+    return int(str(_by_name(table, row)["seq"])) if "seq" in table.columns else sys.maxsize

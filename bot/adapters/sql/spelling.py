@@ -32,7 +32,7 @@ _POSTGRESQL: Mapping[str, str] = MappingProxyType(
 _BRACKETED = re.compile(r"\[(\w+) ([^\[\]]+)\]")
 
 
-def spelled(text: str, dialect: str) -> str:
+def spell(text: str, dialect: str) -> str:
     """Return a statement as a database spells it."""
     spelling = _POSTGRESQL if dialect == POSTGRESQL else _SQLITE
     return _BRACKETED.sub(lambda found: spelling[found[1]].format(*found[2].split(" | ")), text)

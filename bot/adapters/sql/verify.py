@@ -27,7 +27,7 @@ from bot.adapters.sql.fact_tables import (
 )
 from bot.adapters.sql.rows import FACT_ORDER, portable_row
 from bot.adapters.sql.schema import trigger_texts
-from bot.adapters.sql.spelling import spelled
+from bot.adapters.sql.spelling import spell
 from bot.adapters.sql.stored_rows import digests
 from bot.adapters.sql.tables import cycles, requests, runs
 from bot.adapters.sql.tape_tables import answers
@@ -102,7 +102,7 @@ def _guards_there(connection: Connection) -> dict[str, str | None]:
 
 
 def _books(connection: Connection) -> Iterator[str]:
-    for name, subject, detail in connection.exec_driver_sql(spelled(LEDGER_CHECK, connection.dialect.name)):
+    for name, subject, detail in connection.exec_driver_sql(spell(LEDGER_CHECK, connection.dialect.name)):
         yield f"{name}: {subject}: {detail}"
 
 

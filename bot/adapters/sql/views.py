@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from bot.adapters.sql import decision_views, run_views, sweep_views, tape_views, trade_views
 from bot.adapters.sql.checks import LEDGER_CHECK
-from bot.adapters.sql.spelling import spelled
+from bot.adapters.sql.spelling import spell
 
 # In order of creation: a view may read those before it.
 VIEWS: Mapping[str, str] = MappingProxyType(
@@ -47,4 +47,4 @@ VIEWS: Mapping[str, str] = MappingProxyType(
 
 def view_text(name: str, dialect: str) -> str:
     """Return the statement that creates a view on a database."""
-    return f"CREATE VIEW {name} AS {spelled(VIEWS[name], dialect).strip()}"
+    return f"CREATE VIEW {name} AS {spell(VIEWS[name], dialect).strip()}"

@@ -44,7 +44,7 @@ def insert_rows(
 def explain_conflict(engine: Engine, rows: Mapping[Table, Iterable[PortableRow]]) -> InvariantError | None:
     """Find a row that the ledger holds with other content, and name its table, its id and the field."""
     with begin(engine) as connection:
-        for table, row, stored in _stored(connection, rows):
+        for table, row, stored in _read_same_keys(connection, rows):
             for column, ours, theirs in zip(table.columns.keys(), row, stored, strict=True):
                 if ours != theirs:
                     identity = " ".join(str(part) for part in key_of(table, row))
@@ -54,19 +54,19 @@ def explain_conflict(engine: Engine, rows: Mapping[Table, Iterable[PortableRow]]
     return None
 
 
-def _stored(
+def _read_same_keys(
     connection: Connection, rows: Mapping[Table, Iterable[PortableRow]]
 ) -> Iterator[tuple[Table, PortableRow, PortableRow]]:
     for table in _ORDER:
         for row in rows.get(table, ()):
             keys = zip(table.primary_key.columns, key_of(table, row), strict=True)
-            same = and_(*(column == _restored(column, key, connection.dialect) for column, key in keys))
+            same = and_(*(column == _restore(column, key, connection.dialect) for column, key in keys))
             found = connection.execute(select(table).where(same)).first()
             if found is not None:
                 yield table, row, portable_row(table, found)
 
 
-def _restored(column: Column[Any], value: Portable, dialect: Dialect) -> object:
+def _restore(column: Column[Any], value: Portable, dialect: Dialect) -> object:
     """Return the value that a portable form stands for."""
     kind = column.type
     return kind.process_result_value(value, dialect) if isinstance(kind, PortableType) else value

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from bot.adapters.http import Answer, HttpClient, Request
-from bot.adapters.tokenmetrics.parse import Asked
+from bot.adapters.http import HttpAnswer, HttpClient, HttpRequest
+from bot.adapters.tokenmetrics.parse import Question
 from bot.adapters.tokenmetrics.rows import Fields, RefusedError, read_envelope, rows_of
 from bot.domain.errors import BotError, UpstreamError
 from bot.domain.ids import TokenId, derive, instant_text
@@ -31,7 +31,7 @@ class Tape(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class ApiQuery:
     """A question to an endpoint; page 0: it takes no pages. Paging ends at rows older than reach, newest rows first."""
 
     endpoint: str
@@ -43,18 +43,18 @@ class Query:
     page_before: str | None = None
 
     @property
-    def request(self) -> Request:
+    def request(self) -> HttpRequest:
         """What goes over the wire."""
         pages = (("limit", str(PAGE_ROWS)), ("page", str(self.page))) if self.page else ()
-        return Request(f"/{self.endpoint}", self.params + pages)
+        return HttpRequest(f"/{self.endpoint}", self.params + pages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """One page of an answer, or why there is none."""
 
-    query: Query
-    asked: Asked
+    query: ApiQuery
+    asked: Question
     rows: tuple[object, ...] = ()
     error: BotError | None = None
 
@@ -67,7 +67,7 @@ class Desk:
         self._http = http
         self._tape = tape
 
-    def ask(self, slot: datetime, queries: Sequence[Query]) -> list[Reply]:
+    def ask(self, slot: datetime, queries: Sequence[ApiQuery]) -> list[Reply]:
         """Ask all side by side, then the next pages of those that have more, and so on."""
         replies = []
         waiting = list(queries)
@@ -87,7 +87,7 @@ class Desk:
                     replies.append(replace(reply, rows=(), error=UpstreamError(message)))
         return replies
 
-    def _record(self, slot: datetime, query: Query, answer: Answer, digest: str | None) -> Reply:
+    def _record(self, slot: datetime, query: ApiQuery, answer: HttpAnswer, digest: str | None) -> Reply:
         """Record an answer with the number of its rows, and only then say what it amounts to."""
         envelope = read_envelope(answer.body)
         call = ApiCall(
@@ -106,7 +106,7 @@ class Desk:
             answer_hash=digest,
         )
         self._tape.answer(call, answer.body)
-        asked = Asked(tokens=query.tokens, started_at=answer.started_at, known_at=answer.known_at)
+        asked = Question(tokens=query.tokens, started_at=answer.started_at, known_at=answer.known_at)
         try:
             rows = rows_of(query.endpoint, answer.status, envelope, answer.error)
             _check_paging(query, rows, digest)
@@ -115,7 +115,7 @@ class Desk:
         return Reply(query=query, asked=asked, rows=rows)
 
 
-def _check_paging(query: Query, rows: Sequence[object], digest: str | None) -> None:
+def _check_paging(query: ApiQuery, rows: Sequence[object], digest: str | None) -> None:
     if rows and digest == query.page_before:
         message = f"{query.endpoint}: page {query.page} is page {query.page - 1} again; ask for fewer tokens"
         raise UpstreamError(message)
@@ -137,10 +137,10 @@ def _reaches(reply: Reply, reach: datetime) -> bool:
     return times[-1] < reach and times == sorted(times, reverse=True)
 
 
-def _request_id(slot: datetime, answer: Answer) -> str:
+def _request_id(slot: datetime, answer: HttpAnswer) -> str:
     parts = [instant_text(slot), answer.request.path, _text(answer.request), instant_text(answer.started_at)]
     return derive("call", parts)
 
 
-def _text(request: Request) -> str:
+def _text(request: HttpRequest) -> str:
     return "&".join(f"{name}={value}" for name, value in request.params)

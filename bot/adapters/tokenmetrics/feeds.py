@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from bot.adapters.tokenmetrics.calls import PAGE_ROWS, Query
+from bot.adapters.tokenmetrics.calls import PAGE_ROWS, ApiQuery
 from bot.domain.ids import TokenId
 
 SIGNALS, HOURLY_SIGNALS, LEVELS = "trading-signals", "hourly-trading-signals", "resistance-support"
@@ -61,13 +61,13 @@ def batches(tokens: Iterable[TokenId], size: int) -> Iterator[tuple[TokenId, ...
         yield tuple(ordered[at : at + size])
 
 
-def plain_queries(feed: str, tokens: Iterable[TokenId]) -> list[Query]:
+def plain_queries(feed: str, tokens: Iterable[TokenId]) -> list[ApiQuery]:
     """Ask for the newest rows of tokens; the prices take nothing but tokens, fifty without a limit."""
     size, page = (PRICE_TOKENS, 0) if feed == PRICE else (PAGE_ROWS - 1, 1)
     return [_query(feed, batch, (), page=page) for batch in batches(tokens, size)]
 
 
-def dated_queries(feed: str, tokens: Sequence[TokenId], start: date, end: date) -> list[Query]:
+def dated_queries(feed: str, tokens: Sequence[TokenId], start: date, end: date) -> list[ApiQuery]:
     """Ask for rows dated start to end, both included, in windows that fit a page."""
     found = []
     for batch in batches(tokens, PAGE_ROWS - 1):
@@ -80,7 +80,7 @@ def dated_queries(feed: str, tokens: Sequence[TokenId], start: date, end: date) 
     return found
 
 
-def timed_queries(feed: str, tokens: Sequence[TokenId], reach: datetime, now: datetime) -> list[Query]:
+def timed_queries(feed: str, tokens: Sequence[TokenId], reach: datetime, now: datetime) -> list[ApiQuery]:
     """Ask for hourly rows back to an instant; the hourly signals take no dates."""
     span = _range(reach.date(), now.date()) if feed == HOURS else ()
     return [_query(feed, batch, span, reach=reach) for batch in batches(tokens, PAGE_ROWS - 1)]
@@ -97,6 +97,6 @@ def _query(
     *,
     page: int = 1,
     reach: datetime | None = None,
-) -> Query:
+) -> ApiQuery:
     params = (("token_id", ",".join(map(str, tokens))), *span)
-    return Query(endpoint=feed, params=params, tokens=frozenset(tokens), page=page, reach=reach)
+    return ApiQuery(endpoint=feed, params=params, tokens=frozenset(tokens), page=page, reach=reach)

@@ -45,7 +45,7 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Question:
     """What an answer is an answer to: the tokens, when it was asked for and when we had it."""
 
     tokens: AbstractSet[TokenId]
@@ -86,10 +86,10 @@ class Refusals(list[Refusal]):
         self.append(Refusal(refused.reason, f"{feed}: token {token}, {refused.field}"))
 
 
-Reader = Callable[[Fields, Asked, Refusals], Iterable[Datum]]
+Reader = Callable[[Fields, Question, Refusals], Iterable[Datum]]
 
 
-def parse(feed: str, rows: Sequence[object], asked: Asked) -> Parsed:
+def parse(feed: str, rows: Sequence[object], asked: Question) -> Parsed:
     """Read all rows of an answer."""
     found: dict[tuple[str, TokenId, datetime], Datum] = {}
     torn, refusals = set(), Refusals()
@@ -104,7 +104,7 @@ def parse(feed: str, rows: Sequence[object], asked: Asked) -> Parsed:
     return Parsed(tuple(found[name] for name in sorted(found)), tuple(sorted(refusals)))
 
 
-def _read(feed: str, raw: object, asked: Asked, refusals: Refusals) -> list[Datum]:
+def _read(feed: str, raw: object, asked: Question, refusals: Refusals) -> list[Datum]:
     """Read a row; nothing where it is refused."""
     named: object = "without id"
     try:
@@ -126,7 +126,7 @@ def _name(datum: Datum) -> tuple[str, TokenId, datetime]:
     return (type(datum).__name__, datum.token_id, at)
 
 
-def read_daily_signal(row: Fields, asked: Asked, _refusals: Refusals) -> Iterable[Datum]:
+def read_daily_signal(row: Fields, asked: Question, _refusals: Refusals) -> Iterable[Datum]:
     """Read a row of trading-signals: the event where there is one, else the trend; and the grades beside it."""
     published_at = row.day("date", asked.known_at) + DAY
     if "trading_signal" not in row and "token_trend" not in row:
@@ -152,10 +152,10 @@ def _sign(row: Fields, key: str) -> Decimal:
     return value
 
 
-def _grades(row: Fields, asked: Asked, published_at: datetime) -> list[Grades]:
+def _grades(row: Fields, asked: Question, published_at: datetime) -> list[Grades]:
     """Read the grades under their v2 and v3 names; none where none is given."""
-    trader = row.bounded(ZERO, HUNDRED, "tm_trader_grade", "tm_grade")
-    investor = row.bounded(ZERO, HUNDRED, "tm_investor_grade", "fundamental_grade")
+    trader = row.number_between(ZERO, HUNDRED, "tm_trader_grade", "tm_grade")
+    investor = row.number_between(ZERO, HUNDRED, "tm_investor_grade", "fundamental_grade")
     if trader is None and investor is None:
         return []
     grades = Grades(
@@ -168,12 +168,12 @@ def _grades(row: Fields, asked: Asked, published_at: datetime) -> list[Grades]:
     return [grades]
 
 
-def read_hourly_signal(row: Fields, asked: Asked, _refusals: Refusals) -> Iterable[Datum]:
+def read_hourly_signal(row: Fields, asked: Question, _refusals: Refusals) -> Iterable[Datum]:
     """Read a row of hourly-trading-signals: the event where there is one, else the position (1 long, 0 out)."""
-    published_at = row.ended("timestamp", asked.known_at, HOUR)
-    stance = _worded(row, "signal", Stance.NEUTRAL)
+    published_at = row.end_of_span("timestamp", asked.known_at, HOUR)
+    stance = _read_stance(row, "signal", Stance.NEUTRAL)
     if stance in {None, Stance.NEUTRAL}:
-        stance = _worded(row, "position", Stance.BEARISH)
+        stance = _read_stance(row, "position", Stance.BEARISH)
     if stance is None:
         raise RefusedError(RefusalReason.MISSING_FIELD, "position")
     yield Signal(
@@ -186,7 +186,7 @@ def read_hourly_signal(row: Fields, asked: Asked, _refusals: Refusals) -> Iterab
     )
 
 
-def _worded(row: Fields, key: str, zero: Stance) -> Stance | None:
+def _read_stance(row: Fields, key: str, zero: Stance) -> Stance | None:
     """Read a stance written as a word or as 1, 0 or -1; None where it is not given."""
     value = row.get(key)
     if isinstance(value, str) and (word := value.strip().lower()) in WORDS:
@@ -196,7 +196,7 @@ def _worded(row: Fields, key: str, zero: Stance) -> Stance | None:
     return STANCES[_sign(row, key)] if _sign(row, key) else zero
 
 
-def read_levels(row: Fields, asked: Asked, refusals: Refusals) -> Iterable[Datum]:
+def read_levels(row: Fields, asked: Question, refusals: Refusals) -> Iterable[Datum]:
     """Read a row of resistance-support; a level that is no price is refused alone."""
     listed = row.get("historical_resistance_support_levels")
     if listed is None:
@@ -219,9 +219,9 @@ def read_levels(row: Fields, asked: Asked, refusals: Refusals) -> Iterable[Datum
     )
 
 
-def read_quantmetrics(row: Fields, asked: Asked, _refusals: Refusals) -> Iterable[Datum]:
+def read_quantmetrics(row: Fields, asked: Question, _refusals: Refusals) -> Iterable[Datum]:
     """Read a row of quantmetrics; all are fractions, and a drawdown of more than everything is none."""
-    drawdown = row.bounded(-ONE, ONE, "max_drawdown")
+    drawdown = row.number_between(-ONE, ONE, "max_drawdown")
     volatility = row.number("volatility")
     if volatility is not None and volatility <= ZERO:
         raise RefusedError(RefusalReason.NOT_POSITIVE, "volatility")
@@ -237,42 +237,42 @@ def read_quantmetrics(row: Fields, asked: Asked, _refusals: Refusals) -> Iterabl
     )
 
 
-def read_grades(row: Fields, asked: Asked, _refusals: Refusals) -> Iterable[Datum]:
+def read_grades(row: Fields, asked: Question, _refusals: Refusals) -> Iterable[Datum]:
     """Read a row of tm-grade."""
     return _grades(row, asked, _published_at(row, asked))
 
 
-def _published_at(row: Fields, asked: Asked) -> datetime:
+def _published_at(row: Fields, asked: Question) -> datetime:
     """Return the end of a row's day; without a date it is of the table that is rebuilt as the hour begins."""
     if row.get("date") is not None:
         return row.day("date", asked.known_at) + DAY
     return asked.known_at.replace(minute=0, second=0, microsecond=0)
 
 
-def read_price(row: Fields, asked: Asked, _refusals: Refusals) -> Iterable[Datum]:
+def read_price(row: Fields, asked: Question, _refusals: Refusals) -> Iterable[Datum]:
     """Read a row of price."""
     bar = one_price(asked.known_at, row.price("current_price"))
     yield TokenPrint(token_id=row.token(), timeframe=QUOTE, known_at=asked.known_at, bar=bar)
 
 
-def read_day(row: Fields, asked: Asked, refusals: Refusals) -> Iterable[Datum]:
+def read_day(row: Fields, asked: Question, refusals: Refusals) -> Iterable[Datum]:
     """Read a row of daily-ohlcv."""
     opened_at = row.day("date" if "date" in row else "timestamp", asked.known_at)
     return _bar(row, asked, refusals, "1d", opened_at, opened_at + DAY)
 
 
-def read_hour(row: Fields, asked: Asked, refusals: Refusals) -> Iterable[Datum]:
+def read_hour(row: Fields, asked: Question, refusals: Refusals) -> Iterable[Datum]:
     """Read a row of hourly-ohlcv."""
     key = "timestamp" if "timestamp" in row else "date"
     opened_at = row.instant(key, asked.known_at)
-    is_dated = row.ended(key, asked.known_at, HOUR) != opened_at + HOUR  # by its day alone: no hour is known
+    is_dated = row.end_of_span(key, asked.known_at, HOUR) != opened_at + HOUR  # by its day alone: no hour is known
     if is_dated or opened_at != opened_at.replace(minute=0, second=0, microsecond=0):
         raise RefusedError(RefusalReason.BAD_DATE, key)
     return _bar(row, asked, refusals, "1h", opened_at, opened_at + HOUR)
 
 
 def _bar(
-    row: Fields, asked: Asked, refusals: Refusals, timeframe: str, opened_at: datetime, closed_at: datetime
+    row: Fields, asked: Question, refusals: Refusals, timeframe: str, opened_at: datetime, closed_at: datetime
 ) -> list[Datum]:
     """Read a candle; one that was still open when it was asked for is left out, an odd volume is refused alone."""
     if closed_at > asked.started_at:
@@ -290,7 +290,7 @@ def _bar(
     return [TokenPrint(token_id=row.token(), timeframe=timeframe, known_at=asked.known_at, bar=bar)]
 
 
-def read_market(row: Fields, asked: Asked, _refusals: Refusals) -> Iterable[Datum]:
+def read_market(row: Fields, asked: Question, _refusals: Refusals) -> Iterable[Datum]:
     """Read the market size in a row of tokens; nothing where it is not given."""
     listed = read_listed(row)
     if listed.market_cap is not None or listed.volume_24h is not None:

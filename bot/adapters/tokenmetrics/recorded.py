@@ -1,6 +1,6 @@
 """Recorded answers, read again as they were when they came: the same parser, with what the call itself tells."""
 
-from bot.adapters.tokenmetrics.parse import READERS, Asked, parse
+from bot.adapters.tokenmetrics.parse import READERS, Question, parse
 from bot.adapters.tokenmetrics.rows import read_envelope, rows_of
 from bot.domain.errors import BadInputError, BotError, UpstreamError
 from bot.domain.ids import TokenId
@@ -20,7 +20,7 @@ def read_again(call: ApiCall, body: bytes) -> tuple[Datum, ...]:
         rows = rows_of(call.endpoint, call.status, read_envelope(body), failed)
     except BotError:
         return ()
-    asked = Asked(tokens=_tokens(call.query), started_at=call.at, known_at=call.known_at)
+    asked = Question(tokens=_tokens(call.query), started_at=call.at, known_at=call.known_at)
     return parse(call.endpoint, rows, asked).data
 
 

@@ -157,7 +157,7 @@ class Fields:
                 return exact_number(value, key)
         return None
 
-    def bounded(self, low: Decimal, high: Decimal, *keys: str) -> Decimal | None:
+    def number_between(self, low: Decimal, high: Decimal, *keys: str) -> Decimal | None:
         """Return an optional number that lies between two others, both inclusive."""
         value = self.number(*keys)
         if value is not None and not low <= value <= high:
@@ -182,7 +182,7 @@ class Fields:
             raise RefusedError(RefusalReason.BAD_DATE, key)
         return at
 
-    def ended(self, key: str, known_at: datetime, span: timedelta) -> datetime:
+    def end_of_span(self, key: str, known_at: datetime, span: timedelta) -> datetime:
         """Return when the span that begins at an instant ends; of a date without a time, when its UTC day does."""
         return self.instant(key, known_at) + (DAY if _is_date(self.text(key)) else span)
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from bot.adapters.http import Clock, HttpClient
 from bot.adapters.memory import MemoryArchive
-from bot.adapters.tokenmetrics.calls import Desk, Query, Reply, Tape
+from bot.adapters.tokenmetrics.calls import ApiQuery, Desk, Reply, Tape
 from bot.adapters.tokenmetrics.feeds import (
     DATED,
     DAYS,
@@ -154,17 +154,17 @@ class TokenMetricsSource:
         bar = archive.newest_bar(token_id, "1d" if feed == DAYS else "1h")
         return bar.closed_at if bar else None
 
-    def _queries(self, feed: str, now: datetime) -> list[Query]:
+    def _queries(self, feed: str, now: datetime) -> list[ApiQuery]:
         tokens = list(self._archive.instruments)
         if not tokens:
             return []
         if feed in DATED:
-            return self._dated(feed, tokens, now)
+            return self._plan_dated(feed, tokens, now)
         if feed in TIMED:
             return timed_queries(feed, tokens, self._reach(feed, tokens, now), now)
         return plain_queries(feed, tokens)
 
-    def _dated(self, feed: str, tokens: Sequence[TokenId], now: datetime) -> list[Query]:
+    def _plan_dated(self, feed: str, tokens: Sequence[TokenId], now: datetime) -> list[ApiQuery]:
         """Go on, for all tokens together, at the last day known; unknown tokens begin further back."""
         first = (now - timedelta(days=FIRST_DAYS[feed] - 1)).date()
         last = self._fetched.get(feed)

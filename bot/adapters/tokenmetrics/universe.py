@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from difflib import get_close_matches
 
-from bot.adapters.tokenmetrics.calls import Desk, Query
+from bot.adapters.tokenmetrics.calls import ApiQuery, Desk
 from bot.adapters.tokenmetrics.parse import ListedToken, parse_listed
 from bot.domain.errors import ConfigError
 from bot.domain.ids import Symbol, TokenId
@@ -26,7 +26,7 @@ def resolve(desk: Desk, at: datetime, wanted: Sequence[str | int]) -> Mapping[To
     symbols = {str(name) for name in wanted} - {str(name) for name in wanted if str(name).isdigit()}
     queries = [_query("token_id", part) for part in _parts(map(str, sorted(ids)))]
     queries += [_query("symbol", part) for part in _parts(sorted(symbols))]
-    listed = _listed(desk, at, queries)
+    listed = _ask_listing(desk, at, queries)
     by_id = {token.token_id: token for token in listed}
     if unknown := sorted(ids - set(by_id)):
         message = f"universe: the provider lists no token_id {unknown[0]}; correct it in the strategy's universe"
@@ -54,7 +54,7 @@ def _choose(symbol: str, alike: Sequence[ListedToken]) -> ListedToken:
 def _miss(desk: Desk, at: datetime, symbol: str) -> ListedToken:
     """Name an unknown symbol with the names nearest to it."""
     known = {}
-    for token in _listed(desk, at, [Query(endpoint="tokens", params=(), page_max=1)]):
+    for token in _ask_listing(desk, at, [ApiQuery(endpoint="tokens", params=(), page_max=1)]):
         known.update({token.symbol.upper(): token.symbol, token.name.upper(): token.symbol})
     near = sorted({known[name] for name in get_close_matches(symbol.upper(), known, n=3)})
     mend = f"did you mean {' or '.join(near)}?" if near else "write the token_id in universe"
@@ -62,7 +62,7 @@ def _miss(desk: Desk, at: datetime, symbol: str) -> ListedToken:
     raise ConfigError(message)
 
 
-def _listed(desk: Desk, at: datetime, queries: Sequence[Query]) -> tuple[ListedToken, ...]:
+def _ask_listing(desk: Desk, at: datetime, queries: Sequence[ApiQuery]) -> tuple[ListedToken, ...]:
     rows: list[object] = []
     for reply in desk.ask(at, queries):
         if reply.error is not None:
@@ -77,8 +77,8 @@ def _parts(names: Iterable[str]) -> Iterator[str]:
         yield ",".join(ordered[begin : begin + NAMES_AT_ONCE])
 
 
-def _query(name: str, value: str) -> Query:
-    return Query(endpoint="tokens", params=((name, value),))
+def _query(name: str, value: str) -> ApiQuery:
+    return ApiQuery(endpoint="tokens", params=((name, value),))
 
 
 def _instrument(token: ListedToken) -> Instrument:

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 import structlog
 
 from bot import __version__
-from bot.adapters.sql.parity_checks import keep, last_checked
-from bot.adapters.sql.recorded import Recorded, recorded
+from bot.adapters.sql.parity_checks import keep, last_check
+from bot.adapters.sql.recorded import Recorded, open_recorded
 from bot.app.config import Config
-from bot.app.parity import Parity, derived
+from bot.app.parity import Parity, derive_run
 from bot.domain.errors import BotError
 from bot.domain.ids import RunName
 from bot.domain.record import ParityCheck
@@ -37,11 +37,11 @@ def check_parity(config: Config, now: datetime, stopping: Callable[[], bool]) ->
 
     for name in (RunName(run.name) for run in config.runs):
         try:
-            with recorded(config.ledger_url) as connection:
-                last = last_checked(connection, name)
+            with open_recorded(config.ledger_url) as connection:
+                last = last_check(connection, name)
                 # The slot at which a check fires is not committed yet, and a night may have been missed.
                 start = last + timedelta.resolution if last else now - timedelta(hours=config.verify.window_hours)
-                found = derived(Recorded(connection, name), name, (start, now), config.path, give_up)
+                found = derive_run(Recorded(connection, name), name, (start, now), config.path, give_up)
             _tell(config, found, now)
         except BotError as error:
             log.warning("parity_failed", run=name, error=str(error))

@@ -161,7 +161,7 @@ def _stop(daemon: Daemon) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def chosen(config: Config, name: str | None) -> str:
+def choose_run(config: Config, name: str | None) -> str:
     """Return the run that was named, or the only one."""
     names = [run.name for run in config.runs]
     if name is None and len(names) > 1:
@@ -191,7 +191,7 @@ def once(config_path: Path, name: str | None, at: datetime | None, *, keep: bool
     key = resolve_key(config)
     set_up_logs([key.reveal()], level=logging.WARNING)
     clock = SystemClock()
-    wanted = chosen(config, name)
+    wanted = choose_run(config, name)
     with (live if keep else rehearsal)(config, key, clock) as opened:
         run = next(run for run in opened.runs if run.runner.setup.name == wanted)
         slot = slot_of(run.schedule, at, clock.now())
@@ -199,14 +199,14 @@ def once(config_path: Path, name: str | None, at: datetime | None, *, keep: bool
     if record is None:
         print(f"{wanted} {slot:%Y-%m-%d %H:%M}Z: this slot, or a later one, was committed before; nothing to do")
         return 0
-    for line in told(record, opened.source.archive.instruments):
+    for line in summarise(record, opened.source.archive.instruments):
         print(line)
     if not keep:
         print("dry run: nothing was written")
     return 0
 
 
-def told(record: CycleRecord, instruments: Mapping[TokenId, Instrument]) -> list[str]:
+def summarise(record: CycleRecord, instruments: Mapping[TokenId, Instrument]) -> list[str]:
     """Tell a cycle, what happened to its run as a whole, the orders it made and the fills they had."""
     cycle = record.cycle
     head = (

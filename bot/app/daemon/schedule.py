@@ -17,7 +17,7 @@ _WEEKDAY = re.compile(r"(?<![/\d])([0-7])(?:-([0-7]))?(?:/([1-7]))?(?!\d)")
 _LOOK_BACK = tuple(timedelta(hours=hours) for hours in (0.05, 2, 48, 24 * 35, 24 * 366, 24 * 366 * 5))
 
 
-def _named(item: re.Match[str]) -> str:
+def _name_weekdays(item: re.Match[str]) -> str:
     """Spell a weekday, a range of them or every so many of them by name, as cron means them."""
     first, last, step = item.groups()
     days = range(int(first), int(last or (7 if step else first)) + 1, int(step or 1))
@@ -33,7 +33,7 @@ def trigger_of(cron: str) -> CronTrigger:
     if fields[2] != "*" and fields[4] != "*":
         message = f"schedule {cron!r}: give a day of month or a day of week, not both"
         raise ConfigError(message)
-    fields[4] = _WEEKDAY.sub(_named, re.sub(r"^\*/", "0-6/", fields[4]))
+    fields[4] = _WEEKDAY.sub(_name_weekdays, re.sub(r"^\*/", "0-6/", fields[4]))
     try:
         return CronTrigger.from_crontab(" ".join(fields), timezone=UTC)
     except ValueError as error:

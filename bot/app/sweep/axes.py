@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from bot.app.kinds import Flag, Kind, Number, Value, near, shown
+from bot.app.kinds import Flag, Kind, Number, Value, near, show_value
 from bot.app.strategy_keys import KEYS
 from bot.app.sweep.parameters import Parameters, value_text
 from bot.app.tables import Table, every
@@ -68,7 +68,8 @@ class Axes:
     def read(self, raw: object) -> tuple[Axis, ...]:
         """Return the axes in the order written."""
         if not isinstance(raw, dict) or not raw:
-            message = f'{shown(raw)}: write at least one strategy key with its values, "stop.fraction" = [0.03, 0.05]'
+            mend = 'write at least one strategy key with its values, "stop.fraction" = [0.03, 0.05]'
+            message = f"{show_value(raw)}: {mend}"
             raise ValueError(message)
         axes = tuple(_axes(raw, ""))
         for number, axis in enumerate(axes):
@@ -103,9 +104,9 @@ def _axis(path: str, kind: Kind, raw: object) -> Axis:
     if isinstance(raw, dict):
         return _range(path, kind, raw)
     if not isinstance(raw, list) or not raw:
-        message = f"{shown(raw)} is no list of values: write e.g. [1, 2], or {{ low = 1, high = 2 }} for a number"
+        message = f"{show_value(raw)} is no list of values: write e.g. [1, 2], or {{ low = 1, high = 2 }} for a number"
         raise ValueError(message)
-    values = tuple(_typed(kind, one) for one in raw)
+    values = tuple(_read_typed(kind, one) for one in raw)
     texts = [value_text(value) for value in values]
     for number, text in enumerate(texts):
         if text in texts[:number]:
@@ -114,7 +115,7 @@ def _axis(path: str, kind: Kind, raw: object) -> Axis:
     return Axis(path=path, values=values)
 
 
-def _typed(kind: Kind, raw: object) -> Value:
+def _read_typed(kind: Kind, raw: object) -> Value:
     """Return a value as the strategy's file would read it, in a form that can be written again."""
     found = kind.read(raw)
     return sorted(found) if isinstance(found, frozenset) else found
@@ -176,8 +177,8 @@ def grid(axes: Sequence[Axis]) -> list[Parameters]:
 def draws(axes: Sequence[Axis], count: int, seed: int) -> list[Parameters]:
     """Draw so many sets, each axis evenly; the bits are PCG64's own, which numpy promises to keep (NEP 19)."""
     bits = np.random.PCG64(seed)
-    return [{axis.path: _drawn(axis, int(bits.random_raw())) for axis in axes} for _ in range(count)]
+    return [{axis.path: _pick(axis, int(bits.random_raw())) for axis in axes} for _ in range(count)]
 
 
-def _drawn(axis: Axis, drawn: int) -> Value:
+def _pick(axis: Axis, drawn: int) -> Value:
     return axis.values[drawn * len(axis.values) >> BITS] if axis.values else axis.between(drawn / (1 << BITS))

@@ -12,8 +12,8 @@ from bot.adapters.sql.trials import trials_in
 from bot.app.reports import as_json as to_json
 from bot.app.sweep.course import Course
 from bot.app.sweep.plan import load_sweep
-from bot.app.sweep.running import Runner
-from bot.app.sweep.telling import result_of, told
+from bot.app.sweep.running import TrialRunner
+from bot.app.sweep.telling import describe_result, result_of
 from bot.app.sweep.workers import workers_on
 
 
@@ -23,7 +23,7 @@ def sweep(path: Path, history: Path | None, ledger: str | None, *, on: str, work
     plan, places = load_sweep(path), workers_on(on, workers)
     course = Course(plan, history or plan.history)
     url = ledger_url(ledger or "sweep.db")
-    with trials_in(url) as kept, closing(Runner(places, kept, plan.name, course.expected)) as runner:
+    with trials_in(url) as kept, closing(TrialRunner(places, kept, plan.name, course.expected)) as runner:
         judged = course.run(runner)
     result = {
         **result_of(plan, judged),
@@ -33,5 +33,5 @@ def sweep(path: Path, history: Path | None, ledger: str | None, *, on: str, work
         "ledger": ledger_name(parse_url(url)),
         "seconds": round(time.perf_counter() - began, 3),
     }
-    print(to_json(result) if as_json else told(result))
+    print(to_json(result) if as_json else describe_result(result))
     return 0

@@ -16,10 +16,10 @@ from bot.app.packing import tell_packing
 from bot.app.replay import require_files, slots_in
 from bot.app.strategy_keys import KEYS
 from bot.app.strategy_kinds import Universe
-from bot.app.sweep.judging import Judged, ranked, value_of
+from bot.app.sweep.judging import Judged, rank_trials, value_of
 from bot.app.sweep.parameters import strategy_with
 from bot.app.sweep.plan import Sweep
-from bot.app.sweep.running import Runner
+from bot.app.sweep.running import TrialRunner
 from bot.app.sweep.search import search_of
 from bot.app.sweep.task import Ground, Task
 from bot.app.sweep.windows import Fold, Window, folds_of
@@ -92,7 +92,7 @@ class Course:
         self._accepted.add(parameters)
         return True
 
-    def run(self, runner: Runner) -> list[Judged]:
+    def run(self, runner: TrialRunner) -> list[Judged]:
         """Try the sets of every fold in its train window, and the best of each in its test window."""
         tried: list[dict[str, Trial]] = [{} for _ in self.folds]
         while asked := [(place, text) for place, search in enumerate(self.searches) for text in search.ask()]:
@@ -105,7 +105,7 @@ class Course:
             reason = next(iter(self.refused.values()))
             message = f"{self.plan.path}: parameters: no set goes with the strategy: {reason}"
             raise ConfigError(message)
-        ranks = [ranked(tuple(mine.values()), self.plan.figure) for mine in tried]
+        ranks = [rank_trials(tuple(mine.values()), self.plan.figure) for mine in tried]
         tests = {
             place: self._task(fold.test, best[0].parameters, is_test=True)
             for place, (fold, best) in enumerate(zip(self.folds, ranks, strict=True))

@@ -26,7 +26,7 @@ def value_of(trial: Trial, figure: str) -> float | None:
     return found
 
 
-def ranked(trials: Sequence[Trial], figure: str) -> list[Trial]:
+def rank_trials(trials: Sequence[Trial], figure: str) -> list[Trial]:
     """Return the trials that have a figure, the best first; of equals the one tried first."""
     valued = [(value, trial) for trial in trials if (value := value_of(trial, figure)) is not None]
     return [trial for _, trial in sorted(valued, key=lambda pair: -FIGURES[figure] * pair[0])]

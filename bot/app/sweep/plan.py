@@ -14,7 +14,7 @@ from typing import Any
 
 from bot.app.config import CRON, LINE
 from bot.app.instants import first_instant, last_instant
-from bot.app.kinds import Number, Word, shown
+from bot.app.kinds import Number, Word, show_value
 from bot.app.strategies import strategy_file
 from bot.app.strategy_kinds import COUNT, NAME
 from bot.app.sweep.axes import Axes, Axis
@@ -54,7 +54,7 @@ class Instant:
         if isinstance(raw, str | date):
             with suppress(ValueError):
                 return self.of(raw)
-        message = f"{shown(raw)} is no instant: write it like 2024-01-31T12:00:00Z"
+        message = f"{show_value(raw)} is no instant: write it like 2024-01-31T12:00:00Z"
         raise ValueError(message)
 
     def describe(self) -> str:

@@ -20,7 +20,7 @@ LOSSES_MAX = 3
 TOLD_EVERY_SECONDS = 60.0
 
 
-class Runner:
+class TrialRunner:
     """Workers, the trials that the ledger has already, and how far it has come."""
 
     def __init__(self, workers: Workers, kept: SqlTrials, sweep: str, expected: int) -> None:
@@ -46,7 +46,7 @@ class Runner:
         missing = {task.trial_id: task for task in tasks if task.trial_id not in self._known}
         found = self._unasked.intersection(task.trial_id for task in tasks)
         self._unasked -= found
-        self.progress.passed_over(len(found))
+        self.progress.count_found(len(found))
         losses = 0
         while missing:
             before = len(missing)
@@ -83,7 +83,7 @@ class Runner:
             self._kept.put([trial])
             self._known[trial.trial_id] = trial
             del missing[futures[future]]
-            self.progress.done()
+            self.progress.count_done()
         if lost is not None:
             self._stack.close()
             self._executor = None
@@ -105,11 +105,11 @@ class Progress:
         self._began = self._told = time.monotonic()
         self._watched = sys.stderr.isatty()
 
-    def passed_over(self, count: int) -> None:
+    def count_found(self, count: int) -> None:
         """Count trials that the ledger had already."""
         self._found += count
 
-    def done(self) -> None:
+    def count_done(self) -> None:
         """Count a trial, and tell: on a terminal each time, elsewhere once a minute."""
         self._done += 1
         now = time.monotonic()

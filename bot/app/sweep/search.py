@@ -54,7 +54,7 @@ class Studied:
         while self._left and len(self._waiting) < self._sweep.batch:
             self._left -= 1
             trial = self._study.ask()
-            text = parameters_text({axis.path: _suggested(trial, axis) for axis in self._sweep.axes})
+            text = parameters_text({axis.path: _suggest(trial, axis) for axis in self._sweep.axes})
             if self._accepted(text):
                 self._waiting.append((trial, text))
             else:
@@ -102,7 +102,7 @@ def _study(sweep: Sweep) -> Study:
     return optuna.create_study(direction="maximize" if FIGURES[sweep.figure] > 0 else "minimize", sampler=sampler)
 
 
-def _suggested(trial: Trial, axis: Axis) -> Any:
+def _suggest(trial: Trial, axis: Axis) -> Any:
     """Let a study choose on an axis: a place in its list, which has an order among numbers, or a share of its way."""
     if not axis.values:
         return axis.between(trial.suggest_float(axis.path, 0, 1))

@@ -13,7 +13,7 @@ from threading import Lock
 
 from bot.adapters.history.archive import History, open_history
 from bot.app.figures import counts_of, figures_of
-from bot.app.replay import quiet_records, setup_of, slots_in, uncollected
+from bot.app.replay import quiet_records, setup_of, slots_in, without_collection
 from bot.app.strategy_kinds import Universe
 from bot.app.sweep.parameters import strategy_with
 from bot.app.tally import Tally
@@ -101,7 +101,7 @@ def try_out(task: Task) -> Trial:
         slots = slots_in(history, (task.start, task.end), ground.schedule)
         setup = setup_of(strategy, history.universe, ground.cash)
         tally = Tally()
-        with uncollected():
+        with without_collection():
             for record in quiet_records(setup, slots, history):
                 tally.add(record.facts)
         return _trial(task, strategy.name, len(slots), tally)

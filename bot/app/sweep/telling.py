@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from bot.app.reports import shown, table
+from bot.app.reports import show_value, table
 from bot.app.sweep.judging import Judged, deflated_sharpe
 from bot.app.sweep.plan import Sweep
 from bot.domain.sweeps import Trial
@@ -55,7 +55,7 @@ def _of_trial(plan: Sweep, trial: Trial) -> dict[str, Any]:
     }
 
 
-def told(result: Mapping[str, Any]) -> str:
+def describe_result(result: Mapping[str, Any]) -> str:
     """Tell the best sets as a table: of one window ten of them, of several the best of each beside its test."""
     windows = result["windows"]
     parts = [_one_window(windows[0]) if len(windows) == 1 and not windows[0]["test"] else _all_windows(result)]
@@ -84,7 +84,7 @@ def _parameters(one: Mapping[str, Any]) -> dict[str, Any]:
 def _luck(window: Mapping[str, Any]) -> str:
     told_by = f"probability that the best of {window['sets']} sets is better than luck (deflated Sharpe ratio)"
     value = window["deflated_sharpe"]
-    return f"{told_by}: {shown(None if value is None else round(value, 4))}" + (
+    return f"{told_by}: {show_value(None if value is None else round(value, 4))}" + (
         f"; {window['reason']}" if window["reason"] else ""
     )
 

@@ -81,7 +81,7 @@ def _dask(place: str, address: str) -> Workers:
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
 
     @contextmanager
-    def opened() -> Iterator[Executor]:
+    def open_client() -> Iterator[Executor]:
         try:
             client = Client(f"tcp://{address}", timeout=PATIENCE_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
@@ -90,7 +90,7 @@ def _dask(place: str, address: str) -> Workers:
             # A repeated task is run again, not answered by what became of it before.
             yield client.get_executor(pure=False)
 
-    return Workers(opened, (BrokenExecutor, CancelledError, KilledWorker, CommClosedError))
+    return Workers(open_client, (BrokenExecutor, CancelledError, KilledWorker, CommClosedError))
 
 
 def _ray(place: str) -> Workers:
@@ -108,7 +108,7 @@ def _ray(place: str) -> Workers:
             return found
 
     @contextmanager
-    def opened() -> Iterator[Executor]:
+    def open_client() -> Iterator[Executor]:
         try:
             ray.init(place, log_to_driver=False)
         except (ConnectionError, ValueError) as error:
@@ -120,7 +120,7 @@ def _ray(place: str) -> Workers:
 
     exceptions = ray.exceptions
     lost = (exceptions.WorkerCrashedError, exceptions.NodeDiedError, exceptions.ObjectLostError, ConnectionError)
-    return Workers(opened, (*lost, CancelledError))
+    return Workers(open_client, (*lost, CancelledError))
 
 
 def _lacking(place: str) -> ConfigError:
