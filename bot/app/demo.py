@@ -17,8 +17,9 @@ from bot.app import reports
 from bot.app.config import Config, Secret, parse_config, starter_strategy
 from bot.app.daemon.loop import fire
 from bot.app.daemon.schedule import slots_between
-from bot.app.progress import tell_progress
 from bot.app.simulating import listen
+from bot.app.telling.answers import table
+from bot.app.telling.progress import tell_progress
 from bot.app.why import tell_why, why
 from bot.app.wiring import live
 from bot.domain.errors import ConfigError
@@ -120,9 +121,9 @@ def _run(config: Config, clock: SteppedClock, days: int) -> None:
 def _tell(reader: Reader, days: int) -> None:
     trades = reports.rows_of(reader, reports.TRADES, None)
     print(f"Trades of {days} simulated days\n")
-    print(reports.table([{name: value for name, value in row.items() if name != "run"} for row in trades]) or "none")
+    print(table([{name: value for name, value in row.items() if name != "run"} for row in trades]) or "none")
     print("\nEquity against buy-and-hold of the same tokens\n")
-    print(reports.table(_equity(reader, days)))
+    print(table(_equity(reader, days)))
     for outcome in ("entered", "rejected"):
         for symbol, slot in _example(reader, outcome):
             print(f"\n$ bot why {symbol} --at {slot} --ledger {reader.name}\n")
@@ -130,7 +131,7 @@ def _tell(reader: Reader, days: int) -> None:
             print(tell_why(answer) if answer else "")
     for question, statement in QUESTIONS:
         print(f"\n-- {question}\n{statement};\n")
-        print(reports.table(reader.rows(statement, {})))
+        print(table(reader.rows(statement, {})))
 
 
 def _example(reader: Reader, outcome: str) -> list[tuple[str, str]]:

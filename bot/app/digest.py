@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bot.adapters.sql.reads import Reader
-from bot.app.reports import Row, require_run, show_value, table, within
+from bot.app.reports import require_run, within
+from bot.app.telling.answers import Row, show_value, table
 from bot.app.why import rows_in
 
 Window = tuple[datetime | None, datetime | None]

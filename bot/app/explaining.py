@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from bot.adapters.sql.reads import Reader
-from bot.app.reports import Row, show_value, table
+from bot.app.telling.answers import Row, show_value, table
 from bot.app.why import CUT_OFF, GATES, NEWEST, describe_proposal, gate_table, levels_of, rows_in
 from bot.domain.errors import ConfigError
 

@@ -20,11 +20,10 @@ from bot.adapters.history.cut import cut_history
 from bot.adapters.sql.rows import FACT_TABLES
 from bot.app.config import load_config
 from bot.app.hook_source import SIGNATURES
-from bot.app.progress import tell_progress
 from bot.app.replay import Window, is_eventful, open_for, run_slots, setup_of, slots_in
-from bot.app.reports import Row
-from bot.app.reports import as_json as to_json
 from bot.app.strategies import Strategy, load_strategy, strategy_file
+from bot.app.telling.answers import Row, to_json
+from bot.app.telling.progress import tell_progress
 from bot.domain.decisions import Candidate, Fact
 from bot.domain.errors import BadInputError, ConfigError
 from bot.domain.ids import TokenId

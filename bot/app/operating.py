@@ -15,8 +15,7 @@ from bot.app.config import load_config
 from bot.app.daemon.schedule import interval_of
 from bot.app.kinds import near
 from bot.app.reading import ledger_of
-from bot.app.reports import Row, show_value
-from bot.app.reports import as_json as to_json
+from bot.app.telling.answers import Row, show_value, to_json
 from bot.domain.errors import ConfigError
 from bot.domain.events import Act, Request, request_id_of
 from bot.domain.ids import RunName, TokenId

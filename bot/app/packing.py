@@ -4,8 +4,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bot.adapters.history.packing import pack_history
-from bot.app.progress import tell_progress
-from bot.app.reports import as_json as to_json
+from bot.app.telling.answers import to_json
+from bot.app.telling.progress import tell_progress
 
 
 def pack(folder: Path, *, as_json: bool) -> int:

@@ -16,13 +16,12 @@ from bot.app.daemon.loop import fire
 from bot.app.deriving import CONFIGURATION, HOOKS, INPUT, ComparingLedger, Difference, DifferenceError, RecordedSource
 from bot.app.hooks import load_hooks
 from bot.app.kinds import near
-from bot.app.progress import tell_progress
 from bot.app.reading import ledger_of
-from bot.app.reports import Row
-from bot.app.reports import as_json as to_json
 from bot.app.runner import Runner
 from bot.app.stored_rules import StoredRun, read_stored_run
 from bot.app.strategies import strategy_file
+from bot.app.telling.answers import Row, to_json
+from bot.app.telling.progress import tell_progress
 from bot.app.wiring import LiveRun
 from bot.domain.errors import BadInputError, ConfigError, UsageError
 from bot.domain.ids import RunName

@@ -17,8 +17,8 @@ from bot.adapters.history.pack import Words
 from bot.adapters.history.reader import micros
 from bot.adapters.history.series import DatedRows, Series, blocks_of
 from bot.app.figures import figures_of
-from bot.app.progress import tell_progress
 from bot.app.tally import Tally
+from bot.app.telling.progress import tell_progress
 from bot.domain.ids import TokenId
 from bot.domain.record import CycleRecord
 from bot.domain.signals import Episode, Stance

@@ -8,6 +8,7 @@ from bot.app import reports
 from bot.app.config import load_config
 from bot.app.digest import Window, digest, in_force, tell_digest
 from bot.app.explaining import explain, print_order
+from bot.app.telling.answers import show_value, table, to_json
 from bot.app.why import tell_why, why
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ def show(name: str, config_path: Path, ledger: str | None, run: str | None, *, a
             for run in [str(row["run"])]
         ]
     if as_json:
-        print(reports.as_json(found))
+        print(to_json(found))
     else:
-        print(reports.table(found) if found else f"no {name} yet")
+        print(table(found) if found else f"no {name} yet")
     return 0
 
 
@@ -62,7 +63,7 @@ def parity_state(reader: Reader, run: str) -> str | None:
     if not differing:
         return "identical"
     last = differing[0]
-    told = f"{last['kind']} {reports.show_value(last['differs_at'])}: {last['what']}"
+    told = f"{last['kind']} {show_value(last['differs_at'])}: {last['what']}"
     return f"differs: {told}" if last is rows[0] else f"identical, but differed at {told}"
 
 
@@ -73,11 +74,11 @@ def show_why(
     reader = Reader(ledger_of(config_path, ledger))
     if symbol is None:
         found = digest(reader, window, run)
-        print(reports.as_json(found) if as_json else tell_digest(found))
+        print(to_json(found) if as_json else tell_digest(found))
         return 0
     answer = why(reader, symbol, window, run)
     if as_json:
-        print(reports.as_json(answer))
+        print(to_json(answer))
     elif answer is None:
         span = " in this window" if any(window) else ""
         print(f"{symbol} was no candidate{span}: no turn of it has come to a decision{span or ' yet'}")
@@ -89,7 +90,7 @@ def show_why(
 def show_explained(order_id: str, config_path: Path, ledger: str | None, *, as_json: bool) -> int:
     """Print an order from the answers it rests on to the books it moved."""
     answer = explain(Reader(ledger_of(config_path, ledger)), order_id)
-    print(reports.as_json(answer) if as_json else print_order(answer))
+    print(to_json(answer) if as_json else print_order(answer))
     return 0
 
 
@@ -103,7 +104,7 @@ def verify(config_path: Path, ledger: str | None, *, deep: bool, as_json: bool) 
     wrong = [*found, *(str(run) for run in runs if run.difference)]
     if as_json:
         derived = {"derived": [run.row for run in runs]} if deep else {}
-        print(reports.as_json({"violations": found, **derived}))
+        print(to_json({"violations": found, **derived}))
     else:
         right = [*(str(run) for run in runs), "the ledger is right: books balanced, ids and hash chain recomputed"]
         print("\n".join(wrong or right))

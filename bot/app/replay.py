@@ -26,11 +26,11 @@ from bot.adapters.sql.reads import Reader
 from bot.app.cycle import RunSetup, run_cycle
 from bot.app.inputs import inputs_of
 from bot.app.packing import tell_packing
-from bot.app.progress import tell_progress
 from bot.app.random_entries import Drawn, draw
-from bot.app.reports import as_json as to_json
 from bot.app.results import statistics, summary, tell_run
 from bot.app.strategies import Strategy, load_strategy
+from bot.app.telling.answers import to_json
+from bot.app.telling.progress import tell_progress
 from bot.app.waking import Waking
 from bot.domain.decisions import EquityMark
 from bot.domain.errors import ConfigError, UsageError

@@ -1,18 +1,14 @@
-"""What the reading commands show: plain SQL over the public views, as a table or as JSON.
+"""What the reading commands show: plain SQL over the public views.
 
 Nothing here computes a figure that the ledger does not hold.
 """
 
-import json
-from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 
 from bot.adapters.sql.reads import Reader
 from bot.app.kinds import near
+from bot.app.telling.answers import Row
 from bot.domain.errors import ConfigError
-
-Row = Mapping[str, object]
 
 TRADES = """
 select symbol, side, opened_at, closed_at, quantity, entry_price, exit_price, stop_initial as stop, target,
@@ -69,56 +65,3 @@ def within(start: datetime | None, end: datetime | None, run: str | None) -> tup
     given = [(test, name, value) for test, name, value in asked if value is not None]
     tests = " and ".join(test for test, _, _ in given)
     return (f"where {tests}" if tests else "", {name: value for _, name, value in given})
-
-
-def show_value(value: object) -> str:
-    """Write a value for people: at most eight significant digits, instants to the second, - for nothing."""
-    match value:
-        case None:
-            return "-"
-        case bool():
-            return "yes" if value else "no"
-        case datetime():
-            return value.strftime("%Y-%m-%d %H:%M:%SZ")
-        case float() | Decimal():
-            number = float(value)
-            return f"{number:.8g}" if abs(number) < 1e8 else f"{number:.0f}"  # noqa: PLR2004 - exponents are hard to read
-        case str() if _is_instant(value):
-            return value[:19].replace("T", " ") + "Z"
-        case _:
-            return str(value)
-
-
-def _is_instant(text: str) -> bool:
-    return len(text) == 27 and text[10] == "T" and text.endswith("Z")  # noqa: PLR2004 - the ledger's one form
-
-
-def table(found: Sequence[Row]) -> str:
-    """Lay rows out in columns, numbers to the right."""
-    if not found:
-        return ""
-    names = list(found[0])
-    cells = [names, *([show_value(row[name]) for name in names] for row in found)]
-    widths = [max(len(line[at]) for line in cells) for at in range(len(names))]
-    numeric = [isinstance(found[0][name], int | float | Decimal) for name in names]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(line, widths, numeric, strict=True)
-        ).rstrip()
-        for line in cells
-    )
-
-
-def as_json(value: object) -> str:
-    """Write an answer as JSON: instants as ISO 8601 with Z, exact numbers as numbers."""
-    return json.dumps(value, default=_plain, indent=2, allow_nan=False)
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    if isinstance(value, Decimal):
-        return float(value)
-    message = f"{type(value).__name__} has no JSON form"
-    raise TypeError(message)

@@ -15,8 +15,7 @@ from bot.adapters.tokenmetrics.feeds import EACH_SLOT, HOURS, PRICE, PRICE_TOKEN
 from bot.adapters.tokenmetrics.source import TokenMetricsSource
 from bot.app.config import load_config, resolve_key, starter_config, starter_strategy
 from bot.app.daemon.schedule import interval_of, slots_between
-from bot.app.reports import as_json as to_json
-from bot.app.reports import show_value
+from bot.app.telling.answers import show_value, to_json
 from bot.app.wiring import Untaped, client_of, feeds_of, resolve, run_of, strategies_of
 from bot.domain.errors import ConfigError, StorageError
 

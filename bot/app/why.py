@@ -8,7 +8,8 @@ from datetime import datetime
 
 from bot.adapters.sql.reads import Reader
 from bot.app.kinds import near
-from bot.app.reports import Row, require_run, show_value, table, within
+from bot.app.reports import require_run, within
+from bot.app.telling.answers import Row, show_value, table
 from bot.domain.errors import ConfigError
 
 SYMBOLS = "select distinct symbol from instruments order by symbol"

@@ -12,7 +12,7 @@ from bot.adapters.sql.ledger import writing
 from bot.adapters.sql.reads import Reader
 from bot.app.digest import digest, in_force, tell_digest
 from bot.app.explaining import _is_about, explain, print_order
-from bot.app.reports import as_json
+from bot.app.telling.answers import to_json
 from bot.app.why import symbol_in, tell_why, why
 from bot.domain.errors import ConfigError
 from bot.domain.record import Run
@@ -53,7 +53,7 @@ TAPE = Tape({1: graded(1, "70"), 2: graded(2, "30"), 3: graded(3, "57"), 4: grad
 
 def plainly(answer: object) -> Any:
     """Return an answer as its JSON has it, alike on both databases."""
-    return json.loads(as_json(answer))
+    return json.loads(to_json(answer))
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 from bot.adapters.sql.ledger import SqlLedger, writing
 from bot.adapters.sql.reads import Reader
 from bot.adapters.sql.verify import violations
-from bot.app.reports import as_json
 from bot.app.results import statistics, tell_statistics
+from bot.app.telling.answers import to_json
 from tests.base_case import hours, strategy_text
 from tests.contract.decision_samples import BOTH, both_ways
 from tests.contract.ledger_samples import RUN, opened
@@ -19,7 +19,7 @@ def test_figures_are_alike_on_both_databases(ledger_url: str) -> None:
     with writing(ledger_url, create=True) as book:
         opened(book, BOTH).commit_all(both_ways())
     reader = Reader(ledger_url)
-    found = json.loads(as_json(statistics(reader, BOTH)))
+    found = json.loads(to_json(statistics(reader, BOTH)))
     trades = reader.rows("select profit, r_multiple from v_trades where not is_open", {})
     profits = [float(str(row["profit"])) for row in trades]
     assert found["closed_trades"] == len(trades) == 2

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from bot.adapters.sql.engine import ledger_name, ledger_url, parse_url
 from bot.adapters.sql.trials import trials_in
-from bot.app.reports import as_json as to_json
 from bot.app.sweep.course import Course
 from bot.app.sweep.plan import load_sweep
 from bot.app.sweep.running import TrialRunner
 from bot.app.sweep.telling import describe_result, result_of
 from bot.app.sweep.workers import workers_on
+from bot.app.telling.answers import to_json
 
 
 def sweep(path: Path, history: Path | None, ledger: str | None, *, on: str, workers: int | None, as_json: bool) -> int:

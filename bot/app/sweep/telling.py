@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from bot.app.reports import show_value, table
 from bot.app.sweep.judging import Judged, deflated_sharpe
 from bot.app.sweep.plan import Sweep
+from bot.app.telling.answers import show_value, table
 from bot.domain.sweeps import Trial
 from bot.engine.performance import Figure
 
