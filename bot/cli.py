@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot import __version__
-from bot.app.instants import first_instant, last_instant
+from bot.app.settings.instants import first_instant, last_instant
 from bot.domain.errors import BotError, UsageError
 
 if TYPE_CHECKING:

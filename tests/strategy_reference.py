@@ -7,8 +7,8 @@ import re
 from decimal import Decimal
 from pathlib import Path
 
-from bot.app.strategy_keys import KEYS
-from bot.app.tables import Chosen, Key, every
+from bot.app.settings.strategy_keys import KEYS
+from bot.app.settings.tables import Chosen, Key, every
 from bot.domain.numbers import plain
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "strategy.md"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.app.strategies import Strategy, load_strategy
+from bot.app.settings.strategies import Strategy, load_strategy
 from bot.domain.errors import ConfigError
 
 HEAD = '[strategy]\nname = "plain"\nuniverse = ["BTC"]\n'

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from bot.app.demo import play
-from bot.app.strategies import load_strategy
-from bot.app.strategy_keys import KEYS
-from bot.app.tables import Table, every
+from bot.app.settings.strategies import load_strategy
+from bot.app.settings.strategy_keys import KEYS
+from bot.app.settings.tables import Table, every
 from bot.cli import main, parser
 from tests.strategy_reference import DOCUMENT, MARKED, with_tables
 from tests.strategy_texts import HEAD, SIZED

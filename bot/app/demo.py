@@ -14,9 +14,9 @@ from bot.adapters.http import Limits
 from bot.adapters.sql.lease import lock_file
 from bot.adapters.sql.reads import Reader
 from bot.app import reports
-from bot.app.config import Config, Secret, parse_config, starter_strategy
 from bot.app.daemon.loop import fire
 from bot.app.daemon.schedule import slots_between
+from bot.app.settings.config import Config, Secret, parse_config, starter_strategy
 from bot.app.simulating import listen
 from bot.app.telling.answers import table
 from bot.app.telling.progress import tell_progress

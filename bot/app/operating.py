@@ -11,10 +11,9 @@ from pathlib import Path
 from bot.adapters.clock import SystemClock
 from bot.adapters.sql.reads import Reader
 from bot.adapters.sql.requests import put
-from bot.app.config import load_config
 from bot.app.daemon.schedule import interval_of
-from bot.app.kinds import near
-from bot.app.reading import ledger_of
+from bot.app.settings.config import ledger_of, load_config
+from bot.app.settings.kinds import near
 from bot.app.telling.answers import Row, show_value, to_json
 from bot.domain.errors import ConfigError
 from bot.domain.events import Act, Request, request_id_of

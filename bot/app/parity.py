@@ -10,16 +10,15 @@ from pathlib import Path
 
 from bot import __version__
 from bot.adapters.sql.recorded import Recorded, Window, live_runs, open_recorded
-from bot.app.config import load_config
 from bot.app.cycle import RunSetup
 from bot.app.daemon.loop import fire
 from bot.app.deriving import CONFIGURATION, HOOKS, INPUT, ComparingLedger, Difference, DifferenceError, RecordedSource
-from bot.app.hooks import load_hooks
-from bot.app.kinds import near
-from bot.app.reading import ledger_of
 from bot.app.runner import Runner
-from bot.app.stored_rules import StoredRun, read_stored_run
-from bot.app.strategies import strategy_file
+from bot.app.settings.config import ledger_of, load_config
+from bot.app.settings.hooks import load_hooks
+from bot.app.settings.kinds import near
+from bot.app.settings.stored_rules import StoredRun, read_stored_run
+from bot.app.settings.strategies import strategy_file
 from bot.app.telling.answers import Row, to_json
 from bot.app.telling.progress import tell_progress
 from bot.app.wiring import LiveRun

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from bot.adapters.sql.reads import Reader
 from bot.app import reports
-from bot.app.config import load_config
 from bot.app.digest import Window, digest, in_force, tell_digest
 from bot.app.explaining import explain, print_order
+from bot.app.settings.config import ledger_of
 from bot.app.telling.answers import show_value, table, to_json
 from bot.app.why import tell_why, why
 
@@ -21,11 +21,6 @@ STATEMENTS = {
     "orders": reports.ORDERS,
     "equity": reports.EQUITY,
 }
-
-
-def ledger_of(config_path: Path, ledger: str | None) -> str:
-    """Return the ledger's URL: the one given, else the configuration's."""
-    return ledger if ledger is not None else load_config(config_path).ledger_url
 
 
 def show(name: str, config_path: Path, ledger: str | None, run: str | None, *, as_json: bool) -> int:

@@ -16,11 +16,11 @@ from bot.adapters.sql.engine import ledger_name, parse_url
 from bot.adapters.sql.recorded import Recorded, Window, live_runs, open_recorded
 from bot.app.cycle import RunSetup, run_cycle
 from bot.app.deriving import RecordedSource
-from bot.app.kinds import near
 from bot.app.parity import configuration_of
 from bot.app.replay import Material, Played, keep_eventful, show_progress
-from bot.app.strategies import Strategy
-from bot.app.wiring import feeds_of
+from bot.app.settings.inputs import feeds_of
+from bot.app.settings.kinds import near
+from bot.app.settings.strategies import Strategy
 from bot.domain.errors import ConfigError
 from bot.domain.ids import RunName, TokenId, canonical, instant_text
 from bot.domain.instruments import Instrument

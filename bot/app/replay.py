@@ -24,11 +24,11 @@ from bot.adapters.sql.engine import ledger_name, ledger_url, parse_url
 from bot.adapters.sql.ledger import SqlLedger, writing
 from bot.adapters.sql.reads import Reader
 from bot.app.cycle import RunSetup, run_cycle
-from bot.app.inputs import inputs_of
 from bot.app.packing import tell_packing
 from bot.app.random_entries import Drawn, draw
 from bot.app.results import statistics, summary, tell_run
-from bot.app.strategies import Strategy, load_strategy
+from bot.app.settings.inputs import inputs_of
+from bot.app.settings.strategies import Strategy, load_strategy
 from bot.app.telling.answers import to_json
 from bot.app.telling.progress import tell_progress
 from bot.app.waking import Waking

@@ -6,7 +6,7 @@ Nothing here computes a figure that the ledger does not hold.
 from datetime import datetime
 
 from bot.adapters.sql.reads import Reader
-from bot.app.kinds import near
+from bot.app.settings.kinds import near
 from bot.app.telling.answers import Row
 from bot.domain.errors import ConfigError
 

@@ -1,6 +1,6 @@
 """The composition root of live running: configuration in, runners out. Wired by hand, readable from top to bottom."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,11 +12,11 @@ from bot.adapters.memory import MemoryArchive
 from bot.adapters.sql.ledger import SqlLedger, reading, writing
 from bot.adapters.sql.tape import SqlTape
 from bot.adapters.tokenmetrics.source import TokenMetricsSource
-from bot.app.config import Config, RunConfig, Secret, config_hash, effective
 from bot.app.cycle import RunSetup
-from bot.app.inputs import FEEDS, inputs_of
 from bot.app.runner import Runner
-from bot.app.strategies import Strategy, load_strategy
+from bot.app.settings.config import Config, RunConfig, Secret, config_hash, effective
+from bot.app.settings.inputs import feeds_of
+from bot.app.settings.strategies import Strategy, load_strategy
 from bot.domain.decisions import Fact
 from bot.domain.errors import ConfigError
 from bot.domain.events import Request
@@ -24,11 +24,8 @@ from bot.domain.ids import RunName, TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.record import CycleRecord, Run
 from bot.domain.tape import ApiCall, Datum
-from bot.engine.rules import Rules
 
 Clock = SystemClock | SteppedClock
-
-ALWAYS = frozenset({"price", "hourly-ohlcv"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,15 +176,3 @@ def resolve(source: TokenMetricsSource, strategy: Strategy) -> Mapping[TokenId, 
         message = f"strategy {strategy.name}: universe '*' is for replays; name the tokens a daemon is to watch"
         raise ConfigError(message)
     return source.resolve(strategy.universe)
-
-
-def feeds_of(all_rules: Sequence[Rules]) -> frozenset[str]:
-    """Return the feeds that a set of rules reads."""
-    feeds = set(ALWAYS)
-    for rules in all_rules:
-        needs = inputs_of(rules)
-        feeds.update(FEEDS[name] for name in needs if name in FEEDS)
-        feeds.add("hourly-trading-signals" if rules.feed == "hourly" else "trading-signals")
-        if rules.feed == "hourly" and {"grades", "trader_grades"} & set(needs):
-            feeds.add("tm-grade")
-    return frozenset(feeds)

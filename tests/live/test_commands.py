@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.app.config import starter_strategy
+from bot.app.settings.config import starter_strategy
 from bot.simulator.server import SimulatorServer
 from tests.live.conftest import KEY, Command
 

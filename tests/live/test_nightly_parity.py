@@ -14,12 +14,12 @@ import pytest
 from apscheduler.triggers.interval import IntervalTrigger
 from structlog.testing import capture_logs
 
-from bot.app.config import Config, parse_config
 from bot.app.daemon import checking, loop
 from bot.app.daemon.checking import check_parity
 from bot.app.daemon.loop import Daemon, check_of, crons_of
 from bot.app.demo import play
 from bot.app.parity import Parity
+from bot.app.settings.config import Config, parse_config
 from bot.domain.errors import LeaseError, StorageError
 from bot.domain.ids import RunName
 from tests.live.conftest import Command

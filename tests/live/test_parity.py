@@ -16,10 +16,10 @@ from bot import cli
 from bot.adapters.clock import SteppedClock
 from bot.adapters.http import Limits
 from bot.adapters.sql.tape import SqlTape
-from bot.app.config import Secret, parse_config
 from bot.app.daemon.loop import fire
 from bot.app.daemon.schedule import slots_between
 from bot.app.demo import play
+from bot.app.settings.config import Secret, parse_config
 from bot.app.wiring import live
 from bot.simulator.market import SEED, Market
 from bot.simulator.server import serve

@@ -7,11 +7,11 @@ from pathlib import Path
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.app.config import KEYS as CONFIG_KEYS
-from bot.app.config import RUN_KEYS, parse_config
-from bot.app.strategies import load_strategy
-from bot.app.strategy_keys import KEYS
-from bot.app.tables import Key, every
+from bot.app.settings.config import KEYS as CONFIG_KEYS
+from bot.app.settings.config import RUN_KEYS, parse_config
+from bot.app.settings.strategies import load_strategy
+from bot.app.settings.strategy_keys import KEYS
+from bot.app.settings.tables import Key, every
 from bot.domain.errors import AccessError, ConfigError
 
 WORDS = sorted({word for key in every(KEYS) for word in key.kind.describe().replace('"', " ").split()})

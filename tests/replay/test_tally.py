@@ -11,7 +11,7 @@ from bot.adapters.sql.reads import Reader
 from bot.app.cycle import RunSetup
 from bot.app.replay import records
 from bot.app.results import POINTS, TRADES, _float, _instant, _trade
-from bot.app.strategies import load_strategy
+from bot.app.settings.strategies import load_strategy
 from bot.app.tally import Tally
 from bot.cli import main
 from bot.domain.ids import RunName

@@ -8,8 +8,8 @@ from pathlib import Path, PosixPath
 
 import pytest
 
-from bot.app import config as configuration
-from bot.app.config import (
+from bot.app.settings import config as configuration
+from bot.app.settings.config import (
     Config,
     Secret,
     config_hash,
@@ -21,7 +21,7 @@ from bot.app.config import (
     starter_config,
     starter_strategy,
 )
-from bot.app.strategies import load_strategy
+from bot.app.settings.strategies import load_strategy
 from bot.domain.errors import AccessError, BotError, ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +66,7 @@ def test_the_starter_is_found_inside_a_wheel_too(tmp_path: Path, monkeypatch: py
     (package / "_strategies").mkdir()
     (package / "config.example.toml").write_text("inside")
     (package / "_strategies" / "levels_long.toml").write_text("inside too")
-    monkeypatch.setattr(configuration, "__file__", str(package / "app" / "config.py"))
+    monkeypatch.setattr(configuration, "__file__", str(package / "app" / "settings" / "config.py"))
     assert (starter_config(), starter_strategy()) == ("inside", "inside too")
 
 

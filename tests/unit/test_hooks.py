@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bot.app.hooks import load_hooks
+from bot.app.settings.hooks import load_hooks
 from bot.domain.errors import ConfigError
 from bot.domain.numbers import Price
 from bot.engine.brackets import Bracket

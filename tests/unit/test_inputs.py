@@ -5,8 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from bot.app.inputs import GATE_INPUTS, inputs_of
-from bot.app.wiring import feeds_of
+from bot.app.settings.inputs import GATE_INPUTS, feeds_of, inputs_of
 from bot.engine.rules import (
     Breaker,
     EntryRules,

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from bot.adapters.tokenmetrics.recorded import read_again
-from bot.app.config import effective, parse_config
-from bot.app.stored_rules import read_stored_run
-from bot.app.strategies import Strategy, load_strategy
+from bot.app.settings.config import effective, parse_config
+from bot.app.settings.stored_rules import read_stored_run
+from bot.app.settings.strategies import Strategy, load_strategy
 from bot.domain.errors import ConfigError
 from bot.domain.ids import Symbol, TokenId
 from bot.domain.instruments import Instrument

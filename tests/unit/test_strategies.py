@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.app.strategies import load_strategy
-from bot.app.strategy_keys import KEYS
-from bot.app.tables import every
+from bot.app.settings.strategies import load_strategy
+from bot.app.settings.strategy_keys import KEYS
+from bot.app.settings.tables import every
 from bot.domain.errors import AccessError, BotError, ConfigError
 from bot.engine.rules import ExitRule, Fallback, PriceRule, Reentry, Rules, SizeRule, SizingRules
 from tests.strategy_texts import HEAD, SIZED, STOPPED, read, refusal

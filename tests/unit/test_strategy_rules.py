@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.app.config import effective, parse_config
+from bot.app.settings.config import effective, parse_config
 from bot.domain.orders import Side
 from bot.engine.rules import (
     Anchor,

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import pytest
 
-from bot.app.strategies import load_strategy
+from bot.app.settings.strategies import load_strategy
 from bot.domain.ids import Symbol, TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.market import MarketSize, Quote

@@ -18,9 +18,9 @@ from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from bot.adapters.clock import SystemClock
-from bot.app.config import Config, load_config, resolve_key
 from bot.app.daemon.schedule import interval_of, newest_slot, slots_between, trigger_of
 from bot.app.logs import set_up_logs
+from bot.app.settings.config import Config, load_config, resolve_key
 from bot.app.wiring import Live, LiveRun, live, rehearsal
 from bot.domain.errors import BotError, ConfigError, InvariantError, LeaseError, UsageError
 from bot.domain.events import RunEvent

@@ -12,10 +12,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from bot.app.kinds import Flag, Kind, Number, Value, near, show_value
-from bot.app.strategy_keys import KEYS
+from bot.app.settings.kinds import Flag, Kind, Number, Value, near, show_value
+from bot.app.settings.strategy_keys import KEYS
+from bot.app.settings.tables import Table, every
 from bot.app.sweep.parameters import Parameters, value_text
-from bot.app.tables import Table, every
 from bot.domain.numbers import ZERO, fraction_half_even, to_float
 
 # These say what is traded and under which name; a sweep keeps them.

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import cast
 
 from bot.adapters.history.archive import History, open_history
-from bot.app.hooks import hooks_text
-from bot.app.inputs import inputs_of
-from bot.app.kinds import Value
 from bot.app.packing import tell_packing
 from bot.app.replay import require_files, slots_in
-from bot.app.strategy_keys import KEYS
-from bot.app.strategy_kinds import Universe
+from bot.app.settings.hooks import hooks_text
+from bot.app.settings.inputs import inputs_of
+from bot.app.settings.kinds import Value
+from bot.app.settings.strategy_keys import KEYS
+from bot.app.settings.strategy_kinds import Universe
+from bot.app.settings.tables import load_toml, read_tables, refuse
 from bot.app.sweep.judging import Judged, rank_trials, value_of
 from bot.app.sweep.parameters import strategy_with
 from bot.app.sweep.plan import Sweep
@@ -23,7 +24,6 @@ from bot.app.sweep.running import TrialRunner
 from bot.app.sweep.search import search_of
 from bot.app.sweep.task import Ground, Task
 from bot.app.sweep.windows import Fold, Window, folds_of
-from bot.app.tables import load_toml, read_tables, refuse
 from bot.app.version import code_version
 from bot.domain.errors import ConfigError
 from bot.domain.sweeps import Trial

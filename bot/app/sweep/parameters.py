@@ -9,10 +9,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from bot.app.hooks import hooks_from
-from bot.app.kinds import Value
-from bot.app.strategies import Strategy, strategy_from
-from bot.app.tables import parse_toml, refuse
+from bot.app.settings.hooks import hooks_from
+from bot.app.settings.kinds import Value
+from bot.app.settings.strategies import Strategy, strategy_from
+from bot.app.settings.tables import parse_toml, refuse
 from bot.domain.ids import canonical
 from bot.domain.numbers import plain
 

@@ -12,14 +12,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from bot.app.config import CRON, LINE
-from bot.app.instants import first_instant, last_instant
-from bot.app.kinds import Number, Word, show_value
-from bot.app.strategies import strategy_file
-from bot.app.strategy_kinds import COUNT, NAME
+from bot.app.settings.config import CRON, LINE
+from bot.app.settings.instants import first_instant, last_instant
+from bot.app.settings.kinds import Number, Word, show_value
+from bot.app.settings.strategies import strategy_file
+from bot.app.settings.strategy_kinds import COUNT, NAME
+from bot.app.settings.tables import Chosen, Key, load_toml, members, read_tables, refuse
 from bot.app.sweep.axes import Axes, Axis
 from bot.app.sweep.windows import WalkForward
-from bot.app.tables import Chosen, Key, load_toml, members, read_tables, refuse
 from bot.domain.numbers import CASH_MAX, micro_half_even
 
 SEED_MAX = 2**31

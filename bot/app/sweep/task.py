@@ -14,7 +14,7 @@ from threading import Lock
 from bot.adapters.history.archive import History, open_history
 from bot.app.figures import counts_of, figures_of
 from bot.app.replay import quiet_records, setup_of, slots_in, without_collection
-from bot.app.strategy_kinds import Universe
+from bot.app.settings.strategy_kinds import Universe
 from bot.app.sweep.parameters import strategy_with
 from bot.app.tally import Tally
 from bot.app.version import code_version

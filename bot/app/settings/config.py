@@ -14,10 +14,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from bot.app.kinds import Number, Text, Word, near
-from bot.app.strategies import Strategy
-from bot.app.strategy_kinds import COUNT, NAME
-from bot.app.tables import Key, load_toml, members, read_tables, refuse
+from bot.app.settings.kinds import Number, Text, Word, near
+from bot.app.settings.strategies import Strategy
+from bot.app.settings.strategy_kinds import COUNT, NAME
+from bot.app.settings.tables import Key, load_toml, members, read_tables, refuse
 from bot.domain.errors import AccessError, ConfigError
 from bot.domain.ids import TokenId, canonical
 from bot.domain.instruments import Instrument
@@ -135,6 +135,11 @@ def load_config(path: Path) -> Config:
     return parse_config(path, os.environ)
 
 
+def ledger_of(config_path: Path, ledger: str | None) -> str:
+    """Return the ledger's URL: the one given, else the configuration's."""
+    return ledger if ledger is not None else load_config(config_path).ledger_url
+
+
 def parse_config(path: Path, environ: Mapping[str, str]) -> Config:
     """Read a configuration; BOT_SECTION__KEY of the environment overrides its keys."""
     document, _ = load_toml(path, "`bot init` writes one, --config names another")
@@ -218,7 +223,7 @@ def starter_strategy() -> str:
 
 def _read_shipped(beside: str, inside: str) -> str:
     """Read a file that lies beside the package in a checkout, and inside it in a wheel."""
-    package = Path(__file__).resolve().parent.parent
+    package = Path(__file__).resolve().parents[2]
     checkout = package.parent / beside
     return (checkout if checkout.is_file() else package / inside).read_text(encoding="utf-8")
 

@@ -1,6 +1,6 @@
 """What data a strategy's rules read: the one list behind a replay's required files and the daemon's feeds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from bot.engine.rules import PriceRule, Rank, Rules, SameBar, SizeRule, VolatilitySource
@@ -30,6 +30,7 @@ FEEDS: Mapping[str, str] = MappingProxyType(
         "days": "daily-ohlcv",
     }
 )
+ALWAYS = frozenset({"price", "hourly-ohlcv"})
 
 
 def inputs_of(rules: Rules) -> dict[str, str]:
@@ -97,3 +98,15 @@ def _of_movements(rules: Rules) -> dict[str, str]:
     if rules.limits.volatility_shock is not None:
         needs["days"] = "limits.volatility_shock"
     return needs
+
+
+def feeds_of(all_rules: Sequence[Rules]) -> frozenset[str]:
+    """Return the feeds that a set of rules reads."""
+    feeds = set(ALWAYS)
+    for rules in all_rules:
+        needs = inputs_of(rules)
+        feeds.update(FEEDS[name] for name in needs if name in FEEDS)
+        feeds.add("hourly-trading-signals" if rules.feed == "hourly" else "trading-signals")
+        if rules.feed == "hourly" and {"grades", "trader_grades"} & set(needs):
+            feeds.add("tm-grade")
+    return frozenset(feeds)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import NamedTuple
 
-from bot.app.hook_source import SIGNATURES, find_assignments, offences
+from bot.app.settings.hook_source import SIGNATURES, find_assignments, offences
 from bot.domain.errors import ConfigError
 from bot.engine.hooks import one_line
 from bot.engine.rules import Hooks, Raised

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from bot.app.kinds import near
+from bot.app.settings.kinds import near
 
 SIGNATURES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -5,8 +5,8 @@ It is complete: what is not in `KEYS` is unknown, and the tables of docs/strateg
 
 from decimal import Decimal
 
-from bot.app.kinds import Flag, Kind, Word
-from bot.app.strategy_kinds import (
+from bot.app.settings.kinds import Flag, Kind, Word
+from bot.app.settings.strategy_kinds import (
     ANY,
     ATRS,
     BASE_UNITS,
@@ -53,7 +53,7 @@ from bot.app.strategy_kinds import (
     WAIT,
     Tokens,
 )
-from bot.app.tables import Chosen, Key, Table
+from bot.app.settings.tables import Chosen, Key, Table
 from bot.domain.numbers import ONE, ZERO
 from bot.domain.orders import Side
 from bot.engine.rules import (

@@ -6,8 +6,8 @@ A bound that only a percentage would break refuses it: a fraction of 20 is 20 %,
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.app.kinds import FRACTION, Number, Text, Word, Words, show_value
-from bot.app.tables import Chosen
+from bot.app.settings.kinds import FRACTION, Number, Text, Word, Words, show_value
+from bot.app.settings.tables import Chosen
 from bot.domain.orders import Side
 from bot.engine.rules import ExitRule, PriceRule, Rank, SizeRule
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from bot.app.kinds import Kind, Number, Value, near, quote, show_value
+from bot.app.settings.kinds import Kind, Number, Value, near, quote, show_value
 from bot.domain.errors import AccessError, BotError, ConfigError
 
 

@@ -9,11 +9,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
-from bot.app.hooks import load_hooks
-from bot.app.kinds import Value, near
-from bot.app.strategy_keys import KEYS
-from bot.app.strategy_kinds import BOTH, Universe
-from bot.app.tables import load_toml, members, read_tables, refuse
+from bot.app.settings.hooks import load_hooks
+from bot.app.settings.kinds import Value, near
+from bot.app.settings.strategy_keys import KEYS
+from bot.app.settings.strategy_kinds import BOTH, Universe
+from bot.app.settings.tables import load_toml, members, read_tables, refuse
 from bot.domain.numbers import ONE, ZERO, plain
 from bot.domain.orders import Side
 from bot.engine.rules import (
