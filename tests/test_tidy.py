@@ -35,7 +35,7 @@ BROKEN: list[tuple[Rule, Sources, int]] = [
     (tidy_rules.float_equalities, {"bot/engine/x.py": "x == 0.5\n-1.0 != y\nz == 1\nx < 0.5"}, 2),
     (tidy_rules.broad_excepts, {"bot/app/x.py": "try: ...\nexcept (OSError, Exception): ...\n"}, 1),
     (tidy_rules.broad_excepts, {"bot/app/daemon/loop.py": "try: ...\nexcept Exception: ...\n" * 2}, 1),
-    (tidy_rules.broad_excepts, {"bot/app/daemon/schedule.py": "try: ...\nexcept Exception: ...\n"}, 1),
+    (tidy_rules.broad_excepts, {"bot/app/cycle/schedule.py": "try: ...\nexcept Exception: ...\n"}, 1),
     (tidy_rules.broad_excepts, {"bot/app/settings/hooks.py": "try: ...\nexcept Exception: ...\n" * 3}, 2),
     (tidy_rules.broad_excepts, {"bot/app/settings/hook_source.py": "try: ...\nexcept Exception: ...\n"}, 1),
     (tidy_rules.broad_excepts, {"bot/cli.py": "try: ...\nexcept: ...\n"}, 1),

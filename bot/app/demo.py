@@ -14,8 +14,8 @@ from bot.adapters.http import Limits
 from bot.adapters.sql.lease import lock_file
 from bot.adapters.sql.reads import Reader
 from bot.app import reports
-from bot.app.daemon.loop import fire
-from bot.app.daemon.schedule import slots_between
+from bot.app.cycle.runner import fire
+from bot.app.cycle.schedule import slots_between
 from bot.app.settings.config import Config, Secret, parse_config, starter_strategy
 from bot.app.simulating import listen
 from bot.app.telling.answers import table

@@ -11,7 +11,7 @@ from pathlib import Path
 from bot.adapters.clock import SystemClock
 from bot.adapters.sql.reads import Reader
 from bot.adapters.sql.requests import put
-from bot.app.daemon.schedule import interval_of
+from bot.app.cycle.schedule import interval_of
 from bot.app.settings.config import ledger_of, load_config
 from bot.app.settings.kinds import near
 from bot.app.telling.answers import Row, show_value, to_json

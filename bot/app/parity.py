@@ -10,10 +10,9 @@ from pathlib import Path
 
 from bot import __version__
 from bot.adapters.sql.recorded import Recorded, Window, live_runs, open_recorded
-from bot.app.cycle import RunSetup
-from bot.app.daemon.loop import fire
+from bot.app.cycle.run_cycle import RunSetup
+from bot.app.cycle.runner import Runner, ScheduledRun, fire
 from bot.app.deriving import CONFIGURATION, HOOKS, INPUT, ComparingLedger, Difference, DifferenceError, RecordedSource
-from bot.app.runner import Runner
 from bot.app.settings.config import ledger_of, load_config
 from bot.app.settings.hooks import load_hooks
 from bot.app.settings.kinds import near
@@ -21,7 +20,6 @@ from bot.app.settings.stored_rules import StoredRun, read_stored_run
 from bot.app.settings.strategies import strategy_file
 from bot.app.telling.answers import Row, to_json
 from bot.app.telling.progress import tell_progress
-from bot.app.wiring import LiveRun
 from bot.domain.errors import BadInputError, ConfigError, UsageError
 from bot.domain.ids import RunName
 from bot.domain.instruments import Instrument
@@ -136,7 +134,7 @@ def _cycles(
     """Fire the settled slots in order; a configuration's first is fired by a runner of its own, as after a restart."""
     ledger = ComparingLedger(book, cycles)
     known = source.know(name)
-    live: LiveRun | None = None
+    live: ScheduledRun | None = None
     for cycle in cycles:
         if cycle.state is CycleState.MISSED:
             continue
@@ -153,7 +151,7 @@ def _cycles(
                 config_hash=cycle.config_hash,
                 code_version=cycle.code_version,
             )
-            live = LiveRun(stored.schedule, Runner(setup, source, ledger, source.now))
+            live = ScheduledRun(stored.schedule, Runner(setup, source, ledger, source.now))
         source.turn(cycle, live.runner.setup.rules.feed)
         fire(live, cycle.slot)
         yield cycle

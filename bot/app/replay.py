@@ -23,7 +23,7 @@ from bot.adapters.history.columns import SPANS
 from bot.adapters.sql.engine import ledger_name, ledger_url, parse_url
 from bot.adapters.sql.ledger import SqlLedger, writing
 from bot.adapters.sql.reads import Reader
-from bot.app.cycle import RunSetup, run_cycle
+from bot.app.cycle.run_cycle import RunSetup, run_cycle
 from bot.app.packing import tell_packing
 from bot.app.random_entries import Drawn, draw
 from bot.app.results import statistics, summary, tell_run
@@ -161,7 +161,7 @@ def slots_in(history: History, window: Window, schedule: str | None) -> list[dat
         raise ConfigError(message)
     start, end = max(window[0] or closes[0], closes[0]), window[1] or history.ends_at
     if schedule is not None:
-        from bot.app.daemon.schedule import slots_between  # noqa: PLC0415 - the scheduler's import is slow
+        from bot.app.cycle.schedule import slots_between  # noqa: PLC0415 - the scheduler's import is slow
 
         found = slots_between(schedule, start, end)
     else:

@@ -13,7 +13,7 @@ from bot.adapters.sql.migrate import outlook
 from bot.adapters.tokenmetrics.calls import PAGE_ROWS
 from bot.adapters.tokenmetrics.feeds import EACH_SLOT, HOURS, PRICE, PRICE_TOKENS
 from bot.adapters.tokenmetrics.source import TokenMetricsSource
-from bot.app.daemon.schedule import interval_of, slots_between
+from bot.app.cycle.schedule import interval_of, slots_between
 from bot.app.settings.config import load_config, resolve_key, starter_config, starter_strategy
 from bot.app.settings.inputs import feeds_of
 from bot.app.telling.answers import show_value, to_json

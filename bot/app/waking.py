@@ -14,8 +14,8 @@ import numpy as np
 from bot.adapters.history.archive import HistoryArchive
 from bot.adapters.history.columns import Columns, Integers
 from bot.adapters.history.reader import micros
-from bot.app.cycle import RunSetup
-from bot.app.gather import may_look_at_held
+from bot.app.cycle.gather import may_look_at_held
+from bot.app.cycle.run_cycle import RunSetup
 from bot.domain.ids import TokenId
 from bot.domain.instants import MICROSECOND
 from bot.domain.market import HALT_LENGTH

@@ -12,8 +12,8 @@ from bot.adapters.memory import MemoryArchive
 from bot.adapters.sql.ledger import SqlLedger, reading, writing
 from bot.adapters.sql.tape import SqlTape
 from bot.adapters.tokenmetrics.source import TokenMetricsSource
-from bot.app.cycle import RunSetup
-from bot.app.runner import Runner
+from bot.app.cycle.run_cycle import RunSetup
+from bot.app.cycle.runner import Runner, ScheduledRun
 from bot.app.settings.config import Config, RunConfig, Secret, config_hash, effective
 from bot.app.settings.inputs import feeds_of
 from bot.app.settings.strategies import Strategy, load_strategy
@@ -29,19 +29,11 @@ Clock = SystemClock | SteppedClock
 
 
 @dataclass(frozen=True, slots=True)
-class LiveRun:
-    """A run with its schedule."""
-
-    schedule: str
-    runner: Runner
-
-
-@dataclass(frozen=True, slots=True)
 class Live:
     """Everything that a daemon drives; each run has the same source, and the episodes of its own feed."""
 
     source: TokenMetricsSource
-    runs: tuple[LiveRun, ...]
+    runs: tuple[ScheduledRun, ...]
 
 
 def strategies_of(config: Config) -> dict[str, Strategy]:
@@ -147,7 +139,7 @@ def _live_run(
     book: SqlLedger | Unwritten,
     digest: str,
     clock: Clock,
-) -> LiveRun:
+) -> ScheduledRun:
     setup = RunSetup(
         name=RunName(run.name),
         rules=strategy.rules,
@@ -162,7 +154,7 @@ def _live_run(
     orders = (live.order.token_id for live in runner.portfolio.orders.values())
     if left := {*runner.portfolio.holdings, *orders} - set(universe):
         source.resolve(sorted(left))  # dropped from the universe while held: still priced, settled and closed
-    return LiveRun(run.schedule, runner)
+    return ScheduledRun(run.schedule, runner)
 
 
 def run_of(run: RunConfig, strategy: Strategy, now: datetime) -> Run:

@@ -14,7 +14,7 @@ import pytest
 from bot.adapters.clock import SystemClock
 from bot.adapters.history.archive import HistorySource, open_history
 from bot.adapters.memory import MemoryArchive
-from bot.app.cycle import RunSetup, run_cycle
+from bot.app.cycle.run_cycle import RunSetup, run_cycle
 from bot.app.replay import records
 from bot.domain.decisions import Fact
 from bot.domain.ids import RunName, Symbol, TokenId

@@ -13,7 +13,7 @@ from bot.adapters.clock import SteppedClock
 from bot.adapters.http import HttpClient, Waiting
 from bot.adapters.sql.ledger import writing
 from bot.adapters.sql.tape import SqlTape
-from bot.app.daemon.loop import fire
+from bot.app.cycle.runner import fire
 from bot.app.settings.config import parse_config
 from bot.app.wiring import assemble
 from bot.cli import main

@@ -16,8 +16,8 @@ from bot import cli
 from bot.adapters.clock import SteppedClock
 from bot.adapters.http import Limits
 from bot.adapters.sql.tape import SqlTape
-from bot.app.daemon.loop import fire
-from bot.app.daemon.schedule import slots_between
+from bot.app.cycle.runner import fire
+from bot.app.cycle.schedule import slots_between
 from bot.app.demo import play
 from bot.app.settings.config import Secret, parse_config
 from bot.app.wiring import live

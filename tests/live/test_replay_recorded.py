@@ -11,8 +11,8 @@ import pytest
 
 from bot.adapters.clock import SteppedClock
 from bot.adapters.http import Limits
-from bot.app.daemon.loop import fire
-from bot.app.daemon.schedule import slots_between
+from bot.app.cycle.runner import fire
+from bot.app.cycle.schedule import slots_between
 from bot.app.demo import play
 from bot.app.recorded import turns_of
 from bot.app.settings.config import Secret, parse_config, starter_strategy

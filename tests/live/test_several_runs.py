@@ -10,8 +10,8 @@ import pytest
 
 from bot.adapters.clock import SteppedClock
 from bot.adapters.http import Limits
-from bot.app.daemon.loop import fire
-from bot.app.daemon.schedule import slots_between
+from bot.app.cycle.runner import fire
+from bot.app.cycle.schedule import slots_between
 from bot.app.settings.config import Secret, parse_config
 from bot.app.wiring import live
 from bot.cli import main

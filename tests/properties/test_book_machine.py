@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from bot.adapters.memory_ledger import MemoryLedger
-from bot.app.cycle import RunSetup, run_cycle
-from bot.app.runner import Runner
+from bot.app.cycle.run_cycle import RunSetup, run_cycle
+from bot.app.cycle.runner import Runner
 from bot.domain.errors import StorageError
 from bot.domain.events import Act, Request, request_id_of
 from bot.domain.ids import RunName, TokenId

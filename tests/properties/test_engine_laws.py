@@ -6,7 +6,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.app.cycle import run_cycle
+from bot.app.cycle.run_cycle import run_cycle
 from bot.domain.books import JournalEntry
 from bot.domain.decisions import Candidate, EquityMark, Outcome, Verdict
 from bot.domain.events import EventState, RunEvent

@@ -8,8 +8,8 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.app.cycle import run_cycle
-from bot.app.gather import gather
+from bot.app.cycle.gather import gather
+from bot.app.cycle.run_cycle import run_cycle
 from bot.domain.market import Bar
 from bot.domain.numbers import Price
 from bot.domain.orders import Fill, Role, Side

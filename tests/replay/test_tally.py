@@ -8,7 +8,7 @@ import pytest
 from bot.adapters.clock import SystemClock
 from bot.adapters.history.archive import HistorySource, open_history
 from bot.adapters.sql.reads import Reader
-from bot.app.cycle import RunSetup
+from bot.app.cycle.run_cycle import RunSetup
 from bot.app.replay import records
 from bot.app.results import POINTS, TRADES, _float, _instant, _trade
 from bot.app.settings.strategies import load_strategy

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bot.adapters.clock import SystemClock
 from bot.adapters.history.archive import HistorySource, open_history
-from bot.app.cycle import RunSetup, run_cycle
+from bot.app.cycle.run_cycle import RunSetup, run_cycle
 from bot.app.figures import counts_of, figures_of
 from bot.app.replay import records
 from bot.app.tally import Tally

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bot.app.cycle import run_cycle
+from bot.app.cycle.run_cycle import run_cycle
 from bot.domain.decisions import BenchmarkPart, EquityMark
 from bot.domain.ids import RunName, TokenId
 from bot.domain.market import Quote

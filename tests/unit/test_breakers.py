@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from bot.adapters.memory_ledger import MemoryLedger
-from bot.app.runner import Runner
+from bot.app.cycle.runner import Runner
 from bot.domain.events import Act, EventState, Request, RunEvent
 from bot.domain.ids import RequestId, RunName, TokenId
 from bot.domain.orders import Order, OrderEvent, OrderState, Role

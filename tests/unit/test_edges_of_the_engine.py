@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from bot.app.cycle import run_cycle
+from bot.app.cycle.run_cycle import run_cycle
 from bot.domain.decisions import Candidate
 from bot.domain.errors import InvariantError
 from bot.domain.ids import Symbol, TokenId

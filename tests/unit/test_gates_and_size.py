@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from bot.app.gather import gather
+from bot.app.cycle.gather import gather
 from bot.domain.decisions import Candidate, Outcome, Verdict
 from bot.domain.ids import TokenId
 from bot.domain.market import Grades, Level, LevelSet, MarketSize

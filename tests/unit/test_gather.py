@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.app.gather import gather
+from bot.app.cycle.gather import gather
 from bot.domain.events import Act, Request
 from bot.domain.ids import RequestId, Symbol, TokenId
 from bot.domain.instruments import Instrument

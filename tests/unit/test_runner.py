@@ -7,9 +7,8 @@ from decimal import Decimal
 import pytest
 
 from bot.adapters.memory_ledger import MemoryLedger
-from bot.app.daemon.loop import fire
-from bot.app.runner import Runner
-from bot.app.wiring import LiveRun, Unwritten
+from bot.app.cycle.runner import Runner, ScheduledRun, fire
+from bot.app.wiring import Unwritten
 from bot.domain.decisions import Candidate
 from bot.domain.errors import StorageError
 from bot.domain.events import Act, EventState, Request, RunEvent, request_id_of
@@ -122,7 +121,7 @@ def test_a_commit_whose_answer_was_lost_is_looked_up() -> None:
 def test_missed_slots_are_rows_of_the_same_transaction() -> None:
     """The rows of missed slots and the cycle that caught up come together, also from a slot off the schedule."""
     ledger = MemoryLedger()
-    run = LiveRun("0 * * * *", runner(ledger))
+    run = ScheduledRun("0 * * * *", runner(ledger))
     run.runner.fire(at("2024-01-01 01:30"), HOUR)
     record = fire(run, hour(4))
     assert record is not None

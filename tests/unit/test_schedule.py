@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.app.daemon.schedule import interval_of, newest_slot, slots_between
+from bot.app.cycle.schedule import interval_of, newest_slot, slots_between
 from bot.domain.errors import ConfigError
 from tests.notation import at
 

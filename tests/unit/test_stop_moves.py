@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import pytest
 
-from bot.app.cycle import run_cycle
+from bot.app.cycle.run_cycle import run_cycle
 from bot.domain.ids import RunName, TokenId
 from bot.domain.market import Bar, LevelSet, Quote, one_price
 from bot.domain.orders import Order, Role, Side

@@ -18,10 +18,11 @@ from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from bot.adapters.clock import SystemClock
-from bot.app.daemon.schedule import interval_of, newest_slot, slots_between, trigger_of
+from bot.app.cycle.runner import ScheduledRun, fire
+from bot.app.cycle.schedule import interval_of, newest_slot, trigger_of
 from bot.app.logs import set_up_logs
 from bot.app.settings.config import Config, load_config, resolve_key
-from bot.app.wiring import Live, LiveRun, live, rehearsal
+from bot.app.wiring import Live, live, rehearsal
 from bot.domain.errors import BotError, ConfigError, InvariantError, LeaseError, UsageError
 from bot.domain.events import RunEvent
 from bot.domain.ids import TokenId
@@ -35,13 +36,6 @@ log = structlog.get_logger()
 REFUSALS_NAMED = 20
 # When it is done, and what is done then: it is given the instant, and asks whether the daemon is stopping.
 Check = tuple[str, Callable[[datetime, Callable[[], bool]], None]]
-
-
-def fire(run: LiveRun, slot: datetime) -> CycleRecord | None:
-    """Run the slot of one run, with the slots missed since the last one."""
-    done = run.runner.portfolio.settled_slot
-    missed = slots_between(run.schedule, done, slot) if done is not None else []
-    return run.runner.fire(slot, interval_of(run.schedule, slot), missed)
 
 
 class Daemon:
@@ -86,7 +80,7 @@ class Daemon:
         self.stopping.wait()
         scheduler.shutdown(wait=True)
 
-    def turn(self, run: LiveRun) -> None:
+    def turn(self, run: ScheduledRun) -> None:
         """Run the newest slot of a run, if there is one that was not run yet."""
         name = run.runner.setup.name
         try:

@@ -4,10 +4,11 @@ Nothing it holds is authoritative; a new runner on the same ledger goes on where
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from bot.app.cycle import RunSetup, run_cycle
+from bot.app.cycle.run_cycle import RunSetup, run_cycle
+from bot.app.cycle.schedule import interval_of, slots_between
 from bot.domain.portfolio import Portfolio
 from bot.domain.record import Cycle, CycleRecord, CycleState
 from bot.engine.cycle import apply
@@ -61,3 +62,18 @@ class Runner:
 
 def _missed_cycle(cycle: Cycle, slot: datetime) -> Cycle:
     return replace(cycle, slot=slot, state=CycleState.MISSED, entries=0, exits=0, rejections=0)
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledRun:
+    """A run with its schedule."""
+
+    schedule: str
+    runner: Runner
+
+
+def fire(run: ScheduledRun, slot: datetime) -> CycleRecord | None:
+    """Run the slot of one run, with the slots missed since the last one."""
+    done = run.runner.portfolio.settled_slot
+    missed = slots_between(run.schedule, done, slot) if done is not None else []
+    return run.runner.fire(slot, interval_of(run.schedule, slot), missed)

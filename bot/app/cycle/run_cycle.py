@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
-from bot.app.gather import gather
+from bot.app.cycle.gather import gather
 from bot.domain.decisions import Candidate, Fact, Outcome
 from bot.domain.events import Request
 from bot.domain.ids import RunName, TokenId
