@@ -249,13 +249,13 @@ def _instant(read: Callable[[str], datetime]) -> Callable[[str], datetime]:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from bot.app.demo import demo
+    from bot.app.live.demo import demo
 
     return demo(arguments.ledger, arguments.days, arguments.port)
 
 
 def _init(arguments: argparse.Namespace) -> int:
-    from bot.app.starting import write_starter
+    from bot.app.live.starting import write_starter
 
     for line in write_starter(arguments.folder):
         print(line)
@@ -265,7 +265,7 @@ def _init(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     window = (arguments.start, arguments.end)
     if not arguments.lookahead:
-        from bot.app.starting import check
+        from bot.app.live.starting import check
 
         if any((arguments.history, arguments.strategy, *window)):
             message = "check: --history, --strategy, --from and --to go with --lookahead: add it, or leave them out"
@@ -280,25 +280,25 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from bot.app.daemon.loop import serve
+    from bot.app.live.daemon import serve
 
     return serve(arguments.config)
 
 
 def _once(arguments: argparse.Namespace) -> int:
-    from bot.app.daemon.loop import once
+    from bot.app.live.daemon import once
 
     return once(arguments.config, arguments.run, arguments.at, keep=not arguments.dry_run)
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
-    from bot.app.simulating import simulate
+    from bot.app.live.simulating import simulate
 
     return simulate(arguments.host, arguments.port, arguments.seed, arguments.key)
 
 
 def _operate(arguments: argparse.Namespace) -> int:
-    from bot.app.operating import operate
+    from bot.app.live.operating import operate
     from bot.domain.events import Act
 
     return operate(
@@ -337,13 +337,13 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from bot.app.reading import verify
+    from bot.app.parity.verifying import verify
 
     return verify(arguments.config, arguments.ledger, deep=arguments.deep, as_json=arguments.json)
 
 
 def _parity(arguments: argparse.Namespace) -> int:
-    from bot.app.parity import parity
+    from bot.app.parity.parity import parity
 
     window = (arguments.start, arguments.end)
     return parity(arguments.config, arguments.ledger, arguments.run, window, as_json=arguments.json)

@@ -18,7 +18,7 @@ VALUES = "The simulator knows values only"
 STRANGERS = "Adapters are strangers to each other"
 HTTPX = "httpx has one owner: bot.adapters.http"
 SQLALCHEMY = "sqlalchemy has one owner: bot.adapters.sql"
-APSCHEDULER = "apscheduler has one owner: bot.app.daemon"
+APSCHEDULER = "apscheduler has one owner: bot.app.live, and bot.app.cycle.schedule for slots"
 NOBODY = "Nobody imports strategies, migrations or tests"
 PURE = "The core is pure: no clock, chance, environment, log or library but numpy"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.app.demo import play
+from bot.app.live.demo import play
 from bot.app.settings.strategies import load_strategy
 from bot.app.settings.strategy_keys import KEYS
 from bot.app.settings.tables import Table, every

@@ -34,7 +34,7 @@ BROKEN: list[tuple[Rule, Sources, int]] = [
     (tidy_rules.set_iterations, {"bot/domain/x.py": "list(set(a) | b)\nsorted({1})\n','.join({a for a in b})"}, 2),
     (tidy_rules.float_equalities, {"bot/engine/x.py": "x == 0.5\n-1.0 != y\nz == 1\nx < 0.5"}, 2),
     (tidy_rules.broad_excepts, {"bot/app/x.py": "try: ...\nexcept (OSError, Exception): ...\n"}, 1),
-    (tidy_rules.broad_excepts, {"bot/app/daemon/loop.py": "try: ...\nexcept Exception: ...\n" * 2}, 1),
+    (tidy_rules.broad_excepts, {"bot/app/live/daemon.py": "try: ...\nexcept Exception: ...\n" * 2}, 1),
     (tidy_rules.broad_excepts, {"bot/app/cycle/schedule.py": "try: ...\nexcept Exception: ...\n"}, 1),
     (tidy_rules.broad_excepts, {"bot/app/settings/hooks.py": "try: ...\nexcept Exception: ...\n" * 3}, 2),
     (tidy_rules.broad_excepts, {"bot/app/settings/hook_source.py": "try: ...\nexcept Exception: ...\n"}, 1),

@@ -18,7 +18,7 @@ FUNCTION_LINES_MAX = 50
 CLOCK = "bot/adapters/clock.py"
 CORE = ("bot/domain/", "bot/engine/")
 # Where a bug may be caught: one guard keeps the daemon going, one turns what a user's hook raises into its answer.
-GUARDS = ("bot/app/daemon/loop.py", "bot/app/settings/hooks.py")
+GUARDS = ("bot/app/live/daemon.py", "bot/app/settings/hooks.py")
 PRODUCT = ("bot/", "migrations/", "strategies/")
 
 SAYS_NOTHING = frozenset(

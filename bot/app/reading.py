@@ -1,7 +1,6 @@
 """The reading commands: they need a ledger and nothing else, so they work with the daemon dead."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bot.adapters.sql.reads import Reader
 from bot.app import reports
@@ -10,9 +9,6 @@ from bot.app.explaining import explain, print_order
 from bot.app.settings.config import ledger_of
 from bot.app.telling.answers import show_value, table, to_json
 from bot.app.why import tell_why, why
-
-if TYPE_CHECKING:
-    from bot.app.parity import Parity
 
 STATEMENTS = {
     "status": reports.STATUS,
@@ -87,29 +83,6 @@ def show_explained(order_id: str, config_path: Path, ledger: str | None, *, as_j
     answer = explain(Reader(ledger_of(config_path, ledger)), order_id)
     print(to_json(answer) if as_json else print_order(answer))
     return 0
-
-
-def verify(config_path: Path, ledger: str | None, *, deep: bool, as_json: bool) -> int:
-    """Check every invariant of a ledger, deep: derive its live runs again too; 65 where something is wrong."""
-    from bot.adapters.sql.verify import violations  # noqa: PLC0415 - the other commands do without it
-    from bot.domain.errors import BadInputError  # noqa: PLC0415
-
-    found = violations(ledger_of(config_path, ledger))
-    runs = _derive_runs(config_path, ledger) if deep else []
-    wrong = [*found, *(str(run) for run in runs if run.difference)]
-    if as_json:
-        derived = {"derived": [run.row for run in runs]} if deep else {}
-        print(to_json({"violations": found, **derived}))
-    else:
-        right = [*(str(run) for run in runs), "the ledger is right: books balanced, ids and hash chain recomputed"]
-        print("\n".join(wrong or right))
-    return BadInputError.exit_code if wrong else 0
-
-
-def _derive_runs(config_path: Path, ledger: str | None) -> "list[Parity]":
-    from bot.app.parity import every_parity  # noqa: PLC0415 - its import is slow
-
-    return every_parity(config_path, ledger)
 
 
 def upgrade(config_path: Path, ledger: str | None) -> int:

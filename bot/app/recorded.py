@@ -15,8 +15,8 @@ from bot.adapters.clock import SystemClock
 from bot.adapters.sql.engine import ledger_name, parse_url
 from bot.adapters.sql.recorded import Recorded, Window, live_runs, open_recorded
 from bot.app.cycle.run_cycle import RunSetup, run_cycle
-from bot.app.deriving import RecordedSource
-from bot.app.parity import configuration_of
+from bot.app.parity.deriving import RecordedSource
+from bot.app.parity.parity import configuration_of
 from bot.app.replay import Material, Played, keep_eventful, show_progress
 from bot.app.settings.inputs import feeds_of
 from bot.app.settings.kinds import near

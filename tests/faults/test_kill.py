@@ -8,13 +8,13 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from bot.app.demo import play
+from bot.app.live.demo import play
 from bot.cli import main
 
 DAYS = 6
 KILLS = 3
 PATIENCE = 60.0
-DRIVER = "import sys, pathlib, bot.app.demo; bot.app.demo.play(pathlib.Path(sys.argv[1]), int(sys.argv[2]))"
+DRIVER = "import sys, pathlib, bot.app.live.demo; bot.app.live.demo.play(pathlib.Path(sys.argv[1]), int(sys.argv[2]))"
 # Everything but the times of day at which a restarted process asked.
 COMPARED = (
     "select order_id, role, state, reason, quantity, price from v_orders order by order_id",

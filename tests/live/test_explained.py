@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot.app.demo import play
+from bot.app.live.demo import play
 from bot.cli import main
 from tests.live.conftest import Command
 

@@ -14,8 +14,8 @@ from bot.adapters.http import HttpClient, Waiting
 from bot.adapters.sql.ledger import writing
 from bot.adapters.sql.tape import SqlTape
 from bot.app.cycle.runner import fire
+from bot.app.live.wiring import assemble
 from bot.app.settings.config import parse_config
-from bot.app.wiring import assemble
 from bot.cli import main
 from tests.unit.strict_provider import Provider
 

@@ -14,11 +14,12 @@ import pytest
 from apscheduler.triggers.interval import IntervalTrigger
 from structlog.testing import capture_logs
 
-from bot.app.daemon import checking, loop
-from bot.app.daemon.checking import check_parity
-from bot.app.daemon.loop import Daemon, check_of, crons_of
-from bot.app.demo import play
-from bot.app.parity import Parity
+from bot.app.live import daemon as loop
+from bot.app.live import parity_check as checking
+from bot.app.live.daemon import Daemon, check_of, crons_of
+from bot.app.live.demo import play
+from bot.app.live.parity_check import check_parity
+from bot.app.parity.parity import Parity
 from bot.app.settings.config import Config, parse_config
 from bot.domain.errors import LeaseError, StorageError
 from bot.domain.ids import RunName

@@ -17,7 +17,7 @@ from tests.live.conftest import Command
 from tests.live.test_commands import rows
 
 PATIENCE = 60.0
-PLAY = "import sys, pathlib, bot.app.demo; bot.app.demo.play(pathlib.Path(sys.argv[1]), int(sys.argv[2]))"
+PLAY = "import sys, pathlib, bot.app.live.demo; bot.app.live.demo.play(pathlib.Path(sys.argv[1]), int(sys.argv[2]))"
 ENTRIES = "from v_orders where role = 'entry'"
 
 

@@ -18,9 +18,9 @@ from bot.adapters.http import Limits
 from bot.adapters.sql.tape import SqlTape
 from bot.app.cycle.runner import fire
 from bot.app.cycle.schedule import slots_between
-from bot.app.demo import play
+from bot.app.live.demo import play
+from bot.app.live.wiring import live
 from bot.app.settings.config import Secret, parse_config
-from bot.app.wiring import live
 from bot.simulator.market import SEED, Market
 from bot.simulator.server import serve
 from tests.live.conftest import Command

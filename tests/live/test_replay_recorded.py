@@ -13,10 +13,10 @@ from bot.adapters.clock import SteppedClock
 from bot.adapters.http import Limits
 from bot.app.cycle.runner import fire
 from bot.app.cycle.schedule import slots_between
-from bot.app.demo import play
+from bot.app.live.demo import play
+from bot.app.live.wiring import live
 from bot.app.recorded import turns_of
 from bot.app.settings.config import Secret, parse_config, starter_strategy
-from bot.app.wiring import live
 from bot.domain.ids import RunName
 from bot.domain.record import Cycle, CycleState
 from bot.simulator.market import SEED, Market

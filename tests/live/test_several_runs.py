@@ -12,8 +12,8 @@ from bot.adapters.clock import SteppedClock
 from bot.adapters.http import Limits
 from bot.app.cycle.runner import fire
 from bot.app.cycle.schedule import slots_between
+from bot.app.live.wiring import live
 from bot.app.settings.config import Secret, parse_config
-from bot.app.wiring import live
 from bot.cli import main
 from bot.simulator.market import SEED, Market
 from bot.simulator.server import serve

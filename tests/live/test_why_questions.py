@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from bot.app.demo import play
+from bot.app.live.demo import play
 from bot.cli import main
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.app.demo import play
+from bot.app.live.demo import play
 from tests.acceptance.history_folders import write_folder
 from tests.replay.random_histories import random_tables
 

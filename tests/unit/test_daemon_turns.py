@@ -13,8 +13,8 @@ import pytest
 import structlog
 
 from bot.adapters.tokenmetrics.rows import Refusal, RefusalReason
-from bot.app.daemon.loop import Daemon, choose_run, report, slot_of, summarise
-from bot.app.logs import set_up_logs
+from bot.app.live.daemon import Daemon, choose_run, report, slot_of, summarise
+from bot.app.live.logs import set_up_logs
 from bot.app.settings.config import Config, RunConfig, SourceConfig
 from bot.domain.errors import BotError, ConfigError, InvariantError, LeaseError, UpstreamError, UsageError
 from bot.domain.events import EventKind, EventState, RunEvent

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from bot.app.logs import EVENTS, set_up_logs
+from bot.app.live.logs import EVENTS, set_up_logs
 
 CANARY = "tm-5e3d6f0a-canary"
 

@@ -8,7 +8,7 @@ import pytest
 
 from bot.adapters.memory_ledger import MemoryLedger
 from bot.app.cycle.runner import Runner, ScheduledRun, fire
-from bot.app.wiring import Unwritten
+from bot.app.live.wiring import Unwritten
 from bot.domain.decisions import Candidate
 from bot.domain.errors import StorageError
 from bot.domain.events import Act, EventState, Request, RunEvent, request_id_of

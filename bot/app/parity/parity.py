@@ -12,7 +12,15 @@ from bot import __version__
 from bot.adapters.sql.recorded import Recorded, Window, live_runs, open_recorded
 from bot.app.cycle.run_cycle import RunSetup
 from bot.app.cycle.runner import Runner, ScheduledRun, fire
-from bot.app.deriving import CONFIGURATION, HOOKS, INPUT, ComparingLedger, Difference, DifferenceError, RecordedSource
+from bot.app.parity.deriving import (
+    CONFIGURATION,
+    HOOKS,
+    INPUT,
+    ComparingLedger,
+    Difference,
+    DifferenceError,
+    RecordedSource,
+)
 from bot.app.settings.config import ledger_of, load_config
 from bot.app.settings.hooks import load_hooks
 from bot.app.settings.kinds import near

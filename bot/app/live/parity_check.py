@@ -12,7 +12,7 @@ import structlog
 from bot import __version__
 from bot.adapters.sql.parity_checks import keep, last_check
 from bot.adapters.sql.recorded import Recorded, open_recorded
-from bot.app.parity import Parity, derive_run
+from bot.app.parity.parity import Parity, derive_run
 from bot.app.settings.config import Config
 from bot.domain.errors import BotError
 from bot.domain.ids import RunName

@@ -20,9 +20,10 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from bot.adapters.clock import SystemClock
 from bot.app.cycle.runner import ScheduledRun, fire
 from bot.app.cycle.schedule import interval_of, newest_slot, trigger_of
-from bot.app.logs import set_up_logs
+from bot.app.live.logs import set_up_logs
+from bot.app.live.parity_check import check_parity
+from bot.app.live.wiring import Live, live, rehearsal
 from bot.app.settings.config import Config, load_config, resolve_key
-from bot.app.wiring import Live, live, rehearsal
 from bot.domain.errors import BotError, ConfigError, InvariantError, LeaseError, UsageError
 from bot.domain.events import RunEvent
 from bot.domain.ids import TokenId
@@ -143,8 +144,6 @@ def crons_of(config: Config) -> list[str]:
 
 def check_of(config: Config) -> Check | None:
     """Return when the runs are derived again, and what does it; None where a configuration does not want that."""
-    from bot.app.daemon.checking import check_parity  # noqa: PLC0415 - it fires slots as this file does
-
     return None if config.verify.parity is None else (config.verify.parity, partial(check_parity, config))
 
 

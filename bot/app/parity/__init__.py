@@ -1,0 +1,1 @@
+"""Parity: stored cycles derived again from recorded answers, and compared with the ledger."""
