@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LINT = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
-FLOORS = "Floors: cli > app > adapters | simulator > ports | engine > domain"
+FLOORS = "Floors: cli > app > adapters | simulator > figures | ports | engine > domain"
 ENTRY = "Nothing imports the entry point"
 DECIDE = "Adapters and simulator never decide"
 VALUES = "The simulator knows values only"
@@ -30,6 +30,8 @@ BROKEN = [
     (FLOORS, "simulator/market.py", "import bot.adapters.clock"),
     (FLOORS, "ports.py", "import bot.engine.rules"),
     (FLOORS, "engine/rules.py", "import bot.ports"),
+    (FLOORS, "engine/rules.py", "import bot.figures.luck"),
+    (FLOORS, "figures/luck.py", "import bot.engine.rules"),
     (FLOORS, "domain/numbers.py", "import bot.engine.rules"),
     (FLOORS, "floorless.py", ""),
     (ENTRY, "app/cycle/run_cycle.py", "import bot.__main__"),
@@ -46,6 +48,7 @@ BROKEN = [
     (NOBODY, "app/cycle/run_cycle.py", "import strategies.levels_long"),
     (NOBODY, "app/cycle/run_cycle.py", "from migrations import env"),
     (PURE, "engine/rules.py", "import random"),
+    (PURE, "figures/luck.py", "import random"),
     (PURE, "domain/numbers.py", "import structlog"),
 ]
 

@@ -16,7 +16,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 50
 CLOCK = "bot/adapters/clock.py"
-CORE = ("bot/domain/", "bot/engine/")
+CORE = ("bot/domain/", "bot/engine/", "bot/figures/")
 # Where a bug may be caught: one guard keeps the daemon going, one turns what a user's hook raises into its answer.
 GUARDS = ("bot/app/live/daemon.py", "bot/app/settings/hooks.py")
 PRODUCT = ("bot/", "migrations/", "strategies/")

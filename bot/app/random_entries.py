@@ -4,10 +4,9 @@ Gates, levels, brackets, sizes and exits are the strategy's own; nothing is writ
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from statistics import median
 
 import numpy as np
 
@@ -16,42 +15,20 @@ from bot.adapters.history.dated import SIGNALS, STANCES
 from bot.adapters.history.pack import Words
 from bot.adapters.history.reader import micros
 from bot.adapters.history.series import DatedRows, Series, blocks_of
-from bot.app.figures import figures_of
 from bot.app.tally import Tally
 from bot.app.telling.progress import tell_progress
 from bot.domain.ids import TokenId
 from bot.domain.record import CycleRecord
 from bot.domain.signals import Episode, Stance
-from bot.engine.performance import Figure
+from bot.figures.account import figures_of
+from bot.figures.luck import Drawn
 
 SEED = 1
 HALF_BITS = 32
-TAIL_PERCENT = 5
-NAMES = ("runs", "return_median", "return_low", "return_high", "sharpe_median", "beaten")
 
 NEUTRAL = float(STANCES.index(Stance.NEUTRAL))
 
 Play = Callable[[History], Iterator[CycleRecord]]
-# What one run with random entries came to, figures by name.
-Drawn = Mapping[str, Figure]
-
-
-def figures_of_random_runs(drawn: Sequence[Drawn], own: Figure) -> dict[str, Figure]:
-    """Return the figures of random runs, beside a run's own return."""
-    returns, ratios = (
-        [value for one in drawn if (value := one[name].value) is not None] for name in ("total_return", "sharpe")
-    )
-    low, high = np.percentile(returns, [TAIL_PERCENT, 100 - TAIL_PERCENT]).tolist()
-    beaten = None if own.value is None else sum(one < own.value for one in returns) / len(returns)
-    found = (
-        Figure(len(returns)),
-        Figure(median(returns)),
-        Figure(low),
-        Figure(high),
-        Figure(median(ratios)) if ratios else Figure(reason="none of the random runs has a Sharpe ratio"),
-        Figure(beaten, own.reason),
-    )
-    return {f"random_{name}": figure for name, figure in zip(NAMES, found, strict=True)}
 
 
 def draw(history: History, slots: Sequence[datetime], play: Play, count: int) -> list[Drawn]:

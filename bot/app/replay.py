@@ -25,7 +25,7 @@ from bot.adapters.sql.ledger import SqlLedger, writing
 from bot.adapters.sql.reads import Reader
 from bot.app.cycle.run_cycle import RunSetup, run_cycle
 from bot.app.packing import tell_packing
-from bot.app.random_entries import Drawn, draw
+from bot.app.random_entries import draw
 from bot.app.results import statistics, summary, tell_run
 from bot.app.settings.inputs import inputs_of
 from bot.app.settings.strategies import Strategy, load_strategy
@@ -42,6 +42,7 @@ from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Mark
 from bot.domain.record import CycleRecord, Run
 from bot.engine.cycle import decide, mark_only
+from bot.figures.luck import Drawn
 
 END_OF_DAY = time_of_day.max  # its last microsecond
 

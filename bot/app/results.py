@@ -10,13 +10,12 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from bot.adapters.sql.reads import Reader
-from bot.app.figures import FALL, counts_of, fall_of, figures_of, is_ruined
-from bot.app.random_entries import Drawn, figures_of_random_runs
 from bot.app.reports import require_run
 from bot.app.telling.answers import show_value, to_json
 from bot.domain.numbers import to_float
-from bot.engine.luck import deflated_sharpe, sharpe_interval
-from bot.engine.performance import (
+from bot.figures.account import FALL, counts_of, fall_of, figures_of, is_ruined
+from bot.figures.luck import Drawn, deflated_sharpe, figures_of_random_runs, sharpe_interval
+from bot.figures.performance import (
     RUINED,
     Drawdown,
     EquityPoint,

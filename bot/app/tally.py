@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
-from bot.app.figures import FALL, fall_of
 from bot.domain.books import Account, JournalEntry
 from bot.domain.decisions import EquityMark, Fact
 from bot.domain.ids import PositionId
 from bot.domain.numbers import ZERO, to_float
 from bot.domain.positions import Closing, Position
-from bot.engine.performance import Drawdown, EquityPoint, TradeResult
+from bot.figures.account import FALL, fall_of
+from bot.figures.performance import Drawdown, EquityPoint, TradeResult
 
 BOOKED = (Account.PROFIT, Account.FEES)
 

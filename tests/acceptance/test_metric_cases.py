@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from bot.engine.performance import (
+from bot.figures.performance import (
     EquityPoint,
     Figure,
     TradeResult,

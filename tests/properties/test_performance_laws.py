@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.engine.luck import deflated_sharpe, sharpe_interval
-from bot.engine.performance import (
+from bot.figures.luck import deflated_sharpe, sharpe_interval
+from bot.figures.performance import (
     EquityPoint,
     Figure,
     TradeResult,

@@ -15,7 +15,7 @@ from bot.app.settings.strategies import load_strategy
 from bot.app.tally import Tally
 from bot.cli import main
 from bot.domain.ids import RunName
-from bot.engine.performance import EquityPoint
+from bot.figures.performance import EquityPoint
 from tests.acceptance.history_folders import write_folder
 from tests.replay.random_histories import random_strategy, random_tables
 

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from bot.adapters.clock import SystemClock
 from bot.adapters.history.archive import HistorySource, open_history
 from bot.app.cycle.run_cycle import RunSetup, run_cycle
-from bot.app.figures import counts_of, figures_of
 from bot.app.replay import records
 from bot.app.tally import Tally
 from bot.app.waking import Waking
@@ -33,6 +32,7 @@ from bot.engine import exits
 from bot.engine.equity import follow_equity
 from bot.engine.horizon import KNOWN_EXITS, is_restless, reach_of, telling_places
 from bot.engine.rules import Breaker, ExitRule, ExitRules, FillRules, Hooks, LimitRules, Rules, SizeRule, SizingRules
+from bot.figures.account import counts_of, figures_of
 from tests.acceptance.folder_reader import Bar
 from tests.acceptance.history_folders import Tables, write_folder
 from tests.properties.random_tapes import rules

@@ -6,8 +6,8 @@ from math import sqrt
 
 import pytest
 
-from bot.engine.luck import _places, deflated_sharpe, expected_best, probability_above, sharpe_interval
-from bot.engine.performance import sharpe
+from bot.figures.luck import _places, deflated_sharpe, expected_best, probability_above, sharpe_interval
+from bot.figures.performance import sharpe
 
 # Of returns that are no account's, only the rounding of floats is left out.
 EXACT = 1e-12

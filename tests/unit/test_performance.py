@@ -5,7 +5,7 @@ from math import sqrt
 
 import pytest
 
-from bot.engine.performance import (
+from bot.figures.performance import (
     Drawdown,
     EquityPoint,
     Figure,

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from bot.adapters.history.series import DatedRows
-from bot.app.random_entries import figures_of_random_runs, rotate_stances
+from bot.app.random_entries import rotate_stances
 from bot.cli import main
 from bot.domain.ids import TokenId
 from bot.domain.instants import EPOCH, MICROSECOND
 from bot.domain.signals import Episode, Stance
-from bot.engine.performance import Figure
+from bot.figures.luck import figures_of_random_runs
+from bot.figures.performance import Figure
 from tests.history_texts import BARS, SIGNALS, opened
 from tests.notation import HOUR, at
 

@@ -12,13 +12,13 @@ from statistics import mean, stdev
 
 import pytest
 
-from bot.app.figures import FALL
 from bot.app.random_entries import NAMES
 from bot.app.results import MEANINGS, statistics, tell_statistics
 from bot.app.sweep.task import _figures as trial_figures
 from bot.app.tally import Tally
 from bot.cli import main
-from bot.engine.performance import Figure, curve
+from bot.figures.account import FALL
+from bot.figures.performance import Figure, curve
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DAYS = 120

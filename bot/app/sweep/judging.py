@@ -7,8 +7,8 @@ from typing import NamedTuple
 from bot.app.sweep.plan import FIGURES
 from bot.app.sweep.windows import Fold
 from bot.domain.sweeps import Trial
-from bot.engine.luck import expected_best, probability_above
-from bot.engine.performance import DAYS_A_YEAR, Figure, deviation
+from bot.figures.luck import expected_best, probability_above
+from bot.figures.performance import DAYS_A_YEAR, Figure, deviation
 
 
 class Judged(NamedTuple):

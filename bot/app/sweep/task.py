@@ -12,7 +12,6 @@ from pathlib import Path
 from threading import Lock
 
 from bot.adapters.history.archive import History, open_history
-from bot.app.figures import counts_of, figures_of
 from bot.app.replay import quiet_records, setup_of, slots_in, without_collection
 from bot.app.settings.strategy_kinds import Universe
 from bot.app.sweep.parameters import strategy_with
@@ -22,8 +21,9 @@ from bot.domain.errors import ConfigError
 from bot.domain.ids import canonical, derive, instant_text
 from bot.domain.numbers import plain
 from bot.domain.sweeps import Trial
-from bot.engine.luck import shape
-from bot.engine.performance import Figure, TradeResult, day_marks, returns_of
+from bot.figures.account import counts_of, figures_of
+from bot.figures.luck import shape
+from bot.figures.performance import Figure, TradeResult, day_marks, returns_of
 
 # A history keeps what was asked of it last, for one who asks: threads of a process, a Dask worker's say, take turns.
 ALONE = Lock()

@@ -9,7 +9,7 @@ from bot.app.sweep.judging import Judged, deflated_sharpe
 from bot.app.sweep.plan import Sweep
 from bot.app.telling.answers import show_value, table
 from bot.domain.sweeps import Trial
-from bot.engine.performance import Figure
+from bot.figures.performance import Figure
 
 BEST_MAX = 10
 # What is told of a trial beside its parameters and the figure it is judged by.

@@ -4,13 +4,13 @@ Nothing here is random: the bits are those of PCG64 for a given seed, which nump
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from statistics import NormalDist
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import NormalDist, median
 
 import numpy as np
 import numpy.typing as npt
 
-from bot.engine.performance import DAYS_A_YEAR, DAYS_MIN, Figure, deviation, sharpe
+from bot.figures.performance import DAYS_A_YEAR, DAYS_MIN, Figure, deviation, sharpe
 
 RESAMPLES = 1000
 COVERED_PERCENT = 95
@@ -20,6 +20,10 @@ HALF = 1 << HALF_BITS
 NORMAL = NormalDist()
 # The squared error of a ratio is a plain number near 1; below this it is zero, but for the rounding of floats.
 ERROR_MIN = 1e-12
+RANDOM_TAIL_PERCENT = 5
+RANDOM_NAMES = ("runs", "return_median", "return_low", "return_high", "sharpe_median", "beaten")
+# What one run with random entries came to, figures by name.
+Drawn = Mapping[str, Figure]
 
 
 def sharpe_interval(
@@ -125,3 +129,21 @@ def probability_above(threshold: float, ratio: float, days: int, skewness: float
     if error < ERROR_MIN:
         return Figure(reason="the ratio's own error is zero: its returns take two values only")
     return Figure(NORMAL.cdf((ratio - threshold) * math.sqrt(days - 1) / math.sqrt(error)))
+
+
+def figures_of_random_runs(drawn: Sequence[Drawn], own: Figure) -> dict[str, Figure]:
+    """Return the figures of random runs, beside a run's own return."""
+    returns, ratios = (
+        [value for one in drawn if (value := one[name].value) is not None] for name in ("total_return", "sharpe")
+    )
+    low, high = np.percentile(returns, [RANDOM_TAIL_PERCENT, 100 - RANDOM_TAIL_PERCENT]).tolist()
+    beaten = None if own.value is None else sum(one < own.value for one in returns) / len(returns)
+    found = (
+        Figure(len(returns)),
+        Figure(median(returns)),
+        Figure(low),
+        Figure(high),
+        Figure(median(ratios)) if ratios else Figure(reason="none of the random runs has a Sharpe ratio"),
+        Figure(beaten, own.reason),
+    )
+    return {f"random_{name}": figure for name, figure in zip(RANDOM_NAMES, found, strict=True)}

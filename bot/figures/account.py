@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from bot.engine.performance import (
+from bot.figures.performance import (
     RUINED,
     Drawdown,
     EquityPoint,
