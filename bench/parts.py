@@ -63,11 +63,11 @@ def parts(strategy: Path, folder: Path) -> dict[str, float]:
     clocks = Clocks()
     with clocks.part("imports, and making the ledger"):
         from bot.adapters.sql import ledger  # noqa: PLC0415 - the imports are measured
-        from bot.app import replay, waking  # noqa: PLC0415
+        from bot.app.replay import replay, waking  # noqa: PLC0415
     clocks.around(ledger, "create_if_empty", "imports, and making the ledger")
     clocks.around(replay, "open_history", "opening the history")
     clocks.around(replay, "run_cycle", "deciding")
-    for method in ("__init__", "after", "passed_over"):
+    for method in ("__init__", "after", "skip_to"):
         clocks.around(waking.Waking, method, "deciding")
     for function in ("rows_of", "datum_rows", "cycle_row"):
         clocks.around(ledger, function, "rows")

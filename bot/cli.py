@@ -135,11 +135,12 @@ def _add_reading(commands: Commands) -> None:
         ("positions", "open positions, marked"),
         ("orders", "orders and their states"),
         ("equity", "the account, slot by slot"),
-        ("figures", "the statistics of a run, as a replay prints them, beside holding its universe"),
     ):
         added = _add(commands, name, text, _read)
         added.set_defaults(report=name)
         _reading_options(added)
+    text = "the statistics of a run, as a replay prints them, beside holding its universe"
+    _reading_options(_add(commands, "figures", text, _figures))
     text = "why a token was or was not traded; without one, why each run did or did not"
     why = _add(commands, "why", text, _why, "why SOL --at 2025-03-10T12:00Z")
     why.add_argument("symbol", nargs="?", help="the token's symbol [a digest of all]")
@@ -271,7 +272,7 @@ def _check(arguments: argparse.Namespace) -> int:
             message = "check: --history, --strategy, --from and --to go with --lookahead: add it, or leave them out"
             raise UsageError(message)
         return check(arguments.config, as_json=arguments.json)
-    from bot.app.lookahead import check_lookahead
+    from bot.app.replay.lookahead import check_lookahead
 
     if arguments.history is None:
         message = "check: --lookahead needs a history: add --history DIR"
@@ -312,13 +313,20 @@ def _operate(arguments: argparse.Namespace) -> int:
 
 
 def _read(arguments: argparse.Namespace) -> int:
-    from bot.app.reading import show
+    from bot.app.review.reading import show
 
     return show(arguments.report, arguments.config, arguments.ledger, arguments.run, as_json=arguments.json)
 
 
+def _figures(arguments: argparse.Namespace) -> int:
+    from bot.app.review.results import show_figures
+    from bot.app.settings.config import ledger_of
+
+    return show_figures(ledger_of(arguments.config, arguments.ledger), arguments.run, as_json=arguments.json)
+
+
 def _why(arguments: argparse.Namespace) -> int:
-    from bot.app.reading import show_why
+    from bot.app.review.reading import show_why
 
     return show_why(
         arguments.symbol,
@@ -331,7 +339,7 @@ def _why(arguments: argparse.Namespace) -> int:
 
 
 def _explain(arguments: argparse.Namespace) -> int:
-    from bot.app.reading import show_explained
+    from bot.app.review.reading import show_explained
 
     return show_explained(arguments.order_id, arguments.config, arguments.ledger, as_json=arguments.json)
 
@@ -352,7 +360,7 @@ def _parity(arguments: argparse.Namespace) -> int:
 def _replay(arguments: argparse.Namespace) -> int:
     from functools import partial
 
-    from bot.app.replay import open_history_material, replay
+    from bot.app.replay.replay import open_history_material, replay
 
     if arguments.recorded is None:
         opening = partial(open_history_material, arguments.history)
@@ -360,7 +368,7 @@ def _replay(arguments: argparse.Namespace) -> int:
         if arguments.random_entries is not None:
             message = "replay: --random-entries draws the signals of a history: give --history, or leave it out"
             raise UsageError(message)
-        from bot.app.recorded import open_recorded_material
+        from bot.app.replay.recorded import open_recorded_material
 
         opening = partial(open_recorded_material, arguments.recorded)
     return replay(
@@ -376,7 +384,7 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 
 def _history_pack(arguments: argparse.Namespace) -> int:
-    from bot.app.packing import pack
+    from bot.app.replay.packing import pack
 
     return pack(arguments.folder, as_json=arguments.json)
 
@@ -395,6 +403,8 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
 
 def _db_upgrade(arguments: argparse.Namespace) -> int:
-    from bot.app.reading import upgrade
+    from bot.adapters.sql.migrate import upgrade
+    from bot.app.settings.config import ledger_of
 
-    return upgrade(arguments.config, arguments.ledger)
+    print(upgrade(ledger_of(arguments.config, arguments.ledger)))
+    return 0

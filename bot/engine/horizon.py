@@ -21,10 +21,10 @@ WIDENED = 1e-12
 # The exit rules that a replay knows when to ask. A rule that is not listed here is asked at every slot and bar.
 KNOWN_EXITS: frozenset[ExitRule] = frozenset(
     {
-        ExitRule.SIGNAL_FLIPPED,  # only a turn can make it due, and `app/waking.py` wakes at every turn
+        ExitRule.SIGNAL_FLIPPED,  # only a turn can make it due, and `app/replay/waking.py` wakes at every turn
         ExitRule.STOP_HIT,  # only a bar that reaches the stop, and `reach_of` returns the stop's price
         ExitRule.TARGET_HIT,  # only a bar that reaches a target, and `reach_of` returns the nearest target's price
-        ExitRule.TIME_STOP,  # only from opened_at + time_stop_hours on, and `app/waking.py` wakes there
+        ExitRule.TIME_STOP,  # only from opened_at + time_stop_hours on, and `app/replay/waking.py` wakes there
         ExitRule.TRAILING_STOP,  # follows whole bars: `reach_of` asks for every bar; `is_restless` knows the ratchet
         ExitRule.BREAK_EVEN,  # follows whole bars: `reach_of` asks for every bar
     }

@@ -15,7 +15,7 @@ from bot.adapters.clock import SystemClock
 from bot.adapters.history.archive import HistorySource, open_history
 from bot.adapters.memory import MemoryArchive
 from bot.app.cycle.run_cycle import RunSetup, run_cycle
-from bot.app.replay import records
+from bot.app.replay.replay import records
 from bot.domain.decisions import Fact
 from bot.domain.ids import RunName, Symbol, TokenId
 from bot.domain.instruments import Instrument

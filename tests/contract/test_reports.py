@@ -10,10 +10,10 @@ import pytest
 
 from bot.adapters.sql.ledger import writing
 from bot.adapters.sql.reads import Reader
-from bot.app.digest import digest, in_force, tell_digest
-from bot.app.explaining import _is_about, explain, print_order
+from bot.app.review.digest import digest, in_force, tell_digest
+from bot.app.review.explaining import _is_about, explain, print_order
+from bot.app.review.why import symbol_in, tell_why, why
 from bot.app.telling.answers import to_json
-from bot.app.why import symbol_in, tell_why, why
 from bot.domain.errors import ConfigError
 from bot.domain.record import Run
 from bot.engine.rules import ActOn, EntryRules, GateRules, PriceRule, Rules, SizeRule, SizingRules, StopRules

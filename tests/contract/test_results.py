@@ -6,7 +6,7 @@ from pathlib import Path
 from bot.adapters.sql.ledger import SqlLedger, writing
 from bot.adapters.sql.reads import Reader
 from bot.adapters.sql.verify import violations
-from bot.app.results import statistics, tell_statistics
+from bot.app.review.results import statistics, tell_statistics
 from bot.app.telling.answers import to_json
 from tests.base_case import hours, strategy_text
 from tests.contract.decision_samples import BOTH, both_ways

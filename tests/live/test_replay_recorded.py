@@ -15,7 +15,7 @@ from bot.app.cycle.runner import fire
 from bot.app.cycle.schedule import slots_between
 from bot.app.live.demo import play
 from bot.app.live.wiring import live
-from bot.app.recorded import turns_of
+from bot.app.replay.recorded import turns_of
 from bot.app.settings.config import Secret, parse_config, starter_strategy
 from bot.domain.ids import RunName
 from bot.domain.record import Cycle, CycleState

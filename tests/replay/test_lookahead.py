@@ -11,7 +11,7 @@ import pytest
 from bot.adapters.history.archive import HistoryArchive, open_history
 from bot.adapters.history.cut import cut_history
 from bot.adapters.history.reader import micros
-from bot.app.lookahead import Subject, look
+from bot.app.replay.lookahead import Subject, look
 from bot.cli import main
 from bot.domain.ids import TokenId
 from tests.acceptance.history_folders import write_folder

@@ -9,10 +9,10 @@ from bot.adapters.clock import SystemClock
 from bot.adapters.history.archive import HistorySource, open_history
 from bot.adapters.sql.reads import Reader
 from bot.app.cycle.run_cycle import RunSetup
-from bot.app.replay import records
-from bot.app.results import POINTS, TRADES, _float, _instant, _trade
+from bot.app.replay.replay import records
+from bot.app.replay.tally import Tally
+from bot.app.review.results import POINTS, TRADES, _float, _instant, _trade
 from bot.app.settings.strategies import load_strategy
-from bot.app.tally import Tally
 from bot.cli import main
 from bot.domain.ids import RunName
 from bot.figures.performance import EquityPoint

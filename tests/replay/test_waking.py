@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from bot.adapters.clock import SystemClock
 from bot.adapters.history.archive import HistorySource, open_history
 from bot.app.cycle.run_cycle import RunSetup, run_cycle
-from bot.app.replay import records
-from bot.app.tally import Tally
-from bot.app.waking import Waking
+from bot.app.replay.replay import records
+from bot.app.replay.tally import Tally
+from bot.app.replay.waking import Waking
 from bot.domain.decisions import EquityMark
 from bot.domain.ids import RunName, TokenId
 from bot.domain.numbers import MICRO

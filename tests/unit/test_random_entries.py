@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bot.adapters.history.series import DatedRows
-from bot.app.random_entries import rotate_stances
+from bot.app.replay.random_entries import rotate_stances
 from bot.cli import main
 from bot.domain.ids import TokenId
 from bot.domain.instants import EPOCH, MICROSECOND

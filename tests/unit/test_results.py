@@ -12,12 +12,12 @@ from statistics import mean, stdev
 
 import pytest
 
-from bot.app.random_entries import NAMES
-from bot.app.results import MEANINGS, statistics, tell_statistics
+from bot.app.replay.tally import Tally
+from bot.app.review.results import MEANINGS, statistics, tell_statistics
 from bot.app.sweep.task import _figures as trial_figures
-from bot.app.tally import Tally
 from bot.cli import main
 from bot.figures.account import FALL
+from bot.figures.luck import RANDOM_NAMES
 from bot.figures.performance import Figure, curve
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -198,7 +198,7 @@ def test_every_figure_has_a_meaning(answer: Json) -> None:
     """What is printed as JSON is what is told to people, but for counts, instants and reasons."""
     others = {"days", "closed_trades", "wins", "losses", "reasons"}
     told = {name for name in answer if name not in others and not name.endswith("_at")}
-    assert told | {f"random_{name}" for name in NAMES} == set(MEANINGS)
+    assert told | {f"random_{name}" for name in RANDOM_NAMES} == set(MEANINGS)
 
 
 def test_a_ratio_is_not_made_of_what_rounding_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,8 +13,8 @@ from statistics import NormalDist
 
 import pytest
 
+from bot.app.sweep.version import code_version
 from bot.app.sweep.workers import Workers
-from bot.app.version import code_version
 from bot.cli import main
 from tests.sweep_files import STRATEGY, SWEEP, Serial, parameters_in, place, rows
 

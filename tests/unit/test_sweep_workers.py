@@ -22,9 +22,9 @@ from bot.app.sweep.course import Course
 from bot.app.sweep.plan import load_sweep
 from bot.app.sweep.running import Progress, TrialRunner
 from bot.app.sweep.task import Ground, Task, try_out
+from bot.app.sweep.version import code_version
 from bot.app.sweep.windows import Window
 from bot.app.sweep.workers import Workers, workers_on
-from bot.app.version import code_version
 from bot.domain.errors import ConfigError, UpstreamError
 from tests.notation import DAY
 from tests.sweep_files import START, STRATEGY, SWEEP, Serial, place

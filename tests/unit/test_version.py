@@ -7,7 +7,7 @@ import pytest
 
 from bot import __version__
 from bot.adapters.source import source_digest
-from bot.app.version import code_version
+from bot.app.sweep.version import code_version
 
 
 @pytest.fixture

@@ -6,11 +6,13 @@ and the scheduler by and.
 
 import re
 from datetime import UTC, datetime, timedelta
-
-from apscheduler.triggers.cron import CronTrigger
+from typing import TYPE_CHECKING
 
 from bot.domain.errors import ConfigError
 from bot.domain.instants import MICROSECOND
+
+if TYPE_CHECKING:
+    from apscheduler.triggers.cron import CronTrigger
 
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WEEKDAY = re.compile(r"(?<![/\d])([0-7])(?:-([0-7]))?(?:/([1-7]))?(?!\d)")
@@ -24,8 +26,10 @@ def _name_weekdays(item: re.Match[str]) -> str:
     return ",".join(dict.fromkeys(_WEEKDAYS[day] for day in days))
 
 
-def trigger_of(cron: str) -> CronTrigger:
+def trigger_of(cron: str) -> "CronTrigger":
     """Read a five-field cron; raises ConfigError naming it."""
+    from apscheduler.triggers.cron import CronTrigger  # noqa: PLC0415 - slow, and most replays have no schedule
+
     fields = cron.split()
     if len(fields) != 5:  # noqa: PLR2004 - minute, hour, day, month, weekday
         message = f"schedule {cron!r}: write five fields (minute hour day month weekday), UTC"

@@ -13,15 +13,15 @@ from bot.adapters.clock import SteppedClock
 from bot.adapters.http import Limits
 from bot.adapters.sql.lease import lock_file
 from bot.adapters.sql.reads import Reader
-from bot.app import reports
 from bot.app.cycle.runner import fire
 from bot.app.cycle.schedule import slots_between
 from bot.app.live.simulating import listen
 from bot.app.live.wiring import live
+from bot.app.review import reports
+from bot.app.review.why import tell_why, why
 from bot.app.settings.config import Config, Secret, parse_config, starter_strategy
 from bot.app.telling.answers import table
 from bot.app.telling.progress import tell_progress
-from bot.app.why import tell_why, why
 from bot.domain.errors import ConfigError
 from bot.simulator.market import SEED, Market
 

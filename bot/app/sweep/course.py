@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import cast
 
 from bot.adapters.history.archive import History, open_history
-from bot.app.packing import tell_packing
-from bot.app.replay import require_files, slots_in
+from bot.app.replay.packing import tell_packing
+from bot.app.replay.replay import require_files, slots_in
 from bot.app.settings.hooks import hooks_text
 from bot.app.settings.inputs import inputs_of
 from bot.app.settings.kinds import Value
@@ -23,8 +23,8 @@ from bot.app.sweep.plan import Sweep
 from bot.app.sweep.running import TrialRunner
 from bot.app.sweep.search import search_of
 from bot.app.sweep.task import Ground, Task
+from bot.app.sweep.version import code_version
 from bot.app.sweep.windows import Fold, Window, folds_of
-from bot.app.version import code_version
 from bot.domain.errors import ConfigError
 from bot.domain.sweeps import Trial
 from bot.engine.rules import SameBar

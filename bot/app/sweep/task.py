@@ -12,11 +12,11 @@ from pathlib import Path
 from threading import Lock
 
 from bot.adapters.history.archive import History, open_history
-from bot.app.replay import quiet_records, setup_of, slots_in, without_collection
+from bot.app.replay.replay import quiet_records, setup_of, slots_in, without_collection
+from bot.app.replay.tally import Tally
 from bot.app.settings.strategy_kinds import Universe
 from bot.app.sweep.parameters import strategy_with
-from bot.app.tally import Tally
-from bot.app.version import code_version
+from bot.app.sweep.version import code_version
 from bot.domain.errors import ConfigError
 from bot.domain.ids import canonical, derive, instant_text
 from bot.domain.numbers import plain

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bot.adapters.sql.reads import Reader
-from bot.app.reports import require_run, within
+from bot.app.review.reports import require_run, within
+from bot.app.review.why import rows_in
 from bot.app.telling.answers import Row, show_value, table
-from bot.app.why import rows_in
 
 Window = tuple[datetime | None, datetime | None]
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from bot.adapters.sql.reads import Reader
-from bot.app import reports
-from bot.app.digest import Window, digest, in_force, tell_digest
-from bot.app.explaining import explain, print_order
+from bot.app.review import reports
+from bot.app.review.digest import Window, digest, in_force, tell_digest
+from bot.app.review.explaining import explain, print_order
+from bot.app.review.why import tell_why, why
 from bot.app.settings.config import ledger_of
 from bot.app.telling.answers import show_value, table, to_json
-from bot.app.why import tell_why, why
 
 STATEMENTS = {
     "status": reports.STATUS,
@@ -20,11 +20,7 @@ STATEMENTS = {
 
 
 def show(name: str, config_path: Path, ledger: str | None, run: str | None, *, as_json: bool) -> int:
-    """Print one of the tables, or the figures."""
-    if name == "figures":
-        from bot.app.results import show_figures  # noqa: PLC0415 - its import is slow
-
-        return show_figures(ledger_of(config_path, ledger), run, as_json=as_json)
+    """Print one of the tables."""
     reader = Reader(ledger_of(config_path, ledger))
     found = reports.rows_of(reader, STATEMENTS[name], run)
     if name == "status":
@@ -82,13 +78,4 @@ def show_explained(order_id: str, config_path: Path, ledger: str | None, *, as_j
     """Print an order from the answers it rests on to the books it moved."""
     answer = explain(Reader(ledger_of(config_path, ledger)), order_id)
     print(to_json(answer) if as_json else print_order(answer))
-    return 0
-
-
-def upgrade(config_path: Path, ledger: str | None) -> int:
-    """Create a ledger or bring its schema up to date."""
-    from bot.adapters.sql.migrate import upgrade as migrate  # noqa: PLC0415 - its import is slow
-
-    url = ledger_of(config_path, ledger)
-    print(migrate(url))
     return 0

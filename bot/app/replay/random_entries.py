@@ -15,7 +15,7 @@ from bot.adapters.history.dated import SIGNALS, STANCES
 from bot.adapters.history.pack import Words
 from bot.adapters.history.reader import micros
 from bot.adapters.history.series import DatedRows, Series, blocks_of
-from bot.app.tally import Tally
+from bot.app.replay.tally import Tally
 from bot.app.telling.progress import tell_progress
 from bot.domain.ids import TokenId
 from bot.domain.record import CycleRecord

@@ -15,9 +15,10 @@ from bot.adapters.clock import SystemClock
 from bot.adapters.sql.engine import ledger_name, parse_url
 from bot.adapters.sql.recorded import Recorded, Window, live_runs, open_recorded
 from bot.app.cycle.run_cycle import RunSetup, run_cycle
+from bot.app.cycle.schedule import interval_of, slots_between
 from bot.app.parity.deriving import RecordedSource
 from bot.app.parity.parity import configuration_of
-from bot.app.replay import Material, Played, keep_eventful, show_progress
+from bot.app.replay.replay import Material, Played, keep_eventful, show_progress
 from bot.app.settings.inputs import feeds_of
 from bot.app.settings.kinds import near
 from bot.app.settings.strategies import Strategy
@@ -101,8 +102,6 @@ def turns_of(
     calls: Sequence[ApiCall],
 ) -> list[Turn]:
     """Return the slots in order, each with a cut-off; without a cycle it is that of the last answer by the slot."""
-    from bot.app.cycle.schedule import interval_of, slots_between  # noqa: PLC0415 - the scheduler's import is slow
-
     slots, known = sorted(cycles), [call.known_at for call in calls]
     crons: dict[tuple[str, str], str] = {}
     if schedule is not None:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from bot.adapters.sql.reads import Reader
-from bot.app.reports import require_run
+from bot.app.review.reports import require_run
 from bot.app.telling.answers import show_value, to_json
 from bot.domain.numbers import to_float
 from bot.figures.account import FALL, counts_of, fall_of, figures_of, is_ruined

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bot.adapters.sql.reads import Reader
-from bot.app.reports import require_run, within
+from bot.app.review.reports import require_run, within
 from bot.app.settings.kinds import near
 from bot.app.telling.answers import Row, show_value, table
 from bot.domain.errors import ConfigError

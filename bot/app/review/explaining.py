@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from bot.adapters.sql.reads import Reader
+from bot.app.review.why import CUT_OFF, GATES, NEWEST, describe_proposal, gate_table, levels_of, rows_in
 from bot.app.telling.answers import Row, show_value, table
-from bot.app.why import CUT_OFF, GATES, NEWEST, describe_proposal, gate_table, levels_of, rows_in
 from bot.domain.errors import ConfigError
 
 ORDER = "select * from v_orders where order_id = :order_id"

@@ -24,14 +24,15 @@ from bot.adapters.sql.engine import ledger_name, ledger_url, parse_url
 from bot.adapters.sql.ledger import SqlLedger, writing
 from bot.adapters.sql.reads import Reader
 from bot.app.cycle.run_cycle import RunSetup, run_cycle
-from bot.app.packing import tell_packing
-from bot.app.random_entries import draw
-from bot.app.results import statistics, summary, tell_run
+from bot.app.cycle.schedule import slots_between
+from bot.app.replay.packing import tell_packing
+from bot.app.replay.random_entries import draw
+from bot.app.replay.waking import Waking
+from bot.app.review.results import statistics, summary, tell_run
 from bot.app.settings.inputs import inputs_of
 from bot.app.settings.strategies import Strategy, load_strategy
 from bot.app.telling.answers import to_json
 from bot.app.telling.progress import tell_progress
-from bot.app.waking import Waking
 from bot.domain.decisions import EquityMark
 from bot.domain.errors import ConfigError, UsageError
 from bot.domain.ids import RunName, TokenId, canonical
@@ -162,8 +163,6 @@ def slots_in(history: History, window: Window, schedule: str | None) -> list[dat
         raise ConfigError(message)
     start, end = max(window[0] or closes[0], closes[0]), window[1] or history.ends_at
     if schedule is not None:
-        from bot.app.cycle.schedule import slots_between  # noqa: PLC0415 - the scheduler's import is slow
-
         found = slots_between(schedule, start, end)
     else:
         found = [close for close in closes if start <= close <= end]
