@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bot.cli import main
+from bot.cli.main import main
 from tests.history_texts import BARS
 from tests.notation import HOUR, at
 

@@ -14,7 +14,7 @@ from bot.app.live.demo import play
 from bot.app.settings.strategies import load_strategy
 from bot.app.settings.strategy_keys import KEYS
 from bot.app.settings.tables import Table, every
-from bot.cli import main, parser
+from bot.cli.main import main, parser
 from tests.strategy_reference import DOCUMENT, MARKED, with_tables
 from tests.strategy_texts import HEAD, SIZED
 

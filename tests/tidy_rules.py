@@ -127,7 +127,7 @@ def mode_words(sources: Sources) -> list[str]:
     return [
         f"{path}: {word}"
         for path, text in within(sources, "bot/").items()
-        if path != "bot/cli.py"
+        if not path.startswith("bot/cli/")
         for word in MODE_WORD.findall(text)
     ]
 

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from bot.app.live.demo import play
-from bot.cli import main
+from bot.cli.main import main
 
 DAYS = 6
 KILLS = 3

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.cli import main
+from bot.cli.main import main
 from tests.sweep_files import SWEEP, place, rows, written
 
 PATIENCE = 90.0

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.cli import main
+from bot.cli.main import main
 
 TRADES = "select position_id, opened_at, closed_at, entry_price, exit_price, profit from v_trades order by 1"
 EQUITY = "select slot, equity from v_equity order by slot"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot.app.live.demo import play
-from bot.cli import main
+from bot.cli.main import main
 from tests.live.conftest import Command
 
 ORDERS = "select order_id, role from v_orders where state = 'filled' order by order_id"

@@ -16,7 +16,7 @@ from bot.adapters.sql.tape import SqlTape
 from bot.app.cycle.runner import fire
 from bot.app.live.wiring import assemble
 from bot.app.settings.config import parse_config
-from bot.cli import main
+from bot.cli.main import main
 from tests.unit.strict_provider import Provider
 
 HOUR = timedelta(hours=1)

@@ -14,7 +14,7 @@ from bot.app.cycle.runner import fire
 from bot.app.cycle.schedule import slots_between
 from bot.app.live.wiring import live
 from bot.app.settings.config import Secret, parse_config
-from bot.cli import main
+from bot.cli.main import main
 from bot.simulator.market import SEED, Market
 from bot.simulator.server import serve
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from bot.app.live.demo import play
-from bot.cli import main
+from bot.cli.main import main
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 QUESTION = re.search(r"^with asked as.*?;$", README, flags=re.MULTILINE | re.DOTALL)

@@ -12,7 +12,7 @@ from bot.adapters.history.archive import HistoryArchive, open_history
 from bot.adapters.history.cut import cut_history
 from bot.adapters.history.reader import micros
 from bot.app.replay.lookahead import Subject, look
-from bot.cli import main
+from bot.cli.main import main
 from bot.domain.ids import TokenId
 from tests.acceptance.history_folders import write_folder
 from tests.history_texts import QUANTMETRICS, bar_rows, folder_of

@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from bot.adapters.history.pack import place_of, silent
 from bot.adapters.history.packing import pack_history
-from bot.cli import main
+from bot.cli.main import main
 from tests.acceptance.comparison import replay_arguments
 from tests.acceptance.history_folders import write_folder
 from tests.replay.random_histories import random_strategy, random_tables

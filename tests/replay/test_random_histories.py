@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.cli import main
+from bot.cli.main import main
 from tests.acceptance.comparison import CASH, Ledger, compare, read_ledger, replay_arguments
 from tests.acceptance.folder_reader import History, at, read_folder, read_strategy
 from tests.acceptance.history_folders import Tables, cut_at, write_folder

@@ -13,7 +13,7 @@ from bot.app.replay.replay import records
 from bot.app.replay.tally import Tally
 from bot.app.review.results import POINTS, TRADES, _float, _instant, _trade
 from bot.app.settings.strategies import load_strategy
-from bot.cli import main
+from bot.cli.main import main
 from bot.domain.ids import RunName
 from bot.figures.performance import EquityPoint
 from tests.acceptance.history_folders import write_folder

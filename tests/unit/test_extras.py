@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.app.settings.config import starter_config
-from bot.cli import main
+from bot.cli.main import main
 from tests.sweep_files import SWEEP, place
 
 SERVER = "postgresql://u:secret@127.0.0.1:9/books"
@@ -21,7 +21,7 @@ class Absent:
         if name.partition(".")[0] == "psycopg":
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Absent())
-from bot.cli import main
+from bot.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -16,7 +16,7 @@ from bot.adapters.history.archive import History, open_history
 from bot.adapters.history.pack import Pack, place_of
 from bot.adapters.history.packing import pack_history
 from bot.adapters.history.reader import SourceFile
-from bot.cli import main
+from bot.cli.main import main
 from bot.domain.errors import BadInputError, BotError, ConfigError, StorageError
 from tests.history_texts import BARS, BTC, ETH, FIRST, LEVELS, QUANTMETRICS, SECOND, bar_rows, folder_of
 from tests.notation import DAY, at

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.app.settings.instants import first_instant, last_instant
-from bot.cli import main, parser
+from bot.cli.main import main, parser
 
 MIDNIGHT = datetime(2024, 1, 2, tzinfo=UTC)
 LAST = MIDNIGHT + timedelta(days=1) - timedelta.resolution

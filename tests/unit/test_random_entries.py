@@ -13,7 +13,7 @@ import pytest
 
 from bot.adapters.history.series import DatedRows
 from bot.app.replay.random_entries import rotate_stances
-from bot.cli import main
+from bot.cli.main import main
 from bot.domain.ids import TokenId
 from bot.domain.instants import EPOCH, MICROSECOND
 from bot.domain.signals import Episode, Stance

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.app.replay.replay import without_collection
-from bot.cli import main
+from bot.cli.main import main
 
 STRATEGY = """
 [strategy]

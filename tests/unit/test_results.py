@@ -15,7 +15,7 @@ import pytest
 from bot.app.replay.tally import Tally
 from bot.app.review.results import MEANINGS, statistics, tell_statistics
 from bot.app.sweep.task import _figures as trial_figures
-from bot.cli import main
+from bot.cli.main import main
 from bot.figures.account import FALL
 from bot.figures.luck import RANDOM_NAMES
 from bot.figures.performance import Figure, curve

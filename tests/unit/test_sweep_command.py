@@ -15,7 +15,7 @@ import pytest
 
 from bot.app.sweep.version import code_version
 from bot.app.sweep.workers import Workers
-from bot.cli import main
+from bot.cli.main import main
 from tests.sweep_files import STRATEGY, SWEEP, Serial, parameters_in, place, rows
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,0 +1,51 @@
+"""The command line: arguments in, calls out, an exit code back.
+
+Every import that takes time is inside a command, so that `bot --help` is quick.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from bot import __version__
+from bot.cli import ledger, live, replay, review
+from bot.domain.errors import BotError
+
+EXIT_CODES = """exit codes: 0 fine, 1 unexpected, 2 usage, 65 bad data or failed verification, 69 upstream unavailable,
+70 invariant broken, 74 I/O, 75 another writer holds the ledger, 77 permissions or wrong key,
+78 configuration, universe, missing file or schema"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; an expected failure is one line on stderr."""
+    try:
+        arguments = parser().parse_args(argv)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        return command(arguments)
+    except BotError as error:
+        sys.stderr.write(f"bot: {error}\n")
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe every command."""
+    top = argparse.ArgumentParser(
+        prog="bot",
+        description="Tidemark: a headless paper-trading engine for Token Metrics signals.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"tidemark-bot {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for room in (live, replay, review, ledger):
+        room.register(commands)
+    return top

@@ -1,0 +1,75 @@
+"""The options that several commands share, and the readers of their values."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bot.app.settings.instants import first_instant, last_instant
+
+if TYPE_CHECKING:
+    # argparse gives the type of its subcommands no public name.
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
+
+
+def add_command(
+    commands: Commands, name: str, text: str, command: object, example: str | None = None
+) -> argparse.ArgumentParser:
+    """Add a command with its help and, at its end, an example."""
+    epilog = None if example is None else f"example: bot {example}"
+    added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", epilog=epilog)
+    added.set_defaults(command=command)
+    return added
+
+
+def add_config_option(added: argparse.ArgumentParser) -> None:
+    """Add --config."""
+    added.add_argument("--config", type=Path, default=Path("config.toml"), help="configuration file [config.toml]")
+
+
+def add_ledger_options(added: argparse.ArgumentParser) -> None:
+    """Add --config, --ledger and --json."""
+    add_config_option(added)
+    added.add_argument("--ledger", metavar="URL", help="this ledger, a URL or a file [the configuration's]")
+    added.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_reading_options(added: argparse.ArgumentParser) -> None:
+    """Add the options of a ledger, and --run."""
+    add_ledger_options(added)
+    added.add_argument("--run", help="one run only")
+
+
+def add_window_options(added: argparse.ArgumentParser) -> None:
+    """Add --from and --to."""
+    first, last = "first slot; of a date alone, its 00:00", "last slot; of a date alone, the day's last"
+    added.add_argument("--from", dest="start", type=instant(first_instant), metavar="T", help=first)
+    added.add_argument("--to", dest="end", type=instant(last_instant), metavar="T", help=last)
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """Make the reader of a whole number within bounds."""
+
+    def read(text: str) -> int:
+        if text.isdecimal() and least <= int(text) <= most:
+            return int(text)
+        message = f"{text!r} is no whole number from {least} to {most}"
+        raise argparse.ArgumentTypeError(message)
+
+    return read
+
+
+def instant(read: Callable[[str], datetime]) -> Callable[[str], datetime]:
+    """Make the reader of an instant; read: what a date without a time means."""
+
+    def check(text: str) -> datetime:
+        try:
+            return read(text)
+        except ValueError:
+            message = f"{text!r} is no instant; write it like 2024-01-31T12:00Z"
+            raise argparse.ArgumentTypeError(message) from None
+
+    return check
