@@ -18,7 +18,7 @@ class Archive(Protocol):
     """Everything known of every token, asked as of a slot and a cut-off.
 
     Answers hold data with published_at <= as_of (bars: closed by as_of) and known_at <= cut_off, both inclusive.
-    Implementations: adapters/memory (live), adapters/history (a folder of columns).
+    Implementations: adapters/shelf/archive (live), adapters/history (a folder of columns).
     """
 
     @property

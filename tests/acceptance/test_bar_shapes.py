@@ -13,7 +13,7 @@ import pytest
 
 from bot.adapters.clock import SystemClock
 from bot.adapters.history.archive import HistorySource, open_history
-from bot.adapters.memory import MemoryArchive
+from bot.adapters.shelf.archive import MemoryArchive
 from bot.app.cycle.run_cycle import RunSetup, run_cycle
 from bot.app.replay.replay import records
 from bot.domain.decisions import Fact

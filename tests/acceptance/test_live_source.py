@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.adapters.clock import SteppedClock
-from bot.adapters.http import HttpClient
-from bot.adapters.memory import MemoryArchive
+from bot.adapters.http.client import HttpClient
+from bot.adapters.shelf.archive import MemoryArchive
 from bot.adapters.tokenmetrics.feeds import FEEDS
 from bot.adapters.tokenmetrics.source import TokenMetricsSource
 from bot.domain.errors import AccessError

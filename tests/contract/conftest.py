@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.adapters.memory_ledger import MemoryLedger
 from bot.adapters.sql.ledger import SqlLedger, writing
 from tests.contract.decision_samples import BOTH
 from tests.contract.ledger_samples import opened
+from tests.memory_ledger import MemoryLedger
 
 AnyLedger = SqlLedger | MemoryLedger
 

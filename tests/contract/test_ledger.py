@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from bot.adapters.memory_ledger import MemoryLedger
 from bot.adapters.sql.ledger import SqlLedger
 from bot.domain.decisions import Fact
 from bot.domain.errors import InvariantError
@@ -17,6 +16,7 @@ from bot.domain.record import CycleRecord, CycleState
 from bot.engine.fold import fold
 from tests.contract.decision_samples import both_ways
 from tests.contract.ledger_samples import HOUR, RUN, TEN, cycle, d, opened, portfolio_part, story
+from tests.memory_ledger import MemoryLedger
 
 AnyLedger = SqlLedger | MemoryLedger
 

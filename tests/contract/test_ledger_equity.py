@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import datetime
 from random import Random
 
-from bot.adapters.memory_ledger import MemoryLedger
 from bot.adapters.sql.ledger import SqlLedger
 from bot.domain.decisions import EquityMark, Fact
 from bot.domain.events import EventKind, EventState, RunEvent
@@ -14,6 +13,7 @@ from bot.domain.record import CycleRecord
 from bot.engine.equity import mark_equity
 from bot.engine.fold import fold
 from tests.contract.ledger_samples import HOUR, RUN, TEN, cycle, d, equity, opened
+from tests.memory_ledger import MemoryLedger
 
 AnyLedger = SqlLedger | MemoryLedger
 

@@ -8,7 +8,6 @@ from threading import Thread
 
 import pytest
 
-from bot.adapters.memory_ledger import MemoryLedger
 from bot.adapters.sql.ledger import SqlLedger, reading, writing
 from bot.adapters.sql.migrate import upgrade
 from bot.adapters.sql.requests import put
@@ -18,6 +17,7 @@ from bot.domain.events import Act, Request
 from bot.domain.ids import RunName
 from tests.contract.decision_samples import BOTH, CLOSE, THIRTEEN, TWELVE, both_ways, request
 from tests.contract.ledger_samples import RUN, SOL, opened, story
+from tests.memory_ledger import MemoryLedger
 
 AnyLedger = SqlLedger | MemoryLedger
 

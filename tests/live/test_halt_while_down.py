@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from bot.adapters.clock import SteppedClock
-from bot.adapters.http import HttpClient, Waiting
+from bot.adapters.http.client import HttpClient, Waiting
 from bot.adapters.sql.ledger import writing
 from bot.adapters.sql.tape import SqlTape
 from bot.app.cycle.runner import fire

@@ -14,7 +14,7 @@ import pytest
 
 from bot import cli
 from bot.adapters.clock import SteppedClock
-from bot.adapters.http import Limits
+from bot.adapters.http.client import Limits
 from bot.adapters.sql.tape import SqlTape
 from bot.app.cycle.runner import fire
 from bot.app.cycle.schedule import slots_between

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot.adapters.clock import SteppedClock
-from bot.adapters.http import Limits
+from bot.adapters.http.client import Limits
 from bot.app.cycle.runner import fire
 from bot.app.cycle.schedule import slots_between
 from bot.app.live.demo import play

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.adapters.clock import SteppedClock
-from bot.adapters.http import Limits
+from bot.adapters.http.client import Limits
 from bot.app.cycle.runner import fire
 from bot.app.cycle.schedule import slots_between
 from bot.app.live.wiring import live

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from bot.adapters.memory import MemoryArchive
+from bot.adapters.shelf.archive import MemoryArchive
 from bot.domain.ids import Symbol, TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.market import Bar, Quote, one_price

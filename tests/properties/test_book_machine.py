@@ -14,7 +14,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from bot.adapters.memory_ledger import MemoryLedger
 from bot.app.cycle.run_cycle import RunSetup, run_cycle
 from bot.app.cycle.runner import Runner
 from bot.domain.errors import StorageError
@@ -35,6 +34,7 @@ from bot.engine.rules import (
     SizeRule,
     SizingRules,
 )
+from tests.memory_ledger import MemoryLedger
 from tests.notation import HOUR
 from tests.properties.book_feed import LATE, SOON, Feed, Shape
 from tests.properties.book_witness import Witness

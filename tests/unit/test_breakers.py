@@ -7,7 +7,6 @@ from decimal import Decimal
 
 import pytest
 
-from bot.adapters.memory_ledger import MemoryLedger
 from bot.app.cycle.runner import Runner
 from bot.domain.events import Act, EventState, Request, RunEvent
 from bot.domain.ids import RequestId, RunName, TokenId
@@ -29,6 +28,7 @@ from bot.engine.rules import (
     SizingRules,
     StopRules,
 )
+from tests.memory_ledger import MemoryLedger
 from tests.notation import HOUR, Tape, Token, at, bars, cycles, play, setup_of, signal, slots_of
 
 FREE = FillRules(fee_fraction=Decimal(0), half_spread_fraction=Decimal(0), slippage_fraction=Decimal(0))

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from bot.adapters.clock import SteppedClock, SystemClock
-from bot.adapters.http import HttpAnswer, HttpClient, HttpRequest, Limits, Waiting
+from bot.adapters.http.client import HttpAnswer, HttpClient, HttpRequest, Limits, Waiting
 from bot.domain.errors import AccessError, ConfigError, UpstreamError
 
 KEY = "tm-canary-8c1f"

@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from bot.adapters.memory import MemoryArchive
+from bot.adapters.shelf.archive import MemoryArchive
 from bot.domain.ids import Symbol, TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.market import Bar, Grades, Level, LevelSet, MarketSize, QuantMetrics, one_price

@@ -6,7 +6,6 @@ from decimal import Decimal
 
 import pytest
 
-from bot.adapters.memory_ledger import MemoryLedger
 from bot.app.cycle.runner import Runner, ScheduledRun, fire
 from bot.app.live.wiring import Unwritten
 from bot.domain.decisions import Candidate
@@ -16,6 +15,7 @@ from bot.domain.ids import RunName
 from bot.domain.orders import Order, Role
 from bot.domain.record import CycleRecord, CycleState
 from bot.engine.rules import Rules, SizeRule, SizingRules
+from tests.memory_ledger import MemoryLedger
 from tests.notation import HOUR, Tape, Token, at, bars, setup_of, signal
 
 RULES = Rules(name="runner", sizing=SizingRules(rule=SizeRule.FIXED_NOTIONAL, notional=Decimal(1000)))

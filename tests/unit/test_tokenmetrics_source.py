@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from bot.adapters.clock import SteppedClock
-from bot.adapters.http import HttpClient, Waiting
-from bot.adapters.memory import MemoryArchive
+from bot.adapters.http.client import HttpClient, Waiting
+from bot.adapters.shelf.archive import MemoryArchive
 from bot.adapters.tokenmetrics.source import TokenMetricsSource
 from bot.domain.errors import AccessError, ConfigError, StorageError, UpstreamError
 from bot.domain.ids import Symbol, TokenId

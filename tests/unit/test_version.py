@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot import __version__
-from bot.adapters.source import source_digest
+from bot.adapters.code_digest import source_digest
 from bot.app.sweep.version import code_version
 
 

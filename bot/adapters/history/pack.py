@@ -18,8 +18,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from bot.adapters.code_digest import source_digest
 from bot.adapters.history.reader import SourceFile, load, readable
-from bot.adapters.source import source_digest
 
 FORMAT = 1  # another one, as soon as files are parsed in another way because of code outside this folder: see `_format`
 # Smaller files are parsed faster than their pack is made.

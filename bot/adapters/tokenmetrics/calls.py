@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from bot.adapters.http import HttpAnswer, HttpClient, HttpRequest
+from bot.adapters.http.client import HttpAnswer, HttpClient, HttpRequest
 from bot.adapters.tokenmetrics.parse import Question
 from bot.adapters.tokenmetrics.rows import Fields, RefusedError, read_envelope, rows_of
 from bot.domain.errors import BotError, UpstreamError

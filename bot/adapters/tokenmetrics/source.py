@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.adapters.http import Clock, HttpClient
-from bot.adapters.memory import MemoryArchive
+from bot.adapters.http.client import Clock, HttpClient
+from bot.adapters.shelf.archive import MemoryArchive
 from bot.adapters.tokenmetrics.calls import ApiQuery, Desk, Reply, Tape
 from bot.adapters.tokenmetrics.feeds import (
     DATED,

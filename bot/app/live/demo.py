@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bot.adapters.clock import SteppedClock
-from bot.adapters.http import Limits
+from bot.adapters.http.client import Limits
 from bot.adapters.sql.lease import lock_file
 from bot.adapters.sql.reads import Reader
 from bot.app.cycle.runner import fire

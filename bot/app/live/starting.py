@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from bot.adapters.clock import SystemClock
-from bot.adapters.memory import MemoryArchive
+from bot.adapters.shelf.archive import MemoryArchive
 from bot.adapters.sql.ledger import reading
 from bot.adapters.sql.migrate import outlook
 from bot.adapters.tokenmetrics.calls import PAGE_ROWS

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from bot import __version__
 from bot.adapters.clock import SteppedClock, SystemClock
-from bot.adapters.http import HttpClient, Limits
-from bot.adapters.memory import MemoryArchive
+from bot.adapters.http.client import HttpClient, Limits
+from bot.adapters.shelf.archive import MemoryArchive
 from bot.adapters.sql.ledger import SqlLedger, reading, writing
 from bot.adapters.sql.tape import SqlTape
 from bot.adapters.tokenmetrics.source import TokenMetricsSource

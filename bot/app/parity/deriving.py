@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
-from bot.adapters.memory import MemoryArchive
+from bot.adapters.shelf.archive import MemoryArchive
 from bot.adapters.sql.recorded import Recorded, RowDifference, data_difference
 from bot.adapters.tokenmetrics.feeds import PRICE
 from bot.adapters.tokenmetrics.recorded import read_again

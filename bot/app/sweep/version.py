@@ -6,7 +6,7 @@ Figures of other code are never taken for those of this one, however seldom the 
 from pathlib import Path
 
 import bot
-from bot.adapters.source import source_digest
+from bot.adapters.code_digest import source_digest
 
 DIGITS = 12
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bot.adapters.series import Arrivals, Candles, SignalRows, Versions
+from bot.adapters.shelf.series import Arrivals, Candles, SignalRows, Versions
 from bot.domain.ids import TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.market import Bar, Grades, LevelSet, MarketSize, QuantMetrics, Quote

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import httpcore
 import httpx
 
-from bot.adapters.sockets import BoundSockets
+from bot.adapters.http.sockets import BoundSockets
 from bot.domain.errors import AccessError, BotError, ConfigError, UpstreamError
 
 MINUTE_SECONDS = 60.0
