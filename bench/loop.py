@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from bot.adapters.clock import SystemClock
-from bot.adapters.history.archive import HistorySource, open_history
+from bot.adapters.history.folder import HistorySource, open_history
 from bot.app.cycle.run_cycle import RunSetup
 from bot.app.replay.replay import records, slots_in, without_collection
 from bot.app.settings.strategies import load_strategy

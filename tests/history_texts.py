@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.adapters.history.archive import History, open_history
+from bot.adapters.history.folder import History, open_history
 from bot.adapters.history.instruments import Universe
 from bot.domain.errors import BotError
 from bot.domain.ids import TokenId

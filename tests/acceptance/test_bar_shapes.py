@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bot.adapters.clock import SystemClock
-from bot.adapters.history.archive import HistorySource, open_history
+from bot.adapters.history.folder import HistorySource, open_history
 from bot.adapters.shelf.archive import MemoryArchive
 from bot.app.cycle.run_cycle import RunSetup, run_cycle
 from bot.app.replay.replay import records

@@ -14,15 +14,15 @@ from sqlalchemy import Connection, inspect, select
 
 from bot.adapters.sql import engine as opening
 from bot.adapters.sql import migrate
-from bot.adapters.sql.columns import metadata
 from bot.adapters.sql.engine import begin, open_engine
 from bot.adapters.sql.ledger import writing
-from bot.adapters.sql.revisions import HEAD, REVISIONS, stored_revision
-from bot.adapters.sql.rows import portable_row
-from bot.adapters.sql.tables import cycles, writer_lease
+from bot.adapters.sql.mapping import portable_row
+from bot.adapters.sql.schema.column_types import metadata
+from bot.adapters.sql.schema.revisions import HEAD, REVISIONS, stored_revision
+from bot.adapters.sql.schema.tables import cycles, writer_lease
 from bot.adapters.sql.tape import SqlTape
 from bot.adapters.sql.verify import violations
-from bot.adapters.sql.views import VIEWS
+from bot.adapters.sql.views.views import VIEWS
 from bot.domain.errors import ConfigError, InvariantError, StorageError
 from tests.contract.decision_samples import BOTH, both_ways
 from tests.contract.ledger_samples import RUN, opened, portfolio_part, story

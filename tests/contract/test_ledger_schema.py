@@ -12,14 +12,14 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, insert
 
-from bot.adapters.sql.columns import metadata
 from bot.adapters.sql.engine import begin, check_schema, open_engine
 from bot.adapters.sql.ledger import writing
 from bot.adapters.sql.migrate import backup, create_if_empty, migrations_folder, upgrade
 from bot.adapters.sql.reads import Reader
-from bot.adapters.sql.revisions import HEAD, REVISIONS
-from bot.adapters.sql.schema import create_views, trigger_texts
-from bot.adapters.sql.tables import writer_lease
+from bot.adapters.sql.schema.column_types import metadata
+from bot.adapters.sql.schema.revisions import HEAD, REVISIONS
+from bot.adapters.sql.schema.tables import writer_lease
+from bot.adapters.sql.schema.triggers import create_views, trigger_texts
 from bot.adapters.sql.verify import violations
 from bot.domain.errors import ConfigError, LeaseError, StorageError
 from tests.contract.ledger_samples import RUN, opened, story

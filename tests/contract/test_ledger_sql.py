@@ -9,18 +9,18 @@ from typing import Any, get_args
 import pytest
 from sqlalchemy import Table, select
 
-from bot.adapters.sql.columns import metadata
 from bot.adapters.sql.engine import begin
 from bot.adapters.sql.lease import exclusive
 from bot.adapters.sql.ledger import SqlLedger, reading, writing
+from bot.adapters.sql.mapping import DATUM_TABLES, FACT_TABLES
 from bot.adapters.sql.migrate import create_if_empty
 from bot.adapters.sql.parity_checks import keep
 from bot.adapters.sql.requests import put
-from bot.adapters.sql.rows import DATUM_TABLES, FACT_TABLES
-from bot.adapters.sql.schema import APPEND_ONLY
-from bot.adapters.sql.tables import cycles, parity_checks, requests, runs
+from bot.adapters.sql.schema.column_types import metadata
+from bot.adapters.sql.schema.tables import cycles, parity_checks, requests, runs
+from bot.adapters.sql.schema.tape_tables import signals
+from bot.adapters.sql.schema.triggers import APPEND_ONLY
 from bot.adapters.sql.tape import SqlTape
-from bot.adapters.sql.tape_tables import signals
 from bot.adapters.sql.trials import SqlTrials
 from bot.domain.books import JournalEntry
 from bot.domain.decisions import BenchmarkPart, Fact

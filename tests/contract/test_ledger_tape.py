@@ -7,8 +7,8 @@ from sqlalchemy import func, select
 
 from bot.adapters.sql.engine import begin
 from bot.adapters.sql.ledger import SqlLedger
+from bot.adapters.sql.schema.tape_tables import answers, api_calls
 from bot.adapters.sql.tape import SqlTape
-from bot.adapters.sql.tape_tables import answers, api_calls
 from bot.adapters.sql.verify import violations
 from tests.contract.tape_samples import api_call, recorded
 

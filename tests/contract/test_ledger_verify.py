@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.adapters.sql.columns import utc_text
 from bot.adapters.sql.engine import begin, open_engine
 from bot.adapters.sql.ledger import writing
+from bot.adapters.sql.schema.column_types import utc_text
 from bot.adapters.sql.tape import SqlTape
 from bot.adapters.sql.verify import violations
 from bot.domain.positions import ExitReason

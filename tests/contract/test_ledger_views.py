@@ -9,7 +9,7 @@ from bot.adapters.sql.engine import begin
 from bot.adapters.sql.ledger import SqlLedger, writing
 from bot.adapters.sql.reads import Reader, rows
 from bot.adapters.sql.tape import SqlTape
-from bot.adapters.sql.views import VIEWS
+from bot.adapters.sql.views.views import VIEWS
 from bot.domain.market import Bar
 from bot.domain.numbers import Price
 from bot.domain.tape import TokenPrint

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.adapters.history.archive import HistoryArchive, open_history
+from bot.adapters.history.folder import HistoryArchive, open_history
 from bot.adapters.history.pack import silent
 from bot.adapters.history.packing import pack_history
 from bot.domain.ids import TokenId
@@ -202,7 +202,7 @@ def test_turns_are_where_another_episode_begins(rows: Rows) -> None:
 def test_days_are_the_same_in_whatever_order_they_are_asked(hours: list[int], most: int) -> None:
     """Days made one by one, skipped, left behind or asked again equal those that are made afresh."""
     with folders({name: [] for name in HEADERS}) as archives, pytest.MonkeyPatch.context() as patched:
-        patched.setattr("bot.adapters.history.archive.DAYS_MAX", most)
+        patched.setattr("bot.adapters.history.folder.DAYS_MAX", most)
         for archive in archives:
             for hour in hours:
                 now = START + hour * HOUR

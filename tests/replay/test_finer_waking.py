@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.adapters.clock import SystemClock
-from bot.adapters.history.archive import HistorySource, open_history
+from bot.adapters.history.folder import HistorySource, open_history
 from bot.app.replay.replay import records
 from bot.domain.market import Bar
 from bot.domain.orders import Fill, Role

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bot.adapters.history.archive import HistoryArchive, open_history
 from bot.adapters.history.cut import cut_history
+from bot.adapters.history.folder import HistoryArchive, open_history
 from bot.adapters.history.reader import micros
 from bot.app.replay.lookahead import Subject, look
 from bot.cli.main import main

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.adapters.clock import SystemClock
-from bot.adapters.history.archive import HistorySource, open_history
+from bot.adapters.history.folder import HistorySource, open_history
 from bot.adapters.sql.reads import Reader
 from bot.app.cycle.run_cycle import RunSetup
 from bot.app.replay.replay import records

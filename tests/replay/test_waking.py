@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.adapters.clock import SystemClock
-from bot.adapters.history.archive import HistorySource, open_history
+from bot.adapters.history.folder import HistorySource, open_history
 from bot.app.cycle.run_cycle import RunSetup, run_cycle
 from bot.app.replay.replay import records
 from bot.app.replay.tally import Tally

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import structlog
 
-from bot.adapters.tokenmetrics.rows import Refusal, RefusalReason
+from bot.adapters.tokenmetrics.fields import Refusal, RefusalReason
 from bot.app.live.daemon import Daemon, choose_run, report, slot_of, summarise
 from bot.app.live.logs import set_up_logs
 from bot.app.settings.config import Config, RunConfig, SourceConfig

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from bot.adapters.history.archive import open_history
+from bot.adapters.history.folder import open_history
 from tests.edge_replays import BULLISH, INSTRUMENTS, STRATEGY, hours, replay
 from tests.history_texts import QUANTMETRICS
 from tests.notation import DAY, at

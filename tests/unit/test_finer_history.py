@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.adapters.history.archive import History, open_history
+from bot.adapters.history.folder import History, open_history
 from bot.cli.main import main
 from bot.ports import Archive
 from tests.finer_paths import BOTH, MINUTE, TARGET_IN_THE_THIRD, minutes

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.adapters.history import columns
-from bot.adapters.history.columns import HEADER, closes_of, pack_columns, parse
+from bot.adapters.history import bar_columns as columns
+from bot.adapters.history.bar_columns import HEADER, closes_of, pack_columns, parse
 from bot.adapters.history.reader import SourceFile, load
 from bot.domain.instants import EPOCH, MICROSECOND
 from tests.history_texts import bar_rows

@@ -12,8 +12,8 @@ import pytest
 from pyarrow import parquet
 
 from bot.adapters.history import ends
-from bot.adapters.history.archive import History, open_history
 from bot.adapters.history.cut import cut_history
+from bot.adapters.history.folder import History, open_history
 from bot.adapters.history.pack import silent
 from bot.adapters.history.packing import pack_history
 from bot.adapters.history.reader import load

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bot.adapters.history import columns, pack
-from bot.adapters.history.archive import History, open_history
+from bot.adapters.history import bar_columns as columns
+from bot.adapters.history import pack
+from bot.adapters.history.folder import History, open_history
 from bot.adapters.history.pack import Pack, place_of
 from bot.adapters.history.packing import pack_history
 from bot.adapters.history.reader import SourceFile

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from bot.adapters.history.archive import History, open_history
+from bot.adapters.history.folder import History, open_history
 from bot.adapters.history.pack import silent
 from bot.adapters.history.packing import pack_history
 from bot.domain.errors import BadInputError, BotError, ConfigError

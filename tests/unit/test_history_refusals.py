@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.adapters.history.archive import open_history
+from bot.adapters.history.folder import open_history
 from bot.adapters.history.instruments import Universe
 from bot.adapters.history.reader import load
 from bot.domain.errors import AccessError, BadInputError, ConfigError, StorageError

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from bot.adapters.history.archive import HistoryArchive, open_history
-from bot.adapters.history.columns import Columns, pack_columns, parse, unpack_columns
+from bot.adapters.history.bar_columns import Columns, pack_columns, parse, unpack_columns
 from bot.adapters.history.cut import cut_history
+from bot.adapters.history.folder import HistoryArchive, open_history
 from bot.adapters.history.pack import silent
 from bot.adapters.history.packing import pack_history
 from bot.adapters.history.reader import SourceFile, micros

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bot.adapters.history.series import DatedRows
+from bot.adapters.history.blocks import DatedRows
 from bot.app.replay.random_entries import rotate_stances
 from bot.cli.main import main
 from bot.domain.ids import TokenId

@@ -10,8 +10,8 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
-from bot.adapters.sql.columns import EnumText, ExactDecimal, exact_text, metadata, utc_text, whole_micros
-from bot.adapters.sql.tables import runs
+from bot.adapters.sql.schema.column_types import EnumText, ExactDecimal, exact_text, metadata, utc_text, whole_micros
+from bot.adapters.sql.schema.tables import runs
 from bot.domain.errors import InvariantError
 from bot.domain.numbers import EXACT, PRICE_STEP
 from bot.domain.orders import Side

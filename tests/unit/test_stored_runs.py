@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.adapters.tokenmetrics.recorded import read_again
+from bot.adapters.tokenmetrics.reread import read_again
 from bot.app.settings.config import effective, parse_config
 from bot.app.settings.stored_rules import read_stored_run
 from bot.app.settings.strategies import Strategy, load_strategy

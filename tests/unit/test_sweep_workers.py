@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from bot.adapters.history.archive import open_history
+from bot.adapters.history.folder import open_history
 from bot.adapters.sql.trials import SqlTrials, trials_in
 from bot.app.sweep import running
 from bot.app.sweep.course import Course

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import overload
 
-from bot.adapters.history.columns import Columns
+from bot.adapters.history.bar_columns import Columns
 from bot.domain.market import Bar
 
 

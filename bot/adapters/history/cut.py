@@ -6,8 +6,8 @@ What is left out is not there at all, so whatever reads on past the instant find
 from dataclasses import replace
 from datetime import datetime
 
-from bot.adapters.history.archive import History, HistoryArchive, Records
-from bot.adapters.history.columns import Columns, columns_from
+from bot.adapters.history.bar_columns import Columns, columns_from
+from bot.adapters.history.folder import History, HistoryArchive, Records
 from bot.adapters.history.reader import micros
 
 

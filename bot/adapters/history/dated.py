@@ -12,10 +12,10 @@ from functools import lru_cache
 from math import nan
 from typing import Generic, TypeVar
 
+from bot.adapters.history.blocks import Series, blocks_of
+from bot.adapters.history.cells import rows
 from bot.adapters.history.pack import ParsedFile
 from bot.adapters.history.reader import SourceFile, bad_row, counting_start, micros, not_negative, number, price
-from bot.adapters.history.rows import rows
-from bot.adapters.history.series import Series, blocks_of
 from bot.domain.ids import TokenId
 from bot.domain.instants import EPOCH, MICROSECOND
 from bot.domain.market import Grades, Level, LevelSet, MarketSize, QuantMetrics

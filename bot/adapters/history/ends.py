@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from bot.adapters.history.columns import HEADER, SPANS, VOLUME, parse
+from bot.adapters.history.bar_columns import HEADER, SPANS, VOLUME, parse
 from bot.adapters.history.files import BarFile
 from bot.adapters.history.pack import Pack, ParsedFile
 from bot.adapters.history.parquet import parquet_tail

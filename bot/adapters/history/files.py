@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from bot.adapters.history.columns import Columns, pack_columns, unpack_columns
+from bot.adapters.history.bar_columns import Columns, pack_columns, unpack_columns
 from bot.adapters.history.dated import GRADES, LEVELS, MARKET, QUANTMETRICS, SIGNALS
 from bot.adapters.history.pack import Pack, ParsedFile, Tell
 from bot.adapters.history.reader import SourceFile, choose, find_file, load, names_in, row_unit

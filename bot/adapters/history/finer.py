@@ -6,7 +6,7 @@ They are read only where a strategy lets them decide, and count into the folder'
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bot.adapters.history.columns import SPANS, Columns
+from bot.adapters.history.bar_columns import SPANS, Columns
 from bot.adapters.history.files import BarFile, bars_in, read_bars
 from bot.adapters.history.pack import Tell
 from bot.adapters.history.reader import micros

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
+from bot.adapters.history.cells import rows
 from bot.adapters.history.dated import token_of
 from bot.adapters.history.reader import SourceFile, bad_row, positive
-from bot.adapters.history.rows import rows
 from bot.domain.errors import ConfigError
 from bot.domain.ids import Symbol, TokenId
 from bot.domain.instruments import QUANTITY_STEP, Instrument

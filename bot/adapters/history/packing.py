@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.adapters.history.columns import SPANS
+from bot.adapters.history.bar_columns import SPANS
 from bot.adapters.history.files import bar_files, bars_in, dated_parts, listing_of, read_bars
 from bot.adapters.history.instruments import read_instruments
 from bot.adapters.history.pack import ParsedFile, Tell, place_of

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Table
 
-from bot.adapters.sql.columns import Portable
-from bot.adapters.sql.rows import PortableRow, chained_part, in_key_order
+from bot.adapters.sql.mapping import PortableRow, chained_part, in_key_order
+from bot.adapters.sql.schema.column_types import Portable
 from bot.domain.ids import canonical
 
 # What stands before the first cycle of a run.

@@ -6,7 +6,7 @@ A check's name is public; `[amount ...]` and its kind are spelled per database b
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bot.adapters.sql.columns import MICRO_LIMIT
+from bot.adapters.sql.schema.column_types import MICRO_LIMIT
 
 # Each statement selects a subject (an id or a run) and a detail.
 CHECKS: Mapping[str, str] = MappingProxyType(

@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engine, event, inspect, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
-from bot.adapters.sql.columns import POSTGRESQL
-from bot.adapters.sql.revisions import HEAD, REVISIONS, stored_revision
+from bot.adapters.sql.schema.column_types import POSTGRESQL
+from bot.adapters.sql.schema.revisions import HEAD, REVISIONS, stored_revision
 from bot.domain.errors import AccessError, BotError, ConfigError, InvariantError, StorageError
 from bot.domain.extras import missing_extra
 

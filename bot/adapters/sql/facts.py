@@ -10,8 +10,8 @@ from itertools import groupby
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, exists, func, or_, select, true
 
-from bot.adapters.sql.fact_tables import closings, equity, journal_entries, marks, postings, run_events
-from bot.adapters.sql.rows import FACT_TABLES, fact_from, posting_from
+from bot.adapters.sql.mapping import FACT_TABLES, fact_from, posting_from
+from bot.adapters.sql.schema.fact_tables import closings, equity, journal_entries, marks, postings, run_events
 from bot.domain.books import JournalEntry, Posting
 from bot.domain.decisions import BenchmarkPart, Candidate, EquityMark, Fact
 from bot.domain.events import EventState, RunEvent

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, select, text, update
 
-from bot.adapters.sql.columns import POSTGRESQL
 from bot.adapters.sql.engine import begin, ledger_name, open_connection
-from bot.adapters.sql.tables import writer_lease
+from bot.adapters.sql.schema.column_types import POSTGRESQL
+from bot.adapters.sql.schema.tables import writer_lease
 from bot.domain.errors import LeaseError, StorageError
 
 # One number for all ledgers: advisory locks are per database, and a database holds one ledger.

@@ -14,14 +14,14 @@ from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import IntegrityError
 
 from bot.adapters.sql.chain import GENESIS, contents, link
-from bot.adapters.sql.columns import utc_text
 from bot.adapters.sql.engine import begin, check_place, check_schema, file_identity, is_there, ledger_name, open_engine
 from bot.adapters.sql.facts import portfolio_facts
 from bot.adapters.sql.lease import check_epoch, writer
+from bot.adapters.sql.mapping import Rows, cycle_row, datum_rows, fact_from, portable_row, rows_of
 from bot.adapters.sql.migrate import create_if_empty, is_empty
 from bot.adapters.sql.requests import pending
-from bot.adapters.sql.rows import Rows, cycle_row, datum_rows, fact_from, portable_row, rows_of
-from bot.adapters.sql.tables import config_versions, cycles, instruments, runs
+from bot.adapters.sql.schema.column_types import utc_text
+from bot.adapters.sql.schema.tables import config_versions, cycles, instruments, runs
 from bot.adapters.sql.writes import explain_conflict, insert_rows
 from bot.domain.decisions import Fact
 from bot.domain.errors import ConfigError, InvariantError, LeaseError

@@ -10,11 +10,11 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect
 
 import bot
-from bot.adapters.sql.columns import POSTGRESQL
 from bot.adapters.sql.engine import begin, check_place, check_schema, ledger_name, open_connection, open_engine
 from bot.adapters.sql.lease import check_lock, exclusive
-from bot.adapters.sql.revisions import HEAD, REVISIONS, stored_revision
-from bot.adapters.sql.schema import create_views, drop_views
+from bot.adapters.sql.schema.column_types import POSTGRESQL
+from bot.adapters.sql.schema.revisions import HEAD, REVISIONS, stored_revision
+from bot.adapters.sql.schema.triggers import create_views, drop_views
 from bot.domain.errors import ConfigError, InvariantError, StorageError
 
 

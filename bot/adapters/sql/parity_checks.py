@@ -9,8 +9,8 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select
 
 from bot.adapters.sql.engine import begin, check_schema, open_engine
-from bot.adapters.sql.rows import portable_row
-from bot.adapters.sql.tables import parity_checks
+from bot.adapters.sql.mapping import portable_row
+from bot.adapters.sql.schema.tables import parity_checks
 from bot.adapters.sql.writes import insert_rows
 from bot.domain.ids import RunName
 from bot.domain.record import ParityCheck

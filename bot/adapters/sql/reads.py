@@ -8,8 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import Engine, text
 
-from bot.adapters.sql.columns import utc_text
 from bot.adapters.sql.engine import begin, check_schema, ledger_name, open_engine
+from bot.adapters.sql.schema.column_types import utc_text
 
 
 def rows(engine: Engine, statement: str, parameters: Mapping[str, object]) -> list[dict[str, object]]:

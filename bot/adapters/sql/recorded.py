@@ -16,11 +16,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Table, and_, select, true
 
 from bot.adapters.sql.chain import GENESIS, contents, digest, link
-from bot.adapters.sql.columns import POSTGRESQL, Portable, utc_text
 from bot.adapters.sql.engine import begin, check_schema, open_engine
-from bot.adapters.sql.fact_tables import run_events
 from bot.adapters.sql.facts import facts_before
-from bot.adapters.sql.rows import (
+from bot.adapters.sql.mapping import (
     DATUM_TABLES,
     FACT_ORDER,
     PortableRow,
@@ -32,10 +30,12 @@ from bot.adapters.sql.rows import (
     portable_row,
     rows_of,
 )
+from bot.adapters.sql.schema.column_types import POSTGRESQL, Portable, utc_text
+from bot.adapters.sql.schema.fact_tables import run_events
+from bot.adapters.sql.schema.tables import config_versions, cycles, instruments, requests, runs
+from bot.adapters.sql.schema.tape_tables import answers, api_calls, grades, levels, prints
 from bot.adapters.sql.stored_rows import digests, rows_of_slot
-from bot.adapters.sql.tables import config_versions, cycles, instruments, requests, runs
 from bot.adapters.sql.tape import recorded_data
-from bot.adapters.sql.tape_tables import answers, api_calls, grades, levels, prints
 from bot.domain.decisions import Fact
 from bot.domain.events import Request
 from bot.domain.ids import RunName

@@ -9,10 +9,10 @@ from dataclasses import fields
 from sqlalchemy import Connection, exists, select
 
 from bot.adapters.sql.engine import begin, check_schema, ledger_name, open_engine
-from bot.adapters.sql.fact_tables import run_events
-from bot.adapters.sql.rows import fact_from, portable_row
-from bot.adapters.sql.tables import requests as request_table
-from bot.adapters.sql.tables import runs
+from bot.adapters.sql.mapping import fact_from, portable_row
+from bot.adapters.sql.schema.fact_tables import run_events
+from bot.adapters.sql.schema.tables import requests as request_table
+from bot.adapters.sql.schema.tables import runs
 from bot.adapters.sql.writes import insert_rows
 from bot.domain.errors import ConfigError
 from bot.domain.events import Request

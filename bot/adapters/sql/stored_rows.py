@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, Table, select
 
 from bot.adapters.sql.chain import digest
-from bot.adapters.sql.columns import utc_text
-from bot.adapters.sql.fact_tables import journal_entries, postings
-from bot.adapters.sql.rows import FACT_ORDER, PortableRow, Rows, portable_row
+from bot.adapters.sql.mapping import FACT_ORDER, PortableRow, Rows, portable_row
+from bot.adapters.sql.schema.column_types import utc_text
+from bot.adapters.sql.schema.fact_tables import journal_entries, postings
 
 
 def digests(connection: Connection, table: Table, run: str) -> dict[str, list[Any]]:

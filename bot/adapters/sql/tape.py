@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, select
 
 from bot.adapters.sql.engine import begin
-from bot.adapters.sql.rows import DATUM_TABLES, Rows, datum_rows, fact_from, portable_row
-from bot.adapters.sql.tape_tables import answers, api_calls, level_sets, levels, prints
+from bot.adapters.sql.mapping import DATUM_TABLES, Rows, datum_rows, fact_from, portable_row
+from bot.adapters.sql.schema.tape_tables import answers, api_calls, level_sets, levels, prints
 from bot.adapters.sql.writes import insert_rows
 from bot.domain.market import Bar, Level, LevelSet
 from bot.domain.tape import ApiCall, Datum, TokenPrint

@@ -10,9 +10,9 @@ from dataclasses import fields
 from sqlalchemy import Engine, select
 
 from bot.adapters.sql.engine import begin, check_schema, open_engine
+from bot.adapters.sql.mapping import fact_from, portable_row
 from bot.adapters.sql.migrate import create_if_empty
-from bot.adapters.sql.rows import fact_from, portable_row
-from bot.adapters.sql.tables import trials as trial_table
+from bot.adapters.sql.schema.tables import trials as trial_table
 from bot.adapters.sql.writes import explain_conflict, insert_rows
 from bot.domain.sweeps import Trial
 

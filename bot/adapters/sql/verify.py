@@ -15,9 +15,10 @@ from sqlalchemy import Connection, Row, Table, inspect, select
 
 from bot.adapters.sql.chain import GENESIS, link
 from bot.adapters.sql.checks import LEDGER_CHECK
-from bot.adapters.sql.columns import POSTGRESQL, metadata, utc_text
 from bot.adapters.sql.engine import begin, check_schema, open_engine
-from bot.adapters.sql.fact_tables import (
+from bot.adapters.sql.mapping import FACT_ORDER, portable_row
+from bot.adapters.sql.schema.column_types import POSTGRESQL, metadata, utc_text
+from bot.adapters.sql.schema.fact_tables import (
     candidates,
     fills,
     journal_entries,
@@ -25,13 +26,12 @@ from bot.adapters.sql.fact_tables import (
     orders,
     positions,
 )
-from bot.adapters.sql.rows import FACT_ORDER, portable_row
-from bot.adapters.sql.schema import trigger_texts
-from bot.adapters.sql.spelling import spell
+from bot.adapters.sql.schema.spelling import spell
+from bot.adapters.sql.schema.tables import cycles, requests, runs
+from bot.adapters.sql.schema.tape_tables import answers
+from bot.adapters.sql.schema.triggers import trigger_texts
 from bot.adapters.sql.stored_rows import digests
-from bot.adapters.sql.tables import cycles, requests, runs
-from bot.adapters.sql.tape_tables import answers
-from bot.adapters.sql.views import VIEWS, view_text
+from bot.adapters.sql.views.views import VIEWS, view_text
 from bot.domain import ids
 from bot.domain.errors import InvariantError
 from bot.domain.events import request_id_of

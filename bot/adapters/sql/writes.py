@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Dialect, Engine, Table, and_, select
 
-from bot.adapters.sql.columns import POSTGRESQL, Portable, PortableType, metadata
 from bot.adapters.sql.engine import begin
-from bot.adapters.sql.rows import PortableRow, in_key_order, key_of, portable_row
+from bot.adapters.sql.mapping import PortableRow, in_key_order, key_of, portable_row
+from bot.adapters.sql.schema.column_types import POSTGRESQL, Portable, PortableType, metadata
 from bot.domain.errors import InvariantError
 
 _ORDER = tuple(metadata.sorted_tables)

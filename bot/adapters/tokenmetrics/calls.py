@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Protocol
 
 from bot.adapters.http.client import HttpAnswer, HttpClient, HttpRequest
+from bot.adapters.tokenmetrics.fields import Fields, RefusedError, read_envelope, rows_of
 from bot.adapters.tokenmetrics.parse import Question
-from bot.adapters.tokenmetrics.rows import Fields, RefusedError, read_envelope, rows_of
 from bot.domain.errors import BotError, UpstreamError
 from bot.domain.ids import TokenId, derive, instant_text
 from bot.domain.tape import ApiCall, Datum

@@ -12,7 +12,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import TypeVar
 
-from bot.adapters.tokenmetrics.rows import (
+from bot.adapters.tokenmetrics.fields import (
     DAY,
     HOUR,
     Fields,

@@ -31,8 +31,8 @@ from bot.adapters.tokenmetrics.feeds import (
     plain_queries,
     timed_queries,
 )
+from bot.adapters.tokenmetrics.fields import Refusal
 from bot.adapters.tokenmetrics.parse import DAILY, HOURLY, parse
-from bot.adapters.tokenmetrics.rows import Refusal
 from bot.adapters.tokenmetrics.universe import resolve
 from bot.domain.errors import AccessError, BotError
 from bot.domain.ids import TokenId

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from bot.adapters.shelf.archive import MemoryArchive
 from bot.adapters.sql.recorded import Recorded, RowDifference, data_difference
 from bot.adapters.tokenmetrics.feeds import PRICE
-from bot.adapters.tokenmetrics.recorded import read_again
+from bot.adapters.tokenmetrics.reread import read_again
 from bot.domain.decisions import Fact
 from bot.domain.errors import BadInputError, InvariantError
 from bot.domain.events import Request

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bot.adapters.clock import SystemClock
-from bot.adapters.history.archive import History, HistorySource
 from bot.adapters.history.cut import cut_history
-from bot.adapters.sql.rows import FACT_TABLES
+from bot.adapters.history.folder import History, HistorySource
+from bot.adapters.sql.mapping import FACT_TABLES
 from bot.app.replay.replay import Window, is_eventful, open_for, run_slots, setup_of, slots_in
 from bot.app.settings.config import load_config
 from bot.app.settings.hook_source import SIGNATURES

@@ -10,11 +10,11 @@ from datetime import datetime
 
 import numpy as np
 
-from bot.adapters.history.archive import History, HistoryArchive
+from bot.adapters.history.blocks import DatedRows, Series, blocks_of
 from bot.adapters.history.dated import SIGNALS, STANCES
+from bot.adapters.history.folder import History, HistoryArchive
 from bot.adapters.history.pack import Words
 from bot.adapters.history.reader import micros
-from bot.adapters.history.series import DatedRows, Series, blocks_of
 from bot.app.replay.tally import Tally
 from bot.app.telling.progress import tell_progress
 from bot.domain.ids import TokenId

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from bot import __version__
 from bot.adapters.clock import SystemClock
-from bot.adapters.history.archive import History, HistorySource, open_history
-from bot.adapters.history.columns import SPANS
+from bot.adapters.history.bar_columns import SPANS
+from bot.adapters.history.folder import History, HistorySource, open_history
 from bot.adapters.sql.engine import ledger_name, ledger_url, parse_url
 from bot.adapters.sql.ledger import SqlLedger, writing
 from bot.adapters.sql.reads import Reader

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bot.adapters.history.archive import HistoryArchive
-from bot.adapters.history.columns import Columns, Integers
+from bot.adapters.history.bar_columns import Columns, Integers
+from bot.adapters.history.folder import HistoryArchive
 from bot.adapters.history.reader import micros
 from bot.app.cycle.gather import may_look_at_held
 from bot.app.cycle.run_cycle import RunSetup

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from bot.adapters.history.archive import History, open_history
+from bot.adapters.history.folder import History, open_history
 from bot.app.replay.packing import tell_packing
 from bot.app.replay.replay import require_files, slots_in
 from bot.app.settings.hooks import hooks_text

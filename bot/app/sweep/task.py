@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
-from bot.adapters.history.archive import History, open_history
+from bot.adapters.history.folder import History, open_history
 from bot.app.replay.replay import quiet_records, setup_of, slots_in, without_collection
 from bot.app.replay.tally import Tally
 from bot.app.settings.strategy_kinds import Universe

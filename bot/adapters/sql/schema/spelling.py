@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bot.adapters.sql.columns import POSTGRESQL
+from bot.adapters.sql.schema.column_types import POSTGRESQL
 
 # [number x]: an exact decimal as a number; [amount x]: micro-dollars in quote currency; [seconds a | b]: from a to b;
 # [after a | h]: h hours after a; [later a | b]: the later of two instants; [day a]: the UTC day of an instant.

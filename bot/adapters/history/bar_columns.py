@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bot.adapters.history.cells import rows
 from bot.adapters.history.pack import ParsedFile
 from bot.adapters.history.parquet import columns_of, parquet_arrays
 from bot.adapters.history.reader import (
@@ -28,7 +29,6 @@ from bot.adapters.history.reader import (
     price,
     row_unit,
 )
-from bot.adapters.history.rows import rows
 from bot.adapters.history.traded import halts_in, jumps_in, known_volumes, quiet_runs
 from bot.domain.instants import EPOCH, MICROSECOND
 from bot.domain.market import Bar

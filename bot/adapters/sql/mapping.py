@@ -13,9 +13,9 @@ from typing import Any, cast
 from sqlalchemy import Row as ResultRow
 from sqlalchemy import Table
 
-from bot.adapters.sql import fact_tables, tape_tables
-from bot.adapters.sql.columns import Portable
-from bot.adapters.sql.tables import cycles
+from bot.adapters.sql.schema import fact_tables, tape_tables
+from bot.adapters.sql.schema.column_types import Portable
+from bot.adapters.sql.schema.tables import cycles
 from bot.domain.books import Account, JournalEntry, Posting
 from bot.domain.decisions import BenchmarkPart, Candidate, CandidateLevel, EquityMark, Fact, Verdict
 from bot.domain.events import RunEvent

@@ -1,7 +1,7 @@
 """Recorded answers, read again as they were when they came: the same parser, with what the call itself tells."""
 
+from bot.adapters.tokenmetrics.fields import read_envelope, rows_of
 from bot.adapters.tokenmetrics.parse import READERS, Question, parse
-from bot.adapters.tokenmetrics.rows import read_envelope, rows_of
 from bot.domain.errors import BadInputError, BotError, UpstreamError
 from bot.domain.ids import TokenId
 from bot.domain.tape import ApiCall, Datum

@@ -6,9 +6,9 @@ One text serves both databases (spelling.py). Amounts are numbers in quote curre
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bot.adapters.sql import decision_views, run_views, sweep_views, tape_views, trade_views
 from bot.adapters.sql.checks import LEDGER_CHECK
-from bot.adapters.sql.spelling import spell
+from bot.adapters.sql.schema.spelling import spell
+from bot.adapters.sql.views import decision_views, run_views, sweep_views, tape_views, trade_views
 
 # In order of creation: a view may read those before it.
 VIEWS: Mapping[str, str] = MappingProxyType(

@@ -6,7 +6,7 @@ and stands last in its table.
 
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, PrimaryKeyConstraint, UniqueConstraint
 
-from bot.adapters.sql.columns import (
+from bot.adapters.sql.schema.column_types import (
     enum,
     exact,
     flag,

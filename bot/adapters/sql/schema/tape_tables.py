@@ -5,7 +5,7 @@ They belong to no run: what was recorded once serves every run of the ledger.
 
 from sqlalchemy import Column, Index, LargeBinary, PrimaryKeyConstraint
 
-from bot.adapters.sql.columns import (
+from bot.adapters.sql.schema.column_types import (
     Real,
     enum,
     exact,

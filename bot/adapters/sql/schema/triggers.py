@@ -6,9 +6,9 @@ made anew from the declarations at the end of every migration, and no revision s
 
 from sqlalchemy import Connection, Table
 
-from bot.adapters.sql import fact_tables, tables, tape_tables
-from bot.adapters.sql.columns import POSTGRESQL
-from bot.adapters.sql.views import VIEWS, view_text
+from bot.adapters.sql.schema import fact_tables, tables, tape_tables
+from bot.adapters.sql.schema.column_types import POSTGRESQL
+from bot.adapters.sql.views.views import VIEWS, view_text
 
 APPEND_ONLY = tuple(
     declared.name

@@ -7,7 +7,7 @@ Reasons are words that grow, so the code alone knows which there are.
 from sqlalchemy import ForeignKeyConstraint, Index, PrimaryKeyConstraint, Table, UniqueConstraint
 from sqlalchemy.schema import SchemaItem
 
-from bot.adapters.sql.columns import (
+from bot.adapters.sql.schema.column_types import (
     enum,
     exact,
     flag,

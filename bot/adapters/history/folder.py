@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from bot.adapters.history.bar_columns import SPANS, Columns, Integers, closes_of
 from bot.adapters.history.bars import Bars
-from bot.adapters.history.columns import SPANS, Columns, Integers, closes_of
+from bot.adapters.history.blocks import DatedRows
 from bot.adapters.history.dated import GRADE, GRADES, LEVELS, MARKET, QUANTMETRICS, SIGNALS
 from bot.adapters.history.ends import ends_of
 from bot.adapters.history.files import Strangers, bar_files, dated_parts, listing_of, read_bars, strangers_in
@@ -21,7 +22,6 @@ from bot.adapters.history.finer import COARSE, bars_filling, read_finer
 from bot.adapters.history.instruments import Universe, read_instruments, resolve
 from bot.adapters.history.pack import ParsedFile, Tell, place_of, silent
 from bot.adapters.history.reader import micros
-from bot.adapters.history.series import DatedRows
 from bot.domain.ids import TokenId, canonical
 from bot.domain.instants import EPOCH, MICROSECOND
 from bot.domain.instruments import Instrument

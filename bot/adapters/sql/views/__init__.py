@@ -1,0 +1,1 @@
+"""The views of the ledger: its public contract for SQL."""
