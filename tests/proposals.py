@@ -21,7 +21,7 @@ from bot.domain.signals import Episode, Stance
 from bot.domain.snapshot import TokenView
 from bot.engine.brackets import Bracket, place_bracket
 from bot.engine.candidates import side_of
-from bot.engine.gates import Finding, Proposal, ask_all
+from bot.engine.gates.table import Finding, Proposal, ask_all
 from bot.engine.levels import read_levels
 from bot.engine.rules import FillRules, Rules
 from bot.engine.sizing import Means, size_entry

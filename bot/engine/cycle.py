@@ -33,7 +33,7 @@ from bot.engine.entries import Grant, accept_entry
 from bot.engine.equity import mark_equity
 from bot.engine.exits import decide_exits
 from bot.engine.fold import fold as apply
-from bot.engine.gates import Finding, Proposal, ask_all
+from bot.engine.gates.table import Finding, Proposal, ask_all
 from bot.engine.hooks import adjusted_bracket, hook_scores, veto
 from bot.engine.journal import Acted, Journal
 from bot.engine.levels import candidate_levels, read_levels

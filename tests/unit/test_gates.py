@@ -13,7 +13,7 @@ from bot.domain.market import Level, LevelSet, Quote
 from bot.domain.orders import Role, Side
 from bot.domain.portfolio import Portfolio
 from bot.domain.snapshot import TokenView
-from bot.engine.gates import GATES, Finding
+from bot.engine.gates.table import GATES, Finding
 from bot.engine.rules import (
     Breaker,
     EntryRules,

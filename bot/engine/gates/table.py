@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from bot.domain.decisions import Reason
-from bot.engine import book_gates, bracket_gates, token_gates
-from bot.engine.findings import Finding, Gate, Proposal
-from bot.engine.token_gates import freshness, measure_of, threshold_max, threshold_min, trader_grade
+from bot.engine.gates import book as book_gates
+from bot.engine.gates import bracket as bracket_gates
+from bot.engine.gates import token as token_gates
+from bot.engine.gates.findings import Finding, Gate, Proposal
+from bot.engine.gates.token import freshness, measure_of, threshold_max, threshold_min, trader_grade
 
 __all__ = ["GATES", "Finding", "Proposal", "ask_all"]
 

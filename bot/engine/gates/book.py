@@ -12,7 +12,7 @@ from bot.domain.orders import Role, Side
 from bot.domain.portfolio import Holding
 from bot.engine.ages import hours_between
 from bot.engine.candidates import is_held
-from bot.engine.findings import Finding, Lacking, Proposal, at_most, lacking
+from bot.engine.gates.findings import Finding, Lacking, Proposal, at_most, lacking
 from bot.engine.indicators import correlation as correlation_of
 from bot.engine.sizing import lacks_drawdown, lacks_volume, needs_volatility
 

@@ -10,7 +10,7 @@ from bot.domain.decisions import Comparator, Reason
 from bot.domain.market import LevelSet
 from bot.domain.numbers import ONE, ZERO, Price
 from bot.engine.brackets import levels_ahead
-from bot.engine.findings import Finding, Proposal, at_least, lacking
+from bot.engine.gates.findings import Finding, Proposal, at_least, lacking
 from bot.engine.rules import PriceRule
 
 

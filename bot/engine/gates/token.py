@@ -9,7 +9,7 @@ from bot.domain.market import QuantMetrics
 from bot.domain.numbers import ONE, ZERO
 from bot.domain.snapshot import TokenView
 from bot.engine.ages import hours_between
-from bot.engine.findings import Finding, Gate, Proposal, at_least, at_most
+from bot.engine.gates.findings import Finding, Gate, Proposal, at_least, at_most
 from bot.engine.rules import GateRules
 
 Threshold = Callable[[GateRules], Decimal | None]
