@@ -240,7 +240,7 @@ def test_a_daemon_that_stops_waits_for_no_check(
 def test_without_a_schedule_nothing_is_checked(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """The key says when; the daemon refuses one that never comes as it does a run's."""
     checked: list[datetime] = []
-    monkeypatch.setattr(checking, "check_parity", lambda _config, at, _stopping: checked.append(at))
+    monkeypatch.setattr(loop, "check_parity", lambda _config, at, _stopping: checked.append(at))
     found = check_of(config)
     assert found is not None
     cron, look = found

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from bot import cli
 from bot.adapters.clock import SteppedClock
 from bot.adapters.http.client import Limits
 from bot.adapters.sql.tape import SqlTape
@@ -21,6 +20,7 @@ from bot.app.cycle.schedule import slots_between
 from bot.app.live.demo import play
 from bot.app.live.wiring import live
 from bot.app.settings.config import Secret, parse_config
+from bot.cli import main as cli
 from bot.simulator.market import SEED, Market
 from bot.simulator.server import serve
 from tests.live.conftest import Command

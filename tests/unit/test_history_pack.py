@@ -454,7 +454,7 @@ def test_the_command_refuses_what_a_replay_would(
 
 def test_packing_is_told_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A terminal sees how far it is, on one line; a pipe sees nothing."""
-    from bot.app.replay.replay import packing as shown  # noqa: PLC0415 - the command's own module
+    from bot.app.replay import packing as shown  # noqa: PLC0415 - the command's own module
 
     shown.tell_packing("bars-1h", 1, 2)
     assert capsys.readouterr().err == ""
