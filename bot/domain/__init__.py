@@ -1,1 +1,1 @@
-"""Values: what everything else speaks of. Nothing here reads a clock, a socket or a file."""
+"""Values that every other package uses. Nothing here reads a clock, a socket or a file."""

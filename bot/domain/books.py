@@ -1,4 +1,4 @@
-"""Double entry: journal entries whose postings sum to zero, in micro-dollars."""
+"""Double-entry bookkeeping: journal entries whose postings sum to zero, in micro-dollars."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from bot.domain.ids import EntryId, PositionId, RunName
 
 
 class Account(StrEnum):
-    """The accounts of a run; debits positive, credits negative."""
+    """The accounts of a run. Debits are positive and credits negative."""
 
     CASH = "cash"
     CAPITAL = "capital"
@@ -20,7 +20,7 @@ class Account(StrEnum):
 
 
 class Posting(NamedTuple):
-    """One leg of an entry; amount in quote currency, a whole number of micro-dollars."""
+    """One leg of a journal entry: an amount in quote currency, in whole micro-dollars."""
 
     account: Account
     amount: Decimal
@@ -28,9 +28,10 @@ class Posting(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
-    """A balanced set of postings caused by one fact.
+    """A balanced set of postings that one fact caused.
 
-    cause: a fill id; `opening`, which has no position; or `borrow`, the position and the begun day that is paid for.
+    cause: a fill id; `opening`, which has no position; or `borrow` with the position and the
+    started day that the fee pays for.
     """
 
     entry_id: EntryId

@@ -1,6 +1,6 @@
-"""What a cycle decided and what it found: candidates, gate verdicts, equity, and the cycle itself.
+"""What a cycle decided and recorded: candidates, gate verdicts and marks of the account.
 
-Every candidate ends in exactly one outcome, and every configured gate has exactly one verdict on it.
+Every candidate has exactly one outcome, and every configured gate has exactly one verdict on it.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from bot.domain.positions import Closing, Mark, Position, StopMove
 
 
 class Outcome(StrEnum):
-    """How a candidate ended at this slot."""
+    """How a candidate ended at a slot."""
 
     ENTERED = "entered"
     REJECTED = "rejected"
@@ -33,7 +33,7 @@ class Comparator(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why something did not happen, where the gate's own name does not already say it."""
+    """Why something did not happen, when the name of the gate alone does not say it."""
 
     MISSING_PRICE = "missing_price"
     MISSING_SIGNAL = "missing_signal"
@@ -59,7 +59,10 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A signal judged at a slot; complete means that no needed input was missing or stale."""
+    """A signal judged at a slot.
+
+    complete: no needed input was missing or stale.
+    """
 
     candidate_id: CandidateId
     run: RunName
@@ -85,9 +88,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateLevel:
-    """A level as a candidate's decision saw it, after merging; merged: how many recorded levels it stands for.
+    """A level as the decision on a candidate used it, after levels were merged.
 
-    Written only where the strategy merges levels or asks for their strength. strength_source: provider or bars.
+    Written only when the strategy merges levels or uses their strength.
+    strength_source: `provider` or `bars`. merged: the number of recorded levels merged into it.
     """
 
     candidate_id: CandidateId
@@ -102,7 +106,10 @@ class CandidateLevel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """One gate's answer on one candidate; value None: the input was missing, and reason says which."""
+    """The answer of one gate on one candidate.
+
+    value: None when an input was missing; reason then names the input.
+    """
 
     candidate_id: CandidateId
     run: RunName
@@ -118,13 +125,16 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EquityMark:
-    """The account at a slot, after settlement and before that slot's entries fill; exposure and drawdown fractions.
+    """The account at a slot, after settlement and before the entries of that slot fill.
 
-    drawdown_deepest: the deepest drawdown so far, at whatever slot, also one that a replay does not write;
-    drawdown_high: the equity it fell from, first reached at drawdown_started_at; drawdown_trough_at: its lowest slot;
-    drawdown_recovered_at: the first slot that reached drawdown_high again, None: not yet. benchmark: what holding the
-    universe in equal parts is worth, at the first marked slot of a UTC day; None at others, and where a price is not
-    known.
+    exposure and drawdown are fractions of equity and of its high.
+    drawdown_deepest: the deepest drawdown so far at any slot, including slots that a replay does
+    not write.
+    drawdown_high: the equity that it fell from, first reached at drawdown_started_at.
+    drawdown_trough_at: the slot of its lowest equity.
+    drawdown_recovered_at: the first slot that reached drawdown_high again; None until then.
+    benchmark: the value of the universe held in equal parts, at the first marked slot of a UTC day;
+    None at other slots and when a price is missing.
     """
 
     run: RunName
@@ -146,10 +156,10 @@ class EquityMark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchmarkPart:
-    """A part of the benchmark: what was put into a token, in quote currency, and the price at which it was bought.
+    """The part of the benchmark in one token: the amount put in and the price it was bought at.
 
-    price None: the token has none yet, the part is cash until a later row has it; worth zero: the token left the
-    universe, its part went to the others.
+    worth: in quote currency; zero when the token left the universe and its part went to the others.
+    price: None when the token has no price yet; the part stays cash until a later row has a price.
     """
 
     run: RunName

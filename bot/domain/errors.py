@@ -1,4 +1,4 @@
-"""The family of expected failures; each carries the exit code it ends a command with.
+"""The expected failures; each class holds the exit code of a command that ends with it.
 
 BotError
 ├── UsageError          2   the command line is wrong
@@ -10,14 +10,14 @@ BotError
 ├── AccessError        77   wrong key, missing permission
 └── ConfigError        78   configuration, universe, missing file, schema
 
-A message is one line that names the file, key or row and the mend, and never holds a secret.
+A message is one line that names the file, key or row and the remedy, and never contains a secret.
 """
 
 from typing import ClassVar
 
 
 class BotError(Exception):
-    """A failure the user can mend."""
+    """A failure that the user can repair."""
 
     exit_code: ClassVar[int] = 1
 
@@ -29,7 +29,7 @@ class UsageError(BotError):
 
 
 class BadInputError(BotError):
-    """Input rows are out of order, duplicated or unparsable, or the ledger failed its verification."""
+    """Input rows are out of order, duplicated or unparsable, or a ledger failed verification."""
 
     exit_code = 65
 
@@ -41,7 +41,7 @@ class UpstreamError(BotError):
 
 
 class InvariantError(BotError):
-    """The ledger holds another fact under the same id: nothing may go on."""
+    """The ledger holds a different fact under the same id, so the run must stop."""
 
     exit_code = 70
 
@@ -65,6 +65,6 @@ class AccessError(BotError):
 
 
 class ConfigError(BotError):
-    """Configuration, universe, a missing file or the schema is wrong."""
+    """The configuration, the universe or the schema is wrong, or a file is missing."""
 
     exit_code = 78

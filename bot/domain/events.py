@@ -1,6 +1,6 @@
-"""What happens to a run as a whole: breakers that trip and reset, what an operator asked for, hooks that failed.
+"""Events of a run as a whole: breakers that trip or reset, operator requests, failed hooks.
 
-Each is a fact with a notice in words, which also says what it does not stop.
+Each event is a fact with a notice in words, which also says what the event does not stop.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from bot.domain.ids import RequestId, RunName, TokenId, derive, instant_text
 
 
 class EventKind(StrEnum):
-    """Who caused an event."""
+    """What caused an event."""
 
     BREAKER = "breaker"
     OPERATOR = "operator"
@@ -20,7 +20,7 @@ class EventKind(StrEnum):
 
 
 class EventState(StrEnum):
-    """What became of it."""
+    """What the event was."""
 
     TRIPPED = "tripped"
     RESET = "reset"
@@ -29,7 +29,7 @@ class EventState(StrEnum):
 
 
 class Act(StrEnum):
-    """What an operator may ask for."""
+    """What an operator may request."""
 
     PAUSE = "pause"
     RESUME = "resume"
@@ -39,7 +39,10 @@ class Act(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """An operator's wish, waiting in the ledger until a cycle of its run applies it; token_id: what to close."""
+    """An operator's request, kept in the ledger until a cycle of its run applies it.
+
+    token_id: the token whose position is to be closed.
+    """
 
     request_id: RequestId
     run: RunName
@@ -48,17 +51,22 @@ class Request:
     asked_at: datetime
 
 
-def request_id_of(run: RunName, act: Act, token_id: TokenId | None, asked_at: datetime) -> RequestId:
-    """Name a request by what was asked of which run, and when."""
+def request_id_of(
+    run: RunName, act: Act, token_id: TokenId | None, asked_at: datetime
+) -> RequestId:
+    """Derive the id of a request from the run, the act, the token and the instant."""
     return RequestId(derive("req", [run, act, token_id, instant_text(asked_at)]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEvent:
-    """The number-th event of a slot; name: the breaker, the act or the hook.
+    """The number-th event of a slot.
 
-    A breaker's has value and threshold, what it does (action) and until when (None: until it is resumed by hand); a
-    reset has the equity that it measures from, if that changed. An operator's names its request, and its token.
+    name: the breaker, the act or the hook.
+    value, threshold: what a breaker measured and its limit. action: what a tripped breaker does.
+    until: when a tripped breaker is reset; None when it must be resumed by hand.
+    equity: the equity that a reset breaker measures from, when the reset changed it.
+    token_id, request_id: the token and the request of an operator's event.
     """
 
     run: RunName

@@ -1,8 +1,11 @@
-"""Optional dependencies: what lacks one says so in one wording, whichever command needed it."""
+"""Optional dependencies: every command words the error about a missing one in the same way."""
 
 from bot.domain.errors import ConfigError
 
 
 def missing_extra(needed_by: str, extra: str) -> ConfigError:
-    """Return the error for an absent extra of pyproject.toml; needed_by: the key, option, file or ledger concerned."""
+    """Build the error for an extra of pyproject.toml that is not installed.
+
+    needed_by: the key, option, file or ledger that needs the extra.
+    """
     return ConfigError(f'{needed_by} needs the extra {extra}: pip install "tidemark-bot[{extra}]"')

@@ -1,6 +1,7 @@
-"""Identities, derived from the facts they name.
+"""Ids, derived from the facts that they name.
 
-Price, quantity, host, attempt and configuration are never part of an id: a repeat of the same intent has the same id.
+Price, quantity, host, attempt and configuration are never part of an id, so a repeat of the same
+intent has the same id.
 """
 
 import hashlib
@@ -22,7 +23,9 @@ EntryId = NewType("EntryId", str)
 RequestId = NewType("RequestId", str)
 
 
-_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), sort_keys=True, allow_nan=False).encode
+_encode = json.JSONEncoder(
+    ensure_ascii=True, separators=(",", ":"), sort_keys=True, allow_nan=False
+).encode
 
 
 def canonical(parts: object) -> str:
@@ -31,46 +34,60 @@ def canonical(parts: object) -> str:
 
 
 def _element(part: object) -> str:
-    """Write a part of an id as canonical JSON; texts, which nearly all are, by the quickest way."""
+    """Write one part of an id as canonical JSON.
+
+    Nearly all parts are strings, so strings take the fastest encoder.
+    """
     return encode_basestring_ascii(part) if type(part) is str else _encode(part)
 
 
 def derive(prefix: str, parts: Sequence[object]) -> str:
-    """Derive an id from its naming facts: a JSON array, so that no two lists of parts can collide by joining."""
+    """Derive an id from the facts that name it.
+
+    The facts are hashed as a JSON array: joined strings of different parts could be equal.
+    """
     named = f"[{','.join(map(_element, (prefix, *parts)))}]"
     return f"{prefix}-{hashlib.sha256(named.encode()).hexdigest()[:32]}"
 
 
 def instant_text(at: datetime) -> str:
-    """Write an aware UTC instant in its one canonical form, microseconds and Z."""
+    """Write an aware UTC instant in its only canonical form, with microseconds and Z."""
     return f"{at.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
-def signal_id(provider: str, feed: str, token_id: TokenId, stance: str, turned_at: datetime) -> SignalId:
-    """Name an episode by the row that turned."""
+def signal_id(
+    provider: str, feed: str, token_id: TokenId, stance: str, turned_at: datetime
+) -> SignalId:
+    """Derive the id of an episode from the signal that started it."""
     return SignalId(derive("sig", [provider, feed, token_id, stance, instant_text(turned_at)]))
 
 
 def candidate_id(run: RunName, slot: datetime, signal: SignalId) -> CandidateId:
-    """Name a candidate by the run, the slot that judged it and its signal."""
+    """Derive the id of a candidate from the run, the slot that judged it and its signal."""
     return CandidateId(derive("cand", [run, instant_text(slot), signal]))
 
 
-def order_id(run: RunName, signal: SignalId, role: str, ordinal: int, part: int | None = None) -> OrderId:
-    """Name an order; ordinal counts this run's earlier entry orders for that signal, part its further targets."""
+def order_id(
+    run: RunName, signal: SignalId, role: str, ordinal: int, part: int | None = None
+) -> OrderId:
+    """Derive the id of an order.
+
+    ordinal: how many entry orders this run had for that signal before.
+    part: counts the second and later targets from 1; None for every other order.
+    """
     return OrderId(derive("ord", [run, signal, role, ordinal, *([] if part is None else [part])]))
 
 
 def position_id(run: RunName, token_id: TokenId, ordinal: int) -> PositionId:
-    """Name a position; ordinal counts this run's positions in that token closed before."""
+    """Derive the id of a position; ordinal counts the positions in the token closed before."""
     return PositionId(derive("pos", [run, token_id, ordinal]))
 
 
 def fill_id(order: OrderId, number: int) -> FillId:
-    """Name the number-th fill of an order."""
+    """Derive the id of the number-th fill of an order."""
     return FillId(derive("fill", [order, number]))
 
 
 def entry_id(run: RunName, cause: str) -> EntryId:
-    """Name a journal entry by the fact that caused it: a fill, or the opening of the account."""
+    """Derive the id of a journal entry from its cause: a fill, a borrow fee or the opening."""
     return EntryId(derive("je", [run, cause]))

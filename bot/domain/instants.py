@@ -1,4 +1,7 @@
-"""Instants as whole microseconds since 1970: columns and statistics count in them, all else has aware UTC times."""
+"""Instants as whole microseconds since 1970.
+
+Only columns and statistics use them; all other code uses aware UTC datetimes.
+"""
 
 from datetime import UTC, datetime, timedelta
 

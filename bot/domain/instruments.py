@@ -1,4 +1,7 @@
-"""What can be traded. A token's identity is its token_id; a symbol is a label and may collide."""
+"""Instruments that can be traded.
+
+The token_id identifies a token; a symbol is a label, and two tokens may share one.
+"""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -10,7 +13,10 @@ QUANTITY_STEP = Decimal("0.00000001")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
-    """A token and the grid its prices and quantities lie on (price_tick None: unrounded)."""
+    """A token with the steps of its prices and quantities.
+
+    price_tick: None when prices are not rounded.
+    """
 
     token_id: TokenId
     symbol: Symbol

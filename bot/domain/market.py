@@ -1,6 +1,6 @@
-"""Prices, levels and measures of a token, each with the instant we could know it.
+"""Prices, levels and measures of a token, each with the instant from which it was known.
 
-`published_at` is the provider's instant, `known_at` ours; nothing decides on a datum before both.
+`published_at` is the provider's instant and `known_at` ours; no decision uses data before both.
 """
 
 from dataclasses import dataclass
@@ -11,15 +11,17 @@ from typing import NamedTuple
 from bot.domain.ids import TokenId
 from bot.domain.numbers import Price
 
-# From the close of a bar that is not quiet to the opening of the next: as long a stretch, or a longer one, is a halt.
+# A halt is a stretch of at least this length between the close of one bar with trades and the
+# opening of the next.
 HALT_LENGTH = timedelta(days=7)
 
 
 class Bar(NamedTuple):
-    """A closed candle in quote currency; a quote is a bar of one price whose open and close are its known_at.
+    """A closed bar in quote currency.
 
-    volume: as the source counts it; None: unknown. Until a bar of its token with a volume above zero has closed, a
-    volume of zero is unknown too: some files hold nothing but zeros.
+    A quote is a bar with one price that opens and closes at its known_at.
+    volume: as the source counts it; None when unknown. A volume of zero is also unknown until a bar
+    of the token with a volume above zero has closed, because some files hold only zeros.
     """
 
     opened_at: datetime
@@ -32,18 +34,18 @@ class Bar(NamedTuple):
 
     @property
     def is_quiet(self) -> bool:
-        """Tell whether nothing was traded in it: such a bar marks positions and fills no order."""
+        """Check whether nothing was traded; such a bar marks positions but fills no order."""
         return self.volume is not None and not self.volume
 
 
 def one_price(at: datetime, price: Price) -> Bar:
-    """Make the bar of a single quote."""
+    """Build the bar of a single quote."""
     return Bar(at, at, price, price, price, price)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """A last price of a token, and when we had it."""
+    """The last price of a token, and when it was known."""
 
     token_id: TokenId
     price: Price
@@ -51,9 +53,11 @@ class Quote:
 
 
 class Level(NamedTuple):
-    """A support or resistance, unlabelled; strength 0..1 where a provider gives one, or from the bars where computed.
+    """A support or a resistance; its place relative to the price decides which.
 
-    merged: how many recorded levels it stands for.
+    strength: 0..1, from the provider or computed from the bars; None when neither gives one.
+    computed: the strength comes from the bars.
+    merged: the number of recorded levels merged into this one.
     """
 
     price: Price
@@ -64,7 +68,7 @@ class Level(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelSet:
-    """All levels of a token known from known_at on, in ascending order of price."""
+    """All levels of a token that are known from known_at on, in ascending order of price."""
 
     token_id: TokenId
     published_at: datetime
@@ -74,7 +78,10 @@ class LevelSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantMetrics:
-    """Lifetime measures of a token; volatility annualised, max_drawdown negative, all fractions; None: not given."""
+    """Measures over the lifetime of a token, as fractions; None where not given.
+
+    volatility is annualised; max_drawdown is negative.
+    """
 
     token_id: TokenId
     published_at: datetime
@@ -88,7 +95,7 @@ class QuantMetrics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grades:
-    """The provider's grades of a token, 0..100; None: not given."""
+    """The provider's grades of a token, 0..100; None where not given."""
 
     token_id: TokenId
     published_at: datetime
@@ -99,7 +106,7 @@ class Grades:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketSize:
-    """A token's market capitalisation and 24-hour volume in quote currency; None: not given."""
+    """Market capitalisation and 24-hour volume in quote currency; None where not given."""
 
     token_id: TokenId
     known_at: datetime

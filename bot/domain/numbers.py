@@ -1,6 +1,7 @@
-"""Exact numbers and their rounding; floats enter and leave through one door each way.
+"""Exact numbers and their rounding; one function each converts from float and to float.
 
-Whatever is owed, owned or compared with a stop is a Decimal computed under `EXACT`.
+Amounts that are owed or owned, and prices compared with a stop, are Decimals computed under
+`EXACT`.
 """
 
 from decimal import (
@@ -22,22 +23,24 @@ ZERO = Decimal(0)
 ONE = Decimal(1)
 MICRO = Decimal("0.000001")
 CASH_MAX = Decimal(10) ** 10
-# Sums of amounts up to this stay far inside 64 bits of micro-dollars.
+# Sums of amounts up to this limit stay far within 64 bits of micro-dollars.
 AMOUNT_MAX = Decimal(10) ** 11
 QUANTITY_MAX = Decimal(10) ** 18
 PRICE_STEP = Decimal(1).scaleb(-18)
 
-# Sixty digits hold price x quantity x cost factors without rounding; only divisions round.
-EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[DivisionByZero, InvalidOperation, Overflow])
+# Sixty digits hold price x quantity x cost factors without rounding, so only divisions round.
+EXACT = Context(
+    prec=60, rounding=ROUND_HALF_EVEN, traps=[DivisionByZero, InvalidOperation, Overflow]
+)
 
 
 def from_float(value: float) -> Decimal:
-    """Return the decimal with the shortest digits that name this float: what a CSV or JSON text said."""
+    """Convert a float to the shortest decimal that names it: the text that a file held."""
     return Decimal(repr(value))
 
 
 def to_float(value: Decimal) -> float:
-    """Return the nearest float, for statistics and columns only."""
+    """Convert a decimal to the nearest float, for statistics and columns only."""
     return float(value)
 
 
@@ -47,13 +50,13 @@ def micro_half_even(amount: Decimal) -> Decimal:
 
 
 def price_half_even(price: Decimal) -> Price:
-    """Keep a price as it is up to 18 decimals; round half to even beyond."""
+    """Round a price to at most 18 decimals, half to even."""
     stepped = price.quantize(PRICE_STEP, ROUND_HALF_EVEN, EXACT)
     return Price(price if stepped == price else stepped)
 
 
 def fraction_half_even(value: Decimal) -> Decimal:
-    """Round a ratio to the 18 decimals that the ledger keeps."""
+    """Round a ratio half to even to the 18 decimals that the ledger keeps."""
     return value.quantize(PRICE_STEP, ROUND_HALF_EVEN, EXACT)
 
 
@@ -63,14 +66,14 @@ def floor_to_step(value: Decimal, step: Decimal) -> Decimal:
 
 
 def ceil_to_step(value: Decimal, step: Decimal | None) -> Decimal:
-    """Round up to a multiple of step; without a step the value stays as it is."""
+    """Round up to a multiple of step; without a step, keep the value."""
     if step is None:
         return value
     return EXACT.multiply(EXACT.divide(value, step).to_integral_value(ROUND_CEILING), step)
 
 
 def plain(value: Decimal) -> str:
-    """Write a decimal in its one canonical form: no exponent, no trailing zeros, no minus zero."""
+    """Write a decimal in its only canonical form: no exponent, trailing zeros or minus zero."""
     if not value:
         return "0"
     text = format(value, "f")

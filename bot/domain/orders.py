@@ -1,6 +1,6 @@
-"""Orders, their life cycle as one table, and their fills.
+"""Orders, the table of their life cycle, and their fills.
 
-Every change of state goes through `TRANSITIONS`; everything that is not in it is an error.
+Every change of state is checked against `TRANSITIONS`; a change that the table lacks is an error.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class Side(StrEnum):
 
     @property
     def sign(self) -> int:
-        """Return 1 for a long and -1 for a short: what its profit per unit multiplies a rise of the price with."""
+        """The sign of the profit when the price rises: 1 for a long, -1 for a short."""
         return 1 if self is Side.LONG else -1
 
 
@@ -37,7 +37,7 @@ class Role(StrEnum):
 
 
 class OrderState(StrEnum):
-    """Where an order stands."""
+    """The states of an order's life cycle."""
 
     PLANNED = "planned"
     ACCEPTED = "accepted"
@@ -50,7 +50,9 @@ TRANSITIONS: Mapping[OrderState | None, frozenset[OrderState]] = MappingProxyTyp
     {
         None: frozenset({OrderState.PLANNED, OrderState.ACCEPTED}),
         OrderState.PLANNED: frozenset({OrderState.ACCEPTED, OrderState.CANCELLED}),
-        OrderState.ACCEPTED: frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED}),
+        OrderState.ACCEPTED: frozenset(
+            {OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED}
+        ),
         OrderState.FILLED: frozenset(),
         OrderState.CANCELLED: frozenset(),
         OrderState.EXPIRED: frozenset(),
@@ -59,7 +61,7 @@ TRANSITIONS: Mapping[OrderState | None, frozenset[OrderState]] = MappingProxyTyp
 
 
 def check_transition(order_id: OrderId, state: OrderState | None, following: OrderState) -> None:
-    """Refuse a change of state that the table does not hold."""
+    """Raise InvariantError for a change of state that the table lacks."""
     if following not in TRANSITIONS[state]:
         message = f"order {order_id}: {state or 'unknown'} -> {following} is no transition"
         raise InvariantError(message)
@@ -67,12 +69,16 @@ def check_transition(order_id: OrderId, state: OrderState | None, following: Ord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """An instruction as it was born; price is the stop or target, or the reference price of a market order.
+    """An order with the fields it was created with.
 
-    An entry also carries the bracket it was granted with and where each price came from; one whose bracket is anchored
-    at its fill carries its slot's equity, drawdown and weight (of a normalised size) too. Market orders carry the
-    cut_off of the cycle that accepted them. Of several targets part counts the second and later ones from 1, and share
-    is what each takes of the initial quantity, None: the rest.
+    price: the stop or target price, or the reference price of a market order.
+    stop, target and their sources: the bracket that an entry was accepted with and the rule behind
+    each price.
+    equity, drawdown, weight: the account at the slot and the weight of a normalised size, for an
+    entry whose bracket is anchored at its fill.
+    cut_off: of the cycle that accepted a market order.
+    part: counts the second and later of several targets from 1.
+    share: the fraction of the initial quantity that a target takes; None means the rest.
     """
 
     order_id: OrderId
@@ -102,7 +108,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderEvent:
-    """A change of state of an order, and why."""
+    """A change of an order's state, with its reason."""
 
     order_id: OrderId
     run: RunName
@@ -113,9 +119,11 @@ class OrderEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fill:
-    """An execution: price per unit with costs, fee in quote currency, and the rule set that priced it.
+    """An execution of an order.
 
-    profit_pessimistic and profit_optimistic bound what the bar left open; an entry fill has none.
+    price: per unit, costs included. fee: in quote currency.
+    fill_model: the name of the rules that set the price.
+    profit_pessimistic, profit_optimistic: the bounds of what the bar left open; None for an entry.
     """
 
     fill_id: FillId

@@ -1,6 +1,6 @@
-"""The state of a run's account: a fold of the ledger's facts and nothing else.
+"""The state of a run's account, computed from the facts of the ledger and from nothing else.
 
-engine/fold.py is the fold; a restart folds the stored facts and lands on the same value.
+engine/fold.py applies the facts; a restart that applies the stored facts reaches the same value.
 """
 
 from collections.abc import Mapping
@@ -17,11 +17,12 @@ from bot.domain.positions import Closing, Position, StopMove
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """An open position with what has happened to it.
+    """An open position and its current state.
 
-    quantity: left; cost: of what is left, as posted, positive on both sides; cash: posted to cash so far; booked: the
-    profit of its part exits so far; price: its last mark; low and high: extremes; stop: where it is now, after its
-    moves; borrowed_at: the instant of the last borrow fee.
+    quantity: what is left. cost: of what is left, as posted; positive on both sides.
+    cash: the sum posted to cash so far. booked: the profit of its partial exits so far.
+    price: its last mark. low, high: the extreme prices since the entry.
+    stop: the stop price after its moves. borrowed_at: the instant of the last borrow fee.
     """
 
     position: Position
@@ -38,12 +39,15 @@ class Holding:
 
     @property
     def sign(self) -> int:
-        """Return 1 for a long, -1 for a short."""
+        """1 for a long, -1 for a short."""
         return self.position.side.sign
 
 
 class LiveOrder(NamedTuple):
-    """An order that is not in a final state; state None: just born."""
+    """An order that is not in a final state.
+
+    state: None when the order was just created.
+    """
 
     order: Order
     state: OrderState | None
@@ -53,8 +57,9 @@ class LiveOrder(NamedTuple):
 class TokenMemory:
     """What the run remembers of a token.
 
-    judged: the episode judged last and how many entries it had then; acted: entry orders by episode;
-    closed: positions closed so far; last: the newest of them; loss_at: when the last losing one closed.
+    judged: the episode judged last and the number of its entries at that time.
+    acted: the number of entry orders, by episode. closed: the number of closed positions.
+    last: the newest closing. loss_at: when the last losing position closed.
     """
 
     judged: tuple[SignalId, int] | None = None
@@ -66,7 +71,7 @@ class TokenMemory:
     loss_at: datetime | None = None
 
     def entries(self, signal: SignalId) -> int:
-        """Count the entry orders that the run has had accepted in an episode."""
+        """Count the entry orders that the run made in an episode."""
         return self.acted.get(signal, 0)
 
 
@@ -75,9 +80,10 @@ AT_MARKET = (Role.ENTRY, Role.EXIT)
 
 
 class Fall(NamedTuple):
-    """A fall of equity: its depth as a fraction of the high that it fell from, when it began, was deepest and ended.
+    """A fall of equity from a high; depth is a fraction of that high.
 
-    started_at: when the high was first reached; recovered_at: when it was reached again, None: not yet.
+    started_at: when the high was first reached. trough_at: when the fall was deepest.
+    recovered_at: when the high was reached again; None until then.
     """
 
     depth: Decimal
@@ -88,9 +94,9 @@ class Fall(NamedTuple):
 
 
 class BenchmarkHolding(NamedTuple):
-    """What was put into a token of the benchmark, in quote currency, and at which price; None: it is cash.
+    """The part of the benchmark in one token: the amount put in, in quote currency, and its price.
 
-    units: how much of the token that bought, for statistics.
+    price: None when the part is still cash. units: the quantity bought, as a float for statistics.
     """
 
     price: Price | None
@@ -99,7 +105,10 @@ class BenchmarkHolding(NamedTuple):
 
 
 class Tripped(NamedTuple):
-    """When a breaker tripped, and when it is reset; None: by hand."""
+    """When a breaker tripped, and until when.
+
+    until: None when the breaker is reset by hand.
+    """
 
     at: datetime
     until: datetime | None
@@ -107,15 +116,19 @@ class Tripped(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Portfolio:
-    """A run's account at a moment; settled_slot and settled_until say which prints it has already seen.
+    """A run's account at one moment.
 
-    high_at: when the high-water mark was first reached; deepest: the deepest fall so far; parts: the benchmark's;
-    benchmark: what they were last worth; marked: slot and equity of the last mark;
-    day_start: the equity of the last mark before its UTC day, on the first day of the first mark; risk_high: the
-    highest equity since the drawdown breaker was armed; loss_streak: net losses in a row; shock_reset_at: when the
-    volatility breaker was last reset; breakers: those tripped; told: the last notice about a hook, by token.
+    settled_slot, settled_until: as_of and cut-off of the last settlement; earlier bars are settled.
+    high_at: when the high-water mark was first reached. deepest: the deepest fall so far.
+    parts: the parts of the benchmark. benchmark: their last value.
+    marked: slot and equity of the last mark.
+    day_start: the equity of the last mark before this UTC day; on the first day, of the first mark.
+    risk_high: the highest equity since the drawdown breaker was armed.
+    loss_streak: the number of net losses in a row. breakers: those that are tripped.
+    shock_reset_at: when the volatility breaker was last reset.
+    told: the last notice about a hook, by token.
 
-    The one value that changes: the fold moves a copy of its own, fact by fact, and hands it on when it is done.
+    It is the one mutable value: the fold copies it, applies facts to the copy and returns the copy.
     """
 
     run: RunName
@@ -138,18 +151,20 @@ class Portfolio:
     paused: bool = False
     settled_slot: datetime | None = None
     settled_until: datetime | None = None
-    # The live orders once more: by position, and those at market.
-    _of_position: dict[PositionId, tuple[LiveOrder, ...]] = field(init=False, repr=False, compare=False)
+    # Two indexes of the live orders, by position and at market, because every cycle asks for both.
+    _of_position: dict[PositionId, tuple[LiveOrder, ...]] = field(
+        init=False, repr=False, compare=False
+    )
     _at_market: dict[OrderId, LiveOrder] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """List the live orders."""
+        """Index the live orders."""
         given, self.orders, self._of_position, self._at_market = self.orders, {}, {}, {}
         for live in given.values():
             self.keep(live)
 
     def copy(self) -> "Portfolio":
-        """Return the same account, to be moved on."""
+        """Copy the account, so that facts can be applied to the copy."""
         other = object.__new__(Portfolio)
         for name in FIELDS:
             value = getattr(self, name)
@@ -157,7 +172,7 @@ class Portfolio:
         return other
 
     def keep(self, live: LiveOrder) -> None:
-        """Enter a live order, in place of what was known of it."""
+        """Add a live order, or replace what was known of it."""
         order = live.order
         self.orders[order.order_id] = live
         siblings = self._of_position.get(order.position_id, ())
@@ -170,19 +185,21 @@ class Portfolio:
             self._at_market[order.order_id] = live
 
     def drop(self, order: Order) -> None:
-        """Forget an order that is in a final state."""
+        """Remove an order that reached a final state."""
         del self.orders[order.order_id]
-        siblings = tuple(live for live in self._of_position.pop(order.position_id) if live.order is not order)
+        siblings = tuple(
+            live for live in self._of_position.pop(order.position_id) if live.order is not order
+        )
         if siblings:
             self._of_position[order.position_id] = siblings
         self._at_market.pop(order.order_id, None)
 
     def memory_of(self, token_id: TokenId) -> TokenMemory:
-        """Return what is known of a token, nothing at first."""
+        """Look up what the run remembers of a token; an empty memory when there is none."""
         return self.memory.get(token_id, NOTHING)
 
     def waiting(self, role: Role) -> list[Order]:
-        """Return the accepted orders at market of a role, entry or exit, in the order granted."""
+        """List the accepted entry or exit orders at market, in the order they were accepted."""
         found = [
             live.order
             for live in self._at_market.values()
@@ -191,11 +208,11 @@ class Portfolio:
         return sorted(found, key=_acceptance_order) if len(found) > 1 else found
 
     def orders_of(self, position_id: PositionId) -> list[Order]:
-        """Return the live orders of a position, open or about to be, in the order they were born."""
+        """List the live orders of an open or coming position, in the order they were created."""
         return [live.order for live in self._of_position.get(position_id, ())]
 
     def order_of(self, position_id: PositionId, role: Role) -> Order | None:
-        """Return the first live order of a position in a role."""
+        """Find the first live order of a position in a role."""
         for live in self._of_position.get(position_id, ()):
             if live.order.role is role:
                 return live.order

@@ -1,4 +1,4 @@
-"""Positions, from opening to closing, and the marks between."""
+"""Positions, their marks, the moves of their stops, and their closings."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,9 +27,11 @@ class ExitReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """A position as it was opened; entry_price includes costs, fees do not. UNIQUE(run, token_id, ordinal).
+    """A position as it was opened; (run, token_id, ordinal) is unique.
 
-    stop_level and target_level: of a bracket that was found at the fill; the candidate has those of any other.
+    entry_price: includes costs but not fees.
+    stop_level, target_level: the levels of a bracket placed at the fill; for any other bracket the
+    candidate has them.
     """
 
     position_id: PositionId
@@ -53,7 +55,10 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """An open position valued at a slot; low and high are the extreme prices since the fill."""
+    """The price of an open position at a slot.
+
+    low, high: the extreme prices since the entry filled.
+    """
 
     position_id: PositionId
     run: RunName
@@ -65,9 +70,11 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopMove:
-    """A stop moved nearer to the price, the number-th of its position; reason: what a hit of it is now called.
+    """The number-th move of a position's stop; a stop only moves nearer to the price.
 
-    moved_at: the close of the bar that moved it, or when the slot's decision was made; level: what it hangs on, if any.
+    reason: the exit reason when the moved stop is hit.
+    moved_at: the close of the bar that moved it, or the instant of the slot's decision.
+    level: the level that the stop depends on, if any.
     """
 
     position_id: PositionId
@@ -82,7 +89,10 @@ class StopMove:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
-    """The end of a position; mae (at most 0) and mfe (at least 0) are fractions of the entry notional."""
+    """The end of a position.
+
+    mae (at most 0) and mfe (at least 0) are fractions of the entry notional.
+    """
 
     position_id: PositionId
     run: RunName

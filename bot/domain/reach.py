@@ -1,6 +1,7 @@
-"""What a bar has to reach to concern a position, and the scan of columns for the first that does.
+"""The prices at which a bar matters to a position, and the scan of columns for the first such bar.
 
-It selects and never decides: a bar that is found is settled in exact decimals, one that is passed over reaches nothing.
+The scan only selects bars: a bar that it finds is settled in exact decimals, and a bar that it
+passes touches nothing.
 """
 
 from typing import NamedTuple
@@ -17,9 +18,9 @@ NEVER = 2**63 - 1
 
 
 class Reach(NamedTuple):
-    """What a bar has to reach to concern a position: a low of below or less, a high of above or more.
+    """When a bar matters to a position: its low is at most below, or its high is at least above.
 
-    due: microseconds since 1970; every bar that opens then or later concerns it.
+    due: in microseconds since 1970; every bar that opens at due or later matters.
     """
 
     below: float
@@ -32,7 +33,11 @@ NO_BAR = Reach(float("-inf"), float("inf"))
 
 
 def first_touch(lows: Floats, highs: Floats, reach: Reach) -> int | None:
-    """Return the first row of two columns of equal length whose prices concern a position."""
+    """Find the first row whose low or high is within reach.
+
+    lows, highs: two columns of equal length.
+    """
+    # The spans grow: a touch is often near, and one long comparison would read every row for it.
     start, span = 0, SCAN_ROWS
     while start < len(lows):
         end = start + span

@@ -1,4 +1,4 @@
-"""A cycle as the ledger keeps it: its slot, what it saw until when, and the facts it made, in order."""
+"""A cycle as the ledger stores it: its slot, its input limits, and its facts in order."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +21,11 @@ class CycleState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cycle:
-    """One slot of a run; settled_until is the newest print it settled, started and finished are wall-clock times."""
+    """One slot of a run.
+
+    settled_until: when the newest settled bar or quote was known; at least the cut-off.
+    started_at, finished_at: wall-clock times.
+    """
 
     run: RunName
     slot: datetime
@@ -39,7 +43,7 @@ class Cycle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleRecord:
-    """A cycle with its facts, in the order they happened, and the data its decisions used."""
+    """A cycle with its facts in the order they happened, and the data that its decisions used."""
 
     cycle: Cycle
     facts: tuple[Fact, ...]
@@ -48,9 +52,10 @@ class CycleRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParityCheck:
-    """What came of deriving the cycles of a window again; row_hash: of the last compared, code_version: ours.
+    """The result of deriving the cycles of a window again.
 
-    kind, differs_at, what, stored and derived say what differed first; all None: nothing did.
+    row_hash: of the last cycle compared. code_version: of the code that derived them.
+    kind, differs_at, what, stored, derived: the first difference; all None when there is none.
     """
 
     run: RunName
@@ -70,7 +75,10 @@ class ParityCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A strategy acting on one account; identity is a digest of all that a replay is made of, None for a live run."""
+    """A strategy trading one account.
+
+    identity: a digest of all inputs of a replay; None for a live run.
+    """
 
     name: RunName
     strategy: str

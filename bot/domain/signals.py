@@ -1,7 +1,7 @@
 """Signals and their episodes.
 
-An episode is a maximal stretch of one stance; it starts at its turn, and its id is the turn's. A token's first stance
-on record is a turn.
+An episode is a longest possible stretch of one stance. It starts at its turn and has the turn's id.
+The first known stance of a token is a turn.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from bot.domain.ids import SignalId, TokenId, signal_id
 
 
 class Stance(StrEnum):
-    """What a provider thinks of a token."""
+    """A provider's opinion of a token."""
 
     BULLISH = "bullish"
     NEUTRAL = "neutral"
@@ -22,7 +22,10 @@ class Stance(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
-    """One published stance of a token; grade 0..100 and confidence 0..1 where given."""
+    """One published stance of a token.
+
+    grade: 0..100, confidence: 0..1; None where not given.
+    """
 
     provider: str
     feed: str
@@ -35,13 +38,13 @@ class Signal:
 
     @property
     def signal_id(self) -> SignalId:
-        """Return the id of the episode that this row would start."""
+        """The id of the episode that this signal would start."""
         return signal_id(self.provider, self.feed, self.token_id, self.stance, self.published_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
-    """The stance that stands: the signal that turned, its id, and the newest row that still says so."""
+    """The current episode: its id, the signal that started it, and its newest signal."""
 
     signal_id: SignalId
     turn: Signal

@@ -1,6 +1,6 @@
-"""The frozen input of one cycle: only what was published by the slot and known by the cut-off.
+"""The frozen input of one cycle: only data published by the slot and known by the cut-off.
 
-Quotes alone may be newer than the slot.
+Only quotes may be newer than the slot.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,14 @@ from bot.domain.signals import Episode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenView:
-    """All that a cycle may know of one token; days are its whole UTC days, oldest first; prints are not settled yet.
+    """All that a cycle may know of one token.
 
-    finer: bars inside those prints that may hold stop and target, where the strategy asks for them;
-    last_traded: the last price at which it was traded before those prints, None: not known; close: the last bar's
-    close; moved_at: when the price was last another than now; namesakes: tokens of its symbol; followed: false where it
-    is only settled and closed any more.
+    days: its whole UTC days, oldest first. prints: the bars and quotes not settled yet.
+    finer: the bars inside prints that may hold both stop and target, when the strategy uses them.
+    last_traded: the last traded price before those prints; None when not known.
+    close: the close of the last bar. moved_at: when the price last differed from the current one.
+    namesakes: the number of tokens with its symbol.
+    followed: false when the token's position is only settled and closed.
     """
 
     instrument: Instrument
@@ -43,13 +45,14 @@ class TokenView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The tokens a cycle looks at, as of its slot; interval: how long until the next slot, None: never late.
+    """The tokens that a cycle looks at, as of its slot.
 
-    requests: what operators asked for since the last cycle; granted: what waiting entries whose bracket is anchored at
-    their fill were decided on; passed: bars of held tokens that cannot touch a stop or target; only marks and extremes
-    use them;
-    benchmark: at the first slot of a UTC day the prices of the universe, as floats, None where there is none yet; empty
-    at other slots.
+    interval: the time until the next slot; None when a cycle is never late.
+    requests: what operators asked for since the last cycle.
+    granted: what waiting entries were decided on, when their bracket is anchored at the fill.
+    passed: bars of held tokens that touch no stop or target; only marks and extremes use them.
+    benchmark: prices of the universe as floats, at the first slot of a UTC day; None for a token
+    without a price, empty at other slots.
     """
 
     as_of: datetime

@@ -1,6 +1,6 @@
-"""What a sweep tried: one set of parameters over one window, and how it did.
+"""The trials of a sweep: one set of parameters over one window, and its result.
 
-The id names what was tried, never how it did: whoever tries it again finds the same row.
+The id is derived from the inputs and never from the result, so a repeated trial finds the same row.
 """
 
 from dataclasses import dataclass
@@ -10,11 +10,14 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """A trial of a sweep, as the ledger keeps it; a figure that is not defined is None, and reasons says why.
+    """A trial of a sweep, as the ledger stores it.
 
-    parameters: one JSON object, dotted strategy keys to values; window_from and window_to: first and last slot;
-    is_test: the window is one that the parameters were not chosen on; days: daily returns; trades: closed ones;
-    skewness and kurtosis: of the daily returns; reasons: one JSON object, figures to sentences.
+    parameters: one JSON object from dotted strategy keys to values.
+    window_from, window_to: the first and the last slot.
+    is_test: the parameters were not chosen on this window.
+    days: the number of daily returns. trades: the number of closed ones.
+    skewness, kurtosis: of the daily returns.
+    reasons: one JSON object from each undefined figure (None) to a sentence that says why.
     """
 
     trial_id: str

@@ -1,4 +1,4 @@
-"""What is recorded of the outside before anyone interprets it, and the data read from it."""
+"""Recorded requests and answers, kept before they are interpreted, and the data read from them."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +13,10 @@ SPANS = ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiCall:
-    """One request and its answer; the query holds no secret, answer_hash names the stored body (None: no answer)."""
+    """One request and its answer.
+
+    query: holds no secret. answer_hash: names the stored body; None when there was no answer.
+    """
 
     request_id: str
     at: datetime
@@ -32,7 +35,7 @@ class ApiCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenPrint:
-    """A bar (timeframe 1h, 1d) or a quote of a token, and when we first had it."""
+    """A bar (timeframe 1h, 1d) or a quote of a token, and when it was first known."""
 
     token_id: TokenId
     timeframe: str
@@ -41,7 +44,7 @@ class TokenPrint:
 
 
 def timeframe_of(bar: Bar) -> str:
-    """Return the timeframe that a bar spans: `1d`, `1h`, `5m`; `quote` for one price at an instant."""
+    """Name the timeframe of a bar: `1d`, `1h`, `5m`, or `quote` for one price at an instant."""
     span = bar.closed_at - bar.opened_at
     for unit, name in SPANS:
         if span >= unit:

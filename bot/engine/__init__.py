@@ -1,1 +1,1 @@
-"""What we decide: pure functions over values. Same input, same output, on any machine."""
+"""Trading decisions as pure functions over values: the same input always gives the same output."""

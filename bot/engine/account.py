@@ -1,4 +1,7 @@
-"""What an account has and what of it is free: values at given prices, cash tied up by shorts and by waiting entries."""
+"""The value of an account at given prices, and the cash that shorts and waiting entries leave free.
+
+Shorts count negative in the net value and positive in the gross value.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,7 +11,15 @@ from types import MappingProxyType
 from bot.domain.errors import BadInputError
 from bot.domain.ids import TokenId
 from bot.domain.market import Bar
-from bot.domain.numbers import AMOUNT_MAX, ONE, ZERO, Price, fraction_half_even, micro_half_even, price_half_even
+from bot.domain.numbers import (
+    AMOUNT_MAX,
+    ONE,
+    ZERO,
+    Price,
+    fraction_half_even,
+    micro_half_even,
+    price_half_even,
+)
 from bot.domain.orders import Role, Side
 from bot.domain.portfolio import Holding, Portfolio
 from bot.domain.positions import Position
@@ -24,23 +35,26 @@ def mark_prices(
     rules: Rules,
     passed: Mapping[TokenId, tuple[Bar, ...]] = NOTHING_PASSED,
 ) -> dict[TokenId, Price]:
-    """Return the price each held token is valued at: the last known one, before the first its last mark.
+    """Choose the mark price of each held token: the last known price, or else its last mark.
 
-    A short costs no more than its margin, at the price of a bar without trades either.
+    A short is never marked beyond the price that uses up its margin, even by a quiet bar.
     """
     found: dict[TokenId, Price] = {}
     for token_id, holding in portfolio.holdings.items():
         view = views.get(token_id)
         prints = passed.get(token_id)
         known = view.price.price if view and view.price else holding.price
-        found[token_id] = within_margin(prints[-1].close if prints else known, holding.position, rules)
+        found[token_id] = within_margin(
+            prints[-1].close if prints else known, holding.position, rules
+        )
     return found
 
 
 def liquidation_price(position: Position, rules: Rules) -> Price | None:
-    """Return the price at which the margin of a short is used up: entry x (1 + margin); None for a long.
+    """Compute the price that uses up the margin of a short: entry x (1 + margin).
 
-    The margin is isolated: the cover costs this price whatever the market did, so no more than the margin is lost.
+    Returns None for a long. The margin is isolated: the short is covered at this price however far
+    the market moved, so no more than the margin is lost.
     """
     if position.side is Side.LONG:
         return None
@@ -48,50 +62,58 @@ def liquidation_price(position: Position, rules: Rules) -> Price | None:
 
 
 def within_margin(price: Price, position: Position, rules: Rules) -> Price:
-    """Cap a price for a short at the one that uses up its margin: beyond it nothing more can be lost."""
+    """Cap the price of a short at its liquidation price, because no more can be lost beyond it."""
     most = liquidation_price(position, rules)
     return price if most is None else min(price, most)
 
 
 def net_value(portfolio: Portfolio, prices: Mapping[TokenId, Price]) -> Decimal:
-    """Return what the positions would bring at these prices: shorts count negative."""
+    """Sum the values of the positions at these prices; shorts count negative."""
     values = (
-        held.sign * micro_half_even(held.quantity * prices[token_id]) for token_id, held in portfolio.holdings.items()
+        held.sign * micro_half_even(held.quantity * prices[token_id])
+        for token_id, held in portfolio.holdings.items()
     )
     return sum(values, ZERO)
 
 
 def gross_value(portfolio: Portfolio, prices: Mapping[TokenId, Price]) -> Decimal:
-    """Return the size of all positions at these prices, longs and shorts alike."""
-    return sum((held.quantity * prices[token_id] for token_id, held in portfolio.holdings.items()), ZERO)
+    """Sum the sizes of all positions at these prices, longs and shorts alike."""
+    return sum(
+        (held.quantity * prices[token_id] for token_id, held in portfolio.holdings.items()), ZERO
+    )
 
 
 def check_amount(amount: Decimal, token_id: TokenId, slot: datetime) -> None:
-    """Raise BadInputError where a token's price makes an amount larger than a ledger holds."""
+    """Raise BadInputError when a token's price makes an amount larger than a ledger can hold."""
     if abs(amount) > AMOUNT_MAX:
         message = (
-            f"token_id {token_id} at {slot:%Y-%m-%dT%H:%MZ}: an amount of {micro_half_even(amount):,} is beyond the"
-            f" {AMOUNT_MAX:,} that a ledger holds: correct the price, or trade a smaller quantity"
+            f"token_id {token_id} at {slot:%Y-%m-%dT%H:%MZ}:"
+            f" an amount of {micro_half_even(amount):,} is beyond the {AMOUNT_MAX:,}"
+            " that a ledger holds: correct the price, or trade a smaller quantity"
         )
         raise BadInputError(message)
 
 
 def drawdown(equity: Decimal, high: Decimal) -> Decimal:
-    """Return the fall from a high as a fraction of it, zero where there was none."""
+    """Compute the fall from a high as a fraction of it; zero when equity did not fall."""
     return fraction_half_even(max(ZERO, ONE - equity / high)) if high > ZERO else ZERO
 
 
 def entry_need(fills: FillRules, side: Side, margin: Decimal) -> Decimal:
-    """Return the free cash that an entry ties up for each unit of its notional at the reference price, costs included.
+    """Compute the free cash that an entry ties up per unit of notional at the reference price.
 
-    A long pays (1 + c) x (1 + fee); a short ties up its margin and what its costs take from the proceeds.
+    Costs are included. A long pays (1 + c) x (1 + fee). A short ties up its margin and the costs
+    that reduce its proceeds.
     """
     paid = fills.with_entry_fee(fills.entry_price(ONE, side), side)
     return paid if side is Side.LONG else margin + ONE - paid
 
 
 def unlocked_cash(portfolio: Portfolio, prices: Mapping[TokenId, Price], rules: Rules) -> Decimal:
-    """Return the cash that open shorts do not tie up: each keeps the price of its cover and its margin."""
+    """Compute the cash that open shorts do not tie up.
+
+    Each short ties up the price of its cover and its margin.
+    """
     locked = (
         held.quantity * prices[token_id] * (ONE + rules.short.margin_fraction)
         for token_id, held in portfolio.holdings.items()
@@ -101,33 +123,47 @@ def unlocked_cash(portfolio: Portfolio, prices: Mapping[TokenId, Price], rules: 
 
 
 def free_cash(portfolio: Portfolio, prices: Mapping[TokenId, Price], rules: Rules) -> Decimal:
-    """Return the cash that neither open shorts nor accepted entries tie up."""
+    """Compute the cash that neither open shorts nor accepted entries tie up."""
     reserved = (
-        order.quantity * order.price * entry_need(rules.fills, order.side, rules.short.margin_fraction)
+        order.quantity
+        * order.price
+        * entry_need(rules.fills, order.side, rules.short.margin_fraction)
         for order in portfolio.waiting(Role.ENTRY)
     )
     return unlocked_cash(portfolio, prices, rules) - sum(reserved, ZERO)
 
 
 def coming_cash(portfolio: Portfolio, prices: Mapping[TokenId, Price], rules: Rules) -> Decimal:
-    """Return the free cash that accepted exits will bring if they fill at these prices, costs included."""
+    """Compute the free cash that accepted exits will add at these prices, after costs."""
     fills, found = rules.fills, ZERO
     for order in portfolio.waiting(Role.EXIT):
-        side, notional = order.side, portfolio.holdings[order.token_id].quantity * prices[order.token_id]
+        side, notional = (
+            order.side,
+            portfolio.holdings[order.token_id].quantity * prices[order.token_id],
+        )
         locked = ZERO if side is Side.LONG else notional * (ONE + rules.short.margin_fraction)
+        # A long brings its proceeds; a short frees the cash that it tied up and pays for its cover.
         found += locked + side.sign * fills.with_exit_fee(fills.exit_price(notional, side), side)
     return found
 
 
 def is_closing(portfolio: Portfolio, holding: Holding) -> bool:
-    """Tell whether an accepted exit is closing a position."""
-    return any(order.position_id == holding.position.position_id for order in portfolio.waiting(Role.EXIT))
+    """Check whether an accepted exit is closing a position."""
+    return any(
+        order.position_id == holding.position.position_id for order in portfolio.waiting(Role.EXIT)
+    )
 
 
 def in_category(
-    portfolio: Portfolio, prices: Mapping[TokenId, Price], views: Mapping[TokenId, TokenView], category: str | None
+    portfolio: Portfolio,
+    prices: Mapping[TokenId, Price],
+    views: Mapping[TokenId, TokenView],
+    category: str | None,
 ) -> Decimal:
-    """Return the notional of the positions and waiting entries of a category that no exit is closing."""
+    """Sum the notional of a category's positions and waiting entries.
+
+    Positions that an accepted exit is closing are left out.
+    """
     if category is None:
         return ZERO
 
@@ -139,5 +175,9 @@ def in_category(
         for token_id, holding in portfolio.holdings.items()
         if belongs(token_id) and not is_closing(portfolio, holding)
     )
-    waiting = (order.quantity * order.price for order in portfolio.waiting(Role.ENTRY) if belongs(order.token_id))
+    waiting = (
+        order.quantity * order.price
+        for order in portfolio.waiting(Role.ENTRY)
+        if belongs(order.token_id)
+    )
     return sum(held, ZERO) + sum(waiting, ZERO)

@@ -1,4 +1,7 @@
-"""Hours between instants, exact: ages are compared with thresholds that people write as decimals."""
+"""Exact hours between two instants.
+
+Ages must be exact because they are compared with thresholds that people write as decimals.
+"""
 
 from datetime import datetime
 from decimal import Decimal
@@ -8,5 +11,5 @@ from bot.domain.numbers import EXACT
 
 
 def hours_between(earlier: datetime, later: datetime) -> Decimal:
-    """Return later - earlier in hours, negative where later is earlier."""
+    """Compute later - earlier in hours; negative when later is earlier."""
     return EXACT.divide(Decimal((later - earlier) // MICROSECOND), Decimal(MICROSECONDS_AN_HOUR))

@@ -1,6 +1,6 @@
-"""The benchmark: what the market gave without any decision. Equal parts of the universe, bought once and kept.
+"""The benchmark: the universe in equal parts, bought once and held, without any decision.
 
-Its worth is computed from the prices that the run itself had, at the first slot of each UTC day, and stored there.
+Its value uses the prices that the run had; it is stored at the first slot of each UTC day.
 """
 
 from decimal import Decimal
@@ -22,12 +22,14 @@ from bot.engine.journal import Journal
 
 
 def mark_benchmark(journal: Journal, snapshot: Snapshot, equity: Decimal) -> Decimal | None:
-    """Return what the benchmark is worth in quote currency.
+    """Compute the value of the benchmark in quote currency, and buy its parts when needed.
 
-    None where none is asked for, a price has gone, or it is worth nothing or more than a ledger holds.
+    Returns None when the snapshot asks for no benchmark, when the price of a bought part is
+    missing, when there is no equity to split, or when the value is more than a ledger can hold.
 
-    The first time the account's equity is put into equal parts, free of costs. A part is cash until its token has a
-    price. Where the universe has changed since, the last worth is put into equal parts of the new one.
+    At first the account's equity is split into equal parts, free of costs. A part stays cash until
+    its token has a price. When the universe changes, the last value is split into equal parts of
+    the new universe.
     """
     portfolio, now = journal.portfolio, snapshot.benchmark
     if not now:
@@ -41,16 +43,30 @@ def mark_benchmark(journal: Journal, snapshot: Snapshot, equity: Decimal) -> Dec
         for token_id, price in sorted(now.items()):
             _put(journal, token_id, price, fraction_half_even(total / len(now)))
     parts = portfolio.parts
-    for token_id in sorted(one for one, price in now.items() if price is not None and parts[one].price is None):
+    for token_id in sorted(
+        one for one, price in now.items() if price is not None and parts[one].price is None
+    ):
         _put(journal, token_id, now[token_id], parts[token_id].worth)
     if any(price is None and parts[token_id].price is not None for token_id, price in now.items()):
         return None
     cash = [to_float(part.worth) for part in parts.values() if part.price is None]
-    worth = fsum([*cash, *(parts[token_id].units * price for token_id, price in now.items() if price is not None)])
-    return micro_half_even(from_float(worth)) if worth <= AMOUNT_MAX else None  # a statistic ends no run
+    worth = fsum(
+        [
+            *cash,
+            *(
+                parts[token_id].units * price
+                for token_id, price in now.items()
+                if price is not None
+            ),
+        ]
+    )
+    # The benchmark is only a statistic, so an amount that is too large must not end the run.
+    return micro_half_even(from_float(worth)) if worth <= AMOUNT_MAX else None
 
 
 def _put(journal: Journal, token_id: TokenId, price: float | None, worth: Decimal) -> None:
     paid = None if price is None else price_half_even(from_float(price))
     run = journal.portfolio.run
-    journal.write(BenchmarkPart(run=run, slot=journal.slot, token_id=token_id, price=paid, worth=worth))
+    journal.write(
+        BenchmarkPart(run=run, slot=journal.slot, token_id=token_id, price=paid, worth=worth)
+    )

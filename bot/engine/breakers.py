@@ -1,7 +1,7 @@
-"""Breakers and operators: what stops entries, tightens stops or closes everything, measured on marked equity.
+"""Breakers and operator requests: they block entries, tighten stops or close positions.
 
-A breaker trips on open losses too. It stays tripped, over restarts, until its hours are over or it is resumed by hand;
-then it measures from the equity of that slot on.
+A breaker measures marked equity, so open losses count. It stays tripped, across restarts, until its
+hours are over or it is resumed by hand; then it measures from the equity of that slot.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,18 +35,22 @@ EXITS_GO_ON = "stops, targets and other exits of open positions go on"
 DONE: Mapping[BreakerAction, str] = MappingProxyType(
     {
         BreakerAction.BLOCK: f"no new entries; {EXITS_GO_ON}, and so do entries already accepted",
-        BreakerAction.TIGHTEN: f"no new entries, every stop moved halfway to its price; {EXITS_GO_ON}",
-        BreakerAction.FLATTEN: "no new entries, accepted ones cancelled, every position leaves at its next price",
+        BreakerAction.TIGHTEN: "no new entries, every stop moved halfway to its price;"
+        f" {EXITS_GO_ON}",
+        BreakerAction.FLATTEN: "no new entries, accepted ones cancelled,"
+        " every position leaves at its next price",
     }
 )
 ASKED: Mapping[Act, str] = MappingProxyType(
     {
-        Act.PAUSE: f"paused: no new entries until `bot resume`; {EXITS_GO_ON}, and so do entries already accepted",
-        Act.RESUME: "resumed: entries again, tripped breakers are armed again from this slot's equity",
-        Act.CLOSE: "close: the token's position leaves at its next price, its accepted entry is cancelled;"
-        " new entries go on, `bot pause` stops them",
-        Act.FLATTEN: "flatten: every position leaves at its next price, accepted entries are cancelled;"
-        " new entries go on, `bot pause` stops them",
+        Act.PAUSE: f"paused: no new entries until `bot resume`; {EXITS_GO_ON},"
+        " and so do entries already accepted",
+        Act.RESUME: "resumed: entries again,"
+        " tripped breakers are armed again from this slot's equity",
+        Act.CLOSE: "close: the token's position leaves at its next price,"
+        " its accepted entry is cancelled; new entries go on, `bot pause` stops them",
+        Act.FLATTEN: "flatten: every position leaves at its next price,"
+        " accepted entries are cancelled; new entries go on, `bot pause` stops them",
     }
 )
 
@@ -64,10 +68,11 @@ def _loss_streak(portfolio: Portfolio, _mark: EquityMark, _views: Views) -> Deci
 
 
 def _volatility_shock(portfolio: Portfolio, _mark: EquityMark, views: Views) -> Decimal | None:
-    """Return the largest move of a held token since the last whole day before its price, in daily sigmas.
+    """Find the largest move of a held token since the last whole day, in daily sigmas.
 
-    A price at midnight is that of the day that has just ended, and is measured from the day before: daily bars have no
-    other prices. After a reset only days that ended later count: what tripped it once does not trip it again.
+    The last whole day is the last before the price. A price at midnight belongs to the day that has
+    just ended and is measured from the day before, because daily bars have no other prices. After a
+    reset only days that ended later count, so that the same move does not trip the breaker again.
     """
     moves = [
         abs(view.price.price / before[-1].close - 1) / daily
@@ -80,7 +85,7 @@ def _volatility_shock(portfolio: Portfolio, _mark: EquityMark, views: Views) -> 
 
 
 def _days_before(days: Sequence[Bar], at: datetime) -> Sequence[Bar]:
-    """Return the whole days that ended before an instant."""
+    """Select the whole days that ended before an instant."""
     return days[:-1] if days and days[-1].closed_at >= at else days
 
 
@@ -110,13 +115,18 @@ def watch(journal: Journal, mark: EquityMark, snapshot: Snapshot, rules: Rules) 
 
 def _reset(journal: Journal, name: str, equity: Decimal, why: str) -> None:
     notice = f"{name} reset, {why}: entries again unless something else blocks them"
-    # A new day has a loss of its own to measure; within the day of the trip, or by hand, it starts anew.
+    # On a later day the daily loss keeps that day's start; on the day of the trip, or when resumed
+    # by hand, it is measured from the equity of the reset.
     other_day = journal.portfolio.breakers[name].at.date() != journal.slot.date()
     kept = name == BreakerName.DAILY_LOSS and other_day and why != BY_HAND
-    journal.happen(EventKind.BREAKER, name, EventState.RESET, notice, equity=None if kept else equity)
+    journal.happen(
+        EventKind.BREAKER, name, EventState.RESET, notice, equity=None if kept else equity
+    )
 
 
-def _trip(journal: Journal, name: BreakerName, value: Decimal, snapshot: Snapshot, rules: Rules) -> None:
+def _trip(
+    journal: Journal, name: BreakerName, value: Decimal, snapshot: Snapshot, rules: Rules
+) -> None:
     breaker = rules.limits.breakers[name]
     until = _until(journal.slot, name, breaker)
     lasts = "until `bot resume`" if until is None else f"until {until:%Y-%m-%d %H:%M}Z"
@@ -153,9 +163,13 @@ def _tighten(journal: Journal, snapshot: Snapshot, rules: Rules) -> None:
 
 
 def _flatten(
-    journal: Journal, views: Views, exit_reason: ExitReason, entry_reason: Reason, only: TokenId | None = None
+    journal: Journal,
+    views: Views,
+    exit_reason: ExitReason,
+    entry_reason: Reason,
+    only: TokenId | None = None,
 ) -> None:
-    """Cancel accepted entries and leave every position, or those of one token."""
+    """Cancel accepted entries and close every position, or only those of one token."""
     for order in journal.portfolio.waiting(Role.ENTRY):
         if only in {None, order.token_id}:
             drop_entry(journal, order, OrderState.CANCELLED, entry_reason)
@@ -165,7 +179,7 @@ def _flatten(
 
 
 def obey(journal: Journal, snapshot: Snapshot, mark: EquityMark) -> None:
-    """Apply what operators asked for, in the order they asked."""
+    """Apply the requests of operators in the order in which they were made."""
     for request in snapshot.requests:
         notice = ASKED[request.act]
         if request.act is Act.CLOSE and not _is_concerned(journal, request.token_id):
@@ -182,7 +196,9 @@ def obey(journal: Journal, snapshot: Snapshot, mark: EquityMark) -> None:
             for name in sorted(journal.portfolio.breakers):
                 _reset(journal, name, mark.equity, BY_HAND)
         elif request.act in {Act.FLATTEN, Act.CLOSE}:
-            _flatten(journal, snapshot.tokens, ExitReason.MANUAL, Reason.MANUAL, only=request.token_id)
+            _flatten(
+                journal, snapshot.tokens, ExitReason.MANUAL, Reason.MANUAL, only=request.token_id
+            )
 
 
 def _is_concerned(journal: Journal, token_id: TokenId | None) -> bool:

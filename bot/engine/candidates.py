@@ -1,4 +1,4 @@
-"""Which episodes ask for a decision at a slot, on which side, and in what order they get one."""
+"""Which episodes are candidates at a slot, on which side, and in what order they are judged."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
@@ -15,32 +15,36 @@ from bot.domain.snapshot import TokenView
 from bot.engine.brackets import Bracket
 from bot.engine.rules import ActOn, Rank, Reentry, Rules
 
-SIDES: Mapping[Stance, Side] = MappingProxyType({Stance.BULLISH: Side.LONG, Stance.BEARISH: Side.SHORT})
+SIDES: Mapping[Stance, Side] = MappingProxyType(
+    {Stance.BULLISH: Side.LONG, Stance.BEARISH: Side.SHORT}
+)
 STOPS = frozenset({ExitReason.STOP_HIT, ExitReason.TRAILING_STOP, ExitReason.BREAK_EVEN})
 
 
 def side_of(episode: Episode, rules: Rules) -> Side | None:
-    """Return the side that an episode asks for; None where the strategy does not take it."""
+    """Find the side that an episode calls for; None when the strategy does not trade it."""
     side = SIDES.get(episode.turn.stance)
     return side if side in rules.sides else None
 
 
 def is_held(portfolio: Portfolio, token_id: TokenId, side: Side | None = None) -> bool:
-    """Tell whether a token is held or waits for its entry.
+    """Check whether a token is held or waits for its entry.
 
-    To one who would enter on a side, a position on the other side counts no more once its exit is accepted: a turn
-    reverses at one slot.
+    side: the side of a new entry. A position on the other side no longer counts once its exit is
+    accepted, so that a turn can reverse a position at one slot.
     """
     if any(order.token_id == token_id for order in portfolio.waiting(Role.ENTRY)):
         return True
     holding = portfolio.holdings.get(token_id)
     if holding is None or side in {None, holding.position.side}:
         return holding is not None
-    return all(order.position_id != holding.position.position_id for order in portfolio.waiting(Role.EXIT))
+    return all(
+        order.position_id != holding.position.position_id for order in portfolio.waiting(Role.EXIT)
+    )
 
 
 def is_due(portfolio: Portfolio, episode: Episode | None, rules: Rules) -> bool:
-    """Tell whether an episode is a candidate at this slot."""
+    """Check whether an episode is a candidate at this slot."""
     if episode is None or (side := side_of(episode, rules)) is None:
         return False
     token_id = episode.turn.token_id
@@ -53,7 +57,11 @@ def is_due(portfolio: Portfolio, episode: Episode | None, rules: Rules) -> bool:
 
 
 def _may_reenter(memory: TokenMemory, signal: SignalId, policy: Reentry) -> bool:
-    if memory.last is None or memory.last_signal != signal or memory.last_ordinal != memory.entries(signal) - 1:
+    if (
+        memory.last is None
+        or memory.last_signal != signal
+        or memory.last_ordinal != memory.entries(signal) - 1
+    ):
         return False
     if policy is Reentry.NEVER:
         return False
@@ -76,7 +84,7 @@ def _sortino(view: TokenView, bracket: Bracket) -> Decimal | None:
 
 
 def _for_side(score: Decimal | None, bracket: Bracket) -> Decimal | None:
-    """Turn a score of the token round for a short: what is bad to hold is good to sell."""
+    """Negate a token's score for a short: a token that is bad to hold is good to sell."""
     return score.copy_negate() if score is not None and bracket.side is Side.SHORT else score
 
 
@@ -100,9 +108,9 @@ def in_rank(
     rules: Rules,
     hooked: Mapping[TokenId, Decimal | None] = MappingProxyType({}),
 ) -> list[TokenId]:
-    """Order candidates by their score, highest first, unknown ones last, ties by token_id.
+    """Sort candidates by score, highest first; unknown scores come last, ties go by token_id.
 
-    hooked: the scores that a rank hook gave; where there are any, they stand in place of the strategy's.
+    hooked: the scores of a rank hook; when there are any, they replace the strategy's.
     """
     scores: Mapping[TokenId, Decimal | None] = hooked
     if not hooked and rules.entry.rank is Rank.COMPOSITE:
@@ -112,6 +120,7 @@ def in_rank(
 
     def key(token_id: TokenId) -> tuple[bool, Decimal, TokenId]:
         score = scores.get(token_id)
+        # False sorts before True, so unknown scores come last.
         return (score is None, ZERO if score is None else score.copy_negate(), token_id)
 
     return sorted(brackets, key=key)
@@ -121,16 +130,22 @@ def _scores(
     brackets: Mapping[TokenId, Bracket], views: Mapping[TokenId, TokenView], rank: Rank
 ) -> dict[TokenId, Decimal | None]:
     score = SCORES.get(rank)
-    return {token_id: score(views[token_id], bracket) if score else None for token_id, bracket in brackets.items()}
+    return {
+        token_id: score(views[token_id], bracket) if score else None
+        for token_id, bracket in brackets.items()
+    }
 
 
 def _composite(
-    brackets: Mapping[TokenId, Bracket], views: Mapping[TokenId, TokenView], weights: Mapping[Rank, Decimal]
+    brackets: Mapping[TokenId, Bracket],
+    views: Mapping[TokenId, TokenView],
+    weights: Mapping[Rank, Decimal],
 ) -> dict[TokenId, Decimal]:
-    """Return each candidate's weighted count of others that it beats in each score.
+    """Compute each candidate's composite score.
 
-    That orders as the weighted mean of the shares beaten does, whose divisors are the same for all, and is exact.
-    An unknown value beats none and is beaten by every known one.
+    The score is the weighted count of the other candidates that it beats in each measure. It sorts
+    like the weighted mean of the shares beaten, because all shares have the same divisor, and it is
+    exact. An unknown value beats none and is beaten by every known one.
     """
     found = dict.fromkeys(brackets, ZERO)
     for rank, weight in weights.items():

@@ -1,7 +1,7 @@
-"""A cycle is a function: settle what has happened, then decide. Live and replay call the same three.
+"""One cycle as pure functions: settle what has happened, then decide, and apply the facts.
 
-`settle` and `decide` return facts and the account that they lead to: what `apply` folds them to, here and at a restart.
-Nothing here knows what time it is beyond the snapshot's as_of.
+Live and replay call the same functions. `settle` and `decide` return the facts and the account that
+`apply` would reach from them, here and at a restart. Time comes only from the snapshot.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,10 @@ __all__ = ["apply", "decide", "fill_quotes", "mark_only", "settle"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """A candidate with the bracket it would have; refused: why a hook's bracket could not be used."""
+    """A candidate with the bracket that it would have.
+
+    refused: why a hook's bracket could not be used.
+    """
 
     view: TokenView
     episode: Episode
@@ -57,7 +60,10 @@ class Due:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """What the candidates of a slot are judged with; weights: of a normalised size; failed: what a rank hook raised."""
+    """What all candidates of a slot are judged with.
+
+    weights: the normalised weights, by token. failed: why a rank hook gave no score, by token.
+    """
 
     snapshot: Snapshot
     mark: EquityMark
@@ -68,7 +74,7 @@ class Bench:
 
 
 def settle(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
-    """Settle the prints that the portfolio has not seen, then end what waited or lay too long."""
+    """Settle the bars and quotes that the portfolio has not seen, then expire old entries."""
     with localcontext(EXACT):
         journal = Journal(portfolio, snapshot.as_of, snapshot.cut_off)
         settle_prints(journal, snapshot.tokens, snapshot.granted, rules)
@@ -78,22 +84,31 @@ def settle(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
         return journal.result()
 
 
-def fill_quotes(snapshot: Snapshot, portfolio: Portfolio, quotes: tuple[Quote, ...], rules: Rules) -> Acted:
-    """Fill the orders accepted at this slot at prices asked after the decision."""
+def fill_quotes(
+    snapshot: Snapshot, portfolio: Portfolio, quotes: tuple[Quote, ...], rules: Rules
+) -> Acted:
+    """Fill the orders accepted at this slot at prices fetched after the decision."""
     with localcontext(EXACT):
         journal = Journal(portfolio, snapshot.as_of, snapshot.cut_off)
         views = {
             quote.token_id: replace(
-                snapshot.tokens[quote.token_id], prints=(one_price(quote.known_at, quote.price),), last_traded=None
+                snapshot.tokens[quote.token_id],
+                prints=(one_price(quote.known_at, quote.price),),
+                last_traded=None,
             )
             for quote in quotes
         }
+        # An entry of this slot whose bracket is anchored at the fill was decided on these views.
         granted = {
             order_id: snapshot.tokens[live.order.token_id]
             for order_id, live in portfolio.orders.items()
             if live.order.equity is not None and live.order.slot == snapshot.as_of
         }
-        settled = {token_id: replace(view, prints=(), last_traded=None) for token_id, view in snapshot.tokens.items()}
+        settled = {
+            token_id: replace(view, prints=(), last_traded=None)
+            for token_id, view in snapshot.tokens.items()
+        }
+        # Only the new quotes have prints here; all other prints are settled already.
         settle_prints(journal, settled | views, {**snapshot.granted, **granted}, rules)
         opened = {fact.position_id for fact in journal.facts if isinstance(fact, Position)}
         marks = _marks(journal, mark_prices(journal.portfolio, views, rules))
@@ -102,9 +117,10 @@ def fill_quotes(snapshot: Snapshot, portfolio: Portfolio, quotes: tuple[Quote, .
 
 
 def decide(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
-    """Mark the account, obey and watch, accept exits, judge every candidate and accept the entries that pass all gates.
+    """Mark the account, then decide exits, stop moves and entries at a slot.
 
-    Stops move after the exits: a breaker's by its action, the others by the levels of the slot.
+    The order matters: operator requests, breakers, exits, stops moved to the levels of the slot,
+    then each candidate in rank order, which sees what earlier ones have used.
     """
     with localcontext(EXACT):
         journal = Journal(portfolio, snapshot.as_of, snapshot.cut_off)
@@ -119,14 +135,16 @@ def decide(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
         brackets = {token_id: one.bracket for token_id, one in due.items()}
         scores, failed = hook_scores(brackets, views, rules)
         weights = normalised_weights(views, rules)
-        bench = Bench(snapshot=snapshot, mark=mark, prices=prices, weights=weights, failed=failed, rules=rules)
+        bench = Bench(
+            snapshot=snapshot, mark=mark, prices=prices, weights=weights, failed=failed, rules=rules
+        )
         for rank, token_id in enumerate(in_rank(brackets, views, rules, scores)):
             _judge(journal, due[token_id], rank, bench)
         return journal.result()
 
 
 def mark_only(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
-    """Mark the account and decide nothing: what the end of a replay's window does in place of `decide`."""
+    """Mark the account and decide nothing, as at the end of a replay's window."""
     with localcontext(EXACT):
         journal = Journal(portfolio, snapshot.as_of, snapshot.cut_off)
         _mark(journal, snapshot, mark_prices(portfolio, snapshot.tokens, rules, snapshot.passed))
@@ -134,7 +152,7 @@ def mark_only(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
 
 
 def _mark(journal: Journal, snapshot: Snapshot, prices: Mapping[TokenId, Price]) -> EquityMark:
-    """Write the mark of the account, with the benchmark where the snapshot asks for it."""
+    """Write the mark of the account, with the benchmark when the snapshot asks for it."""
     mark = mark_equity(journal.portfolio, journal.slot, prices)
     benchmark = mark_benchmark(journal, snapshot, mark.equity)
     mark = mark if benchmark is None else amend(mark, benchmark=benchmark)
@@ -143,7 +161,7 @@ def _mark(journal: Journal, snapshot: Snapshot, prices: Mapping[TokenId, Price])
 
 
 def _candidates(journal: Journal, snapshot: Snapshot, rules: Rules) -> dict[TokenId, Due]:
-    """Return the candidates of the slot, each with the bracket it would have."""
+    """Collect the candidates of the slot, each with the bracket that it would have."""
     found: dict[TokenId, Due] = {}
     for token_id, seen in snapshot.tokens.items():
         episode = seen.episode
@@ -159,9 +177,14 @@ def _candidates(journal: Journal, snapshot: Snapshot, rules: Rules) -> dict[Toke
 
 
 def _marks(
-    journal: Journal, prices: Mapping[TokenId, Price], passed: Mapping[TokenId, tuple[Bar, ...]] = NOTHING_PASSED
+    journal: Journal,
+    prices: Mapping[TokenId, Price],
+    passed: Mapping[TokenId, tuple[Bar, ...]] = NOTHING_PASSED,
 ) -> list[Mark]:
-    """Return the marks of all positions; the extremes of some were widened by prints that only passed."""
+    """Build the marks of all positions.
+
+    Bars that were passed over, because they touch no stop or target, still widen the extremes.
+    """
     found = []
     for token_id, holding in sorted(journal.portfolio.holdings.items()):
         prints = passed.get(token_id, ())
@@ -179,7 +202,7 @@ def _marks(
 
 
 def _judge(journal: Journal, due: Due, rank: int, bench: Bench) -> None:
-    """Ask every gate about one candidate, write what they said, and accept the entry if all passed."""
+    """Ask every gate about one candidate, write the verdicts, and accept the entry if all pass."""
     snapshot, rules, view = bench.snapshot, bench.rules, due.view
     means = _means(journal, due, bench)
     size = None
@@ -188,7 +211,9 @@ def _judge(journal: Journal, due: Due, rank: int, bench: Bench) -> None:
     proposal = Proposal(
         as_of=snapshot.as_of,
         lateness_hours=hours_between(snapshot.as_of, snapshot.cut_off),
-        interval_hours=hours_between(snapshot.as_of, snapshot.as_of + snapshot.interval) if snapshot.interval else None,
+        interval_hours=hours_between(snapshot.as_of, snapshot.as_of + snapshot.interval)
+        if snapshot.interval
+        else None,
         view=view,
         views=snapshot.tokens,
         episode=due.episode,
@@ -198,12 +223,16 @@ def _judge(journal: Journal, due: Due, rank: int, bench: Bench) -> None:
         reference=view.price.price if view.price else None,
         bracket=due.bracket,
         size=size,
-        veto=due.refused or bench.failed.get(view.instrument.token_id) or veto(view, due.bracket, rules),
+        veto=due.refused
+        or bench.failed.get(view.instrument.token_id)
+        or veto(view, due.bracket, rules),
         rules=rules,
     )
     findings = list(ask_all(proposal))
     candidate = _candidate(journal, proposal, findings, rank)
-    levels = candidate_levels(candidate.candidate_id, candidate.run, candidate.slot, view, rules.levels)
+    levels = candidate_levels(
+        candidate.candidate_id, candidate.run, candidate.slot, view, rules.levels
+    )
     journal.write(candidate, *_verdicts(candidate, findings), *levels)
     if candidate.outcome is Outcome.ENTERED and size is not None:
         grant = Grant(means, snapshot.cut_off, view.instrument.quantity_step)
@@ -211,10 +240,10 @@ def _judge(journal: Journal, due: Due, rank: int, bench: Bench) -> None:
 
 
 def _means(journal: Journal, due: Due, bench: Bench) -> Means:
-    """Return the account as earlier candidates of the slot have left it.
+    """Build the account as earlier candidates of the slot have left it.
 
-    A quantity that is computed at the fill is computed from the cash of the fill, after the exits of that open: to be
-    accepted it may count what they will bring.
+    A quantity computed at the fill uses the cash of the fill, after the exits at the same open, so
+    the cash that those exits will bring counts here too.
     """
     instrument, portfolio = due.view.instrument, journal.portfolio
     free = free_cash(portfolio, bench.prices, bench.rules)
@@ -223,16 +252,26 @@ def _means(journal: Journal, due: Due, bench: Bench) -> Means:
     return Means(
         equity=bench.mark.equity,
         free_cash=free,
-        category_notional=in_category(portfolio, bench.prices, bench.snapshot.tokens, instrument.category),
+        category_notional=in_category(
+            portfolio, bench.prices, bench.snapshot.tokens, instrument.category
+        ),
         drawdown=bench.mark.drawdown,
         weight=bench.weights.get(instrument.token_id),
     )
 
 
-def _candidate(journal: Journal, proposal: Proposal, findings: list[tuple[str, Finding]], rank: int) -> Candidate:
+def _candidate(
+    journal: Journal, proposal: Proposal, findings: list[tuple[str, Finding]], rank: int
+) -> Candidate:
     failed = [(name, finding) for name, finding in findings if not finding.passed]
+    # A signal that is too old cannot pass later, so missing input does not keep it open.
     too_old = any(name == "signal_age" for name, _ in failed)
-    run, signal, bracket, size = journal.portfolio.run, proposal.episode.signal_id, proposal.bracket, proposal.size
+    run, signal, bracket, size = (
+        journal.portfolio.run,
+        proposal.episode.signal_id,
+        proposal.bracket,
+        proposal.size,
+    )
     return Candidate(
         candidate_id=candidate_id(run, journal.slot, signal),
         run=run,
@@ -250,7 +289,9 @@ def _candidate(journal: Journal, proposal: Proposal, findings: list[tuple[str, F
         target_source=bracket.target_source,
         stop_level=bracket.stop_level,
         target_level=bracket.target_level,
-        reward_risk=None if bracket.reward_risk is None else fraction_half_even(bracket.reward_risk),
+        reward_risk=None
+        if bracket.reward_risk is None
+        else fraction_half_even(bracket.reward_risk),
         quantity=size.quantity if size else None,
         size_bound=size.bound if size else None,
         side=bracket.side,

@@ -1,7 +1,7 @@
-"""Entries from acceptance to fill, with the bracket that is born with them.
+"""Entries from acceptance to fill, with the stop and target orders that belong to them.
 
-A bracket anchored at the reference price is planned when its entry is accepted; one anchored at the fill is found then,
-from what was known when the entry was accepted.
+A bracket anchored at the reference price is planned when its entry is accepted. A bracket anchored
+at the fill is placed at the fill, from what was known when the entry was accepted.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,14 @@ from typing import NamedTuple
 from bot.domain.amend import amend
 from bot.domain.decisions import Candidate, Reason
 from bot.domain.ids import TokenId, order_id, position_id
-from bot.domain.numbers import ZERO, Price, Quantity, floor_to_step, fraction_half_even, price_half_even
+from bot.domain.numbers import (
+    ZERO,
+    Price,
+    Quantity,
+    floor_to_step,
+    fraction_half_even,
+    price_half_even,
+)
 from bot.domain.orders import Order, OrderState, Role
 from bot.domain.snapshot import TokenView
 from bot.engine.account import entry_need, free_cash, in_category, is_closing
@@ -33,7 +40,10 @@ from bot.engine.sizing import Means, size_entry
 
 
 class Grant(NamedTuple):
-    """What an entry is accepted with: the account of its slot, the cut-off of its data, and the instrument's step."""
+    """What an entry is accepted with.
+
+    means: the account of its slot. cut_off: of its data. step: the instrument's quantity step.
+    """
 
     means: Means
     cut_off: datetime
@@ -41,13 +51,22 @@ class Grant(NamedTuple):
 
 
 def accept_entry(
-    journal: Journal, candidate: Candidate, bracket: Bracket, quantity: Quantity, grant: Grant, rules: Rules
+    journal: Journal,
+    candidate: Candidate,
+    bracket: Bracket,
+    quantity: Quantity,
+    grant: Grant,
+    rules: Rules,
 ) -> None:
-    """Accept the entry of a candidate; a bracket anchored at the reference price is born with it, planned."""
+    """Accept the entry of a candidate.
+
+    A bracket anchored at the reference price is created with it, in the state planned.
+    """
     portfolio = journal.portfolio
     memory = portfolio.memory_of(candidate.token_id)
     ordinal = memory.entries(candidate.signal_id)
-    closed = memory.closed + (candidate.token_id in portfolio.holdings)  # held: the other side, and being closed
+    # A token that is still held is held on the other side, and closes before this entry fills.
+    closed = memory.closed + (candidate.token_id in portfolio.holdings)
     anchored = rules.stop.anchor is Anchor.FILL
     means, weight = grant.means, grant.means.weight
     born = Order(
@@ -78,17 +97,34 @@ def accept_entry(
 
 
 def _bear_children(
-    journal: Journal, entry: Order, whole: Quantity, bracket: Bracket, step: Decimal, state: OrderState
+    journal: Journal,
+    entry: Order,
+    whole: Quantity,
+    bracket: Bracket,
+    step: Decimal,
+    state: OrderState,
 ) -> None:
-    """Write the stop and target orders of a bracket around a whole quantity."""
-    children = [] if bracket.stop is None else [bracket_child(entry, Role.STOP, bracket.stop, whole, journal.slot)]
+    """Write the stop and target orders of a bracket for an entry of this whole quantity."""
+    children = (
+        []
+        if bracket.stop is None
+        else [bracket_child(entry, Role.STOP, bracket.stop, whole, journal.slot)]
+    )
     targets = bracket.parts or (() if bracket.target is None else (TargetShare(bracket.target),))
     left = whole
     for number, target in enumerate(targets):
-        share = left if target.share is None else Quantity(floor_to_step(whole * target.share, step))
+        share = (
+            left if target.share is None else Quantity(floor_to_step(whole * target.share, step))
+        )
         children.append(
             bracket_child(
-                entry, Role.TARGET, target.price, share, journal.slot, part=number or None, share=target.share
+                entry,
+                Role.TARGET,
+                target.price,
+                share,
+                journal.slot,
+                part=number or None,  # only the second and later targets are counted
+                share=target.share,
             )
         )
         left = Quantity(left - share)
@@ -106,7 +142,7 @@ def fill_entry(
     granted: TokenView | None,
     rules: Rules,
 ) -> None:
-    """Fill a waiting entry at a raw price, or cancel it where its bracket or the cash no longer holds."""
+    """Fill a waiting entry at a raw price; cancel it when bracket or cash no longer holds."""
     step = views[order.token_id].instrument.quantity_step
     if granted is not None:
         _fill_at_anchor(journal, order, raw, at, views, granted, rules)
@@ -126,10 +162,15 @@ def _fill_at_anchor(
     granted: TokenView,
     rules: Rules,
 ) -> None:
-    """Find bracket and quantity from the fill price, as known when the entry was accepted, and fill."""
+    """Place the bracket and size the entry at the fill price, then fill it.
+
+    Both use what was known when the entry was accepted.
+    """
     paid = price_half_even(rules.fills.entry_price(raw, order.side))
     known = read_levels(granted, rules.levels, order.slot)
-    bracket, refused = adjusted_bracket(known, place_bracket(known, paid, order.side, rules), paid, rules)
+    bracket, refused = adjusted_bracket(
+        known, place_bracket(known, paid, order.side, rules), paid, rules
+    )
     overtaken = is_overtaken(order.side, bracket.stop, bracket.target, raw)
     if refused is not None or overtaken or not is_whole(bracket, paid, rules):
         drop_entry(journal, order, OrderState.CANCELLED, Reason.BRACKET_INVALID_AT_FILL)
@@ -155,12 +196,24 @@ def _fill_at_anchor(
         stop_source=bracket.stop_source,
         target_source=bracket.target_source,
     )
-    opened = open_position(journal, placed, raw, at, rules, step, levels=(bracket.stop_level, bracket.target_level))
+    opened = open_position(
+        journal, placed, raw, at, rules, step, levels=(bracket.stop_level, bracket.target_level)
+    )
     _bear_children(journal, placed, opened, bracket, step, OrderState.ACCEPTED)
 
 
-def _means(journal: Journal, order: Order, views: Mapping[TokenId, TokenView], known: TokenView, rules: Rules) -> Means:
-    """Return the account of the order's slot, with the cash that others leave it and the category of now."""
+def _means(
+    journal: Journal,
+    order: Order,
+    views: Mapping[TokenId, TokenView],
+    known: TokenView,
+    rules: Rules,
+) -> Means:
+    """Build the account that sizes an entry at its fill.
+
+    Equity, drawdown and weight are those of the order's slot; cash and category are current and
+    leave out what the order itself reserved.
+    """
     portfolio = journal.portfolio
     marks = {token_id: held.price for token_id, held in portfolio.holdings.items()}
     category = known.instrument.category
@@ -169,14 +222,15 @@ def _means(journal: Journal, order: Order, views: Mapping[TokenId, TokenView], k
     return Means(
         equity=order.equity or ZERO,
         free_cash=free_cash(portfolio, marks, rules) + reserved,
-        category_notional=in_category(portfolio, marks, views, category) - (own if category is not None else ZERO),
+        category_notional=in_category(portfolio, marks, views, category)
+        - (own if category is not None else ZERO),
         drawdown=order.drawdown or ZERO,
         weight=order.weight,
     )
 
 
 def _room(journal: Journal, order: Order, rules: Rules) -> Decimal | None:
-    """Return the notional that the largest exposure leaves for an entry; None without a limit."""
+    """Compute the notional that exposure_max leaves for an entry; None without a limit."""
     if rules.limits.exposure_max is None:
         return None
     portfolio = journal.portfolio
@@ -186,6 +240,8 @@ def _room(journal: Journal, order: Order, rules: Rules) -> Decimal | None:
         if not is_closing(portfolio, holding)
     )
     others = (
-        other.quantity * other.price for other in portfolio.waiting(Role.ENTRY) if other.order_id != order.order_id
+        other.quantity * other.price
+        for other in portfolio.waiting(Role.ENTRY)
+        if other.order_id != order.order_id
     )
     return rules.limits.exposure_max * (order.equity or ZERO) - sum(held, ZERO) - sum(others, ZERO)

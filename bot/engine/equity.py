@@ -1,4 +1,4 @@
-"""The mark of an account at a slot: its equity, its high, and the deepest fall so far."""
+"""The mark of an account at a slot: its equity, its high and its deepest fall so far."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,8 +11,13 @@ from bot.domain.portfolio import Fall, Portfolio
 from bot.engine.account import check_amount, drawdown, gross_value, net_value
 
 
-def mark_equity(portfolio: Portfolio, slot: datetime, prices: Mapping[TokenId, Price]) -> EquityMark:
-    """Value an account at a slot; BadInputError where it is worth more than a ledger holds."""
+def mark_equity(
+    portfolio: Portfolio, slot: datetime, prices: Mapping[TokenId, Price]
+) -> EquityMark:
+    """Value an account at a slot.
+
+    Raises BadInputError when it is worth more than a ledger can hold.
+    """
     positions_value = value_positions(portfolio, prices, slot)
     equity = portfolio.cash + positions_value
     high, _, deepest = follow_equity(portfolio, equity, slot)
@@ -35,20 +40,30 @@ def mark_equity(portfolio: Portfolio, slot: datetime, prices: Mapping[TokenId, P
     )
 
 
-def value_positions(portfolio: Portfolio, prices: Mapping[TokenId, Price], slot: datetime) -> Decimal:
-    """Return what the positions are worth at a slot; BadInputError names the largest where a ledger cannot hold all."""
+def value_positions(
+    portfolio: Portfolio, prices: Mapping[TokenId, Price], slot: datetime
+) -> Decimal:
+    """Compute the value of the positions at a slot.
+
+    Raises BadInputError, naming the largest position, when the sum is more than a ledger can hold.
+    """
     value = net_value(portfolio, prices)
     most = max(abs(value), abs(portfolio.cash + value))
     if most > AMOUNT_MAX and portfolio.holdings:
-        largest = max(portfolio.holdings, key=lambda held: portfolio.holdings[held].quantity * prices[held])
+        largest = max(
+            portfolio.holdings, key=lambda held: portfolio.holdings[held].quantity * prices[held]
+        )
         check_amount(most, largest, slot)
     return value
 
 
-def follow_equity(portfolio: Portfolio, equity: Decimal, at: datetime) -> tuple[Decimal, datetime, Fall | None]:
-    """Return the high-water mark, when it was first reached, and the deepest fall, with the equity of an instant.
+def follow_equity(
+    portfolio: Portfolio, equity: Decimal, at: datetime
+) -> tuple[Decimal, datetime, Fall | None]:
+    """Update the high-water mark, its instant and the deepest fall with an instant's equity.
 
-    The first of equally deep falls stands; one is over at the first slot whose equity reaches its high again.
+    Of equally deep falls the first one counts. A fall ends at the first slot whose equity reaches
+    its high again.
     """
     high, high_at, deepest = portfolio.high_water_mark, portfolio.high_at, portfolio.deepest
     if high_at is None or equity > high:

@@ -1,4 +1,4 @@
-"""Exits that are decided at a slot and filled at the next price: a turn against a position, time, a hook's wish."""
+"""Exits decided at a slot and filled at the next price: a turn against a position, time, a hook."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ AGAINST: Mapping[Side, tuple[Stance, Reason]] = MappingProxyType(
 
 
 def waiting_exit(journal: Journal, holding: Holding) -> Order | None:
-    """Return the market exit that a position waits for."""
+    """Find the accepted market exit of a position."""
     return journal.portfolio.order_of(holding.position.position_id, Role.EXIT)
 
 
@@ -37,7 +37,9 @@ def accept_exit(journal: Journal, holding: Holding, reference: Price, reason: Ex
     """Accept a market exit of a whole position."""
     position = holding.position
     order = Order(
-        order_id=order_id(position.run, position.signal_id, Role.EXIT.value, position.order_ordinal),
+        order_id=order_id(
+            position.run, position.signal_id, Role.EXIT.value, position.order_ordinal
+        ),
         run=position.run,
         slot=journal.slot,
         position_id=position.position_id,
@@ -57,9 +59,10 @@ def accept_exit(journal: Journal, holding: Holding, reference: Price, reason: Ex
 
 
 def time_stop_at(position: Position, rules: Rules) -> datetime | None:
-    """Return the instant from which a position's time stop fills at the next open; None without one.
+    """Compute the instant from which a position's time stop fills at the next open.
 
-    It rests from the fill on, so which slots there are changes nothing; one that is due frees its place at its slot.
+    Returns None without a time stop. It counts from the fill, so the choice of slots does not
+    change it; one that is due at a slot frees the position's place at that slot.
     """
     hours = rules.exits.time_stop_hours
     if hours is None or ExitRule.TIME_STOP not in rules.exits.rules:
@@ -69,20 +72,24 @@ def time_stop_at(position: Position, rules: Rules) -> datetime | None:
 
 @lru_cache
 def _span_of(hours: Decimal) -> timedelta:
-    """Return so many hours, rounded up to a microsecond."""
+    """Convert hours to a timedelta, rounded up to a microsecond."""
     return timedelta(microseconds=int((hours * MICROSECONDS_AN_HOUR).to_integral_value(ROUND_UP)))
 
 
-def leave(journal: Journal, token_id: TokenId, views: Mapping[TokenId, TokenView], reason: ExitReason) -> None:
-    """Accept the exit of a token's position at the last price known, unless one is accepted already."""
+def leave(
+    journal: Journal, token_id: TokenId, views: Mapping[TokenId, TokenView], reason: ExitReason
+) -> None:
+    """Accept the exit of a token's position at the last known price, unless one waits already."""
     holding = journal.portfolio.holdings[token_id]
     if waiting_exit(journal, holding) is None:
         view = views.get(token_id)
-        accept_exit(journal, holding, view.price.price if view and view.price else holding.price, reason)
+        accept_exit(
+            journal, holding, view.price.price if view and view.price else holding.price, reason
+        )
 
 
 def is_against(view: TokenView, side: Side) -> bool:
-    """Tell whether a token's stance has turned against a side."""
+    """Check whether a token's stance has turned against a side."""
     stance, _ = AGAINST[side]
     return view.episode is not None and view.episode.turn.stance is stance
 
@@ -96,21 +103,21 @@ def _time_stop(_view: TokenView, holding: Holding, slot: datetime, rules: Rules)
     return due is not None and slot >= due
 
 
-# In order of precedence: the first that applies gives the reason.
-SLOT_EXITS: Mapping[ExitRule, tuple[ExitReason, Callable[[TokenView, Holding, datetime, Rules], bool]]] = (
-    MappingProxyType(
-        {
-            ExitRule.SIGNAL_FLIPPED: (ExitReason.SIGNAL_FLIPPED, _flips),
-            ExitRule.TIME_STOP: (ExitReason.TIME_STOP, _time_stop),
-        }
-    )
+# In order of precedence: the first rule that applies gives the reason.
+SLOT_EXITS: Mapping[
+    ExitRule, tuple[ExitReason, Callable[[TokenView, Holding, datetime, Rules], bool]]
+] = MappingProxyType(
+    {
+        ExitRule.SIGNAL_FLIPPED: (ExitReason.SIGNAL_FLIPPED, _flips),
+        ExitRule.TIME_STOP: (ExitReason.TIME_STOP, _time_stop),
+    }
 )
 
 
 def decide_exits(journal: Journal, views: Mapping[TokenId, TokenView], rules: Rules) -> None:
-    """Accept the exits that are due at this slot, and cancel waiting entries whose token turned against them.
+    """Accept the exits that are due at this slot.
 
-    A strategy that ignores such turns leaves its waiting entries alone too.
+    Also cancel waiting entries whose token turned against them, unless the strategy ignores turns.
     """
     for order in journal.portfolio.waiting(Role.ENTRY):
         view = views.get(order.token_id)
@@ -120,7 +127,9 @@ def decide_exits(journal: Journal, views: Mapping[TokenId, TokenView], rules: Ru
         view = views.get(token_id)
         if view is None or waiting_exit(journal, holding) is not None:
             continue
-        reason = _due(view, holding, journal.slot, rules) or extra_exit(journal, view, holding, rules)
+        reason = _due(view, holding, journal.slot, rules) or extra_exit(
+            journal, view, holding, rules
+        )
         if reason is not None:
             leave(journal, token_id, views, reason)
 

@@ -1,7 +1,7 @@
-"""What an order gets: prices with costs, the facts of a fill, and the band of profit that a bar left open.
+"""How an order fills: its price with costs, the facts of the fill, and the profit band of its bar.
 
-Buying costs price x (1 + c), selling gives price x (1 - c); a target pays its own price. The fee is a fraction of the
-fill's notional.
+Buying costs price x (1 + c) and selling pays price x (1 - c); a target pays its own price. The fee
+is a fraction of the fill's notional.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ BRACKET_ROLES = (Role.STOP, Role.TARGET)
 
 
 class Execution(NamedTuple):
-    """What a fill moves: price with costs, notional and fee unrounded."""
+    """The amounts of a fill: the price includes costs, notional and fee are not rounded."""
 
     quantity: Quantity
     price: Price
@@ -46,19 +46,27 @@ class Execution(NamedTuple):
 
     @property
     def notional(self) -> Decimal:
-        """Return quantity x price."""
+        """Quantity x price."""
         return self.quantity * self.price
 
 
 def event(order: Order, slot: datetime, state: OrderState, reason: str | None = None) -> OrderEvent:
-    """Make the change of state of an order at a slot."""
+    """Build the change of an order's state at a slot."""
     return OrderEvent(order_id=order.order_id, run=order.run, slot=slot, state=state, reason=reason)
 
 
 def bracket_orders(journal: Journal, order: Order) -> list[Order]:
-    """Return the live stop and target orders that belong to an entry."""
-    found = (child for child in journal.portfolio.orders_of(order.position_id) if child.role in BRACKET_ROLES)
-    return [child for child in found if (child.signal_id, child.ordinal) == (order.signal_id, order.ordinal)]
+    """List the live stop and target orders that belong to an entry."""
+    found = (
+        child
+        for child in journal.portfolio.orders_of(order.position_id)
+        if child.role in BRACKET_ROLES
+    )
+    return [
+        child
+        for child in found
+        if (child.signal_id, child.ordinal) == (order.signal_id, order.ordinal)
+    ]
 
 
 def bracket_child(
@@ -71,7 +79,10 @@ def bracket_child(
     part: int | None = None,
     share: Decimal | None = None,
 ) -> Order:
-    """Make an order of a bracket, born at a slot; part and share: of one of several targets."""
+    """Build a stop or target order of a bracket, created at a slot.
+
+    part, share: set for one of several targets.
+    """
     return amend(
         entry,
         order_id=order_id(entry.run, entry.signal_id, role.value, entry.ordinal, part),
@@ -93,14 +104,14 @@ def bracket_child(
 
 
 def drop_entry(journal: Journal, order: Order, state: OrderState, reason: Reason) -> None:
-    """End a waiting entry, and its bracket with it."""
+    """End a waiting entry together with its bracket."""
     journal.write(event(order, journal.slot, state, reason))
     for child in bracket_orders(journal, order):
         journal.write(event(child, journal.slot, OrderState.CANCELLED, Reason.ENTRY_NOT_FILLED))
 
 
 def is_overtaken(side: Side, stop: Price | None, target: Price | None, raw: Price) -> bool:
-    """Tell whether a price lies at or beyond an entry's stop or its nearest target."""
+    """Check whether a price lies at or beyond an entry's stop or its nearest target."""
     beyond_stop = stop is not None and side.sign * (raw - stop) <= ZERO
     return beyond_stop or (target is not None and side.sign * (raw - target) >= ZERO)
 
@@ -115,9 +126,10 @@ def open_position(
     *,
     levels: tuple[Price | None, Price | None] = (None, None),
 ) -> Quantity:
-    """Fill an entry at a raw price and return the quantity opened; none where the cash no longer holds: it is dropped.
+    """Fill an entry at a raw price and return the quantity opened.
 
-    levels: those that stop and target hang on, where they were found at the fill.
+    Cancels the entry and returns zero when the cash is no longer enough.
+    levels: the levels behind stop and target, when the bracket was placed at the fill.
     """
     price = price_half_even(rules.fills.entry_price(raw, order.side))
     quantity = _affordable(journal, order, raw, price, rules, step)
@@ -136,11 +148,11 @@ def open_position(
 def _affordable(
     journal: Journal, order: Order, raw: Price, price: Price, rules: Rules, step: Decimal
 ) -> Quantity | None:
-    """Cut a quantity to the cash there is; None where what is left is below the least notional."""
+    """Cut a quantity to the available cash; None when the rest is below the minimum notional."""
     marks = {token_id: held.price for token_id, held in journal.portfolio.holdings.items()}
     cash = unlocked_cash(journal.portfolio, marks, rules)
     unit = rules.fills.with_entry_fee(price, order.side)
-    if order.side is Side.SHORT:
+    if order.side is Side.SHORT:  # a short ties up its margin and the costs, not the notional
         unit = raw * (ONE + rules.short.margin_fraction) - unit
     if order.quantity * unit <= cash:
         return order.quantity
@@ -205,10 +217,11 @@ def _fill_of(
 
 
 def charge_begun_days(journal: Journal, until: Mapping[TokenId, datetime], rules: Rules) -> None:
-    """Charge shorts for the days of 24 hours since their opening that began before an instant.
+    """Charge each short for the 24-hour days since its opening that began before an instant.
 
-    until: of each token, what its next print cannot open before, so that no day after a cover is charged. A short that
-    is covered at the instant at which a day begins does not pay for that day: ceil(hours / 24) days in all.
+    until: for each token, the earliest instant at which its next bar can open, so that no day after
+    a cover is charged. A short covered at the instant at which a day begins does not pay for that
+    day: ceil(hours / 24) days in all.
     """
     if not rules.short.borrow_fraction_per_day:
         return
@@ -216,34 +229,43 @@ def charge_begun_days(journal: Journal, until: Mapping[TokenId, datetime], rules
         position = holding.position
         if position.side is Side.LONG or token_id not in until:
             continue
-        day = 0 if holding.borrowed_at is None else (holding.borrowed_at - position.opened_at) // DAY + 1
+        day = (
+            0
+            if holding.borrowed_at is None
+            else (holding.borrowed_at - position.opened_at) // DAY + 1
+        )
         while position.opened_at + day * DAY < until[token_id]:
             charge_borrow(journal, position, position.opened_at + day * DAY, rules)
             day += 1
 
 
 def charge_borrow(journal: Journal, position: Position, at: datetime, rules: Rules) -> None:
-    """Charge the day that begins at an instant for borrowing what a short has left, on its entry notional."""
+    """Charge a short one day of borrowing on the entry notional that is left."""
     holding = journal.portfolio.holdings[position.token_id]
     fee = holding.quantity * position.entry_price * rules.short.borrow_fraction_per_day
     if micro_half_even(fee) > ZERO:
         day = (at - position.opened_at) // DAY
         cause = f"borrow {position.position_id} {day}"
-        journal.write(entry_of(position.run, journal.slot, cause, position.position_id, at, borrow_legs(fee)))
+        journal.write(
+            entry_of(position.run, journal.slot, cause, position.position_id, at, borrow_legs(fee))
+        )
 
 
 def exit_price(role: Role, raw: Price, position: Position, rules: Rules) -> Price:
-    """Return what leaving at a raw price is paid at: targets keep their price unless they are sold at market.
+    """Compute the price after costs of an exit at a raw price.
 
-    A short pays no more than the price at which its margin is used up, whatever its costs.
+    A target keeps its price unless targets are sold at market. The cover of a short costs at most
+    the price that uses up its margin, costs included.
     """
     if role is Role.TARGET and rules.fills.target_cost is TargetCost.LIMIT:
         return raw
-    return within_margin(price_half_even(rules.fills.exit_price(raw, position.side)), position, rules)
+    return within_margin(
+        price_half_even(rules.fills.exit_price(raw, position.side)), position, rules
+    )
 
 
 def exit_cash(holding: Holding, paid: Price, quantity: Decimal, rules: Rules) -> Decimal:
-    """Return what leaving with a quantity at a price with costs adds to cash, negative where a short is covered."""
+    """Compute what an exit adds to cash, given its price after costs; negative for a short."""
     side = holding.position.side
     return micro_half_even(side.sign * rules.fills.with_exit_fee(quantity * paid, side))
 
@@ -260,10 +282,13 @@ def fill_exit(
     paid: Price | None = None,
     cash_otherwise: Decimal | None = None,
 ) -> None:
-    """Leave with a quantity (None: all that is left) at a raw price, and close the position where nothing is left.
+    """Close a quantity at a raw price, and end the position when nothing is left.
 
-    paid: the price with costs, None: what the order's role pays; cash_otherwise: the position's cash, had what closes
-    it meant another exit: the other end of the band. BadInputError where the exit is worth more than a ledger holds.
+    quantity: None means all that is left.
+    paid: the price after costs; None means the usual one of the order's role.
+    cash_otherwise: the position's cash after another exit that the bar allows; it gives the other
+    end of the profit band.
+    Raises BadInputError when the exit is worth more than a ledger can hold.
     """
     holding = journal.portfolio.holdings[order.token_id]
     position = holding.position
@@ -273,6 +298,7 @@ def fill_exit(
     cost = holding.cost if is_last else _cost_of(position, moved.quantity)
     legs = exit_legs(cost, moved.notional, moved.fee, position.side)
     cash = holding.cash + sum((leg.amount for leg in legs if leg.account is Account.CASH), ZERO)
+    # The profit of this exit: cash so far and the cost left, less what earlier exits have booked.
     profits = [cash + holding.sign * (holding.cost - cost) - holding.booked]
     if cash_otherwise is not None:
         profits.append(cash_otherwise - holding.booked)
@@ -284,7 +310,12 @@ def fill_exit(
 
 
 def _execute_exit(
-    holding: Holding, order: Order, raw: Price, quantity: Quantity | None, paid: Price | None, rules: Rules
+    holding: Holding,
+    order: Order,
+    raw: Price,
+    quantity: Quantity | None,
+    paid: Price | None,
+    rules: Rules,
 ) -> Execution:
     left = holding.quantity if quantity is None else quantity
     price = exit_price(order.role, raw, holding.position, rules) if paid is None else paid
@@ -292,14 +323,16 @@ def _execute_exit(
 
 
 def _cost_of(position: Position, quantity: Quantity) -> Decimal:
-    """Return the cost of a part of a position: its share of the initial one."""
+    """Compute the cost of a part of a position: its share of the initial cost."""
     return micro_half_even(quantity * position.entry_price)
 
 
 def _close(journal: Journal, holding: Holding, at: datetime, reason: ExitReason) -> None:
-    """Write the end of a position that has nothing left, and cancel what still belongs to it."""
+    """Write the end of a position that has nothing left, and cancel its remaining orders."""
     position = holding.position
-    worst, best = (holding.low, holding.high) if position.side is Side.LONG else (holding.high, holding.low)
+    worst, best = (
+        (holding.low, holding.high) if position.side is Side.LONG else (holding.high, holding.low)
+    )
     closing = Closing(
         position_id=position.position_id,
         run=position.run,
@@ -316,12 +349,15 @@ def _close(journal: Journal, holding: Holding, at: datetime, reason: ExitReason)
 
 
 def stretch(holding: Holding, *prices: Price) -> Holding:
-    """Widen a holding's extremes by prices it has lived through."""
+    """Widen the extremes of a holding by prices that occurred while it was open."""
     return amend(holding, low=min(holding.low, *prices), high=max(holding.high, *prices))
 
 
 def after_fill(position: Position, bar: Bar) -> Bar | None:
-    """Return the part of a bar that a position has lived through: of a bar that opened before the fill, its close."""
+    """Cut a bar to the part after a position's fill; None when nothing of it came after.
+
+    A bar that opened before the fill is cut to its close.
+    """
     if bar.opened_at >= position.opened_at:
         return bar
     if bar.closed_at <= position.opened_at:

@@ -1,7 +1,7 @@
-"""Finer bars: what happened first inside a bar that holds stop and target, told by the bars within it.
+"""Finer bars decide whether stop or target came first in a bar that reaches both.
 
-They decide only where they are whole and fit their bar: no hole from its open to its close, none beyond its extremes.
-The timeframe that decided stands in the fill model of each fill.
+They decide only when they fill their bar without a gap and stay within its extremes. The fill model
+of each fill names the timeframe that decided.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,22 +18,29 @@ from bot.domain.tape import timeframe_of
 
 
 def worth_asking(portfolio: Portfolio, token_id: TokenId, prints: Iterable[Bar]) -> Iterator[Bar]:
-    """Yield the bars that reach a target of a token: no other can leave open whether it or the stop came first.
+    """Yield the bars that reach a target of a token; only these can reach both stop and target.
 
-    The targets of an entry anchored at its fill are not known before it, so that every bar may reach one.
+    The targets of an entry anchored at its fill are unknown before it, so every bar may reach one.
     """
     orders = [live.order for live in portfolio.orders.values() if live.order.token_id == token_id]
     unknown = any(order.role is Role.ENTRY and order.equity is not None for order in orders)
     targets = [(order.side.sign, order.price) for order in orders if order.role is Role.TARGET]
     for bar in prints:
-        if unknown or any(sign * ((bar.high if sign > 0 else bar.low) - price) >= ZERO for sign, price in targets):
+        # A long's target lies above the price, so the high reaches it; a short's low reaches it.
+        if unknown or any(
+            sign * ((bar.high if sign > 0 else bar.low) - price) >= ZERO for sign, price in targets
+        ):
             yield bar
 
 
 def bars_inside(view: TokenView, bar: Bar) -> tuple[Bar, ...]:
-    """Return the finer bars of a bar in order; none where one is missing or goes beyond the extremes of the bar."""
+    """List the finer bars of a bar in order.
+
+    The list is empty when one is missing or goes beyond the extremes of the bar.
+    """
     inside = tuple(one for one in view.finer if bar.opened_at <= one.opened_at < bar.closed_at)
     edges = [bar.opened_at, *(one.closed_at for one in inside)]
+    # Each finer bar must open where the one before it closed.
     whole = edges[-1] == bar.closed_at and all(
         one.opened_at == before for one, before in zip(inside, edges, strict=False)
     )
@@ -42,12 +49,16 @@ def bars_inside(view: TokenView, bar: Bar) -> tuple[Bar, ...]:
 
 
 def extremes(inside: Sequence[Bar]) -> tuple[Price, Price]:
-    """Return the lowest low and the highest high of bars."""
+    """Find the lowest low and the highest high of bars."""
     return min(bar.low for bar in inside), max(bar.high for bar in inside)
 
 
 def name_timeframe(finer: Bar, facts: Iterable[Fact]) -> Iterator[Fact]:
-    """Yield facts whose fills name the timeframe that decided them: `bars-3+1m`."""
+    """Yield the facts, with the deciding timeframe in the model of each fill: `bars-3+1m`."""
     name = timeframe_of(finer)
     for fact in facts:
-        yield replace(fact, fill_model=f"{fact.fill_model}+{name}") if isinstance(fact, Fill) else fact
+        yield (
+            replace(fact, fill_model=f"{fact.fill_model}+{name}")
+            if isinstance(fact, Fill)
+            else fact
+        )

@@ -1,4 +1,7 @@
-"""The fold from facts to a portfolio: the only way an account changes, in a cycle and at a restart alike."""
+"""The fold from facts to a portfolio.
+
+It is the only way in which an account changes, both in a cycle and at a restart.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, localcontext
@@ -22,7 +25,7 @@ FINAL = frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED})
 
 
 def fold(portfolio: Portfolio, facts: Iterable[Fact]) -> Portfolio:
-    """Return the portfolio after facts, applied in the order they happened."""
+    """Apply facts to a copy of the portfolio, in the order they happened."""
     moved = portfolio.copy()
     with localcontext(EXACT):
         for fact in facts:
@@ -31,7 +34,7 @@ def fold(portfolio: Portfolio, facts: Iterable[Fact]) -> Portfolio:
 
 
 def apply_fact(portfolio: Portfolio, fact: Fact) -> None:
-    """Move a portfolio by one fact, under EXACT; facts that only explain leave it as it is."""
+    """Apply one fact to a portfolio, under EXACT; facts that only explain change nothing."""
     folded = _FOLDS.get(type(fact))
     if folded is not None:
         folded(portfolio, fact)
@@ -91,8 +94,10 @@ def _fold_entry(portfolio: Portfolio, entry: JournalEntry) -> None:
     if entry.position_id is None:
         return
     holding = _open_holding(portfolio, entry.position_id)
+    # The position account of a short is negative; its sign makes the cost positive on both sides.
     grown = holding.sign * _sum_of_account(entry, Account.POSITION)
     cash, cost = holding.cash + change, holding.cost + grown
+    # Only an exit reduces the cost; cash plus the remaining cost is then the profit booked so far.
     portfolio.holdings[holding.position.token_id] = amend(
         holding,
         cash=cash,
@@ -107,7 +112,7 @@ def _sum_of_account(entry: JournalEntry, account: Account) -> Decimal:
 
 
 def _open_holding(portfolio: Portfolio, position_id: PositionId) -> Holding:
-    """Find an open position; a fact about one that is not open is a contradiction."""
+    """Find an open position; raise InvariantError when it is not open."""
     for held in portfolio.holdings.values():
         if held.position.position_id == position_id:
             return held
@@ -143,7 +148,7 @@ def _equity(portfolio: Portfolio, mark: EquityMark) -> None:
     elif before[0].date() != mark.slot.date():
         portfolio.day_start = before[1]
     _, portfolio.high_at, portfolio.deepest = follow_equity(portfolio, mark.equity, mark.slot)
-    if mark.drawdown_deepest is not None:  # the mark knows the slots that were not written
+    if mark.drawdown_deepest is not None:  # the mark includes the slots that were not written
         portfolio.deepest = _fall_of(mark)
     portfolio.high_water_mark = mark.high_water_mark
     portfolio.benchmark = portfolio.benchmark if mark.benchmark is None else mark.benchmark
@@ -152,11 +157,19 @@ def _equity(portfolio: Portfolio, mark: EquityMark) -> None:
 
 
 def _fall_of(mark: EquityMark) -> Fall | None:
-    if not mark.drawdown_deepest or mark.drawdown_started_at is None or mark.drawdown_trough_at is None:
+    if (
+        not mark.drawdown_deepest
+        or mark.drawdown_started_at is None
+        or mark.drawdown_trough_at is None
+    ):
         return None
     high = mark.high_water_mark if mark.drawdown_high is None else mark.drawdown_high
     return Fall(
-        mark.drawdown_deepest, high, mark.drawdown_started_at, mark.drawdown_trough_at, mark.drawdown_recovered_at
+        mark.drawdown_deepest,
+        high,
+        mark.drawdown_started_at,
+        mark.drawdown_trough_at,
+        mark.drawdown_recovered_at,
     )
 
 
@@ -173,7 +186,10 @@ def _fold_event(portfolio: Portfolio, event: RunEvent) -> None:
 
 
 def _arm_again(portfolio: Portfolio, event: RunEvent) -> None:
-    """Let a breaker that was reset measure from its reset on; without an equity it keeps what it measured from."""
+    """Make a breaker that was reset measure from its reset on.
+
+    Without an equity in the event, it keeps its previous base.
+    """
     match event.name, event.equity:
         case BreakerName.DRAWDOWN, Decimal() as equity:
             portfolio.risk_high = equity

@@ -1,6 +1,7 @@
-"""Halts: a position whose token has been silent for seven days is closed at its last traded price (`delisted`).
+"""Closing of positions whose token has not traded for seven days, at its last traded price.
 
-When that is noticed changes nothing of the trade: it ends seven days after the last close, whatever slots there are.
+The exit reason is `delisted`. The trade ends seven days after the last close; the choice of slots
+does not change it.
 """
 
 from collections.abc import Mapping
@@ -19,27 +20,32 @@ from bot.engine.fills import charge_begun_days, exit_cash, fill_exit
 from bot.engine.journal import Journal
 from bot.engine.rules import Rules
 
-# When each token was last traded so far into a settlement, and at which price.
+# When, and at which price, each token was last traded up to the current point of a settlement.
 Traded = dict[TokenId, tuple[datetime, Price]]
 NEVER_TRADED = (datetime.min.replace(tzinfo=UTC), Price(ZERO))
 
 
 def last_active_price(views: Mapping[TokenId, TokenView]) -> Traded:
-    """Return when and at which price tokens were last traded before the prints of a settlement.
+    """Find when and at which price each token was last traded before the prints of a settlement.
 
-    Left out is a token of which the first sign after that is a quote: whether it was silent before, or its bars were
-    not fetched, a quote does not tell.
+    A token whose first print is a quote is left out: a quote does not show whether the token was
+    silent before it or its bars were not fetched.
     """
     found: Traded = {}
     for token_id, view in views.items():
-        begins_with_quote = bool(view.prints) and view.prints[0].opened_at == view.prints[0].closed_at
+        begins_with_quote = (
+            bool(view.prints) and view.prints[0].opened_at == view.prints[0].closed_at
+        )
         if view.last_traded is not None and not begins_with_quote:
             found[token_id] = (view.last_traded.known_at, view.last_traded.price)
     return found
 
 
 def close_silent(journal: Journal, traded: Traded, by: datetime, rules: Rules) -> None:
-    """Close the positions whose token has been silent for seven days by an instant, the longest silent first."""
+    """Close the positions whose token has been silent for seven days by an instant.
+
+    The token that has been silent longest is closed first.
+    """
     latest = by - HALT_LENGTH
     silent = [
         (traded[token_id][0] + HALT_LENGTH, token_id)
@@ -49,12 +55,21 @@ def close_silent(journal: Journal, traded: Traded, by: datetime, rules: Rules) -
     for ended_at, token_id in sorted(silent):
         charge_begun_days(journal, {token_id: ended_at}, rules)
         holding, price = journal.portfolio.holdings[token_id], traded[token_id][1]
-        order = waiting_exit(journal, holding) or accept_exit(journal, holding, price, ExitReason.DELISTED)
+        order = waiting_exit(journal, holding) or accept_exit(
+            journal, holding, price, ExitReason.DELISTED
+        )
         lost = _cash_at_total_loss(holding, rules)
         fill_exit(journal, order, price, ended_at, ExitReason.DELISTED, rules, cash_otherwise=lost)
 
 
 def _cash_at_total_loss(holding: Holding, rules: Rules) -> Decimal:
-    """Return a position's cash if what is left of it is lost: a long worth nothing, a short's margin used up."""
+    """Compute a position's cash if the rest of it is lost.
+
+    A long is then worth nothing; a short has used up its margin.
+    """
     worst = liquidation_price(holding.position, rules)
-    return holding.cash if worst is None else holding.cash + exit_cash(holding, worst, holding.quantity, rules)
+    return (
+        holding.cash
+        if worst is None
+        else holding.cash + exit_cash(holding, worst, holding.quantity, rules)
+    )

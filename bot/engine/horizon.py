@@ -1,9 +1,8 @@
-"""When a position has to be looked at again: a scan of columns for the first bar that could touch its bracket.
+"""When a replay must look at a position again: a scan for the first bar that may touch its bracket.
 
-It decides when to ask, never what the answer is: floats only select, every comparison widened towards waking, and the
-bar that is found is settled in exact decimals. It may wake for nothing; it never lets anyone oversleep.
+It decides only when to ask, never the answer. Floats select the bar, with every comparison widened
+towards waking, and the bar is then settled in exact decimals. It may wake for nothing, never late.
 """
-
 
 import numpy as np
 
@@ -18,37 +17,51 @@ from bot.engine.rules import FOLLOWED_BY_BARS, ExitRule, Rules
 
 WIDENED = 1e-12
 
-# The exit rules that a replay knows when to ask. A rule that is not listed here is asked at every slot and bar.
+# The exit rules that a replay can foresee; any other rule is asked at every bar and slot.
 KNOWN_EXITS: frozenset[ExitRule] = frozenset(
     {
-        ExitRule.SIGNAL_FLIPPED,  # only a turn can make it due, and `app/replay/waking.py` wakes at every turn
-        ExitRule.STOP_HIT,  # only a bar that reaches the stop, and `reach_of` returns the stop's price
-        ExitRule.TARGET_HIT,  # only a bar that reaches a target, and `reach_of` returns the nearest target's price
-        ExitRule.TIME_STOP,  # only from opened_at + time_stop_hours on, and `app/replay/waking.py` wakes there
-        ExitRule.TRAILING_STOP,  # follows whole bars: `reach_of` asks for every bar; `is_restless` knows the ratchet
-        ExitRule.BREAK_EVEN,  # follows whole bars: `reach_of` asks for every bar
+        ExitRule.SIGNAL_FLIPPED,  # only at a turn: `app/replay/waking.py` wakes at every turn
+        ExitRule.STOP_HIT,  # only by a bar that reaches the stop: `reach_of` has the stop's price
+        ExitRule.TARGET_HIT,  # only by a bar that reaches it: `reach_of` has the nearest target
+        ExitRule.TIME_STOP,  # only from opened_at + time_stop_hours on: `app/replay/waking.py` wakes there
+        # Whole bars move it: `reach_of` asks for every bar, and `is_restless` covers the ratchet.
+        ExitRule.TRAILING_STOP,
+        ExitRule.BREAK_EVEN,  # whole bars move it: `reach_of` asks for every bar
     }
 )
 
 
 def is_restless(rules: Rules) -> bool:
-    """Tell whether something may happen at any slot: breakers, ratchets to levels, hooks that close, unknown exits."""
+    """Check whether something may happen at any slot.
+
+    Reasons are breakers, ratchets to levels, hooks that close positions and unknown exit rules.
+    """
     ratchets = rules.exits.ratchet_to_support and ExitRule.TRAILING_STOP in rules.exits.rules
     hooked = rules.hooks is not None and rules.hooks.extra_exits is not None
     return bool(rules.limits.breakers) or ratchets or hooked or not rules.exits.rules <= KNOWN_EXITS
 
 
 def reach_of(portfolio: Portfolio, holding: Holding, rules: Rules) -> Reach:
-    """Return what concerns a position; every bar does where bars move its stop, or where an exit rule is unknown."""
+    """Compute the prices and the instant from which a bar matters to a position.
+
+    Every bar matters when bars move its stop or when an exit rule is unknown.
+    """
     if not (FOLLOWED_BY_BARS.isdisjoint(rules.exits.rules) and rules.exits.rules <= KNOWN_EXITS):
         return EVERY_BAR
     below, above, _ = NO_BAR
     is_long = holding.position.side is Side.LONG
-    liquidation, due = liquidation_price(holding.position, rules), time_stop_at(holding.position, rules)
+    liquidation, due = (
+        liquidation_price(holding.position, rules),
+        time_stop_at(holding.position, rules),
+    )
     if liquidation is not None:
         above = to_float(liquidation)
     if holding.stop is not None and ExitRule.STOP_HIT in rules.exits.rules:
-        below, above = (to_float(holding.stop), above) if is_long else (below, min(above, to_float(holding.stop)))
+        below, above = (
+            (to_float(holding.stop), above)
+            if is_long
+            else (below, min(above, to_float(holding.stop)))
+        )
     if ExitRule.TARGET_HIT in rules.exits.rules:
         for order in portfolio.orders_of(holding.position.position_id):
             if order.role is Role.TARGET and is_long:
@@ -56,14 +69,15 @@ def reach_of(portfolio: Portfolio, holding: Holding, rules: Rules) -> Reach:
             elif order.role is Role.TARGET:
                 below = max(below, to_float(order.price))
     after = NEVER if due is None else (due - EPOCH) // MICROSECOND
+    # Widen both prices towards waking, so that float rounding cannot hide a touch.
     return Reach(below * (1 + WIDENED), above * (1 - WIDENED), after)
 
 
 def telling_places(equity: Floats, within: float, high: float, depth: float) -> list[int]:
-    """Return the places of a curve that may move an account's high-water mark, its deepest fall, or end that fall.
+    """Find the places of an equity curve that may change the high-water mark or deepest fall.
 
-    equity: in floats, each wrong by at most within; high, depth: those of before. Followed in exact decimals, these
-    places lead to the same high and the same fall as all of them.
+    equity: in floats, each off by at most within. high, depth: the account's before the curve. In
+    exact decimals these places give the same high and the same fall as all places do.
     """
     top = float(equity.max())
     rises = top + within >= high
@@ -72,7 +86,7 @@ def telling_places(equity: Floats, within: float, high: float, depth: float) -> 
         return []
     found: set[int] = set()
     if rises:
-        # The first that reaches the old high ends a fall; the highest are the new high.
+        # The first place at the old high ends a fall; the highest places are the new high.
         found.update(np.flatnonzero(equity >= top - within).tolist())
         found.update(_first_at(equity, 0, high, within))
     if deepens:
@@ -89,11 +103,14 @@ def telling_places(equity: Floats, within: float, high: float, depth: float) -> 
 
 
 def _first_at(equity: Floats, start: int, level: float, within: float) -> range:
-    """Return where a curve may first reach a level: from the first place within the error to the first sure one.
+    """Find where a curve may first reach a level.
 
-    The places count from the whole curve's beginning, the search begins at start; none where it never comes near.
+    The range goes from the first place within the error to the first certain one; it is empty when
+    the curve never comes near. The search begins at start; places count from the curve's beginning.
     """
-    maybe, surely = (np.flatnonzero(equity[start:] >= level + wrong)[:1] for wrong in (-within, within))
+    maybe, surely = (
+        np.flatnonzero(equity[start:] >= level + wrong)[:1] for wrong in (-within, within)
+    )
     if not len(maybe):
         return range(0)
     return range(start + int(maybe[0]), start + int(surely[0]) + 1 if len(surely) else len(equity))

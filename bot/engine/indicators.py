@@ -1,4 +1,7 @@
-"""Measures of a token's whole UTC days. Only days that ended by the slot are given, so nothing here looks ahead."""
+"""Measures of a token's whole UTC days.
+
+The days given ended by the slot, so no measure looks ahead.
+"""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +17,7 @@ SPAN = 35
 RETURNS_MIN = 10
 DAYS_A_YEAR = 365
 ONE_DAY = timedelta(days=1)
-# What is older weighs nothing; both archives keep so much, so that the same days give the same figures.
+# Older days have no weight. Both archives keep this many, so that the same days give equal figures.
 DAYS_MAX = 600
 FLOOR_VALUES_MIN, FLOOR_VALUES_MAX = 100, 500
 FLOOR_PERCENT = 5
@@ -22,10 +25,10 @@ CORRELATION_DAYS = 60
 
 
 def atr(days: Sequence[Bar]) -> Decimal | None:
-    """Return the mean true range of the last 14 days in quote currency; None with fewer days.
+    """Compute the mean true range of the last 14 days in quote currency; None with fewer days.
 
-    True range: max(high, previous close) - min(low, previous close); of the first day on record high - low
-    (Wilder 1978, with a plain mean).
+    True range: max(high, previous close) - min(low, previous close); high - low for the first day
+    on record (Wilder 1978, with a plain mean).
     """
     if len(days) < ATR_DAYS:
         return None
@@ -33,20 +36,23 @@ def atr(days: Sequence[Bar]) -> Decimal | None:
         total = ZERO
         for at in range(len(days) - ATR_DAYS, len(days)):
             day = days[at]
-            before = days[at - 1].close if at else day.low  # a low of its own leaves the first day's range as it is
+            # The first day has no previous close; its own low leaves its range at high - low.
+            before = days[at - 1].close if at else day.low
             total += max(day.high, before) - min(day.low, before)
         return total / ATR_DAYS
 
 
 def daily_sigmas(days: Sequence[Bar]) -> list[float]:
-    """Return the exponentially weighted standard deviation of simple daily returns after each return from the tenth on.
+    """Compute the exponentially weighted standard deviation of simple daily returns.
 
-    Span 35: weights (1 - 2/36)^age, mean-centred and bias-corrected, as pandas ewm(span=35).std() gives them; by the
-    recursion of mean and variance of West (1979), as pandas computes them.
+    One value after each return from the tenth on. Span 35: weights (1 - 2/36)^age, mean-centred and
+    bias-corrected, as in pandas ewm(span=35).std(), which uses the same recursion of mean and
+    variance by West (1979).
     """
     closes = [to_float(day.close) for day in days[-DAYS_MAX:]]
     decay = 1 - 2 / (SPAN + 1)
-    weight = squares = mean = spread = 0.0  # sums of weights and of their squares; weighted mean and its variance
+    # Sums of the weights and of their squares; weighted mean and variance.
+    weight = squares = mean = spread = 0.0
     found = []
     for count, (before, after) in enumerate(pairwise(closes), 1):
         older = weight * decay
@@ -60,16 +66,17 @@ def daily_sigmas(days: Sequence[Bar]) -> list[float]:
 
 
 def sigma(days: Sequence[Bar]) -> Decimal | None:
-    """Return the daily sigma as it is now; None below 10 returns."""
+    """Compute the current daily sigma; None below 10 returns."""
     found = daily_sigmas(days)
     return from_float(found[-1]) if found else None
 
 
 def annual_sigma(days: Sequence[Bar]) -> Decimal | None:
-    """Return the annual sigma to size by; None below 10 returns.
+    """Compute the annual sigma that sizes entries; None below 10 returns.
 
-    The daily sigma, at least the 5 % quantile of its own last 500 values once it has 100 (pysystemtrade's volatility
-    floor, Carver: Systematic Trading), times sqrt(365): crypto trades every day.
+    It is the daily sigma times sqrt(365), because crypto trades every day. With 100 values or more,
+    the daily sigma is at least the 5 % quantile of its last 500 values (the volatility floor of
+    pysystemtrade, Carver: Systematic Trading).
     """
     found = daily_sigmas(days)
     if not found:
@@ -80,7 +87,7 @@ def annual_sigma(days: Sequence[Bar]) -> Decimal | None:
 
 
 def _quantile(values: Sequence[float], percent: int) -> float:
-    """Return a quantile with linear interpolation between neighbours, as numpy does by default."""
+    """Compute a quantile with linear interpolation between neighbours, as numpy does by default."""
     ordered = sorted(values)
     place, rest = divmod((len(ordered) - 1) * percent, 100)
     low, high = ordered[place : place + 2]
@@ -88,10 +95,10 @@ def _quantile(values: Sequence[float], percent: int) -> float:
 
 
 def correlation(days: Sequence[Bar], others: Sequence[Bar]) -> Decimal | None:
-    """Return Pearson's correlation of two tokens' simple daily returns over their last 60 common days.
+    """Compute Pearson's correlation of two tokens' simple daily returns over 60 common days.
 
-    A return leads from one common day to the next, and only where they follow each other on the calendar, so there are
-    at most 59; None below 10 of them, or where one token did not move.
+    The last 60 are used. A return needs two common days that follow each other on the calendar, so
+    there are at most 59. None below 10 returns, or when one token did not move.
     """
     pairs = [
         (to_float(after[1]) / to_float(before[1]) - 1, to_float(after[2]) / to_float(before[2]) - 1)
@@ -110,6 +117,10 @@ def correlation(days: Sequence[Bar], others: Sequence[Bar]) -> Decimal | None:
     return max(-ONE, min(ONE, found))
 
 
-def _common_closes(days: Sequence[Bar], others: Sequence[Bar]) -> list[tuple[datetime, Price, Price]]:
+def _common_closes(
+    days: Sequence[Bar], others: Sequence[Bar]
+) -> list[tuple[datetime, Price, Price]]:
     closes = {day.opened_at: day.close for day in others}
-    return [(day.opened_at, day.close, closes[day.opened_at]) for day in days if day.opened_at in closes]
+    return [
+        (day.opened_at, day.close, closes[day.opened_at]) for day in days if day.opened_at in closes
+    ]

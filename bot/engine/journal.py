@@ -1,6 +1,7 @@
-"""The facts of one cycle as they happen, and the books they balance.
+"""The facts of one cycle as they happen, and the balanced entries of the books.
 
-Each leg is rounded half-even to micro-dollars; the profit leg takes the remainder, so that every entry sums to zero.
+Each leg is rounded half-even to micro-dollars, and the profit leg takes the remainder, so that
+every entry sums to zero.
 """
 
 from collections.abc import Iterable
@@ -19,34 +20,44 @@ from bot.engine.fold import apply_fact
 
 
 class Acted(NamedTuple):
-    """What a stage of a cycle made, in the order it happened, and the account that it leads to: the fold of it."""
+    """The facts that a stage of a cycle made, in order, and the portfolio after them."""
 
     facts: tuple[Fact, ...]
     portfolio: Portfolio
 
 
 class Journal:
-    """An account being acted on: write a fact, and the portfolio moves with it."""
+    """An account during a stage of a cycle; writing a fact also applies it to the portfolio."""
 
-    def __init__(self, portfolio: Portfolio, slot: datetime, cut_off: datetime | None = None) -> None:
-        """Start from a portfolio at a slot; cut_off: the end of its fetch, before which no price can be had."""
+    def __init__(
+        self, portfolio: Portfolio, slot: datetime, cut_off: datetime | None = None
+    ) -> None:
+        """Start from a copy of a portfolio at a slot.
+
+        cut_off: the end of the slot's fetch; orders accepted now fill at no earlier price.
+        """
         self.cut_off = cut_off
         self.portfolio = portfolio.copy()
         self.slot = slot
         self.facts: list[Fact] = []
 
     def write(self, *facts: Fact) -> None:
-        """Add facts in the order they happened."""
+        """Write facts in the order they happened."""
         for fact in facts:
             apply_fact(self.portfolio, fact)
         self.facts.extend(facts)
 
     def result(self) -> Acted:
-        """Return what was written and what it led to."""
+        """Return the facts written and the portfolio after them."""
         return Acted(tuple(self.facts), self.portfolio)
 
-    def happen(self, kind: EventKind, name: str, state: EventState, notice: str, **measured: Any) -> None:
-        """Add the next event of the slot; only the decision writes events, so that this journal has them all."""
+    def happen(
+        self, kind: EventKind, name: str, state: EventState, notice: str, **measured: Any
+    ) -> None:
+        """Write the next event of the slot.
+
+        Only the decision stage writes events, so this journal holds all events of the slot.
+        """
         number = sum(isinstance(fact, RunEvent) for fact in self.facts)
         event = RunEvent(
             run=self.portfolio.run,
@@ -62,7 +73,7 @@ class Journal:
 
 
 def balance(legs: Iterable[tuple[Account, Decimal]]) -> tuple[Posting, ...]:
-    """Round each leg to micro-dollars and put what is missing to zero on the profit leg."""
+    """Round each leg to micro-dollars and post the remainder to profit."""
     postings = [Posting(account, micro_half_even(amount)) for account, amount in legs]
     remainder = -sum((posting.amount for posting in postings), ZERO)
     postings.append(Posting(Account.PROFIT, remainder))
@@ -70,7 +81,7 @@ def balance(legs: Iterable[tuple[Account, Decimal]]) -> tuple[Posting, ...]:
 
 
 def opening(run: RunName, capital: Decimal, at: datetime) -> JournalEntry:
-    """Endow an account: cash against capital."""
+    """Build the entry that opens an account: cash against capital."""
     return JournalEntry(
         entry_id=entry_id(run, "opening"),
         run=run,
@@ -83,31 +94,46 @@ def opening(run: RunName, capital: Decimal, at: datetime) -> JournalEntry:
 
 
 def entry_legs(notional: Decimal, fee: Decimal, side: Side) -> tuple[Posting, ...]:
-    """Return the legs of an entry: cash -(N+f), position +N, fees +f of a long; cash +(N-f), position -N of a short."""
+    """Build the legs of an entry.
+
+    Long: cash -(N+f), position +N, fees +f.
+    Short: cash +(N-f), position -N, fees +f.
+    """
     signed = side.sign * notional
-    return balance([(Account.CASH, -(signed + fee)), (Account.POSITION, signed), (Account.FEES, fee)])
+    return balance(
+        [(Account.CASH, -(signed + fee)), (Account.POSITION, signed), (Account.FEES, fee)]
+    )
 
 
 def exit_legs(cost: Decimal, notional: Decimal, fee: Decimal, side: Side) -> tuple[Posting, ...]:
-    """Return the legs of an exit.
+    """Build the legs of an exit.
 
-    Of a long: cash +(M-f), position -cost, fees +f, profit -(M-cost); of a short: cash -(M+f), position +cost, fees +f,
-    profit -(cost-M).
+    Long: cash +(M-f), position -cost, fees +f, profit -(M-cost).
+    Short: cash -(M+f), position +cost, fees +f, profit -(cost-M).
     """
     return balance(
-        [(Account.CASH, side.sign * notional - fee), (Account.POSITION, -side.sign * cost), (Account.FEES, fee)]
+        [
+            (Account.CASH, side.sign * notional - fee),
+            (Account.POSITION, -side.sign * cost),
+            (Account.FEES, fee),
+        ]
     )
 
 
 def borrow_legs(fee: Decimal) -> tuple[Posting, ...]:
-    """Return the legs of a borrow fee: cash -b, fees +b."""
+    """Build the legs of a borrow fee: cash -b, fees +b."""
     return balance([(Account.CASH, -fee), (Account.FEES, fee)])
 
 
 def entry_of(
-    run: RunName, slot: datetime, cause: str, position_id: PositionId, at: datetime, postings: tuple[Posting, ...]
+    run: RunName,
+    slot: datetime,
+    cause: str,
+    position_id: PositionId,
+    at: datetime,
+    postings: tuple[Posting, ...],
 ) -> JournalEntry:
-    """Make the journal entry of a fill or a borrow fee."""
+    """Build the journal entry of a fill or a borrow fee."""
     return JournalEntry(
         entry_id=entry_id(run, cause),
         run=run,

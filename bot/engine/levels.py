@@ -1,6 +1,6 @@
-"""Levels as a decision reads them: those too old left out, near ones merged, and their strength where none was given.
+"""Levels as a decision uses them: old ones left out, near ones merged, missing strengths computed.
 
-What was recorded stays as it is; what is read from it is a function of the view and the slot alone.
+The recorded levels do not change; the result depends on the view and the slot alone.
 """
 
 import math
@@ -18,16 +18,16 @@ from bot.engine.ages import hours_between
 from bot.engine.rules import LevelRules
 
 HOURS_A_DAY = 24
-# How far a day's extreme may lie from a level that it touches, as a fraction of the level, where none is set.
+# By default a day's extreme touches a level within this fraction of it.
 TOUCH_FRACTION = Decimal("0.005")
-# A touch counts half after so many days.
+# The weight of a touch halves over this time.
 HALF_LIFE = timedelta(days=30)
-# So few decimals that the powers of another machine's library make no difference.
+# Few enough decimals that the math libraries of all machines give the same result.
 STRENGTH_DIGITS = 6
 
 
 def read_levels(view: TokenView, rules: LevelRules, as_of: datetime) -> TokenView:
-    """Return the view with the levels that count at a slot; without rules, the same view."""
+    """Replace the levels of a view by those that count at a slot; without rules, keep the view."""
     if view.levels is None:
         return view
     with localcontext(EXACT):
@@ -41,13 +41,20 @@ def read_levels(view: TokenView, rules: LevelRules, as_of: datetime) -> TokenVie
         if rules.strong_min is not None:
             tolerance = TOUCH_FRACTION if rules.merge_fraction is None else rules.merge_fraction
             levels = _weigh(levels, view.days, tolerance, as_of)
-        return view if levels == view.levels.levels else replace(view, levels=replace(view.levels, levels=levels))
+        return (
+            view
+            if levels == view.levels.levels
+            else replace(view, levels=replace(view.levels, levels=levels))
+        )
 
 
 def candidate_levels(
     candidate_id: CandidateId, run: RunName, slot: datetime, view: TokenView, rules: LevelRules
 ) -> tuple[CandidateLevel, ...]:
-    """Return the levels that a candidate was judged by, lowest first; nothing where they are as recorded."""
+    """Build the rows of the levels that a candidate was judged by, lowest first.
+
+    There are none when the levels are used as recorded.
+    """
     if view.levels is None or (rules.merge_fraction is None and rules.strong_min is None):
         return ()
     return tuple(
@@ -58,7 +65,11 @@ def candidate_levels(
             number=number,
             price=level.price,
             strength=level.strength,
-            strength_source=None if level.strength is None else "bars" if level.computed else "provider",
+            strength_source=None
+            if level.strength is None
+            else "bars"
+            if level.computed
+            else "provider",
             merged=level.merged,
         )
         for number, level in enumerate(view.levels.levels)
@@ -66,7 +77,7 @@ def candidate_levels(
 
 
 def _groups(levels: Iterable[Level], fraction: Decimal) -> list[list[Level]]:
-    """Put each level to those below it while it is within the fraction of the lowest of them."""
+    """Group each level with those below it while it is within the fraction of the lowest one."""
     groups: list[list[Level]] = []
     for level in levels:
         if groups and level.price <= groups[-1][0].price * (ONE + fraction):
@@ -77,18 +88,22 @@ def _groups(levels: Iterable[Level], fraction: Decimal) -> list[list[Level]]:
 
 
 def _merge(group: Sequence[Level]) -> Level:
-    """Stand one level for several: at their mean price, as strong as the strongest."""
+    """Merge levels into one at their mean price, with the strength of the strongest."""
     if len(group) == 1:
         return group[0]
     return Level(
         price_half_even(sum((level.price for level in group), ZERO) / len(group)),
-        strength=max((level.strength for level in group if level.strength is not None), default=None),
+        strength=max(
+            (level.strength for level in group if level.strength is not None), default=None
+        ),
         merged=len(group),
     )
 
 
-def _weigh(levels: Sequence[Level], days: Sequence[Bar], tolerance: Decimal, as_of: datetime) -> tuple[Level, ...]:
-    """Give a strength to the levels that have none."""
+def _weigh(
+    levels: Sequence[Level], days: Sequence[Bar], tolerance: Decimal, as_of: datetime
+) -> tuple[Level, ...]:
+    """Compute the strength of the levels that have none."""
     weights = [0.5 ** ((as_of - day.closed_at) / HALF_LIFE) for day in days]
     return tuple(
         level._replace(strength=_strength(level, days, weights, tolerance), computed=True)
@@ -98,13 +113,18 @@ def _weigh(levels: Sequence[Level], days: Sequence[Bar], tolerance: Decimal, as_
     )
 
 
-def _strength(level: Level, days: Sequence[Bar], weights: Sequence[float], tolerance: Decimal) -> Decimal:
-    """Return 1 - 0.5^(sum over the days that touched of 0.5^(age in days / 30)): touches and their recency, 0..1.
+def _strength(
+    level: Level, days: Sequence[Bar], weights: Sequence[float], tolerance: Decimal
+) -> Decimal:
+    """Compute the strength of a level, 0..1, from the number and recency of its touches.
 
-    A day touches a level where its low or its high is near: there the price turned.
+    It is 1 - 0.5^(sum over the days that touched of 0.5^(age in days / 30)). A day touches a level
+    when its low or its high is near, because the price turned there.
     """
     low, high = level.price * (ONE - tolerance), level.price * (ONE + tolerance)
     touches = math.fsum(
-        weight for day, weight in zip(days, weights, strict=True) if low <= day.low <= high or low <= day.high <= high
+        weight
+        for day, weight in zip(days, weights, strict=True)
+        if low <= day.low <= high or low <= day.high <= high
     )
     return from_float(round(1 - 0.5**touches, STRENGTH_DIGITS))

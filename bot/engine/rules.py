@@ -1,6 +1,7 @@
-"""A strategy's rules as typed values, parsed once at the rim.
+"""A strategy's rules as typed values, parsed once when the strategy is loaded.
 
-Fractions are fractions, hours are hours; None means that the rule is absent, never that it has a default elsewhere.
+Units are in the names: fractions and hours. None means that a rule is absent, never that it has a
+default elsewhere.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ class ActOn(StrEnum):
 
 
 class Reentry(StrEnum):
-    """Whether a run may enter again in an episode it has acted on."""
+    """Whether a run may enter again in an episode that it has acted on."""
 
     NEVER = "never"
     AFTER_STOP = "after_stop"
@@ -28,7 +29,7 @@ class Reentry(StrEnum):
 
 
 class Rank(StrEnum):
-    """The score that orders candidates; ties by token_id, unknown values last."""
+    """The score that sorts candidates; unknown values come last, ties go by token_id."""
 
     TOKEN_ID = "token_id"
     GRADE = "grade"
@@ -61,7 +62,7 @@ class SizeRule(StrEnum):
 
 
 class VolatilitySource(StrEnum):
-    """Where sigma comes from."""
+    """The source of sigma."""
 
     QUANTMETRICS = "quantmetrics"
     BARS = "bars"
@@ -84,14 +85,14 @@ FOLLOWED_BY_BARS = frozenset({ExitRule.TRAILING_STOP, ExitRule.BREAK_EVEN})
 
 
 class Anchor(StrEnum):
-    """The price that bracket and quantity are computed from: the reference price, or what the entry is filled at."""
+    """The price that bracket and quantity depend on: the reference price or the fill price."""
 
     REFERENCE = "reference"
     FILL = "fill"
 
 
 class BreakerName(StrEnum):
-    """What a breaker watches."""
+    """The quantity that a breaker watches."""
 
     DAILY_LOSS = "daily_loss"
     DRAWDOWN = "drawdown"
@@ -100,7 +101,10 @@ class BreakerName(StrEnum):
 
 
 class BreakerAction(StrEnum):
-    """What a tripped breaker does beside blocking entries: nothing, halve each stop's distance, or close everything."""
+    """What a tripped breaker does besides blocking entries.
+
+    It does nothing, halves the distance of each stop, or closes every position.
+    """
 
     BLOCK = "block"
     TIGHTEN = "tighten"
@@ -115,28 +119,28 @@ class TooFar(StrEnum):
 
 
 class TargetFill(StrEnum):
-    """What fills a target: a touch, or trading through it."""
+    """What fills a target: a touch, or a trade through it."""
 
     TOUCH = "touch"
     THROUGH = "through"
 
 
 class TargetGap(StrEnum):
-    """What a gap above the target pays."""
+    """The price of a target when the bar opens beyond it."""
 
     LIMIT = "limit"
     OPEN = "open"
 
 
 class TargetCost(StrEnum):
-    """What a target exit pays beside the fee."""
+    """What a target exit costs besides the fee."""
 
     LIMIT = "limit"
     MARKET = "market"
 
 
 class SameBar(StrEnum):
-    """What decides when one bar holds stop and target."""
+    """What decides when one bar reaches both stop and target."""
 
     STOP_FIRST = "stop_first"
     TARGET_FIRST = "target_first"
@@ -145,7 +149,7 @@ class SameBar(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryRules:
-    """When a signal becomes a candidate, and which candidate goes first; weights: of a composite rank, by Rank."""
+    """When a signal becomes a candidate, and its rank; weights are those of a composite rank."""
 
     act_on: ActOn = ActOn.TURN
     age_max_hours: Decimal = Decimal(72)
@@ -157,7 +161,10 @@ class EntryRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateRules:
-    """Thresholds of the configured gates; freshness_hours by input: signals, levels, quantmetrics, grades, prices."""
+    """Thresholds of the configured gates.
+
+    freshness_hours: the limits by input (signals, levels, quantmetrics, grades, prices).
+    """
 
     trader_grade_min: Decimal | None = None
     investor_grade_min: Decimal | None = None
@@ -178,7 +185,7 @@ class GateRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelRules:
-    """Which levels count: merged where nearer than a fraction, not older than days, strong from strong_min on."""
+    """Which levels count: how near ones merge, from where one is strong, and the maximum age."""
 
     merge_fraction: Decimal | None = None
     strong_min: Decimal | None = None
@@ -196,7 +203,7 @@ class Fallback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopRules:
-    """Where the stop goes; distances are fractions of the anchor's price."""
+    """The placement of the stop; distances are fractions of the anchor's price."""
 
     rule: PriceRule = PriceRule.NONE
     fraction: Decimal | None = None
@@ -211,7 +218,10 @@ class StopRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetPart:
-    """One of several targets: its share of the initial quantity (None: the rest), and its level's rank or its R."""
+    """One of several targets, at a level's rank or at a multiple of R.
+
+    share: its fraction of the initial quantity; None means the rest.
+    """
 
     share: Decimal | None = None
     rank: int | None = None
@@ -220,7 +230,7 @@ class TargetPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetRules:
-    """Where the target goes; rank_max counts the levels ahead of the price."""
+    """The placement of the target; rank_max counts the levels ahead of the price."""
 
     rule: PriceRule = PriceRule.NONE
     fraction: Decimal | None = None
@@ -233,7 +243,7 @@ class TargetRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SizingRules:
-    """How large an entry is, and what caps it; volatilities are annualised fractions."""
+    """The size of an entry and its caps; volatilities are annualised fractions."""
 
     rule: SizeRule = SizeRule.INVERSE_VOLATILITY
     target_volatility: Decimal | None = None
@@ -252,9 +262,11 @@ class SizingRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitRules:
-    """The set of rules that may end a position; their precedence is the settlement's."""
+    """The set of rules that may end a position; settlement decides their precedence."""
 
-    rules: frozenset[ExitRule] = frozenset({ExitRule.SIGNAL_FLIPPED, ExitRule.STOP_HIT, ExitRule.TARGET_HIT})
+    rules: frozenset[ExitRule] = frozenset(
+        {ExitRule.SIGNAL_FLIPPED, ExitRule.STOP_HIT, ExitRule.TARGET_HIT}
+    )
     time_stop_hours: Decimal | None = None
     trailing_fraction: Decimal | None = None
     trailing_atr: Decimal | None = None
@@ -264,7 +276,10 @@ class ExitRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breaker:
-    """A limit that trips at a value, acts, and is reset after some hours; None: by hand (a daily loss: at midnight)."""
+    """A limit that trips at a value, acts, and is reset after some hours.
+
+    hours: None means that it is reset by hand, or at midnight for a daily loss.
+    """
 
     at: Decimal
     action: BreakerAction = BreakerAction.BLOCK
@@ -284,7 +299,7 @@ class LimitRules:
 
     @property
     def breakers(self) -> Mapping[BreakerName, Breaker]:
-        """Return the configured breakers by what they watch."""
+        """The configured breakers, by what they watch."""
         found = {
             BreakerName.DAILY_LOSS: self.daily_loss,
             BreakerName.DRAWDOWN: self.drawdown,
@@ -296,7 +311,11 @@ class LimitRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShortRules:
-    """What a short pays for each begun day, as a fraction of its entry notional, and the margin it ties up."""
+    """The costs of a short.
+
+    borrow_fraction_per_day: the fee for each begun day, as a fraction of the entry notional.
+    margin_fraction: the margin that a short ties up.
+    """
 
     borrow_fraction_per_day: Decimal = ZERO
     margin_fraction: Decimal = ONE
@@ -304,7 +323,7 @@ class ShortRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FillRules:
-    """What a fill costs, as fractions of its price, and how a bar fills a target."""
+    """The costs of a fill, as fractions of its price, and how a bar fills a target."""
 
     fee_fraction: Decimal = Decimal("0.001")
     half_spread_fraction: Decimal = Decimal("0.0002")
@@ -316,38 +335,41 @@ class FillRules:
 
     @property
     def cost(self) -> Decimal:
-        """Return c, half spread plus slippage."""
+        """Half spread plus slippage: the c of the formulas."""
         return self.half_spread_fraction + self.slippage_fraction
 
     def entry_price(self, price: Decimal, side: Side) -> Decimal:
-        """Return what entering at a raw price is paid at: a long buys, a short sells."""
+        """Apply the costs to a raw entry price: a long buys, a short sells."""
         return price * (ONE + side.sign * self.cost)
 
     def exit_price(self, price: Decimal, side: Side) -> Decimal:
-        """Return what leaving at a raw market price is paid at: a long sells, a short buys."""
+        """Apply the costs to a raw market price of an exit: a long sells, a short buys."""
         return price * (ONE - side.sign * self.cost)
 
     def with_entry_fee(self, amount: Decimal, side: Side) -> Decimal:
-        """Return what a long pays for, or a short gets from, an entry of this notional."""
+        """Apply the fee to an entry's notional: what a long pays or a short receives."""
         return amount * (ONE + side.sign * self.fee_fraction)
 
     def with_exit_fee(self, amount: Decimal, side: Side) -> Decimal:
-        """Return what a long gets from, or a short pays for, an exit of this notional."""
+        """Apply the fee to an exit's notional: what a long receives or a short pays."""
         return amount * (ONE - side.sign * self.fee_fraction)
 
 
 class Raised(str):
-    """Why a hook could not answer: its error as one line."""
+    """Why a hook failed: its error as one line."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
-    """The functions of the file beside a strategy, each guarded so that an error is returned as a `Raised`.
+    """The functions of the file beside a strategy; an error in one is returned as a `Raised`.
 
-    veto(view, bracket): a reason or None; rank(view, bracket): a score, highest first; adjust_bracket(view, bracket):
-    a Bracket; extra_exits(view, holding): an exit reason or None. digest: of the file's text.
+    veto(view, bracket): a reason or None.
+    rank(view, bracket): a score; the highest goes first.
+    adjust_bracket(view, bracket): a Bracket.
+    extra_exits(view, holding): an exit reason or None.
+    digest: of the file's text.
     """
 
     digest: str
@@ -359,7 +381,7 @@ class Hooks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """All rules of a strategy; bearish_exits is false where a turn against a position is ignored."""
+    """All rules of a strategy; bearish_exits is false when turns against a position are ignored."""
 
     name: str
     sides: frozenset[Side] = frozenset({Side.LONG})

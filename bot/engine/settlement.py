@@ -1,7 +1,7 @@
-"""Settlement: closed bars and quotes, in order of opening, against open positions and waiting orders.
+"""Settlement of closed bars and quotes, in order of opening, against positions and orders.
 
-At one opening exits go before entries, entries in the order granted, and what happens inside the bars comes after all
-of them. What a bar leaves open is resolved against us.
+At one opening exits go before entries, entries go in the order accepted, and what happens inside
+the bars comes last. Whatever a bar leaves open is resolved against us.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,9 +39,9 @@ from bot.engine.stops import follow_bar, live_stop
 
 
 class Stop(NamedTuple):
-    """A stop that counts for a bar: its order, where it is, and what a hit of it is called.
+    """A stop that applies to a bar: its order, its price, and the exit reason when it is hit.
 
-    order: None for the liquidation of a short, which gets its order when it happens and pays the price itself.
+    order: None for the liquidation of a short, which gets its order when hit and pays this price.
     """
 
     order: Order | None
@@ -49,17 +49,24 @@ class Stop(NamedTuple):
     reason: ExitReason
 
     def price_after_costs(self, holding: Holding, rules: Rules) -> Price:
-        """Return what a hit of it pays, costs included."""
-        return self.price if self.order is None else exit_price(Role.STOP, self.price, holding.position, rules)
+        """Compute what a hit of it pays, costs included."""
+        return (
+            self.price
+            if self.order is None
+            else exit_price(Role.STOP, self.price, holding.position, rules)
+        )
 
 
 def settle_prints(
-    journal: Journal, views: Mapping[TokenId, TokenView], granted: Mapping[OrderId, TokenView], rules: Rules
+    journal: Journal,
+    views: Mapping[TokenId, TokenView],
+    granted: Mapping[OrderId, TokenView],
+    rules: Rules,
 ) -> None:
-    """Let every print that was not settled yet meet the orders and positions it concerns.
+    """Settle every new bar and quote against the orders and positions of its token.
 
-    A quiet bar meets none of them. A position whose token has been silent for too long is closed before any print that
-    opens later, whichever token's it is, so the trade is the same for any universe and any slots.
+    A quiet bar touches none of them. A position whose token has been silent for too long is closed
+    before any later print of any token, so that universe and slots do not change the trade.
     """
     traded = last_active_price(views)
     left = sorted(
@@ -89,13 +96,17 @@ def settle_prints(
             _exit_inside(journal, token_id, bar, views[token_id], rules)
             follow_bar(journal, token_id, bar, views[token_id], rules)
             if token_id in journal.portfolio.holdings:
-                traded[token_id] = max(traded.get(token_id, NEVER_TRADED), (bar.closed_at, bar.close))
+                traded[token_id] = max(
+                    traded.get(token_id, NEVER_TRADED), (bar.closed_at, bar.close)
+                )
     close_silent(journal, traded, journal.slot, rules)
-    charge_begun_days(journal, {token_id: closed_at for token_id, (closed_at, _) in traded.items()}, rules)
+    charge_begun_days(
+        journal, {token_id: closed_at for token_id, (closed_at, _) in traded.items()}, rules
+    )
 
 
 def expire(journal: Journal) -> None:
-    """End entries that found no price in time."""
+    """End the entries that found no price in time."""
     for order in journal.portfolio.waiting(Role.ENTRY):
         if journal.slot - order.slot >= ENTRY_WAIT:
             drop_entry(journal, order, OrderState.EXPIRED, Reason.EXPIRED)
@@ -106,23 +117,32 @@ def _opening(pair: tuple[TokenId, Bar]) -> tuple[datetime, TokenId]:
 
 
 def _put_back(left: list[tuple[TokenId, Bar]], token_id: TokenId, bar: Bar) -> None:
-    """Put a print among those that are left, the latest first."""
+    """Insert a print among those that are left, the latest first."""
     left.append((token_id, bar))
     left.sort(key=_opening, reverse=True)
 
 
 def _put_closes_back(
-    journal: Journal, left: list[tuple[TokenId, Bar]], token_id: TokenId, view: TokenView, opened_at: datetime
+    journal: Journal,
+    left: list[tuple[TokenId, Bar]],
+    token_id: TokenId,
+    view: TokenView,
+    opened_at: datetime,
 ) -> None:
-    """Let a position that has just been opened meet the closes of bars that had opened before it."""
+    """Put back, for a position just opened, the closes of bars that had opened before it."""
     holding = journal.portfolio.holdings.get(token_id)
     if holding is not None and holding.position.opened_at == opened_at:
         for bar in view.prints:
-            if bar.opened_at < opened_at and (lived := after_fill(holding.position, bar)) is not None:
+            if (
+                bar.opened_at < opened_at
+                and (lived := after_fill(holding.position, bar)) is not None
+            ):
                 _put_back(left, token_id, lived)
 
 
-def _exit_at_open(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView, rules: Rules) -> None:
+def _exit_at_open(
+    journal: Journal, token_id: TokenId, bar: Bar, view: TokenView, rules: Rules
+) -> None:
     holding = journal.portfolio.holdings.get(token_id)
     if holding is None:
         return
@@ -140,17 +160,25 @@ def _exit_at_open(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView
         fill_exit(journal, resting, bar.open, bar.opened_at, ExitReason.TIME_STOP, rules)
         return
     stop = _stop_for(journal, holding, bar, rules)
-    if stop is not None and stop.order is not None and holding.sign * (bar.open - stop.price) <= ZERO:
+    if (
+        stop is not None
+        and stop.order is not None
+        and holding.sign * (bar.open - stop.price) <= ZERO
+    ):
         fill_exit(journal, stop.order, bar.open, bar.opened_at, stop.reason, rules)
         return
-    gapped = [order for order in _targets(journal, holding, rules) if _is_reached(holding, order, bar.open, rules)]
+    gapped = [
+        order
+        for order in _targets(journal, holding, rules)
+        if _is_reached(holding, order, bar.open, rules)
+    ]
     for order in gapped:
         raw = bar.open if rules.fills.target_gap is TargetGap.OPEN else order.price
         _fill_target(journal, order, raw, bar.opened_at, view, rules)
 
 
 def _fillable_from(order: Order) -> datetime:
-    """Return the earliest price that an order can have: none from before the cut-off of the cycle that accepted it."""
+    """Find the earliest instant of a fill: the order's slot or, if later, its cycle's cut-off."""
     return max(order.slot, order.cut_off or order.slot)
 
 
@@ -168,7 +196,9 @@ def _enter_at_open(
             fill_entry(journal, order, bar.open, at, views, granted.get(order.order_id), rules)
 
 
-def _exit_inside(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView, rules: Rules) -> None:
+def _exit_inside(
+    journal: Journal, token_id: TokenId, bar: Bar, view: TokenView, rules: Rules
+) -> None:
     holding = journal.portfolio.holdings.get(token_id)
     if holding is None:
         return
@@ -176,18 +206,22 @@ def _exit_inside(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView,
     stop = _stop_for(journal, holding, bar, rules)
     if stop is not None and holding.sign * (worst - stop.price) > ZERO:
         stop = None
-    reached = [order for order in _targets(journal, holding, rules) if _is_reached(holding, order, best, rules)]
+    reached = [
+        order
+        for order in _targets(journal, holding, rules)
+        if _is_reached(holding, order, best, rules)
+    ]
     if stop is not None and reached and _decide_inside(journal, stop, reached, bar, view, rules):
         return
     if stop is None and not reached:
         _live_on(journal, stretch(holding, bar.low, bar.high))
     elif stop is not None and (not reached or rules.fills.same_bar is not SameBar.TARGET_FIRST):
-        # At a stop the price was no worse than the stop.
+        # Before a stop the price was no worse than the stop.
         _live_on(journal, stretch(holding, bar.open))
         otherwise = _optimistic_cash(holding, reached, stop, view, rules) if reached else None
         _fill_stop(journal, holding, stop, bar.opened_at, rules, otherwise)
     else:
-        # Before a target the bar may have been at its worst.
+        # Before a target the price may have been at the bar's worst.
         _live_on(journal, stretch(holding, bar.open) if stop else stretch(holding, bar.open, worst))
         _exit_at_targets(journal, reached, stop, bar, view, rules)
 
@@ -195,14 +229,18 @@ def _exit_inside(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView,
 def _decide_inside(
     journal: Journal, stop: Stop, reached: Sequence[Order], bar: Bar, view: TokenView, rules: Rules
 ) -> bool:
-    """Ask the finer bars of a bar that holds stop and targets, in order; False where they tell of another bar."""
+    """Let finer bars decide a bar that reaches stop and targets; False when they do not fit it."""
     inside = [one for one in bars_inside(view, bar) if not one.is_quiet]
     if not inside:
         return False
     holding, opened = journal.portfolio.holdings[view.instrument.token_id], inside[0].open
-    worst, best = extremes(inside)[:: holding.sign]
-    between = holding.sign * (opened - stop.price) > ZERO > holding.sign * (opened - reached[0].price)
-    touched = holding.sign * (worst - stop.price) <= ZERO and _is_reached(holding, reached[-1], best, rules)
+    worst, best = extremes(inside)[:: holding.sign]  # the sign of a short swaps low and high
+    between = (
+        holding.sign * (opened - stop.price) > ZERO > holding.sign * (opened - reached[0].price)
+    )
+    touched = holding.sign * (worst - stop.price) <= ZERO and _is_reached(
+        holding, reached[-1], best, rules
+    )
     if not (between and touched):
         return False
     asked = Journal(journal.portfolio, journal.slot, journal.cut_off)
@@ -219,14 +257,21 @@ def _is_reached(holding: Holding, order: Order, best: Price, rules: Rules) -> bo
 
 
 def _exit_at_targets(
-    journal: Journal, reached: Sequence[Order], stop: Stop | None, bar: Bar, view: TokenView, rules: Rules
+    journal: Journal,
+    reached: Sequence[Order],
+    stop: Stop | None,
+    bar: Bar,
+    view: TokenView,
+    rules: Rules,
 ) -> None:
-    """Fill the targets that a bar reached; a stop that it touched too takes what is left, as late as it can."""
+    """Fill the targets that a bar reached; a stop that it also reached then takes the rest."""
     token_id = view.instrument.token_id
     before = journal.portfolio.holdings[token_id]
     otherwise = None
     if stop is not None:
-        otherwise = before.cash + exit_cash(before, stop.price_after_costs(before, rules), before.quantity, rules)
+        otherwise = before.cash + exit_cash(
+            before, stop.price_after_costs(before, rules), before.quantity, rules
+        )
     for order in reached:
         _fill_target(journal, order, order.price, bar.opened_at, view, rules, otherwise)
     holding = journal.portfolio.holdings.get(token_id)
@@ -239,12 +284,23 @@ def _exit_at_targets(
 
 
 def _fill_stop(
-    journal: Journal, holding: Holding, stop: Stop, at: datetime, rules: Rules, otherwise: Decimal | None = None
+    journal: Journal,
+    holding: Holding,
+    stop: Stop,
+    at: datetime,
+    rules: Rules,
+    otherwise: Decimal | None = None,
 ) -> None:
-    """Leave at a stop's own price; a liquidation is accepted and filled at once."""
-    order = stop.order or waiting_exit(journal, holding) or accept_exit(journal, holding, stop.price, stop.reason)
+    """Exit at a stop's own price; a liquidation is accepted and filled at once."""
+    order = (
+        stop.order
+        or waiting_exit(journal, holding)
+        or accept_exit(journal, holding, stop.price, stop.reason)
+    )
     paid = stop.price_after_costs(holding, rules)
-    fill_exit(journal, order, stop.price, at, stop.reason, rules, paid=paid, cash_otherwise=otherwise)
+    fill_exit(
+        journal, order, stop.price, at, stop.reason, rules, paid=paid, cash_otherwise=otherwise
+    )
 
 
 def _fill_target(
@@ -274,30 +330,34 @@ def _fill_target(
 
 
 def _part_of(holding: Holding, order: Order, view: TokenView) -> Decimal:
-    """Return what a target takes of what is left: its share of the initial quantity, or the rest."""
+    """Compute what a target takes: its share of the initial quantity, at most the rest."""
     if order.share is None:
         return holding.quantity
     share = floor_to_step(holding.position.quantity * order.share, view.instrument.quantity_step)
     return min(share, holding.quantity)
 
 
-def _optimistic_cash(holding: Holding, reached: Sequence[Order], stop: Stop, view: TokenView, rules: Rules) -> Decimal:
-    """Return a position's cash, had its bar gone to the reached targets first and stopped the rest after them."""
+def _optimistic_cash(
+    holding: Holding, reached: Sequence[Order], stop: Stop, view: TokenView, rules: Rules
+) -> Decimal:
+    """Compute a position's cash if its bar reached the targets first and the stop after them."""
     cash, left = holding.cash, holding.quantity
     for order in reached:
         part = _part_of(replace(holding, quantity=left), order, view)
-        cash += exit_cash(holding, exit_price(Role.TARGET, order.price, holding.position, rules), part, rules)
+        cash += exit_cash(
+            holding, exit_price(Role.TARGET, order.price, holding.position, rules), part, rules
+        )
         left = Quantity(left - part)
     return cash + exit_cash(holding, stop.price_after_costs(holding, rules), left, rules)
 
 
 def _live_on(journal: Journal, holding: Holding) -> None:
-    """Keep the extremes of a position that lived through a bar; they become a fact with the slot's mark."""
+    """Store the extremes of a position after a bar; the mark of the slot makes them a fact."""
     journal.portfolio.holdings[holding.position.token_id] = holding
 
 
 def _stop_for(journal: Journal, holding: Holding, bar: Bar, rules: Rules) -> Stop | None:
-    """Return the stop that the price reaches first: the position's own, or a short's liquidation."""
+    """Choose the stop that the price reaches first: the position's own or a short's liquidation."""
     own = _own_stop(journal, holding, bar, rules)
     liquidation = None if holding.sign > 0 else _liquidation(holding, rules)
     if own is None or liquidation is None:
@@ -306,16 +366,18 @@ def _stop_for(journal: Journal, holding: Holding, bar: Bar, rules: Rules) -> Sto
 
 
 def _liquidation(holding: Holding, rules: Rules) -> Stop | None:
-    """Return where the margin of a short is used up; covering there costs just that price."""
+    """Build the stop of a short whose margin is used up; covering costs exactly its price."""
     price = liquidation_price(holding.position, rules)
     return None if price is None else Stop(None, price, ExitReason.LIQUIDATED)
 
 
 def _own_stop(journal: Journal, holding: Holding, bar: Bar, rules: Rules) -> Stop | None:
-    """Return the stop order that counts for a bar: a move made after the bar had opened is not asked yet."""
+    """Find the stop order for a bar; a move made after the bar opened does not count yet."""
     order, stood = live_stop(journal, holding), None
     if holding.moves:
-        stood = next((move for move in reversed(holding.moves) if move.moved_at <= bar.opened_at), None)
+        stood = next(
+            (move for move in reversed(holding.moves) if move.moved_at <= bar.opened_at), None
+        )
     price = holding.position.stop_initial if stood is None else stood.price
     reason = ExitReason.STOP_HIT if stood is None else stood.reason
     if order is None or price is None:
@@ -326,9 +388,13 @@ def _own_stop(journal: Journal, holding: Holding, bar: Bar, rules: Rules) -> Sto
 
 
 def _targets(journal: Journal, holding: Holding, rules: Rules) -> list[Order]:
-    """Return the live targets of a position, nearest first, where their rule is on."""
+    """List the live targets of a position, nearest first, when their exit rule is on."""
     if ExitRule.TARGET_HIT not in rules.exits.rules:
         return []
     live = journal.portfolio.orders_of(holding.position.position_id)
     found = [order for order in live if order.role is Role.TARGET]
-    return sorted(found, key=lambda order: (holding.sign * order.price, order.part or 0)) if len(found) > 1 else found
+    return (
+        sorted(found, key=lambda order: (holding.sign * order.price, order.part or 0))
+        if len(found) > 1
+        else found
+    )

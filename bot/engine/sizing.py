@@ -1,6 +1,6 @@
-"""How much to enter with: a rule's notional, cut by every cap; the bound that held is named.
+"""The size of an entry: a rule's notional, cut by every cap; the bound that decided is named.
 
-Quantity is rounded down to the instrument's step and never bumped up.
+The quantity is rounded down to the instrument's step and never increased.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ BY_VOLATILITY = frozenset({SizeRule.INVERSE_VOLATILITY, SizeRule.NORMALISED_INVE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """A quantity in base units and the bound that set it."""
+    """A quantity in base units, and the bound that decided it."""
 
     quantity: Quantity
     bound: str
@@ -31,8 +31,9 @@ class Size:
 class Means(NamedTuple):
     """The account as earlier candidates of the slot have left it.
 
-    category_notional: what is held and granted in the token's category; drawdown: of the book; weight: the token's
-    normalised weight, where the size asks for one; raw: the price without costs, where the reference price holds them.
+    category_notional: what is held and accepted in the token's category. drawdown: of the book.
+    weight: the token's normalised weight, when the rule uses one.
+    raw: the price without costs, when the reference price includes them.
     """
 
     equity: Decimal
@@ -44,7 +45,10 @@ class Means(NamedTuple):
 
 
 def volatility(view: TokenView, source: VolatilitySource) -> Decimal | None:
-    """Return the annualised volatility to size by; None while an estimate that the source names is missing."""
+    """Choose the annualised volatility that sizes an entry.
+
+    Returns None while an estimate that the source needs is missing.
+    """
     lifetime = view.quantmetrics.volatility if view.quantmetrics else None
     if source is VolatilitySource.QUANTMETRICS:
         return lifetime
@@ -55,32 +59,36 @@ def volatility(view: TokenView, source: VolatilitySource) -> Decimal | None:
 
 
 def lacks_volume(view: TokenView, rules: Rules) -> bool:
-    """Tell whether a cap by traded volume has no volume to go by."""
-    return rules.sizing.volume_share_max is not None and (view.market is None or view.market.volume_24h is None)
+    """Check whether a cap by traded volume has no volume to use."""
+    return rules.sizing.volume_share_max is not None and (
+        view.market is None or view.market.volume_24h is None
+    )
 
 
 def lacks_drawdown(view: TokenView, rules: Rules) -> bool:
-    """Tell whether a haircut by drawdown does not know the token's."""
+    """Check whether a haircut by drawdown has no drawdown of the token to use."""
     return rules.sizing.drawdown_haircut is not None and _drawdown(view) is None
 
 
 def needs_volatility(rules: Rules) -> bool:
-    """Tell whether the size depends on volatility."""
+    """Check whether the size depends on volatility."""
     return rules.sizing.rule in BY_VOLATILITY
 
 
 def risk_per_unit(reference: Price, bracket: Bracket, fills: FillRules) -> Decimal | None:
-    """Return what one unit loses at its stop, costs included; None without a stop."""
+    """Compute what one unit loses at its stop, costs included; None without a stop."""
     if bracket.stop is None:
         return None
     side = bracket.side
-    return side.sign * (entry_per_unit(reference, fills, side) - cash_at_stop(bracket.stop, fills, side))
+    return side.sign * (
+        entry_per_unit(reference, fills, side) - cash_at_stop(bracket.stop, fills, side)
+    )
 
 
 def normalised_weights(views: Mapping[TokenId, TokenView], rules: Rules) -> dict[TokenId, Decimal]:
-    """Return (1 / sigma) / sum of 1 / sigma over the slot's candidates; one whose sigma is unknown has no weight.
+    """Compute (1 / sigma) / sum of 1 / sigma over the slot's candidates.
 
-    Sizes of another rule ask for none.
+    A candidate without a sigma has no weight. Other sizing rules use no weights.
     """
     if rules.sizing.rule is not SizeRule.NORMALISED_INVERSE_VOLATILITY:
         return {}
@@ -90,8 +98,10 @@ def normalised_weights(views: Mapping[TokenId, TokenView], rules: Rules) -> dict
     return {token_id: part / total for token_id, part in inverse.items()}
 
 
-def size_entry(view: TokenView, reference: Price, bracket: Bracket, account: Means, rules: Rules) -> Size | None:
-    """Return the size of an entry at the reference price; None where a needed measure is missing."""
+def size_entry(
+    view: TokenView, reference: Price, bracket: Bracket, account: Means, rules: Rules
+) -> Size | None:
+    """Compute the size of an entry at the reference price; None when a measure is missing."""
     ruled = _ruled_notional(view, reference, bracket, account, rules)
     kept = _kept_fraction(view, account, rules.sizing)
     if ruled is None or kept is None or lacks_volume(view, rules):
@@ -107,7 +117,10 @@ def size_entry(view: TokenView, reference: Price, bracket: Bracket, account: Mea
 
 
 def _floored_volatility(view: TokenView, sizing: SizingRules) -> Decimal | None:
-    """Return the volatility to divide by; None where it is missing, or zero: that would buy without bound."""
+    """Compute the volatility to divide by.
+
+    Returns None when it is missing or zero, because zero would give an unlimited size.
+    """
     found = volatility(view, sizing.volatility)
     if found is None:
         return None
@@ -126,7 +139,9 @@ def _ruled_notional(
                 return None
             return equity * sizing.target_volatility / sigma / rules.limits.positions_max
         case SizeRule.NORMALISED_INVERSE_VOLATILITY:
-            whole = equity if rules.limits.exposure_max is None else equity * rules.limits.exposure_max
+            whole = (
+                equity if rules.limits.exposure_max is None else equity * rules.limits.exposure_max
+            )
             return None if account.weight is None else whole * account.weight
         case SizeRule.RISK_FRACTION:
             risk = risk_per_unit(account.raw or reference, bracket, rules.fills)
@@ -156,6 +171,7 @@ def _caps(
     if sizing.volume_share_max is not None and view.market and view.market.volume_24h is not None:
         yield view.market.volume_24h * sizing.volume_share_max, "volume_share"
     yield reference * QUANTITY_MAX, "quantity_max"
+    # entry_need is per notional at the raw price, but the cap is a notional at the reference price.
     need = entry_need(rules.fills, bracket.side, rules.short.margin_fraction) * raw / reference
     yield account.free_cash / need, "cash" if bracket.side is Side.LONG else "margin"
 
@@ -166,7 +182,10 @@ def _drawdown(view: TokenView) -> Decimal | None:
 
 
 def _kept_fraction(view: TokenView, account: Means, sizing: SizingRules) -> Decimal | None:
-    """Return what the haircut leaves: 1 - k x the larger of the token's and the book's drawdown, at least nothing."""
+    """Compute the fraction that the drawdown haircut leaves.
+
+    It is 1 - k x the larger of the token's and the book's drawdown, at least zero.
+    """
     if sizing.drawdown_haircut is None:
         return ONE
     deepest = _drawdown(view)

@@ -1,7 +1,7 @@
-"""Stops on their way: trailing, break-even, ratchet and a breaker's tightening.
+"""Moves of a stop: trailing, break-even, ratchet and a breaker's tightening.
 
-A stop only ever moves towards the price. A bar moves it after it has been settled, so that a bar is never judged by a
-stop that it made itself.
+A stop only moves towards the price. A bar moves it only after the bar is settled, so that no bar
+meets a stop that it made itself.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ from bot.engine.rules import ExitRule, FillRules, Rules
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposed:
-    """Where a stop might go, what a hit of it would be called, and the level that it hangs on."""
+    """A proposed stop, the exit reason if it is hit, and the level that it depends on."""
 
     price: Price
     reason: ExitReason
@@ -36,27 +36,34 @@ class Proposed:
 
 
 def live_stop(journal: Journal, holding: Holding) -> Order | None:
-    """Return the accepted stop order of a position."""
+    """Find the accepted stop order of a position."""
     return journal.portfolio.order_of(holding.position.position_id, Role.STOP)
 
 
-def follow_bar(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView, rules: Rules) -> None:
-    """Move the stop of a position by a whole bar that it has lived through."""
+def follow_bar(
+    journal: Journal, token_id: TokenId, bar: Bar, view: TokenView, rules: Rules
+) -> None:
+    """Move the stop of a position that was open for a whole bar."""
     holding = journal.portfolio.holdings.get(token_id)
     if holding is None or bar.closed_at == bar.opened_at:
         return
     place = Place(bar.close, holding.position.side, view.instrument)
     best = bar.high if place.side is Side.LONG else bar.low
-    proposed = [*_break_even(holding.position, best, place, rules), *_trailing(best, bar, view, place, rules)]
+    proposed = [
+        *_break_even(holding.position, best, place, rules),
+        *_trailing(best, bar, view, place, rules),
+    ]
+    # The tightest stop is the highest for a long and the lowest for a short.
     tightest = max(proposed, key=lambda one: place.side.sign * one.price, default=None)
     if tightest is not None:
         move_stop(journal, holding, tightest, bar.closed_at)
 
 
 def break_even_price(position: Position, fills: FillRules) -> Decimal:
-    """Return the stop that pays the round trip back: entry x (1 + fee) / ((1 - c) x (1 - fee)), mirrored for a short.
+    """Compute the stop that recovers the round trip's costs; mirrored for a short.
 
-    The entry price holds the costs of the entry already.
+    For a long: entry x (1 + fee) / ((1 - c) x (1 - fee)). The entry price already includes the
+    costs of the entry.
     """
     side = position.side
     unit = fills.with_exit_fee(fills.exit_price(Decimal(1), side), side)
@@ -65,7 +72,11 @@ def break_even_price(position: Position, fills: FillRules) -> Decimal:
 
 def _break_even(position: Position, best: Price, place: Place, rules: Rules) -> Iterator[Proposed]:
     after = rules.exits.break_even_r
-    if ExitRule.BREAK_EVEN not in rules.exits.rules or after is None or position.stop_initial is None:
+    if (
+        ExitRule.BREAK_EVEN not in rules.exits.rules
+        or after is None
+        or position.stop_initial is None
+    ):
         return
     price = place.on_tick(break_even_price(position, rules.fills))
     one_r = abs(position.entry_price - position.stop_initial)
@@ -74,7 +85,9 @@ def _break_even(position: Position, best: Price, place: Place, rules: Rules) -> 
         yield Proposed(price=price, reason=ExitReason.BREAK_EVEN)
 
 
-def _trailing(best: Price, bar: Bar, view: TokenView, place: Place, rules: Rules) -> Iterator[Proposed]:
+def _trailing(
+    best: Price, bar: Bar, view: TokenView, place: Place, rules: Rules
+) -> Iterator[Proposed]:
     if ExitRule.TRAILING_STOP not in rules.exits.rules:
         return
     distances = []
@@ -90,7 +103,10 @@ def _trailing(best: Price, bar: Bar, view: TokenView, place: Place, rules: Rules
 
 
 def ratchet_stops(journal: Journal, snapshot: Snapshot, rules: Rules) -> None:
-    """Move stops to the nearest support, as known at the slot, that lies in the stop's window and is nearer."""
+    """Move stops to the nearest level, as known at the slot, that lies in the stop's window.
+
+    The level is a support for a long. A stop moves only when that brings it nearer to the price.
+    """
     if ExitRule.TRAILING_STOP not in rules.exits.rules or not rules.exits.ratchet_to_support:
         return
     for token_id, holding in sorted(journal.portfolio.holdings.items()):
@@ -101,17 +117,21 @@ def ratchet_stops(journal: Journal, snapshot: Snapshot, rules: Rules) -> None:
         levels = read_levels(view, rules.levels, journal.slot).levels
         found = stop_at_level(levels, place, rules.stop)
         if found is not None:
-            proposed = Proposed(price=found.price, reason=ExitReason.TRAILING_STOP, level=found.level)
+            proposed = Proposed(
+                price=found.price, reason=ExitReason.TRAILING_STOP, level=found.level
+            )
             move_stop(journal, holding, proposed, decided_at(snapshot))
 
 
 def decided_at(snapshot: Snapshot) -> datetime:
-    """Return when a slot's decisions exist: not before its fetch has ended."""
+    """Compute the instant of a slot's decisions: no earlier than the end of its fetch."""
     return max(snapshot.as_of, snapshot.cut_off)
 
 
-def tighten_stop(journal: Journal, holding: Holding, price: Price, instrument: Instrument, at: datetime) -> None:
-    """Halve the distance between a stop and the price; without a stop there is nothing to tighten."""
+def tighten_stop(
+    journal: Journal, holding: Holding, price: Price, instrument: Instrument, at: datetime
+) -> None:
+    """Halve the distance between a stop and the price; a position without a stop is left alone."""
     if holding.stop is not None:
         place = Place(price, holding.position.side, instrument)
         halfway = place.on_tick((holding.stop + price) / 2)
@@ -119,7 +139,7 @@ def tighten_stop(journal: Journal, holding: Holding, price: Price, instrument: I
 
 
 def move_stop(journal: Journal, holding: Holding, proposed: Proposed, at: datetime) -> None:
-    """Move a stop if that brings it nearer to the price; a position without a stop order gets one."""
+    """Move a stop if it comes nearer to the price; a position without a stop order gets one."""
     position = holding.position
     if holding.stop is not None and holding.sign * (proposed.price - holding.stop) <= ZERO:
         return
@@ -142,7 +162,9 @@ def move_stop(journal: Journal, holding: Holding, proposed: Proposed, at: dateti
 def _stop_order(journal: Journal, holding: Holding, price: Price) -> Order:
     position = holding.position
     return Order(
-        order_id=order_id(position.run, position.signal_id, Role.STOP.value, position.order_ordinal),
+        order_id=order_id(
+            position.run, position.signal_id, Role.STOP.value, position.order_ordinal
+        ),
         run=position.run,
         slot=journal.slot,
         position_id=position.position_id,

@@ -1,6 +1,6 @@
-"""How much of a Sharpe ratio may be luck: its interval by resampling, and the chance that it is above what luck gives.
+"""How much of a Sharpe ratio may be luck: its interval by resampling, and its deflated probability.
 
-Nothing here is random: the bits are those of PCG64 for a given seed, which numpy promises to keep (NEP 19).
+The results are deterministic: numpy promises to keep the bits of PCG64 for a given seed (NEP 19).
 """
 
 import math
@@ -18,7 +18,7 @@ EULER_MASCHERONI = 0.5772156649015329
 HALF_BITS = 32
 HALF = 1 << HALF_BITS
 NORMAL = NormalDist()
-# The squared error of a ratio is a plain number near 1; below this it is zero, but for the rounding of floats.
+# The squared error of a ratio is near 1; below this limit it is zero apart from float rounding.
 ERROR_MIN = 1e-12
 RANDOM_TAIL_PERCENT = 5
 RANDOM_NAMES = ("runs", "return_median", "return_low", "return_high", "sharpe_median", "beaten")
@@ -35,18 +35,20 @@ def sharpe_interval(
     year: int = DAYS_A_YEAR,
     least: int = DAYS_MIN,
 ) -> tuple[Figure, Figure]:
-    """Return the 95 % interval of the annual Sharpe ratio: the percentiles 2.5 and 97.5 of that of resampled returns.
+    """Compute the 95 % interval of the annual Sharpe ratio by resampling the daily returns.
 
-    By the stationary bootstrap of Politis and Romano 1994, Journal of the American Statistical Association 89(428):
-    blocks from uniform places round a circle of days, their lengths geometric with a mean of n^(1/3) days, the order
-    that is best for a mean. A resample whose deviation is below the resolution counts as a ratio of zero. Undefined
-    where the ratio is.
+    The interval is the percentiles 2.5 and 97.5 of the ratios of the resampled returns. The method
+    is the stationary bootstrap of Politis and Romano 1994, Journal of the American Statistical
+    Association 89(428): blocks start at uniform places on a circle of days, and their lengths are
+    geometric with a mean of n^(1/3) days, the best order for a mean. A resample whose deviation is
+    below the resolution has a ratio of zero. The interval is undefined when the ratio is.
     """
     found = sharpe(returns, resolution=resolution, year=year, least=least)
     if found.value is None:
         return found, found
     count = len(returns)
-    centre = math.fsum(returns) / count  # taken off before squaring, lest two large sums cancel
+    # Subtract the mean before squaring, so that two large sums do not cancel.
+    centre = math.fsum(returns) / count
     days = np.array(returns) - centre
     total, squares = np.zeros(resamples), np.zeros(resamples)
     for place in _places(count, resamples, seed):
@@ -63,9 +65,10 @@ def sharpe_interval(
 
 
 def _places(count: int, resamples: int, seed: int) -> Iterator[npt.NDArray[np.uint64]]:
-    """Yield for each day to draw the place that each resample takes it from: the next one, or that of a fresh block.
+    """Yield, for each day to draw, the place that each resample takes it from.
 
-    The upper half of 64 bits decides whether a block begins, the lower half where.
+    It is the next place, or that of a new block. The upper half of 64 bits decides whether a block
+    begins, and the lower half decides where.
     """
     bits = np.random.PCG64(seed)
     fresh_below = int(HALF * count ** (-1 / 3))
@@ -74,30 +77,40 @@ def _places(count: int, resamples: int, seed: int) -> Iterator[npt.NDArray[np.ui
         drawn = bits.random_raw(resamples)
         start = (drawn & (HALF - 1)) * count >> HALF_BITS
         place = (place + 1) % count
+        # The first day always begins a block; HALF is above every upper half.
         np.copyto(place, start, where=drawn >> HALF_BITS < (fresh_below if number else HALF))
         yield place
 
 
 def deflated_sharpe(
-    returns: Sequence[float], *, resolution: float, trials: int = 1, variance: float = 0.0, least: int = DAYS_MIN
+    returns: Sequence[float],
+    *,
+    resolution: float,
+    trials: int = 1,
+    variance: float = 0.0,
+    least: int = DAYS_MIN,
 ) -> Figure:
-    """Return the probability that the true Sharpe ratio is above what the best of so many worthless trials shows.
+    """Compute the probability that the true Sharpe ratio beats the best of n worthless trials.
 
-    variance: of the trials' daily Sharpe ratios (annual variance / 365). Of one trial it is the probabilistic Sharpe
-    ratio, the probability that the true one is above zero. Bailey and Lopez de Prado 2014, The Deflated Sharpe Ratio,
-    Journal of Portfolio Management 40(5). Undefined where the Sharpe ratio is.
+    variance: of the trials' daily Sharpe ratios (annual variance / 365). With one trial it is the
+    probabilistic Sharpe ratio: the probability that the true ratio is above zero. Bailey and Lopez
+    de Prado 2014, The Deflated Sharpe Ratio, Journal of Portfolio Management 40(5). Undefined when
+    the Sharpe ratio is.
     """
     found = sharpe(returns, resolution=resolution, year=1, least=least)
     if found.value is None:
         return found
-    return probability_above(expected_best(trials, variance), found.value, len(returns), *shape(returns))
+    return probability_above(
+        expected_best(trials, variance), found.value, len(returns), *shape(returns)
+    )
 
 
 def shape(returns: Sequence[float]) -> tuple[float, float]:
-    """Return skewness and kurtosis (3 if normal) of returns that vary: mean third and fourth powers of standard scores.
+    """Compute the skewness and the kurtosis (3 if normal) of returns that vary.
 
-    The moments of the sample itself, not of an estimate (n, not n - 1), as scipy.stats has them by default. Only where
-    the Sharpe ratio is defined: below the resolution they would be the moments of rounding.
+    They are the mean third and fourth powers of the standard scores: moments of the sample itself
+    (n, not n - 1), the default of scipy.stats. Use them only when the Sharpe ratio is defined:
+    below the resolution they would measure rounding.
     """
     mean = math.fsum(returns) / len(returns)
     gaps = [one - mean for one in returns]
@@ -107,10 +120,10 @@ def shape(returns: Sequence[float]) -> tuple[float, float]:
 
 
 def expected_best(trials: int, variance: float) -> float:
-    """Return the Sharpe ratio to expect of the best of so many trials that are all worthless, 0 of one.
+    """Compute the expected best Sharpe ratio of n worthless trials; zero for one trial.
 
-    sqrt(variance) x ((1 - g) x Z^-1(1 - 1/n) + g x Z^-1(1 - 1/(n e))), g = Euler-Mascheroni (Bailey and Lopez de Prado
-    2014, as above).
+    sqrt(variance) x ((1 - g) x Z^-1(1 - 1/n) + g x Z^-1(1 - 1/(n e))), n = trials, g =
+    Euler-Mascheroni (Bailey and Lopez de Prado 2014, as above).
     """
     if trials <= 1:
         return 0.0
@@ -118,12 +131,14 @@ def expected_best(trials: int, variance: float) -> float:
     return math.sqrt(variance) * ((1 - EULER_MASCHERONI) * first + EULER_MASCHERONI * second)
 
 
-def probability_above(threshold: float, ratio: float, days: int, skewness: float, kurtosis: float) -> Figure:
-    """Return the probability that the true Sharpe ratio is above a threshold; ratios are daily, not annual.
+def probability_above(
+    threshold: float, ratio: float, days: int, skewness: float, kurtosis: float
+) -> Figure:
+    """Compute the probability that the true daily Sharpe ratio is above a daily threshold.
 
-    Z((ratio - threshold) sqrt(days - 1) / sqrt(1 - skewness ratio + (kurtosis - 1) / 4 ratio^2)), kurtosis 3 if normal:
-    the probabilistic Sharpe ratio of Bailey and Lopez de Prado 2012, The Sharpe Ratio Efficient Frontier, Journal of
-    Risk 15(2).
+    Z((ratio - threshold) sqrt(days - 1) / sqrt(1 - skewness ratio + (kurtosis - 1) / 4 ratio^2)),
+    with kurtosis 3 if normal: the probabilistic Sharpe ratio of Bailey and Lopez de Prado 2012, The
+    Sharpe Ratio Efficient Frontier, Journal of Risk 15(2).
     """
     error = 1 - skewness * ratio + (kurtosis - 1) / 4 * ratio**2
     if error < ERROR_MIN:

@@ -1,7 +1,7 @@
-"""How an account did: figures of its equity at the end of each UTC day, and of its trades.
+"""Performance figures of an account: of its equity at the end of each UTC day and of its trades.
 
-What a formula cannot give is None with the reason in words; no number ever stands for it. A year has 365 days, for
-crypto trades on all of them, and the rate without risk is zero.
+A figure that a formula cannot give is None with the reason in words; no number ever replaces it. A
+year has 365 days, because crypto trades on all of them, and the risk-free rate is zero.
 """
 
 import math
@@ -17,7 +17,7 @@ DAYS_A_YEAR = 365
 DAYS_MIN = 30
 CALMAR_DAYS_MIN = 90
 SQN_TRADES_MIN = 30
-# What an account is kept to, in quote currency: a smaller dispersion of money is what rounding left.
+# The precision of an account, in quote currency: a smaller dispersion of money is only rounding.
 MICRO_DOLLAR = 1e-6
 ONE_DAY = timedelta(days=1)
 UNMARKED = "no mark of equity"
@@ -26,7 +26,7 @@ UNTRADED = "no closed trade"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number, or None with the reason; a number with a reason is there, but not to be relied upon."""
+    """A number, or None with the reason; a number with a reason is not reliable."""
 
     value: float | None = None
     reason: str | None = None
@@ -36,7 +36,7 @@ RUINED = Figure(reason="equity fell to zero or below")
 
 
 class EquityPoint(NamedTuple):
-    """An account marked at an instant; high: the highest equity up to then."""
+    """The equity of an account at an instant; high: the highest equity up to then."""
 
     at: datetime
     equity: float
@@ -45,7 +45,7 @@ class EquityPoint(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradeResult:
-    """What a trade brought, net of fees, in quote currency; closed_at is None while it is open."""
+    """The result of a trade, net of fees, in quote currency; closed_at is None while it is open."""
 
     opened_at: datetime
     closed_at: datetime | None
@@ -56,9 +56,9 @@ class TradeResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawdown:
-    """The deepest fall of equity below its high: as a fraction of the high, and in quote currency.
+    """The deepest fall of equity below its high, as a fraction of the high and in quote currency.
 
-    started_at: the first mark that knew the high; recovered_at: None while the high is not reached again.
+    started_at: the first mark with that high. recovered_at: None until the high is reached again.
     """
 
     fraction: float
@@ -69,7 +69,7 @@ class Drawdown:
 
 
 def curve(marks: Sequence[tuple[datetime, float]]) -> tuple[EquityPoint, ...]:
-    """Return marks with the highest equity up to each of them."""
+    """Add to each mark the highest equity up to it."""
     points: list[EquityPoint] = []
     for at, equity in marks:
         points.append(EquityPoint(at, equity, max(equity, points[-1].high) if points else equity))
@@ -77,10 +77,10 @@ def curve(marks: Sequence[tuple[datetime, float]]) -> tuple[EquityPoint, ...]:
 
 
 def day_marks(points: Sequence[EquityPoint]) -> tuple[EquityPoint, ...]:
-    """Return the first mark of each UTC day, in order, then the last mark of all: the last day as far as it went.
+    """Select the first mark of each UTC day, in order, and then the last mark of all.
 
-    A replay writes fewer marks than a daemon, but the first of each day always. A day without a mark keeps the equity
-    of the day before.
+    The last mark closes the last, unfinished day. A replay writes fewer marks than a daemon, but
+    always the first of each day. A day without a mark keeps the equity of the day before.
     """
     if not points:
         return ()
@@ -94,38 +94,42 @@ def day_marks(points: Sequence[EquityPoint]) -> tuple[EquityPoint, ...]:
 
 
 def returns_of(days: Sequence[EquityPoint]) -> tuple[float, ...]:
-    """Return the simple returns from each day to the next; of positive equity only."""
+    """Compute the simple returns from each day to the next; every equity must be positive."""
     return tuple(after.equity / before.equity - 1 for before, after in pairwise(days))
 
 
 def resolution_of(days: Sequence[EquityPoint]) -> float:
-    """Return the least dispersion of daily returns that an account can show: a micro-dollar over its smallest equity.
+    """Compute the smallest dispersion of daily returns that an account can show.
 
-    Of positive equity only. Below it returns are the same, and differ by the rounding of the marks alone.
+    It is a micro-dollar over the smallest equity; every equity must be positive. Below it returns
+    are equal and differ only by the rounding of the marks.
     """
     return MICRO_DOLLAR / min((day.equity for day in days), default=MICRO_DOLLAR)
 
 
 def total_return(days: Sequence[EquityPoint]) -> Figure:
-    """Return the last equity over the first, less 1."""
+    """Compute the last equity over the first, less 1."""
     return Figure(days[-1].equity / days[0].equity - 1) if days else Figure(reason=UNMARKED)
 
 
 def cagr(returns: Sequence[float], *, year: int = DAYS_A_YEAR, least: int = DAYS_MIN) -> Figure:
-    """Return the compound annual growth rate: product(1 + r)^(year / n) - 1; undefined below 30 days.
+    """Compute the compound annual growth rate: product(1 + r)^(year / n) - 1.
 
-    As annual_return of empyrical 0.5.5.
+    Undefined below 30 days. As annual_return of empyrical 0.5.5.
     """
     if len(returns) < least:
         return Figure(reason=_too_short(returns, least))
     return Figure(math.prod(1 + one for one in returns) ** (year / len(returns)) - 1)
 
 
-def sharpe(returns: Sequence[float], *, resolution: float, year: int = DAYS_A_YEAR, least: int = DAYS_MIN) -> Figure:
-    """Return the annual Sharpe ratio: mean / sample standard deviation (n - 1) x sqrt(year); undefined below 30 days.
+def sharpe(
+    returns: Sequence[float], *, resolution: float, year: int = DAYS_A_YEAR, least: int = DAYS_MIN
+) -> Figure:
+    """Compute the annual Sharpe ratio: mean / sample standard deviation (n - 1) x sqrt(year).
 
-    Sharpe 1994, The Sharpe Ratio, Journal of Portfolio Management 21(1), with a rate without risk of zero. resolution:
-    a smaller deviation is none, see `resolution_of`.
+    Undefined below 30 days. Sharpe 1994, The Sharpe Ratio, Journal of Portfolio Management 21(1),
+    with a risk-free rate of zero.
+    resolution: a smaller deviation counts as zero, see `resolution_of`.
     """
     if len(returns) < least:
         return Figure(reason=_too_short(returns, least))
@@ -135,12 +139,15 @@ def sharpe(returns: Sequence[float], *, resolution: float, year: int = DAYS_A_YE
     return Figure(_mean(returns) / spread * math.sqrt(year))
 
 
-def sortino(returns: Sequence[float], *, resolution: float, year: int = DAYS_A_YEAR, least: int = DAYS_MIN) -> Figure:
-    """Return the annual Sortino ratio: mean / downside deviation x sqrt(year); undefined below 30 days.
+def sortino(
+    returns: Sequence[float], *, resolution: float, year: int = DAYS_A_YEAR, least: int = DAYS_MIN
+) -> Figure:
+    """Compute the annual Sortino ratio: mean / downside deviation x sqrt(year).
 
-    The downside deviation is the root of the mean of min(r, 0)^2 over all days, those without a loss too (Sortino and
-    Price 1994, Performance Measurement in a Downside Risk Framework, with a target of zero). resolution: a smaller
-    deviation is none, see `resolution_of`.
+    Undefined below 30 days. The downside deviation is the root of the mean of min(r, 0)^2 over all
+    days, including those without a loss (Sortino and Price 1994, Performance Measurement in a
+    Downside Risk Framework, with a target of zero).
+    resolution: a smaller deviation counts as zero, see `resolution_of`.
     """
     if len(returns) < least:
         return Figure(reason=_too_short(returns, least))
@@ -158,10 +165,11 @@ def calmar(
     year: int = DAYS_A_YEAR,
     least: int = CALMAR_DAYS_MIN,
 ) -> Figure:
-    """Return the compound annual growth rate over the depth of the deepest drawdown; undefined below 90 days.
+    """Compute the compound annual growth rate over the depth of the deepest drawdown.
 
-    Young 1991, Calmar Ratio: A Smoother Tool, Futures 20(1), over the whole time instead of the last 36 months.
-    resolution: a smaller depth is none, see `resolution_of`.
+    Undefined below 90 days. Young 1991, Calmar Ratio: A Smoother Tool, Futures 20(1), over the
+    whole time instead of the last 36 months.
+    resolution: a smaller depth counts as zero, see `resolution_of`.
     """
     if len(returns) < least:
         return Figure(reason=_too_short(returns, least))
@@ -172,9 +180,10 @@ def calmar(
 
 
 def drawdown(points: Sequence[EquityPoint]) -> Drawdown | None:
-    """Return the deepest fall below the high-water mark, the first of equally deep ones; None where equity never fell.
+    """Find the deepest fall below the high-water mark, the first of equally deep ones.
 
-    Depth = 1 - equity / high at each mark (Magdon-Ismail and Atiya 2004, Maximum Drawdown, Risk 17(10)).
+    Returns None when equity never fell. Depth = 1 - equity / high at each mark (Magdon-Ismail and
+    Atiya 2004, Maximum Drawdown, Risk 17(10)).
     """
     trough = max(points, key=lambda point: 1 - point.equity / point.high, default=None)
     if trough is None or trough.equity >= trough.high:
@@ -191,7 +200,7 @@ def drawdown(points: Sequence[EquityPoint]) -> Drawdown | None:
 
 
 def win_rate(trades: Sequence[TradeResult]) -> Figure:
-    """Return wins / (wins + losses); trades that broke even count for neither."""
+    """Compute wins / (wins + losses); trades that broke even count as neither."""
     wins, losses = _wins(trades), _losses(trades)
     if not wins and not losses:
         return Figure(reason="no closed trade won or lost" if trades else UNTRADED)
@@ -199,20 +208,30 @@ def win_rate(trades: Sequence[TradeResult]) -> Figure:
 
 
 def profit_factor(trades: Sequence[TradeResult]) -> Figure:
-    """Return the money won over the money lost, as freqtrade and LEAN do, but undefined where no trade lost."""
+    """Compute the money won over the money lost, as freqtrade and LEAN do.
+
+    Unlike there, it is undefined when no trade lost.
+    """
     if not trades:
         return Figure(reason=UNTRADED)
     losses = _losses(trades)
-    return Figure(math.fsum(_wins(trades)) / -math.fsum(losses)) if losses else Figure(reason="no closed trade lost")
+    return (
+        Figure(math.fsum(_wins(trades)) / -math.fsum(losses))
+        if losses
+        else Figure(reason="no closed trade lost")
+    )
 
 
 def expectancy(trades: Sequence[TradeResult]) -> Figure:
-    """Return the mean profit of a trade in quote currency (Tharp 1998, Trade Your Way to Financial Freedom)."""
+    """Compute the mean profit of a trade in quote currency.
+
+    Tharp 1998, Trade Your Way to Financial Freedom.
+    """
     return Figure(_mean([trade.profit for trade in trades])) if trades else Figure(reason=UNTRADED)
 
 
 def expectancy_r(trades: Sequence[TradeResult]) -> Figure:
-    """Return the mean R-multiple of the trades that had a stop (Tharp 1998, as above)."""
+    """Compute the mean R-multiple of the trades that had a stop (Tharp 1998, as above)."""
     multiples = [trade.r_multiple for trade in trades if trade.r_multiple is not None]
     if not multiples:
         return Figure(reason="no closed trade had a stop" if trades else UNTRADED)
@@ -220,11 +239,11 @@ def expectancy_r(trades: Sequence[TradeResult]) -> Figure:
 
 
 def sqn(trades: Sequence[TradeResult]) -> Figure:
-    """Return the system quality number: sqrt(n) x mean / sample standard deviation (n - 1) of the trades' profits.
+    """Compute the system quality number of the trades' profits: sqrt(n) x mean / deviation (n - 1).
 
-    Tharp 2008, Definitive Guide to Position Sizing, in money instead of R, as backtrader and freqtrade have it. Below
-    30 trades it is not to be relied upon, and says so. A deviation below the micro-dollar, which profits are kept to,
-    is none.
+    The deviation is that of a sample. Tharp 2008, Definitive Guide to Position Sizing, in money
+    instead of R, as in backtrader and freqtrade. Below 30 trades the figure has a reason that says
+    it is not reliable. A deviation below a micro-dollar, the precision of profits, counts as zero.
     """
     profits = [trade.profit for trade in trades]
     if len(profits) < 2:  # noqa: PLR2004 - one profit has no deviation
@@ -238,9 +257,9 @@ def sqn(trades: Sequence[TradeResult]) -> Figure:
 
 
 def exposure_time(points: Sequence[EquityPoint], trades: Sequence[TradeResult]) -> Figure:
-    """Return the share of the time between the first mark and the last in which a position was open.
+    """Compute the share of the time between the first and the last mark with a position open.
 
-    Measured by instants, not by bars; positions side by side count once.
+    Measured by instants, not by bars; simultaneous positions count once.
     """
     if not points or points[0].at >= points[-1].at:
         return Figure(reason="the marks span no time" if points else UNMARKED)
@@ -254,9 +273,10 @@ def exposure_time(points: Sequence[EquityPoint], trades: Sequence[TradeResult]) 
 
 
 def turnover(days: Sequence[EquityPoint], trades: Sequence[TradeResult]) -> Figure:
-    """Return how often the mean daily equity was put into positions, open ones too, over the whole time.
+    """Compute how often the mean daily equity was put into positions over the whole time.
 
-    The entries' notional over the mean equity, not made annual: the portfolio turnover rate of the SEC's Form N-1A.
+    The entries' notional, open positions included, over the mean equity, not annualised: the
+    portfolio turnover rate of the SEC's Form N-1A.
     """
     if not days:
         return Figure(reason=UNMARKED)
@@ -267,7 +287,7 @@ def turnover(days: Sequence[EquityPoint], trades: Sequence[TradeResult]) -> Figu
 
 
 def deviation(values: Sequence[float]) -> float:
-    """Return the sample standard deviation (n - 1) of two values or more."""
+    """Compute the sample standard deviation (n - 1) of at least two values."""
     mean = _mean(values)
     return math.sqrt(math.fsum((one - mean) ** 2 for one in values) / (len(values) - 1))
 

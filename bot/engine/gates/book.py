@@ -1,6 +1,6 @@
-"""Gates on the whole book: whether it may enter at all, what it holds already, and how much more it bears.
+"""Gates on the whole book: whether it may enter at all, what it holds, and what it can still add.
 
-A position that an accepted exit is closing counts no more; an accepted entry that waits for its price counts.
+A position that an accepted exit is closing does not count; a waiting accepted entry does.
 """
 
 from decimal import Decimal
@@ -18,14 +18,14 @@ from bot.engine.sizing import lacks_drawdown, lacks_volume, needs_volatility
 
 
 def kill_switch(proposal: Proposal) -> Finding | None:
-    """Refuse everything while an operator has paused the run; running it gives no row."""
+    """Refuse every entry while an operator has paused the run; give no row otherwise."""
     if not proposal.portfolio.paused:
         return None
     return Finding(ONE, Comparator.IS, ZERO, passed=False, reason="paused")
 
 
 def halts(proposal: Proposal) -> Finding | None:
-    """Count the breakers that are tripped; the one that tripped first is the reason."""
+    """Count the tripped breakers; the reason is the one that tripped first."""
     if not proposal.rules.limits.breakers:
         return None
     tripped = list(proposal.portfolio.breakers)
@@ -52,7 +52,7 @@ def cooldown(proposal: Proposal) -> Finding | None:
 
 
 def positions(proposal: Proposal) -> Finding | None:
-    """Count the places that would be taken."""
+    """Count the positions that would be open, with the waiting entries and this one."""
     most = proposal.rules.limits.positions_max
     if most is None:
         return None
@@ -61,7 +61,7 @@ def positions(proposal: Proposal) -> Finding | None:
 
 
 def exposure(proposal: Proposal) -> Finding | None:
-    """Add up what would be held, longs and shorts alike, over equity."""
+    """Compute the exposure with this entry: the notional of longs and shorts over equity."""
     most = proposal.rules.limits.exposure_max
     if most is None:
         return None
@@ -69,14 +69,21 @@ def exposure(proposal: Proposal) -> Finding | None:
         return Finding(None, Comparator.AT_MOST, most, passed=False, **_why_no_size(proposal))
     if proposal.equity <= ZERO:
         return Finding(None, Comparator.AT_MOST, most, passed=False)
-    held = sum((holding.quantity * proposal.prices[token] for token, holding in _staying(proposal)), ZERO)
-    granted = sum((order.quantity * order.price for order in proposal.portfolio.waiting(Role.ENTRY)), ZERO)
+    held = sum(
+        (holding.quantity * proposal.prices[token] for token, holding in _staying(proposal)), ZERO
+    )
+    granted = sum(
+        (order.quantity * order.price for order in proposal.portfolio.waiting(Role.ENTRY)), ZERO
+    )
     total = (held + granted + proposal.size.quantity * proposal.reference) / proposal.equity
     return Finding(total, Comparator.AT_MOST, most, passed=total <= most)
 
 
 def correlation(proposal: Proposal) -> Finding | None:
-    """Find the largest correlation with another token held or entering; one held the other way round counts negated."""
+    """Find the largest correlation with another token that is held or entering.
+
+    The correlation with a position on the other side is negated.
+    """
     most = proposal.rules.gates.correlation_max
     if most is None:
         return None
@@ -86,6 +93,7 @@ def correlation(proposal: Proposal) -> Finding | None:
         measured = correlation_of(proposal.view.days, view.days) if view else None
         if measured is None:
             return at_most(None, most, Reason.MISSING_BARS)
+        # Two positions on opposite sides offset each other when their tokens move together.
         found.append(measured * proposal.bracket.side.sign * side.sign)
     if not found:
         return Finding(None, Comparator.AT_MOST, most, passed=True)
@@ -93,7 +101,7 @@ def correlation(proposal: Proposal) -> Finding | None:
 
 
 def _others(proposal: Proposal) -> list[tuple[TokenId, Side]]:
-    """Return the other tokens held or entering, and on which side."""
+    """List the other tokens that are held or entering, with their sides."""
     held = [(token_id, holding.position.side) for token_id, holding in _staying(proposal)]
     entering = [(order.token_id, order.side) for order in proposal.portfolio.waiting(Role.ENTRY)]
     own = proposal.view.instrument.token_id
@@ -101,7 +109,7 @@ def _others(proposal: Proposal) -> list[tuple[TokenId, Side]]:
 
 
 def notional(proposal: Proposal) -> Finding:
-    """Measure the notional against its least, the smallest step of money where none is set."""
+    """Compare the notional with its minimum; without one, with the smallest step of money."""
     least = proposal.rules.sizing.notional_min or ZERO
     comparator = Comparator.AT_LEAST if least else Comparator.ABOVE
     if proposal.size is None or proposal.reference is None:
@@ -121,7 +129,7 @@ def _why_no_size(proposal: Proposal) -> Lacking:
 
 
 def _staying(proposal: Proposal) -> list[tuple[TokenId, Holding]]:
-    """Return the positions that no accepted exit is closing."""
+    """List the positions that no accepted exit is closing."""
     closing = {order.position_id for order in proposal.portfolio.waiting(Role.EXIT)}
     return [
         (token_id, holding)

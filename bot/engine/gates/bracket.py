@@ -1,6 +1,6 @@
-"""Gates on where an entry would be stopped, where it would take its profit, and what a hook says of it.
+"""Gates on an entry's stop and target, and on a hook's veto.
 
-Distances are fractions of the reference price, positive where the price is on its own side of it.
+Distances are fractions of the reference price, positive when a price is on its own side of it.
 """
 
 from dataclasses import replace
@@ -15,13 +15,18 @@ from bot.engine.rules import PriceRule
 
 
 def resistance_distance(proposal: Proposal) -> Finding | None:
-    """Measure the distance to the next strong level ahead: the resistance above a long, the support below a short."""
+    """Measure the distance to the next strong level ahead.
+
+    That level is the resistance above a long, or the support below a short.
+    """
     least = proposal.rules.gates.resistance_distance_min
     if least is None:
         return None
     levels, reference = proposal.view.levels, proposal.reference
     if levels is None or reference is None:
-        return at_least(None, least, Reason.MISSING_LEVELS if levels is None else Reason.MISSING_PRICE)
+        return at_least(
+            None, least, Reason.MISSING_LEVELS if levels is None else Reason.MISSING_PRICE
+        )
     strong = _strong(levels, proposal.rules.levels.strong_min)
     nearest = next(levels_ahead(strong, reference, proposal.bracket.side), None)
     if nearest is None:
@@ -32,19 +37,21 @@ def resistance_distance(proposal: Proposal) -> Finding | None:
 def _strong(levels: LevelSet, least: Decimal | None) -> LevelSet:
     if least is None:
         return levels
-    kept = tuple(level for level in levels.levels if level.strength is not None and level.strength >= least)
+    kept = tuple(
+        level for level in levels.levels if level.strength is not None and level.strength >= least
+    )
     return replace(levels, levels=kept)
 
 
 def stop(proposal: Proposal) -> Finding | None:
-    """Ask for a stop where the strategy wants one."""
+    """Require a stop when the strategy has a stop rule."""
     if proposal.rules.stop.rule is PriceRule.NONE:
         return None
     return _require_price(proposal, proposal.bracket.stop, Reason.NO_STOP)
 
 
 def target(proposal: Proposal) -> Finding | None:
-    """Ask for a target where the strategy wants one."""
+    """Require a target when the strategy has a target rule."""
     if proposal.rules.target.rule is PriceRule.NONE:
         return None
     return _require_price(proposal, proposal.bracket.target, Reason.NO_TARGET)
@@ -64,7 +71,7 @@ def _stop_distance(proposal: Proposal) -> Decimal | None:
 
 
 def stop_distance_min(proposal: Proposal) -> Finding | None:
-    """Measure the distance of the stop against its least."""
+    """Compare the distance of the stop with its minimum."""
     least = proposal.rules.stop.distance_min
     if least is None:
         return None
@@ -72,7 +79,7 @@ def stop_distance_min(proposal: Proposal) -> Finding | None:
 
 
 def stop_distance_max(proposal: Proposal) -> Finding | None:
-    """Measure the distance of the stop against its largest."""
+    """Compare the distance of the stop with its maximum."""
     most = proposal.rules.stop.distance_max
     if most is None:
         return None
@@ -80,7 +87,7 @@ def stop_distance_max(proposal: Proposal) -> Finding | None:
 
 
 def reward_risk(proposal: Proposal) -> Finding | None:
-    """Measure reward over risk, costs included."""
+    """Compare reward over risk, costs included, with its minimum."""
     least = proposal.rules.gates.reward_risk_min
     if least is None:
         return None
@@ -89,7 +96,11 @@ def reward_risk(proposal: Proposal) -> Finding | None:
 
 
 def _compare(
-    proposal: Proposal, value: Decimal | None, comparator: Comparator, threshold: Decimal, reason: Reason
+    proposal: Proposal,
+    value: Decimal | None,
+    comparator: Comparator,
+    threshold: Decimal,
+    reason: Reason,
 ) -> Finding:
     if value is None:
         return Finding(None, comparator, threshold, passed=False, **lacking(proposal, reason))
@@ -98,8 +109,10 @@ def _compare(
 
 
 def veto(proposal: Proposal) -> Finding | None:
-    """Pass what no hook spoke against; without such hooks it gives no row."""
+    """Refuse a candidate that a hook vetoed or failed on; give no row without such a hook."""
     hooks, said = proposal.rules.hooks, proposal.veto
     if said is None and (hooks is None or not (hooks.veto or hooks.adjust_bracket or hooks.rank)):
         return None
-    return Finding(ZERO if said is None else ONE, Comparator.IS, ZERO, passed=said is None, reason=said)
+    return Finding(
+        ZERO if said is None else ONE, Comparator.IS, ZERO, passed=said is None, reason=said
+    )

@@ -1,6 +1,7 @@
-"""What gates are asked about and what they answer.
+"""The input and the answer of a gate.
 
-A missing input fails its gate and keeps the candidate open; a price that no rule found is a judgement.
+A missing input fails its gate but leaves the candidate open, so that a later slot judges it again;
+a price that no rule found is a final answer.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,9 +23,11 @@ from bot.engine.sizing import Size
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """An entry as it would be placed now, with the account as earlier candidates of this slot have left it.
+    """An entry as it would be placed now.
 
-    views: of all tokens of the snapshot; veto: what a hook said against it, a hook that raised included.
+    portfolio: as earlier candidates of this slot have left it.
+    views: of all tokens of the snapshot.
+    veto: why a hook refused the entry, or how a hook failed.
     """
 
     as_of: datetime
@@ -44,7 +47,7 @@ class Proposal:
 
 
 class Finding(NamedTuple):
-    """A gate's answer; unready means that a needed input was missing or stale."""
+    """The answer of a gate; unready means that a needed input was missing or stale."""
 
     value: Decimal | None
     comparator: Comparator
@@ -65,21 +68,21 @@ Gate = Callable[[Proposal], Finding | None]
 
 
 def at_least(value: Decimal | None, least: Decimal, missing: Reason) -> Finding:
-    """Compare a value with the least allowed; a missing one fails and keeps the candidate open."""
+    """Compare a value with a minimum; a missing value fails and leaves the candidate open."""
     if value is None:
         return Finding(None, Comparator.AT_LEAST, least, passed=False, reason=missing, unready=True)
     return Finding(value, Comparator.AT_LEAST, least, passed=value >= least)
 
 
 def at_most(value: Decimal | None, most: Decimal, missing: Reason) -> Finding:
-    """Compare a value with the most allowed; a missing one fails and keeps the candidate open."""
+    """Compare a value with a maximum; a missing value fails and leaves the candidate open."""
     if value is None:
         return Finding(None, Comparator.AT_MOST, most, passed=False, reason=missing, unready=True)
     return Finding(value, Comparator.AT_MOST, most, passed=value <= most)
 
 
 def lacking(proposal: Proposal, reason: Reason) -> Lacking:
-    """Say why there is no number: without a price nothing was judged yet, with one it is a judgement."""
+    """Explain a missing value: final when there is a price, otherwise not judged yet."""
     if proposal.reference is None:
         return {"reason": Reason.MISSING_PRICE, "unready": True}
     return {"reason": reason, "unready": False}

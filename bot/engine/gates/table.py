@@ -1,6 +1,7 @@
-"""Gates in the order they are asked: all are evaluated for every candidate, none is skipped.
+"""The table of all gates, in the order in which they are asked.
 
-A gate that is not configured gives no finding. A missing input fails its gate and keeps the candidate open.
+Every gate is evaluated for every candidate. A gate that is not configured gives no finding. A
+missing input fails its gate and leaves the candidate open.
 """
 
 from collections.abc import Iterator, Mapping
@@ -41,7 +42,9 @@ GATES: Mapping[str, Gate] = MappingProxyType(
         "freshness_quantmetrics": freshness(
             "quantmetrics",
             Reason.MISSING_QUANTMETRICS,
-            lambda proposal: proposal.view.quantmetrics.published_at if proposal.view.quantmetrics else None,
+            lambda proposal: (
+                proposal.view.quantmetrics.published_at if proposal.view.quantmetrics else None
+            ),
         ),
         "freshness_grades": freshness(
             "grades",
@@ -50,7 +53,9 @@ GATES: Mapping[str, Gate] = MappingProxyType(
         ),
         "already_held": book_gates.no_position,
         "cooldown": book_gates.cooldown,
-        "trader_grade": threshold_min(lambda gates: gates.trader_grade_min, Reason.MISSING_GRADE, trader_grade),
+        "trader_grade": threshold_min(
+            lambda gates: gates.trader_grade_min, Reason.MISSING_GRADE, trader_grade
+        ),
         "investor_grade": threshold_min(
             lambda gates: gates.investor_grade_min,
             Reason.MISSING_GRADE,
@@ -74,7 +79,11 @@ GATES: Mapping[str, Gate] = MappingProxyType(
         "max_drawdown": threshold_max(
             lambda gates: gates.max_drawdown_limit,
             Reason.MISSING_QUANTMETRICS,
-            measure_of(lambda measures: abs(measures.max_drawdown) if measures.max_drawdown is not None else None),
+            measure_of(
+                lambda measures: (
+                    abs(measures.max_drawdown) if measures.max_drawdown is not None else None
+                )
+            ),
         ),
         "volatility": threshold_max(
             lambda gates: gates.volatility_max,
@@ -107,7 +116,7 @@ GATES: Mapping[str, Gate] = MappingProxyType(
 
 
 def ask_all(proposal: Proposal) -> Iterator[tuple[str, Finding]]:
-    """Ask every configured gate about a proposal, in the order of the table."""
+    """Ask every gate about a proposal in the order of the table, and yield the named findings."""
     for name, gate in GATES.items():
         finding = gate(proposal)
         if finding is not None:

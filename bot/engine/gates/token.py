@@ -1,4 +1,4 @@
-"""Gates on the token itself: its signal, the quality and age of what is known of it, and its measures."""
+"""Gates on the token itself: its signal, the quality and age of its data, and its measures."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -32,16 +32,23 @@ def lateness(proposal: Proposal) -> Finding | None:
 
 
 def symbol_collision(proposal: Proposal) -> Finding | None:
-    """Refuse a token whose symbol others have too; alone it gives no row."""
+    """Refuse a token that shares its symbol with other tokens; give no row otherwise."""
     namesakes = proposal.view.namesakes
     return None if namesakes <= 1 else Finding(Decimal(namesakes), Comparator.IS, ONE, passed=False)
 
 
 def reference_price(proposal: Proposal) -> Finding:
-    """Ask for a price."""
+    """Require a price."""
     missing = proposal.reference is None
     reason = Reason.MISSING_PRICE if missing else None
-    return Finding(proposal.reference, Comparator.ABOVE, ZERO, passed=not missing, reason=reason, unready=missing)
+    return Finding(
+        proposal.reference,
+        Comparator.ABOVE,
+        ZERO,
+        passed=not missing,
+        reason=reason,
+        unready=missing,
+    )
 
 
 def price_disagreement(proposal: Proposal) -> Finding | None:
@@ -56,7 +63,7 @@ def price_disagreement(proposal: Proposal) -> Finding | None:
 
 
 def frozen_feed(proposal: Proposal) -> Finding | None:
-    """Measure the hours since the price was last another than now."""
+    """Measure the hours since the price last differed from the current one."""
     most = proposal.rules.gates.frozen_hours_max
     if most is None:
         return None
@@ -66,7 +73,7 @@ def frozen_feed(proposal: Proposal) -> Finding | None:
 
 
 def freshness(name: str, missing: Reason, dated: Callable[[Proposal], datetime | None]) -> Gate:
-    """Make the gate on the age of an input."""
+    """Build the gate on the age of an input."""
 
     def gate(proposal: Proposal) -> Finding | None:
         most = proposal.rules.gates.freshness_hours.get(name)
@@ -81,8 +88,10 @@ def freshness(name: str, missing: Reason, dated: Callable[[Proposal], datetime |
     return gate
 
 
-def threshold_min(threshold: Threshold, missing: Reason, value: Callable[[TokenView], Decimal | None]) -> Gate:
-    """Make the gate on a least value."""
+def threshold_min(
+    threshold: Threshold, missing: Reason, value: Callable[[TokenView], Decimal | None]
+) -> Gate:
+    """Build the gate that requires a minimum."""
 
     def gate(proposal: Proposal) -> Finding | None:
         least = threshold(proposal.rules.gates)
@@ -91,8 +100,10 @@ def threshold_min(threshold: Threshold, missing: Reason, value: Callable[[TokenV
     return gate
 
 
-def threshold_max(threshold: Threshold, missing: Reason, value: Callable[[TokenView], Decimal | None]) -> Gate:
-    """Make the gate on a largest value."""
+def threshold_max(
+    threshold: Threshold, missing: Reason, value: Callable[[TokenView], Decimal | None]
+) -> Gate:
+    """Build the gate that allows a maximum."""
 
     def gate(proposal: Proposal) -> Finding | None:
         most = threshold(proposal.rules.gates)
@@ -102,12 +113,14 @@ def threshold_max(threshold: Threshold, missing: Reason, value: Callable[[TokenV
 
 
 def trader_grade(view: TokenView) -> Decimal | None:
-    """Return the trader grade, that of the signal where no other is known."""
+    """Choose the trader grade; the grade of the signal when there is no other."""
     if view.grades is not None and view.grades.trader_grade is not None:
         return view.grades.trader_grade
     return view.episode.latest.grade if view.episode else None
 
 
-def measure_of(value: Callable[[QuantMetrics], Decimal | None]) -> Callable[[TokenView], Decimal | None]:
-    """Read one of a token's measures, where it has any."""
+def measure_of(
+    value: Callable[[QuantMetrics], Decimal | None],
+) -> Callable[[TokenView], Decimal | None]:
+    """Build the function that reads one measure of a token; it gives None when there are none."""
     return lambda view: value(view.quantmetrics) if view.quantmetrics else None
