@@ -1,6 +1,6 @@
-"""A ledger in memory, for what is to leave no trace; it keeps the same promises as the one in SQL.
+"""A ledger in memory, which leaves no trace and keeps the promises of the SQL ledger.
 
-A slot is committed once and in order, and no fact is ever another one under the same id.
+A slot is committed once and in order, and an id never names two different facts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,43 +48,56 @@ class MemoryLedger:
         self._requests: dict[RequestId, Request] = {}
 
     def facts(self, run: RunName) -> Iterable[Fact]:
-        """Return the facts that make up a run's portfolio, in the order they happened."""
+        """List the facts that make up a run's portfolio, in the order they happened."""
         facts = list(chain.from_iterable(record.facts for record in self.records.get(run, ())))
         closed = {fact.position_id for fact in facts if isinstance(fact, Closing)}
-        marked: dict[PositionId, Fact] = {fact.position_id: fact for fact in facts if isinstance(fact, Mark)}
+        marked: dict[PositionId, Fact] = {
+            fact.position_id: fact for fact in facts if isinstance(fact, Mark)
+        }
         equity = _equity_marks(facts)
         return [
             fact
             for fact in facts
             if not isinstance(fact, Verdict | CandidateLevel | Mark | EquityMark)
-            or (isinstance(fact, Mark) and marked[fact.position_id] is fact and fact.position_id not in closed)
+            or (
+                isinstance(fact, Mark)
+                and marked[fact.position_id] is fact
+                and fact.position_id not in closed
+            )
             or (isinstance(fact, EquityMark) and fact in equity)
         ]
 
     def put(self, requests: Sequence[Request]) -> None:
-        """Keep what an operator asks for; the same again changes nothing."""
+        """Store an operator's requests; the same request again changes nothing."""
         self._requests.update({request.request_id: request for request in requests})
 
     def requests(self, run: RunName) -> tuple[Request, ...]:
-        """Return what was asked of a run and no event of it names yet, the oldest first."""
+        """List the requests to a run that no event of it names yet, oldest first."""
         facts = chain.from_iterable(record.facts for record in self.records.get(run, ()))
         named = {fact.request_id for fact in facts if isinstance(fact, RunEvent)}
-        pending = [one for one in self._requests.values() if one.run == run and one.request_id not in named]
+        pending = [
+            one for one in self._requests.values() if one.run == run and one.request_id not in named
+        ]
         return tuple(sorted(pending, key=lambda request: (request.asked_at, request.request_id)))
 
     def last_cycle(self, run: RunName) -> CycleRecord | None:
-        """Return the run's newest cycle that settled something, without its facts."""
+        """Find the run's newest cycle that settled something; the record has no facts."""
         settled = (CycleState.COMMITTED, CycleState.CAUGHT_UP)
-        newest = (record for record in reversed(self.records.get(run, ())) if record.cycle.state in settled)
+        newest = (
+            record
+            for record in reversed(self.records.get(run, ()))
+            if record.cycle.state in settled
+        )
         found = next(newest, None)
         return None if found is None else CycleRecord(cycle=found.cycle, facts=())
 
     def commit(self, record: CycleRecord) -> bool:
-        """Store a cycle and its facts; False: the slot was committed before, nothing is written."""
+        """Store a cycle and its facts; return False when the slot was committed before."""
         return self.commit_all((record,)) == 1
 
     def commit_all(self, records: Iterable[CycleRecord]) -> int:
         """Store many cycles, all or none, and return how many were new."""
+        # Write to copies, and put them in place at the end: an error then stores nothing.
         held, kept = dict(self._held), {run: list(cycles) for run, cycles in self.records.items()}
         written = 0
         for record in records:
@@ -100,7 +113,7 @@ class MemoryLedger:
 
 
 def _equity_marks(facts: Sequence[Fact]) -> list[EquityMark]:
-    """Pick the marks that the fold needs: see `bot.adapters.sql.facts`, which picks the same."""
+    """Choose the marks from which a portfolio is folded: see `bot.adapters.sql.facts`."""
     marks = [fact for fact in facts if isinstance(fact, EquityMark)]
     if not marks or marks[-1].drawdown_deepest is None:
         return marks
@@ -125,8 +138,8 @@ def _is_new(record: CycleRecord, cycles: list[CycleRecord]) -> bool:
     if any(slot == before.cycle.slot for before in cycles):
         return False
     message = (
-        f"run {record.cycle.run}: slot {instant_text(slot)} comes after {instant_text(cycles[-1].cycle.slot)} was"
-        " committed; slots are committed in order"
+        f"run {record.cycle.run}: slot {instant_text(slot)} comes after"
+        f" {instant_text(cycles[-1].cycle.slot)} was committed; slots are committed in order"
     )
     raise InvariantError(message)
 
@@ -135,7 +148,17 @@ def _hold(held: dict[_Identity, Fact], fact: Fact) -> None:
     names = _NAMED_BY[type(fact)]
     identity = (type(fact), *(getattr(fact, name) for name in names))
     if identity in held:
-        field = next((name for name in fact.__slots__ if getattr(held[identity], name) != getattr(fact, name)), "seq")
-        message = f"{type(fact).__name__} {' '.join(map(str, identity[1:]))} is in the ledger with another {field}"
+        field = next(
+            (
+                name
+                for name in fact.__slots__
+                if getattr(held[identity], name) != getattr(fact, name)
+            ),
+            "seq",
+        )
+        message = (
+            f"{type(fact).__name__} {' '.join(map(str, identity[1:]))}"
+            f" is in the ledger with another {field}"
+        )
         raise InvariantError(message)
     held[identity] = fact

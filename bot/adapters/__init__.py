@@ -1,1 +1,4 @@
-"""The outside world: HTTP, SQL, files, time. No decision is taken here."""
+"""The outside world: HTTP, SQL, files and time.
+
+No trading decision is taken here.
+"""

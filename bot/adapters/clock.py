@@ -1,6 +1,6 @@
-"""The one place that reads the wall clock, and a clock that is stepped by hand for demonstrations.
+"""The wall clock, and a clock that is stepped by hand for demonstrations.
 
-Every instant is aware and UTC; nothing else in the package asks what time it is.
+Every instant is aware and UTC; no other module of the package reads the wall clock.
 """
 
 import threading
@@ -13,12 +13,12 @@ class SystemClock:
     """The wall clock."""
 
     def now(self) -> datetime:
-        """Return the current instant."""
+        """Read the current instant."""
         return datetime.now(UTC)
 
 
 class SteppedClock:
-    """A clock that moves when it is read, by a millisecond, and when it is set; it never goes back."""
+    """A clock that advances a millisecond when read, or when it is set; it never goes back."""
 
     def __init__(self, start: datetime) -> None:
         """Start at an instant."""
@@ -27,17 +27,20 @@ class SteppedClock:
 
     @property
     def at(self) -> datetime:
-        """The instant, without stepping: for a simulated outside, which must not move our time by being asked."""
+        """The current instant; reading it does not advance the clock.
+
+        A simulated provider reads it, so that its reads do not change the time of the program.
+        """
         return self._at
 
     def now(self) -> datetime:
-        """Return the instant and step on, so that no two readings are the same."""
+        """Read the instant and advance, so that no two readings are equal."""
         with self._lock:
             at = self._at
             self._at = at + STEP
         return at
 
     def set(self, at: datetime) -> None:
-        """Move on to an instant; one that has passed is ignored."""
+        """Advance to an instant; ignore one that has passed."""
         with self._lock:
             self._at = max(self._at, at)

@@ -1,6 +1,7 @@
-"""The code by its own content: a digest of a package's source files, as they lie beside what runs.
+"""The identity of the running code: a digest of a package's source files.
 
-Any other byte, name or file is another digest; the same files give the same one, wherever they are installed.
+Another byte, name or file gives another digest; equal files give the same one, wherever they are
+installed.
 """
 
 import hashlib
@@ -10,10 +11,10 @@ from pathlib import Path
 
 @lru_cache
 def source_digest(package: Path) -> str:
-    """Return the digest of the Python files of a package, once a process.
+    """Compute the digest of a package's Python files, once in a process.
 
-    Folders in it whose names begin with an underscore are left out: they are no packages, and a wheel has others than
-    a checkout.
+    Folders whose names begin with an underscore are left out: they are not packages, and those of a
+    wheel differ from those of a checkout.
     """
     found = hashlib.sha256()
     files = {path.relative_to(package): path for path in package.rglob("*.py")}

@@ -1,6 +1,7 @@
-"""The one way out: GET requests that end by their deadline, within a byte cap, as an answer or a named failure.
+"""The only HTTP client: GET requests within a deadline and a byte cap.
 
-No failure, log line or repr holds a header, a query or a word of the other side: only paths, status codes and the mend.
+Each request ends as an answer or as a named failure. No failure, log line or repr holds a header, a
+query or text from the other side: only paths, status codes and the remedy.
 """
 
 import logging
@@ -30,7 +31,7 @@ BACKOFF_SECONDS = 0.5
 GZIP_WINDOW = 31
 INFLATE_STEP = 65536
 
-# What a status means, by itself or by its first digit, and whether another attempt may mend it.
+# For a status or its first digit: the error, the remedy, and whether another attempt may succeed.
 VERDICTS: Mapping[int, tuple[type[BotError], str, bool]] = MappingProxyType(
     {
         401: (AccessError, "the key was refused; check the key and what its plan includes", False),
@@ -45,14 +46,14 @@ VERDICTS: Mapping[int, tuple[type[BotError], str, bool]] = MappingProxyType(
 
 
 class Clock(Protocol):
-    """What tells the time."""
+    """A clock that gives the current time."""
 
     def now(self) -> datetime:
-        """Return the current instant, aware, UTC."""
+        """Read the current instant, aware and in UTC."""
 
 
 class HttpRequest(NamedTuple):
-    """A path below the base URL and its query, which holds no secret."""
+    """A path below the base URL, and its query, which holds no secret."""
 
     path: str
     params: tuple[tuple[str, str], ...] = ()
@@ -60,9 +61,9 @@ class HttpRequest(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpAnswer:
-    """What a request came to: the last attempt's status and inflated body, or what went wrong (perhaps both).
+    """The result of a request: the last attempt's status and inflated body, or an error, or both.
 
-    known_at is the instant the answer was handed over, never before it arrived.
+    known_at: when the answer was handed over, which is never before it arrived.
     """
 
     request: HttpRequest
@@ -77,7 +78,11 @@ class HttpAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How long, how often, how much: read_seconds for one wait on a socket, call_seconds for all attempts together."""
+    """The limits of a client in time, attempts and size.
+
+    read_seconds: for one wait on a socket.
+    call_seconds: for all attempts of a call together.
+    """
 
     read_seconds: float = 10.0
     call_seconds: float = 30.0
@@ -89,7 +94,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """How the client waits: a sleep, a clock that never goes back, and the source of jitter."""
+    """How the client waits: by a sleep, a monotonic clock, and a source of jitter."""
 
     sleep: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
@@ -97,7 +102,11 @@ class Waiting:
 
 
 class _Attempt(NamedTuple):
-    """One try: retry says whether another may mend it, retry_after what the other side asked for."""
+    """One attempt of a call.
+
+    retry: whether another attempt may succeed.
+    retry_after: the server's Retry-After header.
+    """
 
     status: int | None
     body: bytes | None
@@ -107,7 +116,7 @@ class _Attempt(NamedTuple):
 
 
 class _Outcome(NamedTuple):
-    """The last attempt of a call, how many there were and how long they took."""
+    """The last attempt of a call, the number of its attempts and their duration."""
 
     last: _Attempt
     attempts: int
@@ -115,7 +124,7 @@ class _Outcome(NamedTuple):
 
 
 class _BodyError(Exception):
-    """A body that is not read: retry says whether another attempt may bring a better one."""
+    """A body that is not read; `retry` says whether another attempt may bring a better one."""
 
     def __init__(self, why: str, *, retry: bool) -> None:
         super().__init__(why)
@@ -123,7 +132,7 @@ class _BodyError(Exception):
 
 
 class HttpClient:
-    """One connection pool to one base URL; safe to use from several threads."""
+    """One connection pool for one base URL; safe to use from several threads."""
 
     def __init__(
         self,
@@ -135,7 +144,10 @@ class HttpClient:
         waiting: Waiting | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """Check the base URL and the headers (ConfigError), and open nothing yet."""
+        """Check the base URL and the headers, without opening a connection yet.
+
+        Raises ConfigError.
+        """
         _check(base_url, headers)
         for name in ("httpx", "httpcore"):  # they log URLs with queries
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -147,29 +159,44 @@ class HttpClient:
         self._root = urlsplit(base_url).path.rstrip("/")
         self._client = httpx.Client(
             base_url=base_url,
-            headers={"accept": "application/json", "user-agent": "tidemark-bot", **headers, "accept-encoding": "gzip"},
+            headers={
+                "accept": "application/json",
+                "user-agent": "tidemark-bot",
+                **headers,
+                "accept-encoding": "gzip",
+            },
             timeout=self._limits.read_seconds,
             follow_redirects=False,
             trust_env=False,  # a netrc file must not add a header
-            transport=transport or _Transport(self._bound, self._limits, secure=base_url.startswith("https:")),
+            transport=transport
+            or _Transport(self._bound, self._limits, secure=base_url.startswith("https:")),
         )
-        self._pool = ThreadPoolExecutor(max_workers=self._limits.side_by_side, thread_name_prefix="http")
+        self._pool = ThreadPoolExecutor(
+            max_workers=self._limits.side_by_side, thread_name_prefix="http"
+        )
 
     def get(self, path: str, params: Iterable[tuple[str, str]] = ()) -> HttpAnswer:
-        """Ask once, and raise what went wrong: AccessError for 401 and 403, UpstreamError for everything else."""
+        """Send one request and raise its error, if any.
+
+        Raises AccessError for 401 and 403, UpstreamError for everything else.
+        """
         (answer,) = self.get_all([HttpRequest(path, tuple(params))])
         if answer.error is not None:
             raise answer.error
         return answer
 
     def get_all(self, requests: Sequence[HttpRequest]) -> tuple[HttpAnswer, ...]:
-        """Ask side by side; answers come in the order of the requests, failures among them as values.
+        """Send requests in parallel; answers come in their order, with failures as values.
 
-        The clock is read by the calling thread alone, before all and after all, so that a stepped clock gives the same
-        instants however the threads interleave.
+        started_at and known_at are read by the calling thread, before all requests and after all,
+        so that a stepped clock gives the same instants in whatever order the threads run.
         """
         started = [self._clock.now() for _ in requests]
-        work = map(self._call, requests) if len(requests) == 1 else self._pool.map(self._call, requests)
+        work = (
+            map(self._call, requests)
+            if len(requests) == 1
+            else self._pool.map(self._call, requests)
+        )
         return tuple(
             self._answer(request, at, outcome)
             for request, at, outcome in zip(requests, started, list(work), strict=True)
@@ -194,7 +221,10 @@ class HttpClient:
         )
 
     def _call(self, request: HttpRequest) -> _Outcome:
-        """Try until it works, cannot work, or the time is up; waiting for the rate limit at first is not counted."""
+        """Try until an attempt succeeds, cannot succeed, or the time is up.
+
+        The first wait for the rate limit does not count.
+        """
         wait, limits = self._waiting, self._limits
         if delay := self._limiter.reserve():
             wait.sleep(delay)
@@ -226,45 +256,58 @@ class HttpClient:
             message = f"{where}: {type(error).__name__}; check base_url and the network"
             return _Attempt(None, None, UpstreamError(message), retry=True)
         except _BodyError as error:
-            return _Attempt(response.status_code, None, UpstreamError(f"{where}: {error}"), retry=error.retry)
+            return _Attempt(
+                response.status_code, None, UpstreamError(f"{where}: {error}"), retry=error.retry
+            )
         wrong, retry = _judge(where, response.status_code, body)
-        return _Attempt(response.status_code, body, wrong, retry, response.headers.get("retry-after"))
+        return _Attempt(
+            response.status_code, body, wrong, retry, response.headers.get("retry-after")
+        )
 
     def _pause(self, attempts: int, retry_after: str | None) -> float:
-        """Return the seconds to wait: what was asked for, never less than the back-off with its jitter."""
+        """Compute the seconds to wait before another attempt.
+
+        The back-off grows with the attempts and has jitter; a longer Retry-After of the server
+        counts.
+        """
         backoff = BACKOFF_SECONDS * 2 ** (attempts - 1) * self._waiting.chance.uniform(1, 2)
         asked = _asked_seconds(retry_after, self._clock.now) if retry_after else 0.0
         return max(float(backoff), asked)
 
 
 def _check(base_url: str, headers: Mapping[str, str]) -> None:
-    """Refuse what a request would trip over later, in an error that prints the value."""
+    """Refuse a URL or header that would fail later, in an error that prints the value."""
     try:
         parts = urlsplit(base_url)
         named = bool((parts.hostname or "").encode("idna"))
-    except ValueError:  # brackets that do not close, or a host that has no name on the network
+    except ValueError:  # brackets that do not close, or a host that IDNA cannot encode
         named = False
     if not named or parts.scheme not in {"http", "https"}:
         message = "source.base_url must be an http or https address with a host"
         raise ConfigError(message)
     for name, value in headers.items():
         if not (value.isascii() and value.isprintable() and value == value.strip() and value):
-            message = f"the value of header {name} is empty or holds characters a header cannot; check the key file"
+            message = (
+                f"the value of header {name} is empty or holds characters a header cannot;"
+                " check the key file"
+            )
             raise ConfigError(message)
 
 
 def _judge(where: str, status: int, body: bytes) -> tuple[BotError | None, bool]:
-    """Translate a status and a body into what went wrong, if anything, and whether to try again."""
+    """Translate a status and a body into an error, if any, and whether to try again."""
     if 200 <= status < 300:  # noqa: PLR2004 - the success class
         if body.lstrip()[:1] in (b"{", b"["):
             return None, False
-        return UpstreamError(f"{where}: {status} without JSON; is base_url the API and not a web page?"), True
+        return UpstreamError(
+            f"{where}: {status} without JSON; is base_url the API and not a web page?"
+        ), True
     kind, why, retry = VERDICTS.get(status) or VERDICTS[min(status // 100, 5)]
     return kind(f"{where}: {status}, {why}"), retry
 
 
 def _asked_seconds(retry_after: str, now: Callable[[], datetime]) -> float:
-    """Read a Retry-After header, seconds or an HTTP date; one that cannot be read asks for nothing."""
+    """Read a Retry-After header in seconds or as an HTTP date; 0 when it cannot be read."""
     if retry_after.isascii() and retry_after.isdigit():
         return float(retry_after[:9])
     try:
@@ -275,7 +318,7 @@ def _asked_seconds(retry_after: str, now: Callable[[], datetime]) -> float:
 
 
 def _read(response: httpx.Response, cap: int) -> bytes:
-    """Read a body, never holding much more than the cap however well it was compressed."""
+    """Read a body without holding much more than the cap, however well it is compressed."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"identity", "gzip"}:
         why = "the body is encoded as was not asked for; check base_url"
@@ -302,14 +345,14 @@ def _inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
         while not inflater.eof and (more := inflater.decompress(b"", INFLATE_STEP)):
             yield more
     except zlib.error:
-        pass
+        pass  # the stream has not ended, which is an error below
     if not inflater.eof:
         why = "the compressed body is broken; the next slot asks again"
         raise _BodyError(why, retry=True)
 
 
 class _Limiter:
-    """At most so many reservations in any minute."""
+    """A rate limit: at most so many reservations in any minute."""
 
     def __init__(self, per_minute: int | None, monotonic: Callable[[], float]) -> None:
         self._taken: deque[float] | None = deque(maxlen=per_minute) if per_minute else None
@@ -332,7 +375,8 @@ class _Transport(httpx.HTTPTransport):
     """The stock transport over bounded sockets."""
 
     def __init__(self, bound: BoundSockets, limits: Limits, *, secure: bool) -> None:
-        # Loading the trust store is slow and plain HTTP needs none; an empty context trusts nobody.
+        # Loading the trust store is slow and plain HTTP needs none; an empty context trusts no
+        # server.
         context = httpx.create_ssl_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         super().__init__(verify=context)
         self._pool = httpcore.ConnectionPool(

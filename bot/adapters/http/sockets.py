@@ -1,6 +1,6 @@
-"""Connections whose every wait ends by a deadline of the whole call.
+"""Connections that end every wait by the deadline of the whole call.
 
-A server that drips one byte before each time-out cannot hold a call, whether it drips its headers or its body.
+A server cannot hold a call by sending one byte before each time-out, in the headers or in the body.
 """
 
 import ssl
@@ -13,26 +13,26 @@ import httpcore
 
 
 class BoundSockets(httpcore.NetworkBackend):
-    """Sockets whose every wait ends by the deadline of the calling thread, headers that drip in included."""
+    """Opens connections that end every wait by the deadline of the calling thread."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
-        """Measure deadlines by a clock that never goes back."""
+        """Measure deadlines by a monotonic clock."""
         self._inner = httpcore.SyncBackend()
         self._monotonic = monotonic
         self._of_thread = threading.local()
 
     @contextmanager
     def until(self, deadline: float) -> Iterator[None]:
-        """Bound what this thread does inside."""
+        """Set the deadline for everything that this thread does inside the block."""
         self._of_thread.deadline = deadline
         yield
 
     def seconds_remaining(self) -> float:
-        """Return the seconds left to this thread."""
+        """Compute the seconds that remain to this thread."""
         return float(self._of_thread.deadline) - self._monotonic()
 
     def clip(self, timeout: float | None) -> float:
-        """Shorten a wait to what is left."""
+        """Shorten a wait to the seconds that remain; raise ReadTimeout when none do."""
         left = self.seconds_remaining()
         if left <= 0:
             message = "deadline"
@@ -47,13 +47,15 @@ class BoundSockets(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect."""
-        stream = self._inner.connect_tcp(host, port, self.clip(timeout), local_address, socket_options)
+        """Connect to a host within the deadline."""
+        stream = self._inner.connect_tcp(
+            host, port, self.clip(timeout), local_address, socket_options
+        )
         return BoundStream(stream, self)
 
 
 class BoundStream(httpcore.NetworkStream):
-    """A connection that asks the bound before it waits."""
+    """A connection that shortens every wait to the deadline."""
 
     def __init__(self, inner: httpcore.NetworkStream, bound: BoundSockets) -> None:
         """Wrap a connection."""
@@ -65,7 +67,7 @@ class BoundStream(httpcore.NetworkStream):
         return self._inner.read(max_bytes, self._bound.clip(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write all."""
+        """Write the whole buffer."""
         self._inner.write(buffer, self._bound.clip(timeout))
 
     def close(self) -> None:
@@ -83,5 +85,5 @@ class BoundStream(httpcore.NetworkStream):
         return BoundStream(inner, self._bound)
 
     def get_extra_info(self, info: str) -> Any:
-        """Return what the socket knows."""
+        """Look up a property of the socket."""
         return self._inner.get_extra_info(info)

@@ -1,8 +1,8 @@
-"""The live archive: everything fetched or loaded from the tape, answered as of a slot and a cut-off.
+"""The live archive: everything fetched or loaded from the tape, as of a slot and a cut-off.
 
-What is added later never changes an answer as of an earlier cut-off: a revision stands beside what it revises, with its
-own known_at, and a bar stays as it first came. A row counts as published when the provider says so or when we had it,
-whichever came first.
+Data that is added later never changes an answer as of an earlier cut-off: a revision is kept beside
+the row that it revises, with its own known_at, and a bar stays as it first came. A row counts as
+published when the provider says so or when we had it, whichever came first.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,12 +21,12 @@ from bot.domain.tape import QUOTE, Datum, TokenPrint
 DAILY = "daily"
 HOUR, DAY = "1h", "1d"
 KEEP_DAYS, KEEP_HOURS, KEEP_QUOTES = timedelta(days=600), timedelta(days=28), timedelta(days=7)
-# A grade that the newest row does not give is taken from a row at most this much older.
+# When the newest row lacks a grade, it is taken from a row at most this much older.
 GRADE_REACH = timedelta(days=2)
 
 
 class _Shelf:
-    """All that is kept of one token."""
+    """Everything kept of one token."""
 
     __slots__ = (
         "arrivals",
@@ -51,15 +51,15 @@ class _Shelf:
         self.hours = Candles(KEEP_HOURS)
         self.quotes = Arrivals(KEEP_QUOTES)
         self.arrivals = Arrivals(KEEP_HOURS)
-        # The earliest close of a bar with a volume: before it a volume of zero is unknown.
+        # The earliest close of a bar with a volume: before it, a volume of zero is unknown.
         self.traded_at: datetime | None = None
 
 
 class MemoryArchive:
-    """An archive that grows; `feed` names the signals that make its episodes."""
+    """An archive that grows; `feed` names the feed whose signals make its episodes."""
 
     def __init__(self, instruments: Mapping[TokenId, Instrument], feed: str = DAILY) -> None:
-        """Know these tokens, and nothing of them yet."""
+        """Begin with these tokens, and without data."""
         self.feed = feed
         self._instruments: dict[TokenId, Instrument] = {}
         self._shelves: dict[TokenId, _Shelf] = {}
@@ -67,102 +67,135 @@ class MemoryArchive:
 
     @property
     def instruments(self) -> Mapping[TokenId, Instrument]:
-        """The tokens it knows, by id."""
+        """The tokens of the archive, by id."""
         return self._instruments
 
     def admit(self, instruments: Mapping[TokenId, Instrument]) -> None:
-        """Get to know more tokens."""
+        """Add tokens; those that are there keep their data."""
         for token_id, instrument in instruments.items():
             self._instruments[token_id] = instrument
             self._shelves.setdefault(token_id, _Shelf())
 
     def of_feed(self, feed: str) -> "MemoryArchive":
-        """Return the same archive, present and future, whose episodes are those of another feed."""
+        """Build an archive that shares all data, now and later, for another feed's episodes."""
         other = MemoryArchive({}, feed)
         other._instruments, other._shelves = self._instruments, self._shelves
         return other
 
     def add(self, datum: Datum) -> bool:
-        """Keep a datum; False where it says nothing new, or is of a token that was not admitted."""
+        """Add a datum; return False when it is not news or its token was not admitted."""
         shelf = self._shelves.get(datum.token_id)
         return shelf is not None and _put(shelf, datum)
 
     def newest_signal(self, token_id: TokenId, feed: str) -> Signal | None:
-        """Return the last published row of a feed, whoever may know it."""
+        """Find the last published row of a feed, at any cut-off."""
         rows = self._shelves[token_id].signals.get(feed)
         return rows.newest if rows else None
 
     def newest_bar(self, token_id: TokenId, timeframe: str) -> Bar | None:
-        """Return the last bar of a timeframe, whoever may know it."""
+        """Find the last bar of a timeframe, at any cut-off."""
         shelf = self._shelves[token_id]
         return (shelf.days if timeframe == DAY else shelf.hours).last
 
-    def newest_publication(self, token_id: TokenId, kind: type[LevelSet | QuantMetrics]) -> datetime | None:
-        """Return when the last set of levels, or the last measures, were published, whoever may know them."""
+    def newest_publication(
+        self, token_id: TokenId, kind: type[LevelSet | QuantMetrics]
+    ) -> datetime | None:
+        """Find when the last levels, or the last measures, were published, at any cut-off."""
         shelf = self._shelves[token_id]
         return (shelf.levels if kind is LevelSet else shelf.quantmetrics).newest_published_at
 
     def episode(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Episode | None:
-        """Return the episode that stands."""
+        """Find the current episode."""
         rows = self._shelves[token_id].signals.get(self.feed)
         return rows.episode(as_of, cut_off) if rows else None
 
     def price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
-        """Return the newest of the last quote and the last closes of hours and days."""
+        """Find the newest of the last quote and the last closes of hours and days."""
         quote = next(self._shelves[token_id].quotes.back(cut_off), None)
         return _newest(token_id, quote, *self._last_bars(token_id, as_of, cut_off))
 
     def active_price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
-        """Return the newest of the last quote and the last closes of bars in which something was traded.
+        """Find the newest of the last quote and the last closes of bars that are not quiet.
 
-        None where hours came since, but so much later that those between were never asked for.
+        Returns None when the last hour is so much later that the hours between were never asked
+        for.
         """
         shelf = self._shelves[token_id]
         quote = next(shelf.quotes.back(cut_off), None)
         hour, day = (
-            next((bar for bar in candles.back(as_of, cut_off) if not _with_known_volume(shelf, bar).is_quiet), None)
+            next(
+                (
+                    bar
+                    for bar in candles.back(as_of, cut_off)
+                    if not _with_known_volume(shelf, bar).is_quiet
+                ),
+                None,
+            )
             for candles in (shelf.hours, shelf.days)
         )
         found, last = _newest(token_id, quote, hour, day), shelf.hours.last
-        beyond = found is not None and last is not None and last.closed_at - found.known_at > KEEP_HOURS
+        beyond = (
+            found is not None and last is not None and last.closed_at - found.known_at > KEEP_HOURS
+        )
         return None if beyond else found
 
-    def last_prices(self, tokens: Iterable[TokenId], as_of: datetime, cut_off: datetime) -> dict[TokenId, float | None]:
-        """Return the last prices of many tokens, for statistics."""
+    def last_prices(
+        self, tokens: Iterable[TokenId], as_of: datetime, cut_off: datetime
+    ) -> dict[TokenId, float | None]:
+        """Find the last prices of many tokens as floats, for statistics."""
         quotes = {token_id: self.price(token_id, as_of, cut_off) for token_id in tokens}
-        return {token_id: None if quote is None else to_float(quote.price) for token_id, quote in quotes.items()}
+        return {
+            token_id: None if quote is None else to_float(quote.price)
+            for token_id, quote in quotes.items()
+        }
 
     def close(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
-        """Return the newer of the last closes of hours and days."""
+        """Find the newer of the last closes of hours and days."""
         return _newest(token_id, *self._last_bars(token_id, as_of, cut_off))
 
     def moved_at(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> datetime | None:
-        """Return the last instant at which a quote or an hour had another price than the last, else a day."""
+        """Find when a quote or an hour, else a day, last had another price than now."""
         now = self.price(token_id, as_of, cut_off)
         if now is None:
             return None
         shelf = self._shelves[token_id]
+        # bar[2:6] is open, high, low and close.
         quote, hour, day = (
             next((bar.closed_at for bar in bars if {*bar[2:6]} != {now.price}), None)
-            for bars in (shelf.quotes.back(cut_off), shelf.hours.back(as_of, cut_off), shelf.days.back(as_of, cut_off))
+            for bars in (
+                shelf.quotes.back(cut_off),
+                shelf.hours.back(as_of, cut_off),
+                shelf.days.back(as_of, cut_off),
+            )
         )
-        # A day that moved says so until its end, whatever its last hours did: the finer prints know better.
+        # Quotes and hours come first, because they are more precise: a day with a move counts until
+        # its close, even when its last hours did not move.
         return max((at for at in (quote, hour) if at), default=day)
 
-    def _last_bars(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> tuple[Bar | None, Bar | None]:
+    def _last_bars(
+        self, token_id: TokenId, as_of: datetime, cut_off: datetime
+    ) -> tuple[Bar | None, Bar | None]:
         shelf = self._shelves[token_id]
-        return next(shelf.hours.back(as_of, cut_off), None), next(shelf.days.back(as_of, cut_off), None)
+        return (
+            next(shelf.hours.back(as_of, cut_off), None),
+            next(shelf.days.back(as_of, cut_off), None),
+        )
 
     def levels(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> LevelSet | None:
-        """Return the newest set of levels."""
+        """Find the newest set of levels."""
         return self._shelves[token_id].levels.newest(as_of, cut_off)
 
-    def quantmetrics(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> QuantMetrics | None:
-        """Return the newest measures."""
+    def quantmetrics(
+        self, token_id: TokenId, as_of: datetime, cut_off: datetime
+    ) -> QuantMetrics | None:
+        """Find the newest measures."""
         return self._shelves[token_id].quantmetrics.newest(as_of, cut_off)
 
     def grades(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Grades | None:
-        """Return the newest grades; one that the newest row lacks comes from an older row, and dates the answer."""
+        """Find the newest grades; a grade that the newest row lacks comes from an older row.
+
+        The answer then has the older row's published_at.
+        """
         found: Grades | None = None
         for row in self._shelves[token_id].grades.back(as_of, cut_off):
             if found is None:
@@ -176,11 +209,14 @@ class MemoryArchive:
         return found
 
     def market(self, token_id: TokenId, _as_of: datetime, cut_off: datetime) -> MarketSize | None:
-        """Return the newest market size; it has no instant of publication but ours."""
+        """Find the newest market size; its only instant is our known_at."""
         return self._shelves[token_id].market.newest(cut_off, cut_off)
 
     def days(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> tuple[Bar, ...]:
-        """Return the whole UTC days ended by as_of, oldest first; made of hours where no days are given."""
+        """List the whole UTC days ended by as_of, oldest first.
+
+        They are built of hours when the archive has no daily bars of the token.
+        """
         shelf = self._shelves[token_id]
         return (shelf.days if shelf.days.last else shelf.hours).whole_days(as_of, cut_off)
 
@@ -192,23 +228,29 @@ class MemoryArchive:
         cut_off: datetime,
         _reach: Reach = EVERY_BAR,
     ) -> tuple[Bar, ...]:
-        """Return hours and quotes available now and not yet at seen = (as_of, cut_off), in order of opening."""
+        """List hours and quotes available now, but not at seen = (as_of, cut_off), by opening."""
         shelf = self._shelves[token_id]
-        return tuple(_with_known_volume(shelf, bar) for bar in shelf.arrivals.between(seen, as_of, cut_off))
+        return tuple(
+            _with_known_volume(shelf, bar) for bar in shelf.arrivals.between(seen, as_of, cut_off)
+        )
 
-    def finer(self, _token_id: TokenId, _bar: Bar, _as_of: datetime, _cut_off: datetime) -> tuple[Bar, ...]:
-        """Return nothing: no provider gives bars below the hour, and quotes were settled when they came."""
+    def finer(
+        self, _token_id: TokenId, _bar: Bar, _as_of: datetime, _cut_off: datetime
+    ) -> tuple[Bar, ...]:
+        """Return nothing: no bars below the hour exist, and quotes were settled when they came."""
         return ()
 
 
 def _newest(token_id: TokenId, *found: Bar | None) -> Quote | None:
-    """Return the price of the bar that closed last, the first of those that closed together."""
+    """Convert the bar that closed last, the first of equals, to a quote of its close."""
     newest = max((bar for bar in found if bar), key=lambda bar: bar.closed_at, default=None)
-    return Quote(token_id=token_id, price=newest.close, known_at=newest.closed_at) if newest else None
+    return (
+        Quote(token_id=token_id, price=newest.close, known_at=newest.closed_at) if newest else None
+    )
 
 
 def _fill_missing(grades: Grades, older: Grades) -> Grades:
-    """Take from an older row what is missing, and with it the older row's age."""
+    """Fill missing grades from an older row, and date the result as the older row."""
     trader = older.trader_grade if grades.trader_grade is None else grades.trader_grade
     investor = older.investor_grade if grades.investor_grade is None else grades.investor_grade
     if (trader, investor) == (grades.trader_grade, grades.investor_grade):
@@ -256,13 +298,17 @@ def _note_trade(shelf: _Shelf, bar: Bar) -> None:
 
 
 def _with_known_volume(shelf: _Shelf, bar: Bar) -> Bar:
-    """Return a bar whose volume of zero is unknown where no bar with a volume had closed before it.
+    """Mark a zero volume as unknown when no bar with a volume had closed before the bar opened.
 
-    Asked of the bars when they are told, so that the order in which they came does not matter.
+    This happens when bars are read, so that the order in which they came does not matter.
     """
     if not bar.is_quiet or (shelf.traded_at is not None and shelf.traded_at <= bar.opened_at):
         return bar
     return bar._replace(volume=None)
 
 
-_PRINTS: Mapping[str, Callable[[_Shelf, TokenPrint], bool]] = {QUOTE: _put_quote, HOUR: _put_hour, DAY: _put_day}
+_PRINTS: Mapping[str, Callable[[_Shelf, TokenPrint], bool]] = {
+    QUOTE: _put_quote,
+    HOUR: _put_hour,
+    DAY: _put_day,
+}

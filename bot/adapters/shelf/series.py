@@ -1,6 +1,7 @@
-"""Ordered rows of one token, each kind with the question it answers quickly.
+"""Sorted rows of one token; each class answers one kind of question fast.
 
-A row that comes later finds its place by its instants; it never changes what was available before it was known.
+A row that comes later finds its place by its instants; it never changes what was available before
+it was known.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -22,7 +23,7 @@ Row = TypeVar("Row", LevelSet, QuantMetrics, Grades, MarketSize)
 
 
 class SignalRows:
-    """Signals in order of (published_at, known_at), each with the episode that stands after it."""
+    """Signals in order of (published_at, known_at), each with the episode after it."""
 
     __slots__ = ("_keys", "_known", "_ready", "_rows", "_states")
 
@@ -31,7 +32,8 @@ class SignalRows:
         self._rows: list[Signal] = []
         self._keys: list[tuple[datetime, datetime]] = []
         self._states: list[Episode] = []
-        # The latest instant of publication, and of knowing, of all rows so far: where a prefix became available.
+        # Running maxima over the rows: of the instant at which a row counts as published, and of
+        # known_at. All rows up to an index are available once both have passed.
         self._ready: list[datetime] = []
         self._known: list[datetime] = []
 
@@ -41,23 +43,32 @@ class SignalRows:
         return self._rows[-1] if self._rows else None
 
     def add(self, row: Signal) -> bool:
-        """Keep a row unless the version before it, published at the same instant, has its stance already."""
+        """Add a row, unless the version before it has the same published_at and stance."""
         key = (row.published_at, row.known_at)
         at = bisect_right(self._keys, key)
-        if at and self._rows[at - 1].published_at == row.published_at and self._rows[at - 1].stance is row.stance:
+        if (
+            at
+            and self._rows[at - 1].published_at == row.published_at
+            and self._rows[at - 1].stance is row.stance
+        ):
             return False
         if not at and len(self._rows) >= ROWS_MAX:
             return False
         self._rows.insert(at, row)
         self._keys.insert(at, key)
         self._fold_from(at)
-        if len(self._rows) > ROWS_MAX + ROWS_MAX // 10:  # states keep their turns, so old rows can go
+        # Old rows can go, as every episode holds its turn; trimming in bulk saves time.
+        if len(self._rows) > ROWS_MAX + ROWS_MAX // 10:
             for column in (self._rows, self._keys, self._states, self._ready, self._known):
                 del column[: len(column) - ROWS_MAX]
         return True
 
     def episode(self, as_of: datetime, cut_off: datetime) -> Episode | None:
-        """Fold the rows available: those of the longest prefix at once, what follows one by one."""
+        """Fold the available rows into an episode; None without any.
+
+        Of the longest prefix of available rows the episode is stored; the rows after it are folded
+        one by one.
+        """
         prefix = min(bisect_right(self._ready, as_of), bisect_right(self._known, cut_off))
         state = self._states[prefix - 1] if prefix else None
         for at in range(prefix, len(self._rows)):
@@ -83,7 +94,7 @@ def _extend(episode: Episode | None, row: Signal) -> Episode:
 
 
 class Versions(Generic[Row]):
-    """Rows in order of the instant from which they count, then of the provider's instant and of ours."""
+    """Rows sorted by the instant from which they count, then by published_at and known_at."""
 
     __slots__ = ("_keys", "_rows")
 
@@ -94,14 +105,16 @@ class Versions(Generic[Row]):
 
     @property
     def newest_published_at(self) -> datetime | None:
-        """The newest instant of publication, whoever may know the row."""
+        """The newest instant of publication, at any cut-off."""
         return max((published_at for _, published_at, _ in self._keys), default=None)
 
     def add(self, row: Row, published_at: datetime) -> bool:
-        """Keep a row unless what was known before it of the same publication says the same."""
+        """Add a row, unless the version before it of the same publication has equal values."""
         key = (min(published_at, row.known_at), published_at, row.known_at)
         at = bisect_right(self._keys, key)
-        before = next((self._rows[i] for i in range(at - 1, -1, -1) if self._keys[i][1] == published_at), None)
+        before = next(
+            (self._rows[i] for i in range(at - 1, -1, -1) if self._keys[i][1] == published_at), None
+        )
         if before is not None and replace(before, known_at=row.known_at) == row:
             return False
         self._keys.insert(at, key)
@@ -111,23 +124,23 @@ class Versions(Generic[Row]):
         return True
 
     def newest(self, as_of: datetime, cut_off: datetime) -> Row | None:
-        """Return the last row available."""
+        """Find the last row available."""
         return next(self.back(as_of, cut_off), None)
 
     def back(self, as_of: datetime, cut_off: datetime) -> Iterator[Row]:
-        """Return the rows available, newest first."""
+        """Yield the rows available, newest first."""
         for at in range(bisect_right(self._keys, as_of, key=lambda key: key[0]) - 1, -1, -1):
             if self._rows[at].known_at <= cut_off:
                 yield self._rows[at]
 
 
 class Candles:
-    """Bars of one timeframe by opening; of a bar that comes twice the first stays, as on the tape."""
+    """Bars of one timeframe by opening; when a bar comes twice, the first stays."""
 
     __slots__ = ("_days", "_keep", "_known_until", "_opened", "_rows")
 
     def __init__(self, keep: timedelta) -> None:
-        """Keep bars that opened at most so long before the newest, and the last one before them."""
+        """Keep bars that opened at most `keep` before the newest, and the last one before them."""
         self._keep = keep
         self._opened: list[datetime] = []
         self._rows: dict[datetime, TokenPrint] = {}
@@ -136,11 +149,11 @@ class Candles:
 
     @property
     def last(self) -> Bar | None:
-        """The bar that opened last, whoever may know it."""
+        """The bar that opened last, at any cut-off."""
         return self._rows[self._opened[-1]].bar if self._opened else None
 
     def add(self, row: TokenPrint) -> bool:
-        """Keep a bar unless it is there already or too old."""
+        """Add a bar, unless it is there already or too old."""
         opened_at = row.bar.opened_at
         if opened_at in self._rows or (self._opened and opened_at < self._opened[-1] - self._keep):
             return False
@@ -153,19 +166,23 @@ class Candles:
         return True
 
     def back(self, as_of: datetime, cut_off: datetime) -> Iterator[Bar]:
-        """Return the bars closed by as_of and known by cut_off, newest first."""
+        """Yield the bars closed by as_of and known by cut_off, newest first."""
         for at in range(bisect_left(self._opened, as_of) - 1, -1, -1):
             row = self._rows[self._opened[at]]
             if _is_available(row, as_of, cut_off):
                 yield row.bar
 
     def whole_days(self, as_of: datetime, cut_off: datetime) -> tuple[Bar, ...]:
-        """Return the whole UTC days ended by as_of, oldest first: daily bars as they are, hours added up."""
+        """List the whole UTC days ended by as_of, oldest first: daily bars, or hours added up."""
         midnight = as_of.replace(hour=0, minute=0, second=0, microsecond=0)
+        # When all bars are known by the cut-off, the days depend on midnight alone: keep them.
         settled = self._known_until is None or self._known_until <= cut_off
         if settled and self._days is not None and self._days[0] == midnight:
             return self._days[1]
-        ended = (self._rows[opened_at] for opened_at in self._opened[: bisect_left(self._opened, midnight)])
+        ended = (
+            self._rows[opened_at]
+            for opened_at in self._opened[: bisect_left(self._opened, midnight)]
+        )
         days = tuple(_whole_days(row.bar for row in ended if row.known_at <= cut_off))
         if settled:
             self._days = (midnight, days)
@@ -173,31 +190,35 @@ class Candles:
 
 
 def _whole_days(bars: Iterable[Bar]) -> Iterator[Bar]:
-    """Add up the hours of each day that has them all; a bar of a whole day stays as it is."""
+    """Add up the hours of each day that has all of them; keep a bar of a whole day as it is."""
     for _, together in groupby(bars, key=lambda bar: bar.opened_at.date()):
         day = list(together)
         first, last = day[0], day[-1]
         if sum((bar.closed_at - bar.opened_at for bar in day), timedelta()) == ONE_DAY:
             low, high = min(bar.low for bar in day), max(bar.high for bar in day)
-            yield first if len(day) == 1 else Bar(first.opened_at, last.closed_at, first.open, high, low, last.close)
+            yield (
+                first
+                if len(day) == 1
+                else Bar(first.opened_at, last.closed_at, first.open, high, low, last.close)
+            )
 
 
 class Arrivals:
-    """Prints in the order in which they could first be had."""
+    """Prints in the order in which they became available."""
 
     __slots__ = ("_keep", "_keys", "_rows")
 
     def __init__(self, keep: timedelta) -> None:
-        """Keep prints that came at most so long before the newest, and the last one before them.
+        """Keep prints that came at most `keep` before the newest, and the last one before them.
 
-        After a halt, or after a daemon was down, the last price before it is still known.
+        So the last price before a halt, or before a daemon was down, stays known.
         """
         self._keep = keep
         self._keys: list[datetime] = []
         self._rows: list[TokenPrint] = []
 
     def add(self, row: TokenPrint) -> bool:
-        """Keep a print unless it is there already."""
+        """Add a print, unless it is there already."""
         key = max(row.known_at, row.bar.closed_at)
         at = bisect_right(self._keys, key)
         if row in self._rows[bisect_left(self._keys, key) : at]:
@@ -209,12 +230,14 @@ class Arrivals:
         return True
 
     def back(self, cut_off: datetime) -> Iterator[Bar]:
-        """Return the prints that could be had by the cut-off, newest first."""
+        """Yield the prints available by the cut-off, newest first."""
         for at in range(bisect_right(self._keys, cut_off) - 1, -1, -1):
             yield self._rows[at].bar
 
-    def between(self, seen: tuple[datetime, datetime] | None, as_of: datetime, cut_off: datetime) -> tuple[Bar, ...]:
-        """Return what is available at (as_of, cut_off) and was not at seen, in order of opening."""
+    def between(
+        self, seen: tuple[datetime, datetime] | None, as_of: datetime, cut_off: datetime
+    ) -> tuple[Bar, ...]:
+        """List the prints available at (as_of, cut_off) but not at `seen`, in order of opening."""
         start = bisect_right(self._keys, min(seen)) if seen else 0
         found = [
             row.bar

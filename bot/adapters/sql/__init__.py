@@ -1,1 +1,4 @@
-"""The SQL ledger: SQLite and PostgreSQL through SQLAlchemy Core; the only place that imports sqlalchemy."""
+"""The SQL ledger: SQLite and PostgreSQL through SQLAlchemy Core.
+
+No other package imports sqlalchemy.
+"""

@@ -1,6 +1,7 @@
-"""The checks behind v_ledger_check: each selects what contradicts itself, so that right books give no row.
+"""The checks behind v_ledger_check: each selects what is inconsistent in a ledger.
 
-A check's name is public; `[amount ...]` and its kind are spelled per database by spelling.py.
+Consistent books give no row, and the name of a check is public. In place of `[amount ...]` and the
+like, spelling.py writes the SQL of each database.
 """
 
 from collections.abc import Mapping
@@ -104,6 +105,7 @@ CHECKS: Mapping[str, str] = MappingProxyType(
 )
 
 LEDGER_CHECK = "\nUNION ALL\n".join(
-    f"SELECT '{name}' AS check_name, found.subject, found.detail FROM ({statement}\n) AS found"  # noqa: S608 - constants
+    f"SELECT '{name}' AS check_name, found.subject, found.detail"  # noqa: S608 - constants
+    f" FROM ({statement}\n) AS found"
     for name, statement in CHECKS.items()
 )

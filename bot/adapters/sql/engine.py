@@ -1,6 +1,6 @@
-"""Opening a ledger: SQLite and PostgreSQL set up so that an acknowledged commit survives a power cut.
+"""Open a ledger on SQLite or PostgreSQL so that a committed transaction survives a power cut.
 
-No message holds a password; every database error leaves here as one line of the error family.
+Every database error is raised as a BotError of one line, and no message holds a password.
 """
 
 import os
@@ -10,7 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engine, event, inspect, make_url
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    NullPool,
+    QueuePool,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+)
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from bot.adapters.sql.schema.column_types import POSTGRESQL
@@ -23,11 +33,16 @@ _PRIVATE = 0o600
 
 
 def parse_url(url: str) -> URL:
-    """Read a ledger's URL: sqlite:///PATH or postgresql://...; a path alone is a SQLite file."""
+    """Parse the URL of a ledger: sqlite:///PATH, postgresql://..., or the path of a SQLite file.
+
+    Raises ConfigError for every other URL.
+    """
     try:
         parsed = make_url(ledger_url(url))
     except (ArgumentError, ValueError):
-        message = "the ledger's url cannot be read: use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+        message = (
+            "the ledger's url cannot be read: use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+        )
         raise ConfigError(message) from None
     backend = parsed.drivername.partition("+")[0]
     if backend == "sqlite" and parsed.query:
@@ -37,30 +52,36 @@ def parse_url(url: str) -> URL:
         return parsed.set(drivername="sqlite")
     if backend in {POSTGRESQL, "postgres"}:
         return parsed.set(drivername="postgresql+psycopg")
-    message = f"{parsed.drivername} keeps no ledger: use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+    message = (
+        f"{parsed.drivername} keeps no ledger:"
+        " use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+    )
     raise ConfigError(message)
 
 
 def ledger_url(text: str) -> str:
-    """Return the URL of a ledger given as a URL or as a file's path."""
+    """Convert the path of a file to a ledger's URL; keep a URL as it is."""
     return text if "://" in text else f"sqlite:///{text}"
 
 
 def ledger_name(url: URL) -> str:
-    """Name a ledger without its password: the file, or host and database."""
+    """Name a ledger without its password: by its file, or by host and database."""
     if url.drivername == "sqlite":
         return str(url.database)
     return f"{url.host or url.query.get('host', 'localhost')}/{url.database}"
 
 
 def is_there(url: str) -> bool:
-    """Say whether there is something to read: of a SQLite ledger, its file."""
+    """Check whether a SQLite ledger's file exists; a server counts as present."""
     parsed = parse_url(url)
     return parsed.drivername != "sqlite" or Path(str(parsed.database)).is_file()
 
 
 def file_identity(url: URL) -> tuple[int, int] | None:
-    """Return what tells a SQLite ledger's file from another under the same name; None: no file, or a server."""
+    """Identify a SQLite ledger's file, so that a file that replaced it can be noticed.
+
+    Returns device and inode, or None for a missing file and for a server.
+    """
     if url.drivername != "sqlite":
         return None
     try:
@@ -71,9 +92,10 @@ def file_identity(url: URL) -> tuple[int, int] | None:
 
 
 def open_engine(url: str, *, read_only: bool = False, create: bool = False) -> Engine:
-    """Open a ledger; create: a missing SQLite file is made. The schema is not looked at: see `check_schema`.
+    """Open a ledger; its schema is not checked: see `check_schema`.
 
-    Raises ConfigError for a missing file, StorageError for a missing directory, AccessError for one without permission.
+    create: whether to create a missing SQLite file. Raises ConfigError for a missing file,
+    StorageError for a missing directory, AccessError for one without permission.
     """
     parsed = parse_url(url)
     if parsed.drivername != "sqlite":
@@ -86,9 +108,10 @@ def open_engine(url: str, *, read_only: bool = False, create: bool = False) -> E
 
 
 def check_place(url: str) -> bool:
-    """Raise what `open_engine(url, create=True)` would raise over a file, and create nothing; tell whether it is there.
+    """Check a ledger's file as `open_engine(url, create=True)` does, but create nothing.
 
-    A server is asked nothing: True.
+    Returns whether the file exists, always True for a server, which is not contacted. Raises what
+    `open_engine` would raise.
     """
     parsed = parse_url(url)
     if parsed.drivername == "sqlite":
@@ -101,10 +124,10 @@ def _may_access(path: Path, mode: int) -> bool:
 
 
 def _check_file(path: Path, *, read_only: bool, create: bool) -> None:
-    """Refuse a path that cannot hold a ledger before SQLite does so less clearly."""
+    """Refuse a path that cannot hold a ledger; SQLite's own error would be less clear."""
     try:
         _refuse_path(path, read_only=read_only, create=create)
-    except OSError as error:  # a name that is too long, say
+    except OSError as error:  # for example, the name is too long
         raise _opening_error(path, error) from error
 
 
@@ -113,7 +136,7 @@ def _opening_error(path: Path, error: OSError) -> StorageError:
 
 
 def _create_file(path: Path) -> None:
-    """Create an empty file for its owner alone, where none is there."""
+    """Create an empty file that only its owner may access; keep a file that exists."""
     try:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, _PRIVATE))
     except OSError as error:
@@ -121,7 +144,8 @@ def _create_file(path: Path) -> None:
 
 
 def _refuse_path(path: Path, *, read_only: bool, create: bool) -> None:
-    # A link may lead to a folder that does not exist; `realpath` follows it without asking that it does.
+    # The file may be a link into another folder; `realpath` resolves it even when that folder is
+    # missing.
     for folder in (path.parent, Path(os.path.realpath(path)).parent):
         if not folder.is_dir():
             message = f"the ledger's directory {folder} does not exist: create it"
@@ -130,25 +154,41 @@ def _refuse_path(path: Path, *, read_only: bool, create: bool) -> None:
         message = f"the ledger {path} is a directory: name a file in it"
         raise StorageError(message)
     if not read_only and not _may_access(path.parent, os.W_OK | os.X_OK):
-        message = f"the ledger's directory {path.parent} is not writable: allow this user to write there"
+        message = (
+            f"the ledger's directory {path.parent} is not writable: allow this user to write there"
+        )
         raise AccessError(message)
     if not path.exists():
         if create:
             return
-        message = f"there is no ledger at {path}: check the path; `bot run` or `bot replay` creates one"
+        message = (
+            f"there is no ledger at {path}: check the path; `bot run` or `bot replay` creates one"
+        )
         raise ConfigError(message)
     if not _may_access(path, os.R_OK if read_only else os.R_OK | os.W_OK):
-        message = f"the ledger {path} is not {'readable' if read_only else 'writable'}: allow this user"
+        message = (
+            f"the ledger {path} is not {'readable' if read_only else 'writable'}: allow this user"
+        )
         raise AccessError(message)
 
 
 def _open_sqlite(url: URL, path: Path, *, read_only: bool) -> Engine:
     location = f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rw'}"
-    if read_only and not _may_access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists():
-        # Reading a write-ahead log wants a file beside it; in a closed folder without a log nobody is writing.
+    if (
+        read_only
+        and not _may_access(path.parent, os.W_OK)
+        and not path.with_name(f"{path.name}-wal").exists()
+    ):
+        # A reader of a write-ahead log needs to write a file beside it, and this folder forbids
+        # that. While there is no log, no process is writing, so the ledger can be read as
+        # immutable.
         location += "&immutable=1"
 
-    settings = ("foreign_keys = ON", "query_only = ON" if read_only else "journal_mode = WAL", "synchronous = FULL")
+    settings = (
+        "foreign_keys = ON",
+        "query_only = ON" if read_only else "journal_mode = WAL",
+        "synchronous = FULL",
+    )
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -164,7 +204,12 @@ def _open_sqlite(url: URL, path: Path, *, read_only: bool) -> Engine:
 
     pool: dict[str, Any] = {"poolclass": NullPool}
     if not read_only:
-        pool = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0, "pool_timeout": _BUSY_SECONDS}
+        pool = {
+            "poolclass": QueuePool,
+            "pool_size": 1,
+            "max_overflow": 0,
+            "pool_timeout": _BUSY_SECONDS,
+        }
     engine = create_engine(url, creator=connect, hide_parameters=True, **pool)
     start = "BEGIN" if read_only else "BEGIN IMMEDIATE"
 
@@ -176,11 +221,15 @@ def _open_sqlite(url: URL, path: Path, *, read_only: bool) -> Engine:
 
 
 def _open_postgresql(url: URL, *, read_only: bool) -> Engine:
-    # A reader keeps no connection: it need not be closed, and holds nothing open between two questions.
-    pool: dict[str, Any] = {"poolclass": NullPool} if read_only else {"pool_pre_ping": True, "pool_size": 2}
+    # A reader keeps no connection between two queries, so it need not be closed.
+    pool: dict[str, Any] = (
+        {"poolclass": NullPool} if read_only else {"pool_pre_ping": True, "pool_size": 2}
+    )
     try:
-        engine = create_engine(url, hide_parameters=True, connect_args={"connect_timeout": _BUSY_SECONDS}, **pool)
-    except ImportError as error:  # of the driver, or of the library that it wraps
+        engine = create_engine(
+            url, hide_parameters=True, connect_args={"connect_timeout": _BUSY_SECONDS}, **pool
+        )
+    except ImportError as error:  # the driver, or the library that it wraps, is missing
         ledger = f"the ledger {ledger_name(url)}"
         raise missing_extra(ledger, "postgresql") from error
 
@@ -197,7 +246,7 @@ def _open_postgresql(url: URL, *, read_only: bool) -> Engine:
 
 @contextmanager
 def open_connection(engine: Engine) -> Iterator[Connection]:
-    """Open a connection without a transaction of ours; an error leaves as one clear line."""
+    """Open a connection outside any transaction of ours; translate database errors."""
     try:
         with engine.connect() as connection:
             yield connection
@@ -207,7 +256,7 @@ def open_connection(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def begin(engine: Engine) -> Iterator[Connection]:
-    """Open one transaction: committed at the end, rolled back on an error, which leaves as one clear line."""
+    """Open one transaction: commit it at the end, roll it back on an error; translate errors."""
     try:
         with engine.begin() as connection:
             yield connection
@@ -216,19 +265,25 @@ def begin(engine: Engine) -> Iterator[Connection]:
 
 
 def translate_error(error: SQLAlchemyError, name: str) -> BotError:
-    """Return the error of the family that a database error stands for."""
+    """Translate a database error into one of ours, whose message is a single line."""
     origin = error.orig if isinstance(error, DBAPIError) else error
     lines = str(origin).strip().splitlines() or [type(origin).__name__]
     state = getattr(origin, "sqlstate", None) or ""
     if isinstance(error, IntegrityError):
         return InvariantError(f"the ledger {name} refused a row: {lines[0]}")
-    if state.startswith("28") or state == "42501" or "authentication failed" in lines[0] or "readonly" in lines[0]:
+    # PostgreSQL: class 28 is a failed login, 42501 a missing privilege.
+    if (
+        state.startswith("28")
+        or state == "42501"
+        or "authentication failed" in lines[0]
+        or "readonly" in lines[0]
+    ):
         return AccessError(f"the ledger {name} does not let this user in: {lines[0]}")
     return StorageError(f"the ledger {name} failed: {lines[0]}")
 
 
 def check_schema(engine: Engine) -> None:
-    """Refuse a ledger whose schema is not the one this program was written for; the message names the mend."""
+    """Raise ConfigError for a schema other than this program's; the message names the remedy."""
     name = ledger_name(engine.url)
     with begin(engine) as connection:
         revision = stored_revision(connection)
@@ -240,10 +295,13 @@ def check_schema(engine: Engine) -> None:
     elif revision is None:
         message = f"the ledger {name} has no schema yet: run `bot db upgrade`"
     elif revision in REVISIONS:
-        message = f"the ledger {name} has the older schema {revision}, this program needs {HEAD}: run `bot db upgrade`"
+        message = (
+            f"the ledger {name} has the older schema {revision}, this program needs {HEAD}:"
+            " run `bot db upgrade`"
+        )
     else:
         message = (
-            f"the ledger {name} has the unknown schema {revision}, this program knows {HEAD}: install the program"
-            " that wrote it (`bot db upgrade` only goes forward)"
+            f"the ledger {name} has the unknown schema {revision}, this program knows {HEAD}:"
+            " install the program that wrote it (`bot db upgrade` only goes forward)"
         )
     raise ConfigError(message)

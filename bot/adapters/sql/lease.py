@@ -1,6 +1,7 @@
-"""One writer: a lock that dies with its holder says who should write, an epoch in the ledger says who may.
+"""The writer's lease: a lock and an epoch that allow a ledger only one writer.
 
-A writer that was overtaken finds a newer epoch inside its own transaction and is refused there.
+The lock ends with the process that holds it and decides who should write. The epoch in the ledger
+decides who may: a writer that finds a newer epoch inside its own transaction is refused there.
 """
 
 import errno
@@ -17,13 +18,13 @@ from bot.adapters.sql.schema.column_types import POSTGRESQL
 from bot.adapters.sql.schema.tables import writer_lease
 from bot.domain.errors import LeaseError, StorageError
 
-# One number for all ledgers: advisory locks are per database, and a database holds one ledger.
+# All ledgers use one number: advisory locks are per database, and a database holds one ledger.
 _ADVISORY_LOCK = 7_306_084_425_661_035_109
 
 
 @contextmanager
 def exclusive(engine: Engine) -> Iterator[None]:
-    """Hold the ledger's lock, or raise LeaseError where another writer holds it."""
+    """Hold the ledger's lock; raise LeaseError when another writer holds it."""
     is_server = engine.dialect.name == POSTGRESQL
     holder = _advisory_lock(engine) if is_server else lock_file(Path(str(engine.url.database)))
     with holder:
@@ -31,14 +32,18 @@ def exclusive(engine: Engine) -> Iterator[None]:
 
 
 def check_lock(engine: Engine) -> None:
-    """Raise what `writer` would raise for want of permission; the lock is not taken, nothing is written."""
+    """Raise what `writer` would raise for a missing permission, without locking or writing."""
     if engine.dialect.name == POSTGRESQL:
-        # EXPLAIN asks for the same permissions as the statement, and runs it no further.
+        # EXPLAIN requires the same permissions as the statement, but does not run it.
         with begin(engine) as connection:
-            connection.execute(text("EXPLAIN UPDATE writer_lease SET epoch = epoch + 1 RETURNING epoch"))
+            connection.execute(
+                text("EXPLAIN UPDATE writer_lease SET epoch = epoch + 1 RETURNING epoch")
+            )
         return
     path = Path(f"{engine.url.database}.lock")
-    if path.exists() and not os.access(path, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+    if path.exists() and not os.access(
+        path, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids
+    ):
         raise _opening_error(str(path), os.strerror(errno.EACCES))
 
 
@@ -48,7 +53,7 @@ def _opening_error(path: str, reason: str | None) -> StorageError:
 
 @contextmanager
 def lock_file(ledger: Path) -> Iterator[None]:
-    """Hold the lock beside a SQLite ledger's file, or raise LeaseError where another process holds it."""
+    """Hold the lock file of a SQLite ledger; raise LeaseError when another process holds it."""
     path = f"{ledger}.lock"
     try:
         held = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
@@ -70,10 +75,14 @@ def lock_file(ledger: Path) -> Iterator[None]:
 
 @contextmanager
 def _advisory_lock(engine: Engine) -> Iterator[None]:
-    # A connection of its own, outside any pool and any transaction: the lock lives as long as this connection.
-    dedicated = create_engine(engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True)
+    # The lock lasts as long as its connection, so it gets one outside any pool and transaction.
+    dedicated = create_engine(
+        engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True
+    )
     with open_connection(dedicated) as connection:
-        asked = connection.execute(text("SELECT pg_try_advisory_lock(:number)"), {"number": _ADVISORY_LOCK})
+        asked = connection.execute(
+            text("SELECT pg_try_advisory_lock(:number)"), {"number": _ADVISORY_LOCK}
+        )
         if not asked.scalar():
             message = f"another writer holds the ledger {ledger_name(engine.url)}: stop it first"
             raise LeaseError(message)
@@ -82,18 +91,26 @@ def _advisory_lock(engine: Engine) -> Iterator[None]:
 
 @contextmanager
 def writer(engine: Engine) -> Iterator[int]:
-    """Hold the ledger as its one writer, and return the epoch to write under."""
+    """Hold the ledger as its only writer, and yield the epoch to write under."""
     with exclusive(engine):
         with begin(engine) as connection:
-            raised = update(writer_lease).values(epoch=writer_lease.c.epoch + 1).returning(writer_lease.c.epoch)
+            raised = (
+                update(writer_lease)
+                .values(epoch=writer_lease.c.epoch + 1)
+                .returning(writer_lease.c.epoch)
+            )
             epoch = int(connection.execute(raised).scalar_one())
         yield epoch
 
 
 def check_epoch(connection: Connection, epoch: int) -> None:
-    """Refuse a transaction of a writer that was overtaken; until it ends, no other can become the writer."""
+    """Raise LeaseError in a transaction of a writer that has been replaced by another.
+
+    No other process can become the writer until the transaction ends.
+    """
     asked = select(writer_lease.c.epoch)
     if connection.dialect.name == POSTGRESQL:
+        # Lock the row; on SQLite, BEGIN IMMEDIATE has locked the whole database.
         asked = asked.with_for_update()
     newest = connection.execute(asked).scalar_one()
     if newest != epoch:

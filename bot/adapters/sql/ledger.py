@@ -1,6 +1,7 @@
-"""The ledger in SQL: each cycle and its facts in one transaction, under the writer's epoch, linked to the one before.
+"""The ledger in SQL: one transaction for a cycle and its facts, under the writer's epoch.
 
-A slot is committed once and in order; what was committed is never changed.
+The hash of each cycle covers the hash of the previous one. A run's slots are committed once and in
+order, and nothing that was committed ever changes.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +15,15 @@ from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import IntegrityError
 
 from bot.adapters.sql.chain import GENESIS, contents, link
-from bot.adapters.sql.engine import begin, check_place, check_schema, file_identity, is_there, ledger_name, open_engine
+from bot.adapters.sql.engine import (
+    begin,
+    check_place,
+    check_schema,
+    file_identity,
+    is_there,
+    ledger_name,
+    open_engine,
+)
 from bot.adapters.sql.facts import portfolio_facts
 from bot.adapters.sql.lease import check_epoch, writer
 from bot.adapters.sql.mapping import Rows, cycle_row, datum_rows, fact_from, portable_row, rows_of
@@ -31,20 +40,20 @@ from bot.domain.instruments import Instrument
 from bot.domain.numbers import plain
 from bot.domain.record import Cycle, CycleRecord, CycleState, Run
 
-# Facts held in memory before their rows are sent to the database.
+# The number of facts to collect before their rows are sent to the database.
 _BATCH = 20_000
 _SETTLED = (CycleState.COMMITTED, CycleState.CAUGHT_UP)
 
 
 class _Tip(NamedTuple):
-    """The newest cycle of a run, and its link."""
+    """The newest cycle of a run: its slot (None before the first cycle) and its hash."""
 
     slot: datetime | None
     link: str
 
 
 class _Batch:
-    """Cycles waiting to be written, where each run stood at the last write, and the rows of that write."""
+    """Cycles that wait to be written, with each run's tip and the rows of the last write."""
 
     def __init__(self) -> None:
         self.tips: dict[RunName, _Tip] = {}
@@ -54,33 +63,43 @@ class _Batch:
         self._newest: dict[RunName, datetime] = {}
 
     def newest(self, run: RunName) -> datetime | None:
-        """Return the newest slot of a run, written or waiting."""
+        """Find the newest slot of a run, written or waiting."""
         return self._newest.get(run, self.tips[run].slot)
 
     def add(self, record: CycleRecord) -> None:
-        """Let a cycle wait."""
+        """Add a cycle to those that wait."""
         self._records.append(record)
         self._newest[record.cycle.run] = record.cycle.slot
         self.size += len(record.facts)
 
     def write(self, connection: Connection) -> None:
-        """Link the cycles to their runs' chains, and send all rows to the database, within the transaction."""
+        """Link the waiting cycles to their runs' chains, and insert all rows in the transaction."""
         self.rows = {}
-        for record, made in zip(self._records, rows_of([record.facts for record in self._records]), strict=True):
+        for record, made in zip(
+            self._records, rows_of([record.facts for record in self._records]), strict=True
+        ):
             run, described = record.cycle.run, contents(made)
             unlinked = cycle_row(record.cycle, described, self.tips[run].link, "")
             linked = link(self.tips[run].link, unlinked, described)
             self.tips[run] = _Tip(record.cycle.slot, linked)
+            # The hash is the last column of the row, and covers the others.
             made[cycles] = [(*unlinked[:-1], linked)]
             for table, rows in made.items():
                 self.rows.setdefault(table, []).extend(rows)
-        insert_rows(connection, datum_rows(datum for record in self._records for datum in record.used), repeatable=True)
+        insert_rows(
+            connection,
+            datum_rows(datum for record in self._records for datum in record.used),
+            repeatable=True,
+        )
         insert_rows(connection, self.rows)
         self._records, self.size = [], 0
 
 
 class SqlLedger:
-    """The ledger port over an engine; epoch: what `lease.writer` gave, None for a ledger that is only read."""
+    """The ledger port over an engine.
+
+    epoch: what `lease.writer` yielded, or None for a ledger that is only read.
+    """
 
     def __init__(self, engine: Engine, epoch: int | None) -> None:
         """Read and write through an engine."""
@@ -90,10 +109,15 @@ class SqlLedger:
         self._open: Connection | None = None
 
     def open_run(self, run: Run, universe: Mapping[TokenId, Instrument]) -> None:
-        """Enter a run and its instruments; the same again adds only new instruments, another run is refused."""
+        """Store a run and its instruments; for a stored run, add only new instruments.
+
+        Raises ConfigError when the stored run or one of its instruments differs.
+        """
         row = portable_row(runs, [getattr(run, field.name) for field in fields(Run)])
         listed = [
-            portable_row(instruments, [run.name, *(getattr(one, field.name) for field in fields(Instrument))])
+            portable_row(
+                instruments, [run.name, *(getattr(one, field.name) for field in fields(Instrument))]
+            )
             for _, one in sorted(universe.items())
         ]
         with self._writing() as connection:
@@ -101,21 +125,27 @@ class SqlLedger:
             insert_rows(connection, {runs: [row], instruments: listed}, repeatable=True)
 
     def check_run(self, run: Run, universe: Mapping[TokenId, Instrument]) -> None:
-        """Refuse a run that `open_run` would refuse; write nothing."""
+        """Raise ConfigError for a run that `open_run` would refuse; write nothing."""
         with begin(self.engine) as connection:
             _check_run(connection, run, universe)
 
     def keep_config(self, config_hash: str, text: str) -> None:
-        """Keep the effective configuration that cycles name by its hash; it holds no secret."""
+        """Store the effective configuration that cycles name by its hash; it holds no secret."""
         with self._writing() as connection:
             insert_rows(connection, {config_versions: [(config_hash, text)]}, repeatable=True)
 
     def commit(self, record: CycleRecord) -> bool:
-        """Store a cycle and its facts in one transaction; False: the slot was committed before, nothing is written."""
+        """Store a cycle and its facts in one transaction.
+
+        Returns False, and writes nothing, when the slot was committed before.
+        """
         return self.commit_all((record,)) == 1
 
     def commit_all(self, records: Iterable[CycleRecord]) -> int:
-        """Store many cycles in one transaction, and return how many were new; records must not read this ledger."""
+        """Store many cycles in one transaction, and return how many were new.
+
+        Iterating over `records` must not read this ledger.
+        """
         batch, written = _Batch(), 0
         try:
             with self._writing() as connection:
@@ -140,23 +170,23 @@ class SqlLedger:
         return written
 
     def facts(self, run: RunName) -> Iterable[Fact]:
-        """Return the facts that make up a run's portfolio, in the order they happened."""
+        """List the facts that make up a run's portfolio, in the order they happened."""
         with begin(self.engine) as connection:
             return portfolio_facts(connection, run)
 
     def requests(self, run: RunName) -> tuple[Request, ...]:
-        """Return what an operator asked of a run and no event of it names yet, the oldest first."""
+        """List an operator's requests to a run that no event names yet, oldest first."""
         with begin(self.engine) as connection:
             return pending(connection, run)
 
     def live_runs(self) -> list[str]:
-        """Return the names of the daemon's runs, whose archive is what the tape holds."""
+        """List the names of the live runs, whose data is on the tape."""
         asked = select(runs.c.name).where(runs.c.identity.is_(None)).order_by(runs.c.name)
         with begin(self.engine) as connection:
             return list(connection.execute(asked).scalars())
 
     def last_cycle(self, run: RunName) -> CycleRecord | None:
-        """Return the run's newest cycle that settled something, without its facts."""
+        """Find the run's newest cycle that settled something; the record has no facts."""
         asked = (
             select(cycles)
             .where(cycles.c.run == run, cycles.c.state.in_(_SETTLED))
@@ -176,7 +206,10 @@ class SqlLedger:
             yield self._open
             return
         if file_identity(self.engine.url) != self._file:
-            message = f"the ledger {ledger_name(self.engine.url)} was removed or replaced: restore it, then start again"
+            message = (
+                f"the ledger {ledger_name(self.engine.url)} was removed or replaced:"
+                " restore it, then start again"
+            )
             raise LeaseError(message)
         with begin(self.engine) as connection:
             check_epoch(connection, self._epoch)
@@ -184,7 +217,7 @@ class SqlLedger:
 
     @contextmanager
     def one_transaction(self) -> Iterator[None]:
-        """Make whatever is written inside one transaction."""
+        """Do all writes inside the block in one transaction."""
         with self._writing() as connection:
             self._open = connection
             try:
@@ -194,18 +227,23 @@ class SqlLedger:
 
 
 def _tip(connection: Connection, run: RunName) -> _Tip:
-    asked = select(cycles.c.slot, cycles.c.hash).where(cycles.c.run == run).order_by(cycles.c.slot.desc()).limit(1)
+    asked = (
+        select(cycles.c.slot, cycles.c.hash)
+        .where(cycles.c.run == run)
+        .order_by(cycles.c.slot.desc())
+        .limit(1)
+    )
     found = connection.execute(asked).first()
     return _Tip(None, GENESIS) if found is None else _Tip(found.slot, found.hash)
 
 
 def _refuse_gap(connection: Connection, cycle: Cycle, newest: datetime) -> None:
-    """Let a slot pass that was committed before; a slot before the newest that was not, is an error."""
+    """Accept a slot that is committed; raise InvariantError for one that was skipped."""
     asked = select(cycles.c.slot).where(cycles.c.run == cycle.run, cycles.c.slot == cycle.slot)
     if connection.execute(asked).first() is None:
         message = (
-            f"run {cycle.run}: slot {utc_text(cycle.slot)} comes after {utc_text(newest)} was committed;"
-            " slots are committed in order"
+            f"run {cycle.run}: slot {utc_text(cycle.slot)} comes after {utc_text(newest)} was"
+            " committed; slots are committed in order"
         )
         raise InvariantError(message)
 
@@ -225,7 +263,10 @@ def _same_run(stored: Run, given: Run) -> None:
             what = f"with another {name} {_text_of(was)}, now {_text_of(now)}"
             if name == "identity":
                 what = f"as {'a live run' if was is None else 'a replay of other data or settings'}"
-            message = f"run {given.name} is in the ledger {what}: name the new run differently, or take another ledger"
+            message = (
+                f"run {given.name} is in the ledger {what}:"
+                " name the new run differently, or take another ledger"
+            )
             raise ConfigError(message)
 
 
@@ -233,7 +274,8 @@ def _same_instrument(run: Run, stored: Instrument, given: Instrument | None) -> 
     for name in ("symbol", "quantity_step", "price_tick"):
         if given is not None and getattr(stored, name) != getattr(given, name):
             message = (
-                f"run {run.name} knows token {stored.token_id} with another {name}: {_text_of(getattr(stored, name))},"
+                f"run {run.name} knows token {stored.token_id} with another {name}:"
+                f" {_text_of(getattr(stored, name))},"
                 f" now {_text_of(getattr(given, name))}; name the new run differently"
             )
             raise ConfigError(message)
@@ -245,7 +287,10 @@ def _text_of(value: object) -> str:
 
 @contextmanager
 def writing(url: str, *, create: bool = False) -> Iterator[SqlLedger]:
-    """Open a ledger as its one writer; create: one that is absent or empty is made first."""
+    """Open a ledger as its only writer.
+
+    create: whether to create a ledger that is missing or empty.
+    """
     if create:
         create_if_empty(url)
     engine = open_engine(url)
@@ -259,7 +304,10 @@ def writing(url: str, *, create: bool = False) -> Iterator[SqlLedger]:
 
 @contextmanager
 def reading(url: str) -> Iterator[SqlLedger | None]:
-    """Open a ledger for reading; None: there is none yet, or an empty database, where a writer would create one."""
+    """Open a ledger for reading; yield None when it is missing or empty.
+
+    When it is missing and a writer could not create it, this raises what the writer would raise.
+    """
     if not is_there(url):
         check_place(url)
         yield None

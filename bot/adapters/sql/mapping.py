@@ -1,6 +1,7 @@
-"""Facts to rows and back, one literal mapping from a value's type to its table.
+"""Convert facts to rows and back; a literal mapping gives the table of each type of value.
 
-A row is the tuple of portable forms in the order of its table's columns: what is bound is what the chain is made of.
+A row is the tuple of portable forms in the order of its table's columns. The values that are stored
+are the values that the hash chain covers.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -55,7 +56,7 @@ DATUM_TABLES: Mapping[type[Datum], Table] = {
     TokenPrint: tape_tables.prints,
 }
 
-# Parents before children: the order of insertion, and of the chain.
+# Parents before children: of two differences at one place of a cycle, the parent's counts as first.
 FACT_ORDER: tuple[Table, ...] = (*FACT_TABLES.values(), fact_tables.postings)
 
 _OUTSIDE_THE_CHAIN = frozenset({"started_at", "finished_at", "contents", "previous_hash", "hash"})
@@ -67,7 +68,7 @@ def _converters(table: Table) -> tuple[Callable[[Any], Portable] | None, ...]:
 
 
 def portable_row(table: Table, values: Iterable[object]) -> PortableRow:
-    """Return the portable forms of a row's values, given in the order of the table's columns."""
+    """Convert a row's values, given in the order of its table's columns, to portable forms."""
     return tuple(
         cast("Portable", value) if convert is None or value is None else convert(value)
         for convert, value in zip(_converters(table), values, strict=True)
@@ -75,14 +76,16 @@ def portable_row(table: Table, values: Iterable[object]) -> PortableRow:
 
 
 def portable_rows(table: Table, rows: Iterable[Sequence[object]]) -> list[PortableRow]:
-    """Return the portable forms of many rows: the same as one by one, and faster."""
+    """Convert many rows to portable forms; faster than one by one, with the same result."""
     return _portable_columns(table, zip(*rows, strict=True))
 
 
 def _portable_columns(table: Table, columns: Iterable[Iterable[Any]]) -> list[PortableRow]:
-    """Return rows given column by column."""
+    """Convert the values of whole columns to portable forms, and build rows from them."""
     converted = (
-        column if convert is None else [None if value is None else convert(value) for value in column]
+        column
+        if convert is None
+        else [None if value is None else convert(value) for value in column]
         for convert, column in zip(_converters(table), columns, strict=True)
     )
     return list(zip(*converted, strict=True))
@@ -100,18 +103,23 @@ def _key_reader(table: Table) -> Callable[[Sequence[Portable]], Any]:
 
 
 def key_of(table: Table, row: Sequence[Portable]) -> tuple[Portable, ...]:
-    """Return a row's primary key."""
+    """Extract a row's primary key."""
     key = _key_reader(table)(row)
     return key if isinstance(key, tuple) else (key,)
 
 
 def in_key_order(table: Table, rows: Iterable[PortableRow]) -> list[PortableRow]:
-    """Sort rows by primary key: the same order on both databases, whatever their collation."""
+    """Sort rows by primary key in Python, as the collations of the databases differ."""
     return sorted(rows, key=_key_reader(table))
 
 
 def rows_of(told: Sequence[Sequence[Fact]]) -> list[Rows]:
-    """Return the rows of the facts of several cycles, cycle by cycle; a journal entry brings its postings."""
+    """Convert the facts of several cycles to rows, cycle by cycle.
+
+    A journal entry also gives its postings.
+    """
+    # All facts of a kind are converted together, which is fast. For each cycle, `ends` holds how
+    # many facts of each kind there are up to its end, so that the rows can be told apart again.
     kinds: dict[type[Fact], tuple[list[int], list[Fact]]] = {kind: ([], []) for kind in FACT_TABLES}
     ends: list[list[int]] = []
     for facts in told:
@@ -123,13 +131,19 @@ def rows_of(told: Sequence[Sequence[Fact]]) -> list[Rows]:
     found: list[Rows] = [{} for _ in told]
     for number, (kind, (seqs, held)) in enumerate(kinds.items()):
         table = FACT_TABLES[kind]
-        columns = (map(attrgetter(column.name), held) for column in table.columns if column.name != "seq")
+        columns = (
+            map(attrgetter(column.name), held) for column in table.columns if column.name != "seq"
+        )
         made = _portable_columns(table, (seqs, *columns))
-        for of_cycle, (begin, end) in zip(found, pairwise([0, *(marks[number] for marks in ends)]), strict=True):
+        for of_cycle, (begin, end) in zip(
+            found, pairwise([0, *(marks[number] for marks in ends)]), strict=True
+        ):
             if end > begin:
                 of_cycle[table] = made[begin:end]
                 if kind is JournalEntry:
-                    of_cycle[fact_tables.postings] = portable_rows(fact_tables.postings, _legs(held[begin:end]))
+                    of_cycle[fact_tables.postings] = portable_rows(
+                        fact_tables.postings, _legs(held[begin:end])
+                    )
     return found
 
 
@@ -140,13 +154,13 @@ def _legs(entries: Iterable[Any]) -> Iterator[tuple[object, ...]]:
 
 
 def cycle_row(cycle: Cycle, contents: str, previous_hash: str, link: str) -> PortableRow:
-    """Return the row of a cycle and its link in the chain."""
+    """Build the row of a cycle with its contents, the previous hash and its own hash."""
     values = [getattr(cycle, field.name) for field in fields(Cycle)]
     return portable_row(cycles, (*values, contents, previous_hash, link))
 
 
 def chained_part(row: Sequence[Portable]) -> list[Portable]:
-    """Return what the chain holds of a cycle's row: not its wall-clock times."""
+    """Select the values of a cycle's row that the chain covers: not its wall-clock times."""
     return [
         value
         for column, value in zip(cycles.columns.keys(), row, strict=True)
@@ -155,7 +169,7 @@ def chained_part(row: Sequence[Portable]) -> list[Portable]:
 
 
 def datum_rows(data: Iterable[Datum]) -> Rows:
-    """Return the rows of recorded data; a set of levels brings its levels."""
+    """Convert recorded data to rows; a set of levels also gives a row for each level."""
     values: dict[Table, list[tuple[object, ...]]] = {}
     for datum in data:
         table = DATUM_TABLES[type(datum)]
@@ -168,18 +182,19 @@ def datum_rows(data: Iterable[Datum]) -> Rows:
             naming = (datum.token_id, datum.published_at, datum.known_at)
             levels = values.setdefault(tape_tables.levels, [])
             levels.extend(
-                (*naming, number, level.price, level.strength) for number, level in enumerate(datum.levels)
+                (*naming, number, level.price, level.strength)
+                for number, level in enumerate(datum.levels)
             )
     return {table: portable_rows(table, held) for table, held in values.items()}
 
 
 def fact_from(kind: type[Any], row: ResultRow[Any], **more: object) -> Any:
-    """Return the fact that a row holds; more: the fields that other tables hold."""
+    """Build a fact from a row; `more` holds the fields that other tables hold."""
     mapping = row._mapping  # noqa: SLF001 - SQLAlchemy's public name
     held = {field.name: mapping[field.name] for field in fields(kind) if field.name not in more}
     return kind(**held, **more)
 
 
 def posting_from(row: ResultRow[Any]) -> Posting:
-    """Return the posting that a row holds."""
+    """Build a posting from a row."""
     return Posting(Account(row.account), row.amount)

@@ -1,6 +1,6 @@
-"""Bringing a ledger to the schema of this program: forward only, after a backup, under the writer's lock.
+"""Migrate a ledger to this program's schema: only forward, after a backup, under the lock.
 
-A ledger is at its old revision or at the new one, never between: one transaction holds the whole way.
+One transaction does all of it: a ledger is at its old revision or at the new one, never between.
 """
 
 import sqlite3
@@ -10,7 +10,14 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect
 
 import bot
-from bot.adapters.sql.engine import begin, check_place, check_schema, ledger_name, open_connection, open_engine
+from bot.adapters.sql.engine import (
+    begin,
+    check_place,
+    check_schema,
+    ledger_name,
+    open_connection,
+    open_engine,
+)
 from bot.adapters.sql.lease import check_lock, exclusive
 from bot.adapters.sql.schema.column_types import POSTGRESQL
 from bot.adapters.sql.schema.revisions import HEAD, REVISIONS, stored_revision
@@ -21,7 +28,8 @@ from bot.domain.errors import ConfigError, InvariantError, StorageError
 def upgrade(url: str) -> str:
     """Create a ledger or bring it to this program's schema; return what was done as a sentence.
 
-    Raises ConfigError for a database that is not a ledger or has a newer schema, LeaseError while a writer holds it.
+    Raises ConfigError for a database that is not a ledger or has a newer schema, and LeaseError
+    while a writer holds the ledger.
     """
     engine = open_engine(url, create=True)
     try:
@@ -39,13 +47,15 @@ def upgrade(url: str) -> str:
             if before is not None and engine.dialect.name == "sqlite":
                 backup(engine, Path(f"{engine.url.database}.before-{HEAD}"))
             _migrate(engine)
-        return f"ledger {name}: schema {HEAD}, " + ("created" if before is None else f"upgraded from {before}")
+        return f"ledger {name}: schema {HEAD}, " + (
+            "created" if before is None else f"upgraded from {before}"
+        )
     finally:
         engine.dispose()
 
 
 def create_if_empty(url: str) -> None:
-    """Create the ledger where there is none yet; one that is there stays as it is."""
+    """Create the ledger when it is missing or empty; leave any other as it is."""
     engine = open_engine(url, create=True)
     try:
         empty = is_empty(engine)
@@ -56,7 +66,7 @@ def create_if_empty(url: str) -> None:
 
 
 class Outlook(StrEnum):
-    """What a writer would find under a ledger's URL, in words."""
+    """What a writer would find under a ledger's URL, in words for the user."""
 
     PRESENT = "present"
     EMPTY = "empty, its schema will be created by `bot run`"
@@ -64,9 +74,10 @@ class Outlook(StrEnum):
 
 
 def outlook(url: str) -> Outlook:
-    """Tell what `ledger.writing(url, create=True)` would find, and raise what it would raise; write nothing.
+    """Describe what `ledger.writing(url, create=True)` would find; write nothing.
 
-    Whether another writer holds the ledger just now is not asked.
+    Raises what `writing` would raise, except for a lock that another writer holds now: it is not
+    checked.
     """
     if not check_place(url):
         return Outlook.ABSENT
@@ -84,12 +95,12 @@ def outlook(url: str) -> Outlook:
 
 
 def is_empty(engine: Engine) -> bool:
-    """Tell whether a database has no schema and no table yet."""
+    """Check whether a database has neither a schema nor a table yet."""
     return _look(engine) == (None, True)
 
 
 def _check_creation(url: str) -> None:
-    """Raise what creating the schema would raise on a server, by a table that is rolled back."""
+    """Raise what creating the schema on a server would raise: create a table and roll it back."""
     engine = open_engine(url)
     try:
         with open_connection(engine) as connection, connection.begin() as transaction:
@@ -109,7 +120,8 @@ def _migrate(engine: Engine) -> None:
         with begin(engine) as connection:
             _run_revisions(connection)
         return
-    # A rebuilt parent table would trip over its children: foreign keys are off for the way, and checked at its end.
+    # SQLite changes a table by rebuilding it, which the foreign keys of its children would forbid:
+    # they are off during the migration, and checked at its end.
     with open_connection(engine) as raw:
         raw.connection.cursor().execute("PRAGMA foreign_keys = OFF")
     try:
@@ -117,9 +129,13 @@ def _migrate(engine: Engine) -> None:
             _run_revisions(connection)
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
             if broken:
-                message = f"the ledger {ledger_name(engine.url)} would lose references of {broken[0][0]}: not migrated"
+                message = (
+                    f"the ledger {ledger_name(engine.url)} would lose references of {broken[0][0]}:"
+                    " not migrated"
+                )
                 raise InvariantError(message)
     finally:
+        # The pooled connection still has foreign keys off: close it.
         engine.dispose()
 
 
@@ -130,14 +146,14 @@ def _run_revisions(connection: Connection) -> None:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(migrations_folder()))
     config.set_main_option("path_separator", "os")
-    # A view would stand in the way of a table that changes under it.
+    # A view that reads a table would prevent changes to the table.
     drop_views(connection)
     command.upgrade(config, "head")
     create_views(connection)
 
 
 def migrations_folder() -> Path:
-    """Return where the revisions are: inside the installed package, or beside it in a source checkout."""
+    """Find the migrations: inside the installed package, or beside it in a source checkout."""
     package = Path(bot.__file__).parent
     for folder in (package / "_migrations", package.parent / "migrations"):
         if (folder / "env.py").is_file():
@@ -147,7 +163,10 @@ def migrations_folder() -> Path:
 
 
 def backup(engine: Engine, target: Path) -> None:
-    """Write a consistent copy of a SQLite ledger, also while it is being written to; an existing file is refused."""
+    """Write a consistent copy of a SQLite ledger, even while it is being written to.
+
+    Raises StorageError when the target exists or cannot be written.
+    """
     if target.exists():
         message = f"{target} exists already: move it away"
         raise StorageError(message)

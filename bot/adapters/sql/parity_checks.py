@@ -1,6 +1,7 @@
-"""What the nightly parity found: rows put beside the writer, in short transactions that need no lease.
+"""The results of the nightly parity check, added beside the writer in short transactions.
 
-A check is only ever added; a later one that finds nothing leaves an earlier difference where it is.
+No lease is needed, as checks are only added: one without a difference leaves an earlier one as it
+is.
 """
 
 from dataclasses import fields
@@ -17,7 +18,7 @@ from bot.domain.record import ParityCheck
 
 
 def keep(url: str, check: ParityCheck) -> None:
-    """Add a check to a ledger, also while a daemon holds it."""
+    """Add a check to a ledger, even while a daemon holds it."""
     row = portable_row(parity_checks, [getattr(check, field.name) for field in fields(ParityCheck)])
     engine = open_engine(url)
     try:
@@ -29,6 +30,6 @@ def keep(url: str, check: ParityCheck) -> None:
 
 
 def last_check(connection: Connection, run: RunName) -> datetime | None:
-    """Return the last slot of a run that a check's window held; None: there was no check."""
+    """Find the last slot of a run that any check covered; None when there was no check."""
     asked = select(func.max(parity_checks.c.last_slot)).where(parity_checks.c.run == run)
     return connection.execute(asked).scalar()

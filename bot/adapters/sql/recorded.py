@@ -1,6 +1,6 @@
-"""What a ledger recorded of its live runs, given back as it came: answers, data, requests and cycles, in one snapshot.
+"""What a ledger recorded of its live runs: answers, data, requests, cycles, in one snapshot.
 
-Whatever is derived from it again is compared here, row by row, in the form that the chain is made of.
+What is derived from them again is compared here, row by row, in the form that the chain covers.
 """
 
 import hashlib
@@ -52,7 +52,10 @@ Known = dict[datetime, list[tuple[Table, PortableRow]]]
 
 
 class RowDifference(NamedTuple):
-    """Where two rows part; column None: one side has no such row, and its value is None."""
+    """The first difference between two rows.
+
+    column: None when one side has no such row; the value of that side is then None.
+    """
 
     table: str
     key: str
@@ -62,7 +65,7 @@ class RowDifference(NamedTuple):
 
 
 class Recorded:
-    """One run as it was recorded, over a connection whose snapshot does not move."""
+    """One run as it was recorded, read through a connection whose snapshot does not change."""
 
     def __init__(self, connection: Connection, run: RunName) -> None:
         """Read through a connection."""
@@ -72,8 +75,16 @@ class Recorded:
         self._digests: dict[Table, dict[str, list[Any]]] = {}
 
     def cycles(self, window: Window) -> list[Cycle]:
-        """Return the cycles of a window in order, from the rows missed before the first settled to the last settled."""
-        within = [*_bounds(cycles.c.slot, window), cycles.c.run == self._run, cycles.c.state.in_(_SETTLED)]
+        """List the cycles of a window in order; restart the chain of hashes before the first.
+
+        The list begins with the slots missed before the first settled cycle, and ends with the last
+        settled cycle.
+        """
+        within = [
+            *_bounds(cycles.c.slot, window),
+            cycles.c.run == self._run,
+            cycles.c.state.in_(_SETTLED),
+        ]
         asked = select(cycles).where(*within).order_by(cycles.c.slot)
         settled = [fact_from(Cycle, row) for row in self._connection.execute(asked)]
         if not settled:
@@ -86,31 +97,37 @@ class Recorded:
         return [fact_from(Cycle, row) for row in rows]
 
     def last_settled(self, slot: datetime) -> Cycle | None:
-        """Return the last cycle before a slot that settled something."""
+        """Find the last cycle before a slot that settled something."""
         mine = and_(cycles.c.run == self._run, cycles.c.slot < slot, cycles.c.state.in_(_SETTLED))
-        found = self._connection.execute(select(cycles).where(mine).order_by(cycles.c.slot.desc()).limit(1)).first()
+        found = self._connection.execute(
+            select(cycles).where(mine).order_by(cycles.c.slot.desc()).limit(1)
+        ).first()
         return None if found is None else fact_from(Cycle, found)
 
     def config(self, config_hash: str) -> str | None:
-        """Return a stored configuration; None where its text is not the one that was hashed."""
+        """Read a stored configuration; None when its text no longer has its hash."""
         asked = select(config_versions.c.text).where(config_versions.c.config_hash == config_hash)
         text = str(self._connection.execute(asked).scalar())
         return text if hashlib.sha256(text.encode()).hexdigest() == config_hash else None
 
     def instruments(self) -> dict[str, tuple[Instrument, ...]]:
-        """Return the instruments of every run of the ledger."""
+        """Read the instruments of every run of the ledger."""
         found: dict[str, tuple[Instrument, ...]] = {}
-        for row in self._connection.execute(select(instruments).order_by(instruments.c.run, instruments.c.token_id)):
+        for row in self._connection.execute(
+            select(instruments).order_by(instruments.c.run, instruments.c.token_id)
+        ):
             found[row.run] = (*found.get(row.run, ()), fact_from(Instrument, row))
         return found
 
     def facts(self, before: datetime) -> list[Fact]:
-        """Return the facts of earlier slots that the run's portfolio is folded from."""
+        """List the facts of earlier slots from which the run's portfolio is folded."""
         return facts_before(self._connection, self._run, before)
 
     def requests(self, slot: datetime) -> tuple[Request, ...]:
-        """Return what an operator had asked that the cycle of a slot applied, the oldest first."""
-        named = select(run_events.c.request_id).where(run_events.c.run == self._run, run_events.c.slot == slot)
+        """List the operator's requests that the cycle of a slot applied, oldest first."""
+        named = select(run_events.c.request_id).where(
+            run_events.c.run == self._run, run_events.c.slot == slot
+        )
         found = self._connection.execute(select(requests).where(requests.c.request_id.in_(named)))
         asked: list[Request] = [fact_from(Request, row) for row in found]
         return tuple(sorted(asked, key=lambda request: (request.asked_at, request.request_id)))
@@ -120,14 +137,17 @@ class Recorded:
         return recorded_data(self._connection, until)
 
     def calls(self, until: datetime) -> list[ApiCall]:
-        """Return the calls answered by an instant, in the order in which they were answered."""
+        """List the calls answered by an instant, in the order of their answers."""
         answered = api_calls.c.answer_hash.is_not(None), api_calls.c.known_at <= until
         order = api_calls.c.known_at, api_calls.c.at, api_calls.c.request_id
         found = self._connection.execute(select(api_calls).where(*answered).order_by(*order))
         return [fact_from(ApiCall, row) for row in found]
 
     def answers(self, span: Window) -> Iterator[tuple[ApiCall, bytes | None]]:
-        """Yield calls with their bodies in the order in which they were answered; None: the body has another hash."""
+        """Yield calls with the bodies of their answers, in the order of the answers.
+
+        A body is None when it no longer has its hash.
+        """
         asked = (
             select(api_calls, answers.c.body)
             .join(answers)
@@ -138,15 +158,21 @@ class Recorded:
             yield fact_from(ApiCall, row), _check_body(row.body, row.answer_hash)
 
     def tape_rows(self, span: Window) -> Known:
-        """Return the rows of the tape by when they were known, after the beginning of a span and by its end."""
+        """Group the tape's rows by known_at; a span excludes its start and includes its end."""
         found: Known = {}
         for table in _TAPE:
-            for row in self._connection.execute(select(table).where(*_after(table.c.known_at, span))):
+            for row in self._connection.execute(
+                select(table).where(*_after(table.c.known_at, span))
+            ):
                 found.setdefault(row.known_at, []).append((table, portable_row(table, row)))
         return found
 
     def cycle_difference(self, record: CycleRecord) -> RowDifference | None:
-        """Compare a cycle that was derived again with what is stored of it: the first fact that differs, or its row."""
+        """Compare a cycle that was derived again with the stored one: its facts, then its row.
+
+        Returns the first difference, or None. Compare the cycles in order: each one extends the
+        chain.
+        """
         (made,) = rows_of([record.facts])
         if not self._is_stored(record.cycle, made):
             found = _first(rows_of_slot(self._connection, self._run, record.cycle.slot), made)
@@ -161,13 +187,15 @@ class Recorded:
 
     @property
     def link(self) -> str:
-        """The hash of the newest cycle that was compared, computed from what was derived."""
+        """The hash of the last cycle that was compared, computed from what was derived."""
         return self._link
 
     def _is_stored(self, cycle: Cycle, made: Rows) -> bool:
-        """Tell by digests whether the stored rows of a cycle are those that were made."""
+        """Check by digests whether a cycle's stored rows equal the derived ones."""
         if not self._digests:
-            self._digests = {table: digests(self._connection, table, self._run) for table in FACT_ORDER}
+            self._digests = {
+                table: digests(self._connection, table, self._run) for table in FACT_ORDER
+            }
         slot = utc_text(cycle.slot)
         return all(
             found.get(slot) == (digest(table, rows) if (rows := made.get(table)) else None)
@@ -177,7 +205,7 @@ class Recorded:
 
 @contextmanager
 def open_recorded(url: str) -> Iterator[Connection]:
-    """Open a ledger for reading, in one transaction: a daemon may go on writing, what is read stands still."""
+    """Open a ledger in one transaction, whose snapshot a daemon that writes does not change."""
     engine = open_engine(url, read_only=True)
     try:
         check_schema(engine)
@@ -190,25 +218,30 @@ def open_recorded(url: str) -> Iterator[Connection]:
 
 
 def live_runs(connection: Connection) -> list[Run]:
-    """Return the live runs of a ledger; a replay has an identity."""
+    """List the live runs of a ledger; only a replay has an identity."""
     asked = select(runs).where(runs.c.identity.is_(None)).order_by(runs.c.name)
     return [fact_from(Run, row) for row in connection.execute(asked)]
 
 
 def data_difference(data: Iterable[Datum], stored: Known) -> RowDifference | None:
-    """Compare data that was read again with the rows recorded of it."""
+    """Compare data read again from answers with the rows recorded of it; None when equal."""
     made = datum_rows(data)
     held: Rows = {}
     for table, row in chain.from_iterable(stored.values()):
         held.setdefault(table, []).append(row)
-    # A decision that took one grade from an older row keeps the pair as a row of its own, which no answer holds; a
-    # process that began with it may take an answer for news that another did not. So only rows of both are compared.
-    both = {key_of(grades, row) for row in held.get(grades, ())} & {key_of(grades, row) for row in made.get(grades, ())}
+    # A decision that takes a missing grade from an older row stores the pair as a row of its own,
+    # which no answer holds. A process that began with that row may record an answer that another
+    # process takes for a repeat. So grades are compared only where both sides have the row.
+    both = {key_of(grades, row) for row in held.get(grades, ())} & {
+        key_of(grades, row) for row in made.get(grades, ())
+    }
     for rows in (held, made):
         rows[grades] = [row for row in rows.get(grades, ()) if key_of(grades, row) in both]
-    # Releases before schema 0005 read no volume: of a bar that they recorded it is not compared.
+    # Releases before schema 0005 recorded no volume: the volume of their bars is not compared.
     without = {key_of(prints, row) for row in held.get(prints, ()) if row[-1] is None}
-    made[prints] = [(*row[:-1], None) if key_of(prints, row) in without else row for row in made.get(prints, ())]
+    made[prints] = [
+        (*row[:-1], None) if key_of(prints, row) in without else row for row in made.get(prints, ())
+    ]
     return _first(held, made)
 
 
@@ -231,7 +264,7 @@ def _after(column: ColumnElement[Any], span: Window) -> list[ColumnElement[bool]
 
 
 def _first(stored: Rows, derived: Rows) -> RowDifference | None:
-    """Return the difference that happened first: by its place in the cycle, then by table and key."""
+    """Find the difference that happened first: by its place in the cycle, then by table and key."""
     found = []
     for place, table in enumerate((*FACT_ORDER, *_TAPE)):
         held = {key_of(table, row): row for row in stored.get(table, ())}
@@ -249,13 +282,15 @@ def _first(stored: Rows, derived: Rows) -> RowDifference | None:
 
 @cache
 def _columns(table: Table) -> tuple[str, ...]:
-    """Return the columns that are compared, the place in the cycle last: it differs where another fact is missing."""
+    """List the columns to compare: `seq` last, as it also differs when another fact is missing."""
     names = [column.name for column in table.columns if column.name not in {*_WALL_CLOCK, "seq"}]
     return (*names, "seq") if "seq" in table.columns else tuple(names)
 
 
-def _first_difference(table: Table, stored: PortableRow | None, derived: PortableRow | None) -> RowDifference | None:
-    """Name the first column in which two rows of one key differ; None: they are equal."""
+def _first_difference(
+    table: Table, stored: PortableRow | None, derived: PortableRow | None
+) -> RowDifference | None:
+    """Find the first column in which two rows of one key differ; None when they are equal."""
     key = " ".join(str(part) for part in key_of(table, stored or derived or ()))
     if stored is None or derived is None:
         there, made = (None if row is None else "there" for row in (stored, derived))
@@ -272,5 +307,5 @@ def _by_name(table: Table, row: Sequence[Portable]) -> Mapping[str, Portable]:
 
 
 def _seq(table: Table, row: PortableRow) -> int:
-    """Return the place of a row in its cycle; legs of the books come after all facts."""
+    """Read the place of a row in its cycle; postings, which have none, come after all facts."""
     return int(str(_by_name(table, row)["seq"])) if "seq" in table.columns else sys.maxsize

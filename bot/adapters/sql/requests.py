@@ -1,6 +1,7 @@
-"""What operators ask of a run: rows put beside the writer, in short transactions that need no lease.
+"""Operators' requests to a run, added beside the writer in short transactions.
 
-A request is only ever added; it is pending until an event of its run names it.
+No lease is needed, as requests are only added. A request is pending until an event of its run names
+it.
 """
 
 from collections.abc import Sequence
@@ -20,13 +21,18 @@ from bot.domain.ids import RunName
 
 
 def put(url: str, requests: Sequence[Request]) -> None:
-    """Add requests to a ledger, also while a daemon holds it; ConfigError where the ledger or a run is missing."""
+    """Add requests to a ledger, even while a daemon holds it.
+
+    Raises ConfigError when the ledger or a run is missing.
+    """
     engine = open_engine(url)
     try:
         check_schema(engine)
         with begin(engine) as connection:
             _check_runs(connection, requests)
-            values = ([getattr(request, field.name) for field in fields(request)] for request in requests)
+            values = (
+                [getattr(request, field.name) for field in fields(request)] for request in requests
+            )
             rows = [portable_row(request_table, row) for row in values]
             insert_rows(connection, {request_table: rows}, repeatable=True)
     finally:
@@ -38,12 +44,15 @@ def _check_runs(connection: Connection, requests: Sequence[Request]) -> None:
     for request in requests:
         if request.run not in known:
             name = ledger_name(connection.engine.url)
-            message = f"no run {request.run} in the ledger {name}: it has {', '.join(known) or 'none yet'}"
+            message = (
+                f"no run {request.run} in the ledger {name}:"
+                f" it has {', '.join(known) or 'none yet'}"
+            )
             raise ConfigError(message)
 
 
 def pending(connection: Connection, run: RunName) -> tuple[Request, ...]:
-    """Return the requests of a run that no event names yet, by instant, then by id."""
+    """List the requests of a run that no event names yet, by instant, then by id."""
     named = exists().where(run_events.c.request_id == request_table.c.request_id)
     found = connection.execute(select(request_table).where(request_table.c.run == run, ~named))
     asked: list[Request] = [fact_from(Request, row) for row in found]

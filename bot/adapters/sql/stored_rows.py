@@ -1,4 +1,4 @@
-"""The rows that the ledger holds of a cycle, in their portable form: what is there, whatever the chain says of it."""
+"""Read a cycle's rows as the ledger holds them now, whatever hashes were recorded."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -14,7 +14,7 @@ from bot.adapters.sql.schema.fact_tables import journal_entries, postings
 
 
 def digests(connection: Connection, table: Table, run: str) -> dict[str, list[Any]]:
-    """Return the digest of a table's rows per slot of a run."""
+    """Compute the digest of a table's rows for each slot of a run."""
     found: dict[str, list[Any]] = {}
     asked = _of_run(table, run).order_by("slot_of_cycle")
     for slot, rows in groupby(connection.execute(asked), key=lambda row: row.slot_of_cycle):
@@ -23,8 +23,11 @@ def digests(connection: Connection, table: Table, run: str) -> dict[str, list[An
 
 
 def rows_of_slot(connection: Connection, run: str, slot: datetime) -> Rows:
-    """Return all rows of the facts of one cycle."""
-    found = {table: [*_portable(table, connection.execute(_of_slot(table, run, slot)))] for table in FACT_ORDER}
+    """Read all rows of one cycle's facts."""
+    found = {
+        table: [*_portable(table, connection.execute(_of_slot(table, run, slot)))]
+        for table in FACT_ORDER
+    }
     return {table: rows for table, rows in found.items() if rows}
 
 
@@ -41,4 +44,5 @@ def _of_run(table: Table, run: str) -> Select[Any]:
 
 
 def _portable(table: Table, rows: Iterable[Row[Any]]) -> Iterable[PortableRow]:
+    # The query adds the slot after the table's own columns.
     return (portable_row(table, tuple(row)[: len(table.columns)]) for row in rows)

@@ -1,6 +1,7 @@
-"""What sweeps tried, put beside the writer in short transactions that need no lease.
+"""The trials of sweeps, added beside the writer in short transactions.
 
-A trial is only ever added; the same one again changes nothing, and one with another outcome is an error.
+No lease is needed, as trials are only added: the same trial again changes nothing, and one with
+another outcome is an error.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,10 +26,11 @@ class SqlTrials:
         self._engine = engine
 
     def put(self, trials: Sequence[Trial]) -> None:
-        """Add trials; raises InvariantError for one that the ledger holds with another outcome."""
+        """Add trials; raise InvariantError for one that the ledger holds with another outcome."""
         rows = {
             trial_table: [
-                portable_row(trial_table, [getattr(trial, field.name) for field in fields(Trial)]) for trial in trials
+                portable_row(trial_table, [getattr(trial, field.name) for field in fields(Trial)])
+                for trial in trials
             ]
         }
         with begin(self._engine) as connection:
@@ -37,7 +39,7 @@ class SqlTrials:
             raise conflict
 
     def of(self, sweep: str) -> dict[str, Trial]:
-        """Return all trials under a sweep's name, by id."""
+        """Find all trials of a sweep, by id."""
         with begin(self._engine) as connection:
             found = connection.execute(select(trial_table).where(trial_table.c.sweep == sweep))
             return {row.trial_id: fact_from(Trial, row) for row in found}
@@ -45,7 +47,7 @@ class SqlTrials:
 
 @contextmanager
 def trials_in(url: str) -> Iterator[SqlTrials]:
-    """Open a ledger for trials, also while a daemon holds it; one that is absent or empty is made first."""
+    """Open a ledger for trials, even while a daemon holds it; create it when missing or empty."""
     create_if_empty(url)
     engine = open_engine(url)
     try:

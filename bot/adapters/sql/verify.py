@@ -1,6 +1,6 @@
-"""Verifying a ledger: what the database should refuse, what the books should say, and every hash, computed again.
+"""Verify a ledger: its triggers and views, the books, the ids, order states and every hash.
 
-Each finding is one line that names what is wrong; no line means that nothing is.
+Each finding is one line that names what is wrong; a sound ledger gives no line.
 """
 
 import hashlib
@@ -41,9 +41,11 @@ from bot.domain.orders import OrderState, check_transition
 _NAMED: Mapping[Table, Callable[[Row[Any]], str]] = MappingProxyType(
     {
         candidates: lambda row: ids.candidate_id(row.run, row.slot, row.signal_id),
-        orders: lambda row: ids.order_id(row.run, row.signal_id, row.role.value, row.ordinal, row.part),
+        orders: lambda row: ids.order_id(
+            row.run, row.signal_id, row.role.value, row.ordinal, row.part
+        ),
         positions: lambda row: ids.position_id(row.run, row.token_id, row.ordinal),
-        fills: lambda row: ids.fill_id(row.order_id, 0),
+        fills: lambda row: ids.fill_id(row.order_id, 0),  # an order has one fill
         journal_entries: lambda row: ids.entry_id(row.run, row.cause),
         requests: lambda row: request_id_of(row.run, row.act, row.token_id, row.asked_at),
     }
@@ -51,7 +53,10 @@ _NAMED: Mapping[Table, Callable[[Row[Any]], str]] = MappingProxyType(
 
 
 def violations(url: str) -> list[str]:
-    """Return what is wrong with a ledger, one line each; ConfigError where it is missing or of another schema."""
+    """List what is wrong with a ledger, one line for each finding.
+
+    Raises ConfigError when the ledger is missing or has another schema.
+    """
     engine = open_engine(url, read_only=True)
     try:
         check_schema(engine)
@@ -77,7 +82,7 @@ def _missing_tables(connection: Connection) -> Iterator[str]:
 
 
 def _guards(connection: Connection) -> Iterator[str]:
-    """Find triggers and views that are missing, switched off or changed."""
+    """Find triggers and views that are missing, disabled or changed."""
     dialect = connection.dialect.name
     there = _guards_there(connection)
     views = {name: view_text(name, dialect) for name in VIEWS}
@@ -90,24 +95,28 @@ def _guards(connection: Connection) -> Iterator[str]:
 
 
 def _guards_there(connection: Connection) -> dict[str, str | None]:
-    """Return the triggers and views there are, on SQLite with their texts."""
+    """Read the triggers and views that exist; the texts are None on PostgreSQL."""
     if connection.dialect.name == POSTGRESQL:
         names = connection.exec_driver_sql(
             "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled = 'O'"
             " UNION ALL SELECT viewname FROM pg_views WHERE schemaname = current_schema()"
         )
         return {str(name): None for (name,) in names}
-    found = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type IN ('trigger', 'view')")
+    found = connection.exec_driver_sql(
+        "SELECT name, sql FROM sqlite_master WHERE type IN ('trigger', 'view')"
+    )
     return {str(name): str(text) for name, text in found}
 
 
 def _books(connection: Connection) -> Iterator[str]:
-    for name, subject, detail in connection.exec_driver_sql(spell(LEDGER_CHECK, connection.dialect.name)):
+    for name, subject, detail in connection.exec_driver_sql(
+        spell(LEDGER_CHECK, connection.dialect.name)
+    ):
         yield f"{name}: {subject}: {detail}"
 
 
 def _ids(connection: Connection) -> Iterator[str]:
-    """Derive every id again from the facts it names; an order has one fill."""
+    """Derive every id again from the facts that it names."""
     for table, derive in _NAMED.items():
         (key,) = table.primary_key.columns.keys()
         for row in connection.execute(select(table).order_by(key)):
@@ -117,8 +126,10 @@ def _ids(connection: Connection) -> Iterator[str]:
 
 
 def _life_cycles(connection: Connection) -> Iterator[str]:
-    """Walk the changes of state of every order through the table of transitions."""
-    asked = select(order_events).order_by(order_events.c.order_id, order_events.c.slot, order_events.c.seq)
+    """Check the changes of state of every order against the table of transitions."""
+    asked = select(order_events).order_by(
+        order_events.c.order_id, order_events.c.slot, order_events.c.seq
+    )
     for order, rows in groupby(connection.execute(asked), key=lambda row: OrderId(row.order_id)):
         state: OrderState | None = None
         for row in rows:
@@ -135,8 +146,10 @@ def _chains(connection: Connection) -> Iterator[str]:
 
 
 def _chain(connection: Connection, run: str) -> Iterator[str]:
-    """Follow a run's chain: what each cycle holds, its link, and the link before."""
-    committed = connection.execute(select(cycles).where(cycles.c.run == run).order_by(cycles.c.slot)).all()
+    """Check a run's chain: the rows of each cycle, its hash, and its link to the previous one."""
+    committed = connection.execute(
+        select(cycles).where(cycles.c.run == run).order_by(cycles.c.slot)
+    ).all()
     found = {table.name: digests(connection, table, run) for table in FACT_ORDER}
     previous = GENESIS
     for cycle in committed:
@@ -158,8 +171,10 @@ def _chain(connection: Connection, run: str) -> Iterator[str]:
 
 
 def _answers(connection: Connection) -> Iterator[str]:
-    """Compute the hash of every recorded answer again."""
-    for row in connection.execute(select(answers.c.answer_hash, answers.c.body).order_by(answers.c.answer_hash)):
+    """Check the hash of every recorded answer."""
+    for row in connection.execute(
+        select(answers.c.answer_hash, answers.c.body).order_by(answers.c.answer_hash)
+    ):
         try:
             body = zlib.decompress(row.body)
         except zlib.error:

@@ -1,6 +1,6 @@
-"""Putting rows into tables in bulk: statements written once, rows in sorted key order, parents before children.
+"""Insert rows in bulk, in sorted key order, the rows of parent tables before their children's.
 
-A row that is in the ledger already with other content stops everything; nothing is ever overwritten.
+Nothing is ever overwritten: a row that the ledger holds with other content raises an error.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,7 +23,10 @@ def _statement(table: Table, dialect: str, quote: Callable[[str], str], *, repea
     places = ", ".join(["%s" if dialect == POSTGRESQL else "?"] * len(table.columns))
     target = ", ".join(quote(column.name) for column in table.primary_key.columns)
     repeat = f" ON CONFLICT ({target}) DO NOTHING" if repeatable else ""
-    return f"INSERT INTO {quote(table.name)} ({names}) VALUES ({places}){repeat}"  # noqa: S608 - names of our own tables
+    return (
+        f"INSERT INTO {quote(table.name)} ({names})"  # noqa: S608 - names of our own tables
+        f" VALUES ({places}){repeat}"
+    )
 
 
 def _insert(dialect: Dialect, table: Table, *, repeatable: bool) -> str:
@@ -33,23 +36,31 @@ def _insert(dialect: Dialect, table: Table, *, repeatable: bool) -> str:
 def insert_rows(
     connection: Connection, rows: Mapping[Table, Iterable[PortableRow]], *, repeatable: bool = False
 ) -> None:
-    """Insert rows table by table; repeatable: a row whose key is there already is left alone."""
+    """Insert rows table by table; `repeatable` skips a row whose key the table has already."""
     for table in _ORDER:
         held = rows.get(table)
         if held:
             ordered = in_key_order(table, held)
-            connection.exec_driver_sql(_insert(connection.dialect, table, repeatable=repeatable), ordered)
+            connection.exec_driver_sql(
+                _insert(connection.dialect, table, repeatable=repeatable), ordered
+            )
 
 
-def explain_conflict(engine: Engine, rows: Mapping[Table, Iterable[PortableRow]]) -> InvariantError | None:
-    """Find a row that the ledger holds with other content, and name its table, its id and the field."""
+def explain_conflict(
+    engine: Engine, rows: Mapping[Table, Iterable[PortableRow]]
+) -> InvariantError | None:
+    """Find a row that the ledger holds with other content; name its table, id and field.
+
+    Returns the error to raise, or None when there is no such row.
+    """
     with begin(engine) as connection:
         for table, row, stored in _read_same_keys(connection, rows):
             for column, ours, theirs in zip(table.columns.keys(), row, stored, strict=True):
                 if ours != theirs:
                     identity = " ".join(str(part) for part in key_of(table, row))
                     return InvariantError(
-                        f"{table.name} {identity} is in the ledger with another {column}: {theirs!r}, now {ours!r}"
+                        f"{table.name} {identity} is in the ledger with another {column}:"
+                        f" {theirs!r}, now {ours!r}"
                     )
     return None
 
@@ -60,13 +71,15 @@ def _read_same_keys(
     for table in _ORDER:
         for row in rows.get(table, ()):
             keys = zip(table.primary_key.columns, key_of(table, row), strict=True)
-            same = and_(*(column == _restore(column, key, connection.dialect) for column, key in keys))
+            same = and_(
+                *(column == _restore(column, key, connection.dialect) for column, key in keys)
+            )
             found = connection.execute(select(table).where(same)).first()
             if found is not None:
                 yield table, row, portable_row(table, found)
 
 
 def _restore(column: Column[Any], value: Portable, dialect: Dialect) -> object:
-    """Return the value that a portable form stands for."""
+    """Convert a portable form back to its value."""
     kind = column.type
     return kind.process_result_value(value, dialect) if isinstance(kind, PortableType) else value

@@ -1,1 +1,4 @@
-"""The Token Metrics API, v2 and v3: asked, recorded, read. Whatever does not fit is refused with a named reason."""
+"""The Token Metrics API, v2 and v3: its queries, its recorded answers and how they are read.
+
+What cannot be read is refused with a named reason.
+"""

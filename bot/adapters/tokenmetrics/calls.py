@@ -1,6 +1,7 @@
-"""Questions to the provider: asked side by side, page by page, and every answer recorded before it is interpreted.
+"""Queries to the provider: asked in parallel and page by page.
 
-What is recorded names the question without its headers, so no recording holds a key.
+Every answer is recorded before it is interpreted. Its query is recorded without headers, so that no
+recording holds a key.
 """
 
 import hashlib
@@ -21,18 +22,23 @@ PAGES_MAX = 60
 
 
 class Tape(Protocol):
-    """Where answers and the data read from them are recorded."""
+    """The place where answers and the data read from them are recorded."""
 
     def answer(self, call: ApiCall, body: bytes | None) -> None:
-        """Record an answer as it came; body None: there was none."""
+        """Record an answer as it came; `body` is None when there was none."""
 
     def rows(self, data: Iterable[Datum]) -> None:
-        """Record data that says something new."""
+        """Record data that is news."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiQuery:
-    """A question to an endpoint; page 0: it takes no pages. Paging ends at rows older than reach, newest rows first."""
+    """A query to an endpoint.
+
+    page: the page to ask for; 0 for an endpoint without pages.
+    reach: when rows come newest first, no page follows one that ends before this instant.
+    page_before: the digest of the previous page, by which a repeated page is noticed.
+    """
 
     endpoint: str
     params: tuple[tuple[str, str], ...]
@@ -44,14 +50,14 @@ class ApiQuery:
 
     @property
     def request(self) -> HttpRequest:
-        """What goes over the wire."""
+        """The HTTP request for the query's page."""
         pages = (("limit", str(PAGE_ROWS)), ("page", str(self.page))) if self.page else ()
         return HttpRequest(f"/{self.endpoint}", self.params + pages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """One page of an answer, or why there is none."""
+    """One page of an answer, or the error that came instead of it."""
 
     query: ApiQuery
     asked: Question
@@ -60,22 +66,28 @@ class Reply:
 
 
 class Desk:
-    """Asks, records, and turns pages."""
+    """Asks queries, records the answers and asks for further pages."""
 
     def __init__(self, http: HttpClient, tape: Tape) -> None:
-        """Ask through a client, record on a tape."""
+        """Ask through a client, and record on a tape."""
         self._http = http
         self._tape = tape
 
     def ask(self, slot: datetime, queries: Sequence[ApiQuery]) -> list[Reply]:
-        """Ask all side by side, then the next pages of those that have more, and so on."""
+        """Ask all queries in parallel, then the next pages of those that have more, and so on.
+
+        A failed query gives a reply with an error, and so does one that has more than page_max
+        pages.
+        """
         replies = []
         waiting = list(queries)
         while waiting:
             answers = self._http.get_all([query.request for query in waiting])
             waiting, asked = [], waiting
             for query, answer in zip(asked, answers, strict=True):
-                digest = hashlib.sha256(answer.body).hexdigest() if answer.body is not None else None
+                digest = (
+                    hashlib.sha256(answer.body).hexdigest() if answer.body is not None else None
+                )
                 reply = self._record(slot, query, answer, digest)
                 replies.append(reply)
                 if not _has_more(reply):
@@ -83,12 +95,16 @@ class Desk:
                 if query.page < query.page_max:
                     waiting.append(replace(query, page=query.page + 1, page_before=digest))
                 else:
-                    message = f"/{query.endpoint}: more than {query.page_max} pages; watch fewer tokens"
+                    message = (
+                        f"/{query.endpoint}: more than {query.page_max} pages; watch fewer tokens"
+                    )
                     replies.append(replace(reply, rows=(), error=UpstreamError(message)))
         return replies
 
-    def _record(self, slot: datetime, query: ApiQuery, answer: HttpAnswer, digest: str | None) -> Reply:
-        """Record an answer with the number of its rows, and only then say what it amounts to."""
+    def _record(
+        self, slot: datetime, query: ApiQuery, answer: HttpAnswer, digest: str | None
+    ) -> Reply:
+        """Record an answer with the number of its rows, and only then interpret it."""
         envelope = read_envelope(answer.body)
         call = ApiCall(
             request_id=_request_id(slot, answer),
@@ -106,7 +122,9 @@ class Desk:
             answer_hash=digest,
         )
         self._tape.answer(call, answer.body)
-        asked = Question(tokens=query.tokens, started_at=answer.started_at, known_at=answer.known_at)
+        asked = Question(
+            tokens=query.tokens, started_at=answer.started_at, known_at=answer.known_at
+        )
         try:
             rows = rows_of(query.endpoint, answer.status, envelope, answer.error)
             _check_paging(query, rows, digest)
@@ -117,7 +135,10 @@ class Desk:
 
 def _check_paging(query: ApiQuery, rows: Sequence[object], digest: str | None) -> None:
     if rows and digest == query.page_before:
-        message = f"{query.endpoint}: page {query.page} is page {query.page - 1} again; ask for fewer tokens"
+        message = (
+            f"{query.endpoint}: page {query.page} is page {query.page - 1} again;"
+            " ask for fewer tokens"
+        )
         raise UpstreamError(message)
 
 
@@ -129,7 +150,7 @@ def _has_more(reply: Reply) -> bool:
 
 
 def _reaches(reply: Reply, reach: datetime) -> bool:
-    """Tell whether a page, newest rows first as it must then be, ends before an instant."""
+    """Check whether a page is sorted newest first and ends before an instant."""
     try:
         times = [Fields(row).instant("timestamp", reply.asked.known_at) for row in reply.rows]
     except RefusedError:
@@ -138,7 +159,12 @@ def _reaches(reply: Reply, reach: datetime) -> bool:
 
 
 def _request_id(slot: datetime, answer: HttpAnswer) -> str:
-    parts = [instant_text(slot), answer.request.path, _text(answer.request), instant_text(answer.started_at)]
+    parts = [
+        instant_text(slot),
+        answer.request.path,
+        _text(answer.request),
+        instant_text(answer.started_at),
+    ]
     return derive("call", parts)
 
 

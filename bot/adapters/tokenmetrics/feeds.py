@@ -1,6 +1,7 @@
-"""Which feeds there are, when one is due, and what to ask for: pure, and sparing, since every request is a credit.
+"""The provider's feeds: when one is due and which queries to send. All functions are pure.
 
-A request never asks for more rows than one page holds where that can be told beforehand: a cut answer looks whole.
+Every request costs a credit, so none is sent without need. A query asks for no more rows than a
+page holds whenever their number is known beforehand: a cut answer looks like a whole one.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +20,7 @@ OF_DAYS = DATED | {LEVELS, QUANTMETRICS}
 TIMED = frozenset({HOURLY_SIGNALS, HOURS})
 EACH_SLOT = frozenset({PRICE, HOURLY_SIGNALS})
 
-# The provider answers for at most 29 days at once, both ends included.
+# The provider gives at most 29 days at once, both ends included.
 WINDOW_DAYS = 29
 FIRST_DAYS = {SIGNALS: WINDOW_DAYS, DAYS: 2 * WINDOW_DAYS}
 PRICE_TOKENS = 50
@@ -28,21 +29,22 @@ ONE_DAY = timedelta(days=1)
 
 
 class Fetch(NamedTuple):
-    """When a feed was last fetched."""
+    """The instants at which the last fetch of a feed began and ended."""
 
     began_at: datetime
     ended_at: datetime
 
 
 def hour_of(at: datetime) -> datetime:
-    """Return the beginning of an hour."""
+    """Find the beginning of an instant's hour."""
     return at.replace(minute=0, second=0, microsecond=0)
 
 
 def is_due(feed: str, slot: datetime, now: datetime, last: Fetch | None, *, whole: bool) -> bool:
-    """Tell whether to fetch at a slot; whole: yesterday's rows are there.
+    """Check whether to fetch a feed at a slot.
 
-    The runs of one slot come one after another and share a fetch, however long it took.
+    whole: whether yesterday's rows have come. The runs of one slot are executed one after another
+    and share a fetch, even when it took long.
     """
     if last is None:
         return True
@@ -55,20 +57,25 @@ def is_due(feed: str, slot: datetime, now: datetime, last: Fetch | None, *, whol
 
 
 def batches(tokens: Iterable[TokenId], size: int) -> Iterator[tuple[TokenId, ...]]:
-    """Split tokens, in order of their ids."""
+    """Split tokens into batches of at most `size`, in the order of their ids."""
     ordered = sorted(tokens)
     for at in range(0, len(ordered), size):
         yield tuple(ordered[at : at + size])
 
 
 def plain_queries(feed: str, tokens: Iterable[TokenId]) -> list[ApiQuery]:
-    """Ask for the newest rows of tokens; the prices take nothing but tokens, fifty without a limit."""
+    """Build the queries for the newest rows of tokens.
+
+    The price endpoint accepts only tokens, without a limit or a page: it is asked for fifty at a
+    time.
+    """
+    # One row less than a page: a full page would cost another request for what may follow.
     size, page = (PRICE_TOKENS, 0) if feed == PRICE else (PAGE_ROWS - 1, 1)
     return [_query(feed, batch, (), page=page) for batch in batches(tokens, size)]
 
 
 def dated_queries(feed: str, tokens: Sequence[TokenId], start: date, end: date) -> list[ApiQuery]:
-    """Ask for rows dated start to end, both included, in windows that fit a page."""
+    """Build the queries for rows dated start to end, both included, in windows that fit a page."""
     found = []
     for batch in batches(tokens, PAGE_ROWS - 1):
         span = timedelta(days=min(WINDOW_DAYS, (PAGE_ROWS - 1) // len(batch)))
@@ -80,8 +87,10 @@ def dated_queries(feed: str, tokens: Sequence[TokenId], start: date, end: date) 
     return found
 
 
-def timed_queries(feed: str, tokens: Sequence[TokenId], reach: datetime, now: datetime) -> list[ApiQuery]:
-    """Ask for hourly rows back to an instant; the hourly signals take no dates."""
+def timed_queries(
+    feed: str, tokens: Sequence[TokenId], reach: datetime, now: datetime
+) -> list[ApiQuery]:
+    """Build the queries for hourly rows back to an instant; hourly signals accept no dates."""
     span = _range(reach.date(), now.date()) if feed == HOURS else ()
     return [_query(feed, batch, span, reach=reach) for batch in batches(tokens, PAGE_ROWS - 1)]
 

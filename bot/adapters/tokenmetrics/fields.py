@@ -1,6 +1,6 @@
-"""The wire's envelope and rows: JSON read exactly, keys in one spelling, fields checked as they are taken.
+"""The envelope and the rows of an answer: exact numbers, lower-case keys, checked fields.
 
-A row that cannot be read is a refusal with a named reason; it never becomes a default.
+A row that cannot be read is refused with a named reason; it never becomes a default.
 """
 
 import json
@@ -17,13 +17,13 @@ from bot.domain.ids import TokenId
 from bot.domain.numbers import ZERO, Price, price_half_even
 
 NOT_FOUND, UNAUTHORIZED = 404, 401
-# Beyond these powers of ten a number is no price, grade or ratio of this world.
+# A number beyond these powers of ten is not a real price, grade or ratio.
 MAGNITUDE_MAX = 30
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 class RefusalReason(StrEnum):
-    """Why a row, or a level in it, was not read."""
+    """Why a row, or a level in it, was refused."""
 
     MISSING_FIELD = "missing_field"
     WRONG_TYPE = "wrong_type"
@@ -37,17 +37,17 @@ class RefusalReason(StrEnum):
 
 
 class Refusal(NamedTuple):
-    """What was not read, and where it stood: feed, token, field."""
+    """What was refused, and where: feed, token, field."""
 
     reason: RefusalReason
     detail: str
 
 
 class RefusedError(Exception):
-    """A field that ends the reading of its row."""
+    """A field that cannot be read; its row is refused, unless the reader catches this error."""
 
     def __init__(self, reason: RefusalReason, field: str) -> None:
-        """Name the reason and the field."""
+        """Take the reason and the name of the field."""
         super().__init__(field)
         self.reason = reason
         self.field = field
@@ -55,7 +55,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """The outer object of an answer; rows None: it held no list."""
+    """The outer object of an answer; `rows` is None when it holds no list."""
 
     success: bool
     message: str
@@ -63,7 +63,7 @@ class Envelope:
 
 
 def read_envelope(body: bytes | None) -> Envelope | None:
-    """Read an answer's outer object; None for everything that is not one."""
+    """Read the outer object of an answer; None when the body is not a JSON object."""
     try:
         decoded = json.loads(body or b"", parse_float=_exact, parse_constant=_no_number)
     except (ValueError, RecursionError):
@@ -78,17 +78,29 @@ def read_envelope(body: bytes | None) -> Envelope | None:
     )
 
 
-def rows_of(endpoint: str, status: int | None, envelope: Envelope | None, error: BotError | None) -> tuple[object, ...]:
-    """Return an answer's rows, none where nothing was found; raises what the answer amounts to otherwise."""
+def rows_of(
+    endpoint: str, status: int | None, envelope: Envelope | None, error: BotError | None
+) -> tuple[object, ...]:
+    """Extract the rows of an answer; an answer that found nothing has none.
+
+    Raises AccessError when the plan does not include the endpoint, `error` when it is given, and
+    UpstreamError for an answer that has no list of rows or says that it failed.
+    """
     if envelope is not None and status == NOT_FOUND and envelope.message == "Data not found":
         return ()
     if envelope is not None and status == UNAUTHORIZED and "plan" in envelope.message:
-        message = f"{endpoint}: the key's plan does not include this endpoint; change the plan, or what needs it"
+        message = (
+            f"{endpoint}: the key's plan does not include this endpoint;"
+            " change the plan, or what needs it"
+        )
         raise AccessError(message)
     if error is not None:
         raise error
     if envelope is None or envelope.rows is None:
-        message = f"{endpoint}: the answer is not an object with a list of data; check base_url and api_version"
+        message = (
+            f"{endpoint}: the answer is not an object with a list of data;"
+            " check base_url and api_version"
+        )
         raise UpstreamError(message)
     if not envelope.success:
         message = f"{endpoint}: the answer says that it failed; the next slot asks again"
@@ -113,26 +125,26 @@ def _spelling(key: str) -> str:
 
 
 class Fields:
-    """A row under lower-case keys; every reading either gives a checked value or raises RefusedError."""
+    """A row under lower-case keys; each method reads a checked value or raises RefusedError."""
 
     __slots__ = ("_values",)
 
     def __init__(self, row: object) -> None:
-        """Take a row, which must be an object."""
+        """Take a row; refuse one that is not an object."""
         if not isinstance(row, dict):
             raise RefusedError(RefusalReason.WRONG_TYPE, "row")
         self._values: Mapping[str, object] = {_spelling(key): value for key, value in row.items()}
 
     def __contains__(self, key: str) -> bool:
-        """Tell whether a field is there, be it null."""
+        """Check whether a field is present; it may be null."""
         return key in self._values
 
     def get(self, key: str) -> object:
-        """Return a field as it came; None where it is null or missing."""
+        """Look up a field as it came; None when it is null or missing."""
         return self._values.get(key)
 
     def token(self) -> TokenId:
-        """Return the token_id."""
+        """Read the token_id."""
         value = self._values.get("token_id")
         if value is None:
             raise RefusedError(RefusalReason.MISSING_FIELD, "token_id")
@@ -141,7 +153,7 @@ class Fields:
         return TokenId(value)
 
     def text(self, key: str) -> str:
-        """Return a text that is not empty."""
+        """Read a text that is not empty."""
         value = self._values.get(key)
         if value is None or value == "":
             raise RefusedError(RefusalReason.MISSING_FIELD, key)
@@ -150,7 +162,7 @@ class Fields:
         return value
 
     def number(self, *keys: str) -> Decimal | None:
-        """Return the first of these fields that is given, a number or a text of digits; None where none is."""
+        """Read the first field that is given, a number or a text of digits; None without any."""
         for key in keys:
             value = self._values.get(key)
             if value is not None and value != "":
@@ -158,37 +170,43 @@ class Fields:
         return None
 
     def number_between(self, low: Decimal, high: Decimal, *keys: str) -> Decimal | None:
-        """Return an optional number that lies between two others, both inclusive."""
+        """Read an optional number; refuse one that is outside of low and high, both inclusive."""
         value = self.number(*keys)
         if value is not None and not low <= value <= high:
             raise RefusedError(RefusalReason.OUT_OF_RANGE, keys[0])
         return value
 
     def price(self, key: str) -> Price:
-        """Return a positive price."""
+        """Read a positive price."""
         value = self.number(key)
         if value is None:
             raise RefusedError(RefusalReason.MISSING_FIELD, key)
         return positive_price(value, key)
 
     def day(self, key: str, known_at: datetime) -> datetime:
-        """Return the midnight that begins the day of a date; a day that has not begun anywhere is refused."""
+        """Read a date as the midnight that begins its UTC day; refuse a day of the future."""
         return self.instant(key, known_at).replace(hour=0, minute=0, second=0, microsecond=0)
 
     def instant(self, key: str, known_at: datetime) -> datetime:
-        """Return an instant, UTC where it does not say otherwise."""
+        """Read an instant, in UTC unless it names a zone; refuse one of the future.
+
+        One day of tolerance allows for a day that has already begun in another zone.
+        """
         at = _instant(self.text(key))
         if at is None or at > known_at + DAY:
             raise RefusedError(RefusalReason.BAD_DATE, key)
         return at
 
     def end_of_span(self, key: str, known_at: datetime, span: timedelta) -> datetime:
-        """Return when the span that begins at an instant ends; of a date without a time, when its UTC day does."""
+        """Compute the end of the span that begins at an instant.
+
+        For a date without a time, this is the end of its UTC day.
+        """
         return self.instant(key, known_at) + (DAY if _is_date(self.text(key)) else span)
 
 
 def exact_number(value: object, key: str) -> Decimal:
-    """Read a number exactly; raises RefusedError for what is none."""
+    """Read a number exactly; raise RefusedError for what is not a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
         raise RefusedError(RefusalReason.WRONG_TYPE, key)
     try:
@@ -201,7 +219,7 @@ def exact_number(value: object, key: str) -> Decimal:
 
 
 def positive_price(value: Decimal, key: str) -> Price:
-    """Round a price to the ledger's scale; raises RefusedError for zero and less."""
+    """Round a price to the ledger's scale; raise RefusedError when it is not positive."""
     price = price_half_even(value)
     if price <= ZERO:
         raise RefusedError(RefusalReason.NOT_POSITIVE, key)
@@ -209,7 +227,7 @@ def positive_price(value: Decimal, key: str) -> Price:
 
 
 def _is_date(text: str) -> bool:
-    """Tell whether a text names a day and no time."""
+    """Check whether a text is a date without a time."""
     try:
         date.fromisoformat(text)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Rows of the provider to values of ours, endpoint by endpoint; pure, and indifferent to the order of the rows.
+"""Parse the provider's rows into values, endpoint by endpoint; pure, in any order of the rows.
 
-Only rows of the tokens asked for are read. A row dated by day is published at the end of that day; where two rows of an
-answer contradict each other, neither is believed.
+Only rows of the tokens asked for are read. A row dated by day is published at the end of that day.
+When two rows of an answer contradict each other, both are refused.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,7 +31,9 @@ from bot.domain.tape import QUOTE, Datum, TokenPrint
 PROVIDER = "tokenmetrics"
 DAILY, HOURLY = "daily", "hourly"
 HUNDRED = Decimal(100)
-STANCES: Mapping[Decimal, Stance] = MappingProxyType({ONE: Stance.BULLISH, ZERO: Stance.NEUTRAL, -ONE: Stance.BEARISH})
+STANCES: Mapping[Decimal, Stance] = MappingProxyType(
+    {ONE: Stance.BULLISH, ZERO: Stance.NEUTRAL, -ONE: Stance.BEARISH}
+)
 WORDS: Mapping[str, Stance] = MappingProxyType(
     {
         **dict.fromkeys(("long", "bullish", "buy", "up"), Stance.BULLISH),
@@ -46,7 +48,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What an answer is an answer to: the tokens, when it was asked for and when we had it."""
+    """What was asked: the tokens, when the request started and when its answer was known."""
 
     tokens: AbstractSet[TokenId]
     started_at: datetime
@@ -55,20 +57,23 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """The values of an answer in a fixed order, and what was refused."""
+    """The values of an answer in a fixed order, and the refusals."""
 
     data: tuple[Datum, ...] = ()
     refusals: tuple[Refusal, ...] = ()
 
     @property
     def strangers(self) -> int:
-        """Count the rows of tokens that were not asked for."""
+        """The number of rows of tokens that were not asked for."""
         return sum(refusal.reason is RefusalReason.UNKNOWN_TOKEN for refusal in self.refusals)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedToken:
-    """A row of the provider's list of tokens; market_cap and volume_24h in quote currency, None: not given."""
+    """A row of the provider's list of tokens.
+
+    market_cap and volume_24h are in quote currency, and None when they are not given.
+    """
 
     token_id: TokenId
     symbol: str
@@ -79,10 +84,10 @@ class ListedToken:
 
 
 class Refusals(list[Refusal]):
-    """The refusals of one answer as they gather."""
+    """The refusals of one answer, collected while it is read."""
 
     def note(self, feed: str, token: object, refused: RefusedError) -> None:
-        """Remember what was refused."""
+        """Append what was refused."""
         self.append(Refusal(refused.reason, f"{feed}: token {token}, {refused.field}"))
 
 
@@ -90,12 +95,13 @@ Reader = Callable[[Fields, Question, Refusals], Iterable[Datum]]
 
 
 def parse(feed: str, rows: Sequence[object], asked: Question) -> Parsed:
-    """Read all rows of an answer."""
+    """Parse all rows of an answer; refuse both of two rows that contradict each other."""
     found: dict[tuple[str, TokenId, datetime], Datum] = {}
     torn, refusals = set(), Refusals()
     for raw in rows:
         for datum in _read(feed, raw, asked, refusals):
             name = _name(datum)
+            # The first datum of a name stays; a later one that differs contradicts it.
             if found.setdefault(name, datum) != datum:
                 torn.add(name)
     for name in sorted(torn):
@@ -105,7 +111,7 @@ def parse(feed: str, rows: Sequence[object], asked: Question) -> Parsed:
 
 
 def _read(feed: str, raw: object, asked: Question, refusals: Refusals) -> list[Datum]:
-    """Read a row; nothing where it is refused."""
+    """Read a row; a refused one gives no data."""
     named: object = "without id"
     try:
         fields = Fields(raw)
@@ -127,7 +133,10 @@ def _name(datum: Datum) -> tuple[str, TokenId, datetime]:
 
 
 def read_daily_signal(row: Fields, asked: Question, _refusals: Refusals) -> Iterable[Datum]:
-    """Read a row of trading-signals: the event where there is one, else the trend; and the grades beside it."""
+    """Read a row of trading-signals: a signal, and the grades when there are any.
+
+    The stance is that of the event (trading_signal) or, without an event, that of the trend.
+    """
     published_at = row.day("date", asked.known_at) + DAY
     if "trading_signal" not in row and "token_trend" not in row:
         raise RefusedError(RefusalReason.MISSING_FIELD, "trading_signal")
@@ -153,7 +162,7 @@ def _sign(row: Fields, key: str) -> Decimal:
 
 
 def _grades(row: Fields, asked: Question, published_at: datetime) -> list[Grades]:
-    """Read the grades under their v2 and v3 names; none where none is given."""
+    """Read the grades under their v2 or v3 names; an empty list when none is given."""
     trader = row.number_between(ZERO, HUNDRED, "tm_trader_grade", "tm_grade")
     investor = row.number_between(ZERO, HUNDRED, "tm_investor_grade", "fundamental_grade")
     if trader is None and investor is None:
@@ -169,7 +178,10 @@ def _grades(row: Fields, asked: Question, published_at: datetime) -> list[Grades
 
 
 def read_hourly_signal(row: Fields, asked: Question, _refusals: Refusals) -> Iterable[Datum]:
-    """Read a row of hourly-trading-signals: the event where there is one, else the position (1 long, 0 out)."""
+    """Read a row of hourly-trading-signals: a signal, which is published at the end of its hour.
+
+    The stance is that of the event or, without an event, that of the position (1 long, 0 out).
+    """
     published_at = row.end_of_span("timestamp", asked.known_at, HOUR)
     stance = _read_stance(row, "signal", Stance.NEUTRAL)
     if stance in {None, Stance.NEUTRAL}:
@@ -187,7 +199,10 @@ def read_hourly_signal(row: Fields, asked: Question, _refusals: Refusals) -> Ite
 
 
 def _read_stance(row: Fields, key: str, zero: Stance) -> Stance | None:
-    """Read a stance written as a word or as 1, 0 or -1; None where it is not given."""
+    """Read a stance written as a word or as 1, 0 or -1; None when it is not given.
+
+    zero: the stance that 0 means.
+    """
     value = row.get(key)
     if isinstance(value, str) and (word := value.strip().lower()) in WORDS:
         return WORDS[word]
@@ -197,7 +212,7 @@ def _read_stance(row: Fields, key: str, zero: Stance) -> Stance | None:
 
 
 def read_levels(row: Fields, asked: Question, refusals: Refusals) -> Iterable[Datum]:
-    """Read a row of resistance-support; a level that is no price is refused alone."""
+    """Read a row of resistance-support; a level that is not a price is refused alone."""
     listed = row.get("historical_resistance_support_levels")
     if listed is None:
         if not any(key in row for key in NEAREST):
@@ -220,7 +235,7 @@ def read_levels(row: Fields, asked: Question, refusals: Refusals) -> Iterable[Da
 
 
 def read_quantmetrics(row: Fields, asked: Question, _refusals: Refusals) -> Iterable[Datum]:
-    """Read a row of quantmetrics; all are fractions, and a drawdown of more than everything is none."""
+    """Read a row of quantmetrics, all fractions; a drawdown above 1 refuses the row."""
     drawdown = row.number_between(-ONE, ONE, "max_drawdown")
     volatility = row.number("volatility")
     if volatility is not None and volatility <= ZERO:
@@ -232,6 +247,7 @@ def read_quantmetrics(row: Fields, asked: Question, _refusals: Refusals) -> Iter
         volatility=volatility,
         sharpe=row.number("sharpe"),
         sortino=row.number("sortino"),
+        # The provider's drawdown may have either sign; ours is negative.
         max_drawdown=None if drawdown is None else -abs(drawdown),
         cagr=row.number("cagr"),
     )
@@ -243,38 +259,50 @@ def read_grades(row: Fields, asked: Question, _refusals: Refusals) -> Iterable[D
 
 
 def _published_at(row: Fields, asked: Question) -> datetime:
-    """Return the end of a row's day; without a date it is of the table that is rebuilt as the hour begins."""
+    """Find when a row was published: at the end of its day, or at the beginning of this hour.
+
+    A row without a date is from a table that the provider rebuilds at the beginning of every hour.
+    """
     if row.get("date") is not None:
         return row.day("date", asked.known_at) + DAY
     return asked.known_at.replace(minute=0, second=0, microsecond=0)
 
 
 def read_price(row: Fields, asked: Question, _refusals: Refusals) -> Iterable[Datum]:
-    """Read a row of price."""
+    """Read a row of price as a quote."""
     bar = one_price(asked.known_at, row.price("current_price"))
     yield TokenPrint(token_id=row.token(), timeframe=QUOTE, known_at=asked.known_at, bar=bar)
 
 
 def read_day(row: Fields, asked: Question, refusals: Refusals) -> Iterable[Datum]:
-    """Read a row of daily-ohlcv."""
+    """Read a row of daily-ohlcv as a bar of a UTC day."""
     opened_at = row.day("date" if "date" in row else "timestamp", asked.known_at)
     return _bar(row, asked, refusals, "1d", opened_at, opened_at + DAY)
 
 
 def read_hour(row: Fields, asked: Question, refusals: Refusals) -> Iterable[Datum]:
-    """Read a row of hourly-ohlcv."""
+    """Read a row of hourly-ohlcv as a bar; refuse one that does not begin at a full hour."""
     key = "timestamp" if "timestamp" in row else "date"
     opened_at = row.instant(key, asked.known_at)
-    is_dated = row.end_of_span(key, asked.known_at, HOUR) != opened_at + HOUR  # by its day alone: no hour is known
+    # A date without a time spans a whole day: its hour is not known.
+    is_dated = row.end_of_span(key, asked.known_at, HOUR) != opened_at + HOUR
     if is_dated or opened_at != opened_at.replace(minute=0, second=0, microsecond=0):
         raise RefusedError(RefusalReason.BAD_DATE, key)
     return _bar(row, asked, refusals, "1h", opened_at, opened_at + HOUR)
 
 
 def _bar(
-    row: Fields, asked: Question, refusals: Refusals, timeframe: str, opened_at: datetime, closed_at: datetime
+    row: Fields,
+    asked: Question,
+    refusals: Refusals,
+    timeframe: str,
+    opened_at: datetime,
+    closed_at: datetime,
 ) -> list[Datum]:
-    """Read a candle; one that was still open when it was asked for is left out, an odd volume is refused alone."""
+    """Read a bar; leave out one that was still open when it was asked for.
+
+    A volume that cannot be read is refused alone: the bar has no volume then.
+    """
     if closed_at > asked.started_at:
         return []
     prices = [row.price(key) for key in ("open", "high", "low", "close")]
@@ -291,7 +319,7 @@ def _bar(
 
 
 def read_market(row: Fields, asked: Question, _refusals: Refusals) -> Iterable[Datum]:
-    """Read the market size in a row of tokens; nothing where it is not given."""
+    """Read the market size in a row of tokens, when it is given."""
     listed = read_listed(row)
     if listed.market_cap is not None or listed.volume_24h is not None:
         yield MarketSize(
@@ -325,7 +353,7 @@ def _size(row: Fields, *keys: str) -> Decimal | None:
 
 
 def parse_listed(rows: Sequence[object]) -> tuple[ListedToken, ...]:
-    """Read the rows of tokens that can be read, by id, each token once."""
+    """Parse the rows of tokens that can be read, each token once, in the order of their ids."""
     found = {}
     for raw in rows:
         try:

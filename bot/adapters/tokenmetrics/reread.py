@@ -1,4 +1,7 @@
-"""Recorded answers, read again as they were when they came: the same parser, with what the call itself tells."""
+"""Recorded answers, read again as they were read when they came.
+
+The parser is the same, and the recorded call holds everything else that it needs.
+"""
 
 from bot.adapters.tokenmetrics.fields import read_envelope, rows_of
 from bot.adapters.tokenmetrics.parse import READERS, Question, parse
@@ -8,14 +11,21 @@ from bot.domain.tape import ApiCall, Datum
 
 
 def read_again(call: ApiCall, body: bytes) -> tuple[Datum, ...]:
-    """Return the data in an answer; none where it was a failure then, or names no token that was asked for.
+    """Read the data in a recorded answer; a failed answer, or a token not asked for, gives none.
 
-    Raises BadInputError for a call that nobody could have made: its row was changed.
+    Raises BadInputError for a call that this program cannot have made: its row was changed.
     """
     if call.endpoint not in READERS:
-        message = f"call {call.request_id} asked for {call.endpoint}, which nothing is read from: its row was changed"
+        message = (
+            f"call {call.request_id} asked for {call.endpoint}, which nothing is read from:"
+            " its row was changed"
+        )
         raise BadInputError(message)
-    failed = None if call.status is not None and call.status // 100 == 2 else UpstreamError(call.endpoint)  # noqa: PLR2004
+    failed = (
+        None
+        if call.status is not None and call.status // 100 == 2  # noqa: PLR2004
+        else UpstreamError(call.endpoint)
+    )
     try:
         rows = rows_of(call.endpoint, call.status, read_envelope(body), failed)
     except BotError:

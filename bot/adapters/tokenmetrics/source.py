@@ -1,7 +1,7 @@
-"""The live source: at each slot it fetches what is due, records it, and adds what is new to the archive.
+"""The live source: it fetches what is due at a slot, records it, and archives what is new.
 
-All runs share it. The failure of one feed never loses another: what came is kept, and only a cycle without prices or
-without the signals of its own feed fails.
+All runs share it. When one feed fails, the data of the others is kept: only a cycle without prices,
+or without the signals of its own feed, fails.
 """
 
 from collections import defaultdict
@@ -41,23 +41,31 @@ from bot.domain.market import LevelSet, QuantMetrics, Quote
 from bot.domain.tape import Datum, TokenPrint
 
 ESSENTIAL = (HOURLY_SIGNALS, SIGNALS, PRICE)
-# A token whose newest row is older than this has left the provider's tables; it must not widen every request.
+# A token whose newest row is older than this has left the provider's tables: requests do not reach
+# back to its rows.
 SILENT_AFTER = timedelta(days=7)
 GAP_MAX = timedelta(days=58)
-# The provider answers for 29 days at once, so a daemon that was down for less catches up hour by hour.
+# The provider gives 29 days at once, so that a daemon that was down for less misses no hour.
 HOURS_REACH, HOURS_REACH_MAX = timedelta(days=1), timedelta(days=28)
 
 
 class TokenMetricsSource:
-    """Fetches the feeds that the rules need for the tokens of the archive.
+    """Fetches the feeds that the rules need, for the tokens of the archive.
 
-    failures: what the last refresh and the quotes after it could not fetch; refusals: the rows they could not read.
+    failures: what the last refresh and the quotes after it could not fetch.
+    refusals: the rows of their answers that could not be read.
     """
 
     def __init__(
-        self, http: HttpClient, *, archive: MemoryArchive, tape: Tape, clock: Clock, needs: frozenset[str]
+        self,
+        http: HttpClient,
+        *,
+        archive: MemoryArchive,
+        tape: Tape,
+        clock: Clock,
+        needs: frozenset[str],
     ) -> None:
-        """Fetch nothing yet; the archive may hold what was recorded before."""
+        """Fetch nothing yet; the archive may hold recorded data."""
         self.failures: tuple[str, ...] = ()
         self.refusals: tuple[Refusal, ...] = ()
         self._desk = Desk(http, tape)
@@ -71,22 +79,28 @@ class TokenMetricsSource:
 
     @property
     def archive(self) -> MemoryArchive:
-        """What has been fetched so far."""
+        """The archive of what has been fetched so far."""
         return self._archive
 
     def of_feed(self, feed: str) -> "FeedSource":
-        """Return the source of the runs that follow the signals of a feed."""
+        """Build the source for the runs that follow the signals of a feed."""
         return FeedSource(self, self._archive.of_feed(feed))
 
     def resolve(self, universe: Sequence[str | int]) -> dict[TokenId, Instrument]:
-        """Find the tokens of symbols and token_ids, and admit them to the archive; raises ConfigError."""
+        """Find the tokens of symbols and token_ids, and admit them to the archive.
+
+        Raises ConfigError for a token that is unknown or ambiguous.
+        """
         instruments = dict(resolve(self._desk, self._clock.now(), universe))
         self._archive.admit(instruments)
         self._fetched.clear()
         return instruments
 
     def refresh(self, slot: datetime, essential: Sequence[str] = ESSENTIAL) -> datetime:
-        """Fetch what is due and return the instant the fetch ended; raises where an essential feed failed."""
+        """Fetch what is due, and return the instant the fetch ended.
+
+        Raises the error of an essential feed that failed.
+        """
         self._slot = slot
         now = self._clock.now()
         due = [feed for feed in FEEDS if feed in self._needs and self._is_due(feed, slot, now)]
@@ -95,8 +109,11 @@ class TokenMetricsSource:
         failed = self._take(self._desk.ask(slot, queries))
         fetch = Fetch(now, self._clock.now())
         for feed in due:
-            # What the plan does not include is asked for again the next day, not at every slot.
-            if feed not in failed or (isinstance(failed[feed], AccessError) and feed not in ESSENTIAL):
+            # A feed that the plan does not include is asked for again the next day, not at every
+            # slot.
+            if feed not in failed or (
+                isinstance(failed[feed], AccessError) and feed not in ESSENTIAL
+            ):
                 self._fetched[feed] = fetch
         for feed in essential:
             if feed in failed:
@@ -104,10 +121,15 @@ class TokenMetricsSource:
         return fetch.ended_at
 
     def quotes(self, tokens: Sequence[TokenId]) -> tuple[Quote, ...]:
-        """Ask the prices of these tokens once more; what cannot be had is left out and noted in `failures`."""
+        """Ask for the prices of these tokens once more.
+
+        A price that cannot be fetched is left out, and the failure is noted in `failures`.
+        """
         replies = self._desk.ask(self._slot, plain_queries(PRICE, tokens))
         self._take(replies)
-        prints = [datum for reply in replies for datum in parse(PRICE, reply.rows, reply.asked).data]
+        prints = [
+            datum for reply in replies for datum in parse(PRICE, reply.rows, reply.asked).data
+        ]
         return tuple(
             Quote(token_id=datum.token_id, price=datum.bar.close, known_at=datum.known_at)
             for datum in prints
@@ -115,7 +137,7 @@ class TokenMetricsSource:
         )
 
     def _take(self, replies: Sequence[Reply]) -> dict[str, BotError]:
-        """Keep what came, and return the first failure of each feed."""
+        """Keep the data that came, and return the first failure of each feed."""
         failed: dict[str, BotError] = {}
         refused: list[Refusal] = []
         for reply in replies:
@@ -125,6 +147,7 @@ class TokenMetricsSource:
                 continue
             parsed = parse(feed, reply.rows, reply.asked)
             refused += parsed.refusals
+            # Data wait here until the tape has them, so that a failed recording is tried again.
             self._untaped += [datum for datum in parsed.data if self._archive.add(datum)]
         if self._untaped:
             self._tape.rows(tuple(self._untaped))
@@ -138,19 +161,25 @@ class TokenMetricsSource:
         return is_due(feed, slot, now, self._fetched.get(feed), whole=whole)
 
     def _has_yesterday(self, feed: str, now: datetime) -> bool:
-        """Tell whether every token that still has rows has yesterday's."""
+        """Check whether every token that still gets rows has yesterday's."""
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        ends = [end for token_id in self._archive.instruments if (end := self._end_of(feed, token_id)) is not None]
+        ends = [
+            end
+            for token_id in self._archive.instruments
+            if (end := self._end_of(feed, token_id)) is not None
+        ]
         return all(end >= midnight for end in ends if end > midnight - SILENT_AFTER)
 
     def _end_of(self, feed: str, token_id: TokenId) -> datetime | None:
-        """Return when the span of the newest row known of a token ended."""
+        """Find when the span of a token's newest row ended."""
         archive = self._archive
         if feed in {SIGNALS, HOURLY_SIGNALS}:
             row = archive.newest_signal(token_id, DAILY if feed == SIGNALS else HOURLY)
             return row.published_at if row else None
         if feed in {LEVELS, QUANTMETRICS}:
-            return archive.newest_publication(token_id, LevelSet if feed == LEVELS else QuantMetrics)
+            return archive.newest_publication(
+                token_id, LevelSet if feed == LEVELS else QuantMetrics
+            )
         bar = archive.newest_bar(token_id, "1d" if feed == DAYS else "1h")
         return bar.closed_at if bar else None
 
@@ -165,37 +194,56 @@ class TokenMetricsSource:
         return plain_queries(feed, tokens)
 
     def _plan_dated(self, feed: str, tokens: Sequence[TokenId], now: datetime) -> list[ApiQuery]:
-        """Go on, for all tokens together, at the last day known; unknown tokens begin further back."""
+        """Build queries that continue at the last day known; unknown tokens begin further back.
+
+        All known tokens continue together, at the oldest of their last days.
+        """
         first = (now - timedelta(days=FIRST_DAYS[feed] - 1)).date()
         last = self._fetched.get(feed)
-        floor = (now - (min(now - last.began_at + SILENT_AFTER, GAP_MAX) if last else GAP_MAX)).date()
+        floor = (
+            now - (min(now - last.began_at + SILENT_AFTER, GAP_MAX) if last else GAP_MAX)
+        ).date()
         begins = defaultdict(list)
-        known = {token_id: end.date() - ONE_DAY for token_id in tokens if (end := self._end_of(feed, token_id))}
+        known = {
+            token_id: end.date() - ONE_DAY
+            for token_id in tokens
+            if (end := self._end_of(feed, token_id))
+        }
         going_on = max(min(known.values(), default=first), floor)
         for token_id in tokens:
-            begins[going_on if token_id in known or feed in self._fetched else first].append(token_id)
-        return [query for start, some in begins.items() for query in dated_queries(feed, some, start, now.date())]
+            begins[going_on if token_id in known or feed in self._fetched else first].append(
+                token_id
+            )
+        return [
+            query
+            for start, some in begins.items()
+            for query in dated_queries(feed, some, start, now.date())
+        ]
 
     def _reach(self, feed: str, tokens: Sequence[TokenId], now: datetime) -> datetime:
-        """Return how far back hourly rows are wanted: to the oldest of the newest hours known."""
+        """Compute how far back to ask for hourly rows: to the oldest of the tokens' newest ones."""
         ends = [end for token_id in tokens if (end := self._end_of(feed, token_id)) is not None]
         last = self._fetched.get(feed)
-        longest = min(now - last.began_at + HOURS_REACH, HOURS_REACH_MAX) if last else HOURS_REACH_MAX
+        longest = (
+            min(now - last.began_at + HOURS_REACH, HOURS_REACH_MAX) if last else HOURS_REACH_MAX
+        )
         wanted = [end for end in ends if end > now - longest]
         return min(wanted, default=now - (longest if ends else HOURS_REACH))
 
 
 @dataclass(frozen=True, slots=True)
 class FeedSource:
-    """The shared source as the runs of one feed see it: the same answers, and the episodes of their own signals."""
+    """The shared source for the runs of one feed: the same data, with its own episodes."""
 
     shared: TokenMetricsSource
     archive: MemoryArchive
 
     def refresh(self, slot: datetime) -> datetime:
-        """Fetch what is due for all runs; raises where prices or these signals failed."""
-        return self.shared.refresh(slot, (SIGNALS if self.archive.feed == DAILY else HOURLY_SIGNALS, PRICE))
+        """Fetch what is due for all runs; raise when prices or this feed's signals failed."""
+        return self.shared.refresh(
+            slot, (SIGNALS if self.archive.feed == DAILY else HOURLY_SIGNALS, PRICE)
+        )
 
     def quotes(self, tokens: Sequence[TokenId]) -> tuple[Quote, ...]:
-        """Ask the prices of these tokens once more."""
+        """Ask for the prices of these tokens once more."""
         return self.shared.quotes(tokens)

@@ -1,6 +1,7 @@
-"""The names in a universe, resolved once to tokens by asking the provider's list.
+"""Resolve the names of a universe to tokens, from the provider's list.
 
-A symbol that several tokens share is never guessed at: one must be larger by far, or the user names its token_id.
+A symbol that several tokens share is never guessed: one token must be larger by far, or the user
+gives its token_id.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,12 +17,13 @@ from bot.domain.instruments import Instrument
 from bot.domain.numbers import ZERO
 
 NAMES_AT_ONCE = 50
-# A bridged or wrapped token can come near the size of what it wraps; a tenth is another order of things.
+# A bridged or wrapped token can be nearly as large as its original: only ten times the size is
+# proof.
 LARGER_BY = Decimal(10)
 
 
 def resolve(desk: Desk, at: datetime, wanted: Sequence[str | int]) -> Mapping[TokenId, Instrument]:
-    """Find the tokens of symbols and token_ids; raises ConfigError for what is unknown or ambiguous."""
+    """Find the tokens of symbols and token_ids; raise ConfigError for unknown or ambiguous ones."""
     ids = {int(name) for name in wanted if str(name).isdigit()}
     symbols = {str(name) for name in wanted} - {str(name) for name in wanted if str(name).isdigit()}
     queries = [_query("token_id", part) for part in _parts(map(str, sorted(ids)))]
@@ -29,17 +31,23 @@ def resolve(desk: Desk, at: datetime, wanted: Sequence[str | int]) -> Mapping[To
     listed = _ask_listing(desk, at, queries)
     by_id = {token.token_id: token for token in listed}
     if unknown := sorted(ids - set(by_id)):
-        message = f"universe: the provider lists no token_id {unknown[0]}; correct it in the strategy's universe"
+        message = (
+            f"universe: the provider lists no token_id {unknown[0]};"
+            " correct it in the strategy's universe"
+        )
         raise ConfigError(message)
     chosen = [by_id[TokenId(token_id)] for token_id in ids]
     for symbol in sorted(symbols):
         alike = [token for token in listed if token.symbol.upper() == symbol.upper()]
         chosen.append(_choose(symbol, alike) if alike else _miss(desk, at, symbol))
-    return {token.token_id: _instrument(token) for token in sorted(chosen, key=lambda token: token.token_id)}
+    return {
+        token.token_id: _instrument(token)
+        for token in sorted(chosen, key=lambda token: token.token_id)
+    }
 
 
 def _choose(symbol: str, alike: Sequence[ListedToken]) -> ListedToken:
-    """Return the only token of a symbol, or the one that is larger by far than the others."""
+    """Choose the only token of a symbol, or the one that is larger by far than the others."""
     if len(alike) == 1:
         return alike[0]
     by_size = sorted(alike, key=lambda token: token.market_cap or ZERO, reverse=True)
@@ -52,7 +60,7 @@ def _choose(symbol: str, alike: Sequence[ListedToken]) -> ListedToken:
 
 
 def _miss(desk: Desk, at: datetime, symbol: str) -> ListedToken:
-    """Name an unknown symbol with the names nearest to it."""
+    """Raise ConfigError for an unknown symbol, and name the nearest ones."""
     known = {}
     for token in _ask_listing(desk, at, [ApiQuery(endpoint="tokens", params=(), page_max=1)]):
         known.update({token.symbol.upper(): token.symbol, token.name.upper(): token.symbol})
@@ -83,5 +91,8 @@ def _query(name: str, value: str) -> ApiQuery:
 
 def _instrument(token: ListedToken) -> Instrument:
     return Instrument(
-        token_id=token.token_id, symbol=Symbol(token.symbol.upper()), name=token.name, category=token.category
+        token_id=token.token_id,
+        symbol=Symbol(token.symbol.upper()),
+        name=token.name,
+        category=token.category,
     )

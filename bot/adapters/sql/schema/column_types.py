@@ -1,7 +1,8 @@
-"""Column types that keep every digit and zone on both databases.
+"""Column types that keep every digit and every zone on both databases.
 
-Each type has one portable form (text, whole number, truth value) that SQLite stores, PostgreSQL reads, and the hash
-chain is computed over: the two databases give back equal values or refuse the value on its way in.
+A value has one portable form (text, whole number, truth value): SQLite stores it, PostgreSQL reads
+it, and the hash chain covers it. Both databases give back equal values, or the type refuses the
+value before it is stored.
 """
 
 from collections.abc import Iterable
@@ -42,15 +43,24 @@ _SCALE = 18
 _WHOLE_DIGITS = 20
 _MICROS = Decimal(1_000_000)
 
-# The column's CHECK says the same.
+# The CHECK of every money column sets the same limit.
 MICRO_LIMIT = int(AMOUNT_MAX * _MICROS)
 
 
 def exact_text(value: Decimal) -> str:
-    """Write a decimal rounded half-even to 18 places in its canonical form; refuse NaN, infinities and 21 digits."""
+    """Write a decimal in its canonical form, rounded half-even to 18 places.
+
+    Raises InvariantError for NaN, infinities and 21 digits before the point.
+    """
     whole, _, part = str(value).partition(".")
-    if whole.isdigit() and len(whole) <= _WHOLE_DIGITS and len(part) <= _SCALE and (not part or part.isdigit()):
-        part = part.rstrip("0")  # nearly all are written out like this already, and a replay writes many
+    if (
+        whole.isdigit()
+        and len(whole) <= _WHOLE_DIGITS
+        and len(part) <= _SCALE
+        and (not part or part.isdigit())
+    ):
+        # The fast form: nearly all decimals look like this already, and a replay writes many.
+        part = part.rstrip("0")
         return f"{whole}.{part}" if part else whole
     if not value.is_finite():
         message = f"{value} is not a number the ledger can hold"
@@ -65,7 +75,10 @@ def exact_text(value: Decimal) -> str:
 
 
 def whole_micros(amount: Decimal) -> int:
-    """Return an amount of quote currency as whole micro-dollars; refuse a fraction of one, and more than 10^17."""
+    """Convert an amount of quote currency to whole micro-dollars.
+
+    Raises InvariantError for a fraction of a micro-dollar, and for more than 10^17 micro-dollars.
+    """
     micros = EXACT.multiply(amount, _MICROS) if amount.is_finite() else amount
     if not micros.is_finite() or micros != micros.to_integral_value() or abs(micros) > MICRO_LIMIT:
         message = f"{amount} is not a whole number of micro-dollars within the ledger's range"
@@ -75,12 +88,12 @@ def whole_micros(amount: Decimal) -> int:
 
 @lru_cache(maxsize=4096)
 def utc_text(at: datetime) -> str:
-    """Write an instant in UTC; refuse a naive one."""
+    """Write an instant in UTC; raise InvariantError for a naive one."""
     if at.tzinfo is None:
         message = f"{at.isoformat()} has no time zone"
         raise InvariantError(message)
     utc = at if at.tzinfo is UTC else at.astimezone(UTC)
-    # The canonical form of domain/ids, four times as fast.
+    # The canonical form of domain/ids: isoformat writes it fastest.
     return f"{utc.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
@@ -93,15 +106,21 @@ class PortableType(TypeDecorator[Any]):
     on_sqlite: ClassVar[TypeEngine[Any]] = Text()
 
     def portable(self, value: Any) -> Portable:
-        """Return the portable form of a value."""
+        """Convert a value to its portable form."""
         raise NotImplementedError
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Choose the stored type."""
-        return dialect.type_descriptor(self.on_postgresql if dialect.name == POSTGRESQL else self.on_sqlite)
+        """Choose the type in which the database stores the values."""
+        return dialect.type_descriptor(
+            self.on_postgresql if dialect.name == POSTGRESQL else self.on_sqlite
+        )
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> Portable:  # noqa: ARG002 - SQLAlchemy's signature
-        """Bind the portable form."""
+    def process_bind_param(
+        self,
+        value: Any,
+        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
+    ) -> Portable:
+        """Bind the portable form of a value."""
         return None if value is None else self.portable(value)
 
 
@@ -112,11 +131,11 @@ class ExactDecimal(PortableType):
     on_postgresql = Numeric(38, _SCALE)
 
     def portable(self, value: Decimal) -> Portable:
-        """Return the portable form of a value."""
+        """Write the decimal in its canonical form."""
         return exact_text(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002
-        """Return the decimal without trailing zeros, equal in digits on both databases."""
+        """Read a decimal without trailing zeros, so that both databases give equal digits."""
         if value is None:
             return None
         return Decimal(value if isinstance(value, str) else plain(value))
@@ -130,26 +149,29 @@ class MicroDollars(PortableType):
     on_sqlite = Integer()
 
     def portable(self, value: Decimal) -> Portable:
-        """Return the portable form of a value."""
+        """Convert the amount to whole micro-dollars."""
         return whole_micros(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002
-        """Return the amount in quote currency."""
+        """Convert whole micro-dollars to an amount of quote currency."""
         return None if value is None else Decimal(value).scaleb(-6)
 
 
 class UtcDateTime(PortableType):
-    """An aware instant: timestamptz on PostgreSQL, ISO 8601 text with microseconds and Z on SQLite."""
+    """An aware instant: timestamptz on PostgreSQL, ISO 8601 text to the microsecond on SQLite.
+
+    The text ends in Z.
+    """
 
     cache_ok = True
     on_postgresql = DateTime(timezone=True)
 
     def portable(self, value: datetime) -> Portable:
-        """Return the portable form of a value."""
+        """Write the instant as text in UTC."""
         return utc_text(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Return the instant in UTC."""
+        """Read an instant in UTC."""
         if value is None:
             return None
         return (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(UTC)
@@ -161,38 +183,38 @@ class EnumText(PortableType):
     cache_ok = True
 
     def __init__(self, members: type[StrEnum]) -> None:
-        """Name the enum whose members are stored."""
+        """Take the enum whose members are stored."""
         super().__init__()
         self.members = members
 
     def portable(self, value: Any) -> Portable:
-        """Return the member's value; refuse what is no member."""
+        """Convert a member to its value; raise ValueError for what is not a member."""
         return str.__str__(value) if type(value) is self.members else self.members(value).value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002
-        """Return the member."""
+        """Find the member that has a stored value."""
         return None if value is None else self.members(value)
 
 
 class BooleanType(PortableType):
-    """A truth value: BOOLEAN on PostgreSQL, 0 or 1 on SQLite, whose strict tables know no booleans."""
+    """A truth value: BOOLEAN on PostgreSQL, 0 or 1 on SQLite, whose strict tables lack BOOLEAN."""
 
     cache_ok = True
     on_postgresql = Boolean()
     on_sqlite = Integer()
 
     def portable(self, value: object) -> Portable:
-        """Return the portable form of a value."""
+        """Convert the value to a bool."""
         return bool(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> bool | None:  # noqa: ARG002
-        """Return the truth value."""
+        """Read a truth value."""
         return None if value is None else bool(value)
 
 
-# A count or a provider's token_id; strict SQLite tables know INTEGER only.
+# A count or a provider's token_id. Strict SQLite tables accept INTEGER, but not BIGINT.
 Whole = BigInteger().with_variant(Integer(), "sqlite")
-# A statistic; never owed, owned or compared with a stop.
+# A statistic. Amounts that are owed, owned or compared with a stop are exact instead.
 Real: TypeEngine[float] = Double().with_variant(REAL(), "sqlite")
 
 metadata = MetaData(
@@ -227,7 +249,7 @@ def whole(*names: str, required: bool = True) -> list[Column[Any]]:
 
 
 def real(*names: str) -> list[Column[Any]]:
-    """Make columns of statistics, which may be undefined."""
+    """Make columns of statistics; NULL is an undefined one."""
     return [Column(name, Real, nullable=True) for name in names]
 
 
@@ -247,30 +269,32 @@ def enum(name: str, members: type[StrEnum], *, required: bool = True) -> Column[
 
 
 def positive(*names: str) -> list[CheckConstraint]:
-    """Demand that numbers are above zero."""
+    """Require numbers above zero."""
     return [CheckConstraint(f"CAST({name} AS REAL) > 0", name=f"{name}_positive") for name in names]
 
 
 def not_negative(*names: str) -> list[CheckConstraint]:
-    """Demand that whole numbers are not below zero."""
+    """Require whole numbers of zero or more."""
     return [CheckConstraint(f"{name} >= 0", name=f"{name}_not_negative") for name in names]
 
 
 def one_of(name: str, values: Iterable[str]) -> CheckConstraint:
-    """Demand one of a few texts."""
+    """Require one of a few texts."""
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{name} IN ({listed})", name=f"{name}_known")
 
 
 def references(target: str, *names: str) -> ForeignKeyConstraint:
-    """Demand that the columns name a row of another table, under the same names."""
+    """Require that the columns name a row of another table, whose columns have the same names."""
     return ForeignKeyConstraint(names, [f"{target}.{name}" for name in names], ondelete="RESTRICT")
 
 
 def table(name: str, *parts: SchemaItem) -> Table:
-    """Make a strict table; every amount of money in it stays within the range that sums exactly."""
+    """Make a strict table, and limit each amount of money in it to the range that sums exactly."""
     ranges = [
-        CheckConstraint(f"{part.name} BETWEEN -{MICRO_LIMIT} AND {MICRO_LIMIT}", name=f"{part.name}_range")
+        CheckConstraint(
+            f"{part.name} BETWEEN -{MICRO_LIMIT} AND {MICRO_LIMIT}", name=f"{part.name}_range"
+        )
         for part in parts
         if isinstance(part, Column) and isinstance(part.type, MicroDollars)
     ]

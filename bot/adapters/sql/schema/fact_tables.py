@@ -1,7 +1,8 @@
-"""The tables of the facts of a cycle, columns named as the fields of the facts they hold.
+"""The tables of a cycle's facts; a column has the name of the field that it holds.
 
-A column added later stands last in its table and may be NULL: the chain of what was committed before stays as it is.
-Reasons are words that grow, so the code alone knows which there are.
+A column that is added later comes last in its table and may be NULL, so that the hash chain of
+earlier cycles stays the same. New reasons appear over time: only the code lists them, no CHECK
+does.
 """
 
 from sqlalchemy import ForeignKeyConstraint, Index, PrimaryKeyConstraint, Table, UniqueConstraint
@@ -29,9 +30,13 @@ from bot.domain.positions import ExitReason
 
 
 def _fact_table(name: str, *parts: SchemaItem) -> Table:
-    """Add what every fact of a cycle has: its place in the cycle, and the cycle it belongs to."""
-    cycle = ForeignKeyConstraint(["run", "slot"], ["cycles.run", "cycles.slot"], ondelete="RESTRICT")
-    return table(name, *whole("seq"), *parts, *not_negative("seq"), cycle, Index(None, "run", "slot"))
+    """Make a table with what every fact of a cycle has: its cycle, and its place in the cycle."""
+    cycle = ForeignKeyConstraint(
+        ["run", "slot"], ["cycles.run", "cycles.slot"], ondelete="RESTRICT"
+    )
+    return table(
+        name, *whole("seq"), *parts, *not_negative("seq"), cycle, Index(None, "run", "slot")
+    )
 
 
 def _of_instrument() -> ForeignKeyConstraint:

@@ -1,6 +1,6 @@
-"""The ledger's schema revisions, oldest first; a test holds them against the migrations.
+"""The ledger's schema revisions, oldest first; a test compares them with the migrations.
 
-Reading which one a ledger has needs no migration library, so that reading commands start at once.
+Reading the revision of a ledger needs no migration library, so that reading commands start fast.
 """
 
 from sqlalchemy import Connection, inspect, text
@@ -10,7 +10,7 @@ HEAD = REVISIONS[-1]
 
 
 def stored_revision(connection: Connection) -> str | None:
-    """Return the revision a ledger was left at; None: it has none yet."""
+    """Read the revision of a ledger's schema; None when it has no schema yet."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

@@ -1,4 +1,4 @@
-"""How the two databases spell what the ledger's SQL says once: what differs stands in square brackets."""
+"""Write the ledger's SQL for both databases: square brackets mark the parts that differ."""
 
 import re
 from collections.abc import Mapping
@@ -6,8 +6,9 @@ from types import MappingProxyType
 
 from bot.adapters.sql.schema.column_types import POSTGRESQL
 
-# [number x]: an exact decimal as a number; [amount x]: micro-dollars in quote currency; [seconds a | b]: from a to b;
-# [after a | h]: h hours after a; [later a | b]: the later of two instants; [day a]: the UTC day of an instant.
+# [number x]: an exact decimal as a number. [amount x]: micro-dollars in quote currency.
+# [seconds a | b]: the seconds from a to b. [after a | h]: h hours after a.
+# [later a | b]: the later of two instants. [day a]: the UTC day of an instant.
 _SQLITE: Mapping[str, str] = MappingProxyType(
     {
         "number": "CAST({0} AS REAL)",
@@ -33,6 +34,6 @@ _BRACKETED = re.compile(r"\[(\w+) ([^\[\]]+)\]")
 
 
 def spell(text: str, dialect: str) -> str:
-    """Return a statement as a database spells it."""
+    """Replace the square brackets of a statement by the SQL of a database."""
     spelling = _POSTGRESQL if dialect == POSTGRESQL else _SQLITE
     return _BRACKETED.sub(lambda found: spelling[found[1]].format(*found[2].split(" | ")), text)

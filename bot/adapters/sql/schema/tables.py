@@ -1,10 +1,16 @@
-"""The tables that say what runs there are, what they were asked for, and who may write.
+"""The tables of runs, cycles, requests, trials and checks, and the writer's lease.
 
-Every table but the writer's lease is append-only. Of a column added later the chain knows nothing as long as it is NULL
-and stands last in its table.
+Every table except the writer's lease is append-only. A column that is added later comes last in its
+table; the hash chain does not cover it while it is NULL.
 """
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, PrimaryKeyConstraint, UniqueConstraint
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKeyConstraint,
+    Index,
+    PrimaryKeyConstraint,
+    UniqueConstraint,
+)
 
 from bot.adapters.sql.schema.column_types import (
     enum,
@@ -53,7 +59,9 @@ instruments = table(
     Index(None, "token_id"),
 )
 
-config_versions = table("config_versions", *text("config_hash", "text"), PrimaryKeyConstraint("config_hash"))
+config_versions = table(
+    "config_versions", *text("config_hash", "text"), PrimaryKeyConstraint("config_hash")
+)
 
 cycles = table(
     "cycles",
@@ -71,7 +79,8 @@ cycles = table(
     *not_negative("entries", "exits", "rejections"),
 )
 
-# An operator's wishes come from beside the writer: they are no facts of a cycle and stand outside the chain.
+# Requests are added beside the writer: they are not facts of a cycle, and the chain does not cover
+# them.
 requests = table(
     "requests",
     *text("request_id", "run"),
@@ -84,7 +93,7 @@ requests = table(
     Index(None, "run"),
 )
 
-# What a sweep tried comes from beside the writer too, and belongs to no run.
+# Trials are added beside the writer too, and belong to no run.
 trials = table(
     "trials",
     *text("trial_id", "sweep", "strategy", "parameters"),
@@ -96,8 +105,26 @@ trials = table(
     *text("schedule", required=False),
     *whole("slots", "days", "trades", "open_positions", "wins", "losses"),
     *money("final_equity"),
-    *real("total_return", "cagr", "sharpe", "sortino", "calmar", "max_drawdown", "max_drawdown_amount", "win_rate"),
-    *real("profit_factor", "expectancy", "expectancy_r", "sqn", "exposure_time", "turnover", "skewness", "kurtosis"),
+    *real(
+        "total_return",
+        "cagr",
+        "sharpe",
+        "sortino",
+        "calmar",
+        "max_drawdown",
+        "max_drawdown_amount",
+        "win_rate",
+    ),
+    *real(
+        "profit_factor",
+        "expectancy",
+        "expectancy_r",
+        "sqn",
+        "exposure_time",
+        "turnover",
+        "skewness",
+        "kurtosis",
+    ),
     *text("reasons"),
     PrimaryKeyConstraint("trial_id"),
     CheckConstraint("cash > 0", name="cash_positive"),
@@ -105,7 +132,7 @@ trials = table(
     Index(None, "sweep"),
 )
 
-# Whether cycles can be derived again is found out later, and beside the writer: it is no fact of a cycle either.
+# Parity checks are made later and added beside the writer: they are not facts of a cycle either.
 parity_checks = table(
     "parity_checks",
     *text("run"),

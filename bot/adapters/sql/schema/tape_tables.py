@@ -1,6 +1,6 @@
 """The tables of the tape: raw answers, and the data read from them.
 
-They belong to no run: what was recorded once serves every run of the ledger.
+They belong to no run: data is recorded once, for every run of the ledger.
 """
 
 from sqlalchemy import Column, Index, LargeBinary, PrimaryKeyConstraint

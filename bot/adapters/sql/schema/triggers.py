@@ -1,7 +1,8 @@
-"""What the database itself enforces and shows: refusing triggers and views, from declared lists.
+"""What the database itself enforces and shows: triggers that refuse changes, and views.
 
-Tables and triggers come from the revisions; a test holds them against the declarations. Views hold nothing: they are
-made anew from the declarations at the end of every migration, and no revision speaks of them.
+Migrations create the tables and triggers; a test compares them with the declarations. Views hold no
+data: every migration ends by creating them again from their declarations, so no revision names
+them.
 """
 
 from sqlalchemy import Connection, Table
@@ -19,15 +20,17 @@ APPEND_ONLY = tuple(
 
 
 def trigger_texts(dialect: str) -> dict[str, str]:
-    """Return the statements that create the refusing triggers, by the trigger's name."""
+    """Build the statements that create the append-only triggers, by the trigger's name."""
     if dialect == POSTGRESQL:
         return {
-            f"{table}_append_only": f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}"
+            f"{table}_append_only": f"CREATE TRIGGER {table}_append_only"
+            f" BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}"
             " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
             for table in APPEND_ONLY
         }
     return {
-        f"{table}_no_{change}": f"CREATE TRIGGER {table}_no_{change} BEFORE {change.upper()} ON {table}"
+        f"{table}_no_{change}": f"CREATE TRIGGER {table}_no_{change}"
+        f" BEFORE {change.upper()} ON {table}"
         f" BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
         for table in APPEND_ONLY
         for change in ("update", "delete")
@@ -35,12 +38,12 @@ def trigger_texts(dialect: str) -> dict[str, str]:
 
 
 def drop_views(connection: Connection) -> None:
-    """Take our views away, those that read others first; a view that someone else made is not ours to drop."""
+    """Drop our views, those that read others first; keep views that someone else made."""
     for name in reversed(tuple(VIEWS)):
         connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
 
 
 def create_views(connection: Connection) -> None:
-    """Make every view as it is declared."""
+    """Create every view as it is declared."""
     for name in VIEWS:
         connection.exec_driver_sql(view_text(name, connection.dialect.name))

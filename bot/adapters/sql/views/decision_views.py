@@ -1,4 +1,7 @@
-"""Why it traded or did not: candidates, gates, levels as they were seen, and what happened to the run as a whole."""
+"""The views that explain decisions: candidates, gates, levels, run events, parity and cycles.
+
+The levels are those that the decision used.
+"""
 
 DECISIONS = """
 SELECT

@@ -1,4 +1,4 @@
-"""Which runs there are, what they trade and under which configuration."""
+"""The views that list runs, their instruments and their configurations."""
 
 RUNS = """
 SELECT

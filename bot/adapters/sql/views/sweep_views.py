@@ -1,4 +1,4 @@
-"""What sweeps tried: one row a set of parameters and window."""
+"""The view of sweeps: one row for each trial, which is a set of parameters and a window."""
 
 SWEEP = """
 SELECT

@@ -1,4 +1,4 @@
-"""What was recorded of the outside, and what came after each signal."""
+"""The views of recorded calls and data, and of the returns after each turn of a signal."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -38,7 +38,7 @@ SELECT d.token_id, {_SYMBOL}, d.timeframe, d.opened_at, d.closed_at,
     [number d.volume] AS volume, d.known_at
 FROM prints d"""  # noqa: S608 - a constant
 
-# The price at an instant: the close of the first print that ended at it or within so many hours after it.
+# The close of the first print that ends `hours` after the signal or later, but before `end`.
 _PRICE_AFTER = """(
     SELECT [number p.close] FROM prints p
     WHERE p.token_id = s.token_id
@@ -47,7 +47,8 @@ _PRICE_AFTER = """(
 )"""
 _HORIZONS: Mapping[str, int] = MappingProxyType({"1h": 1, "4h": 4, "1d": 24, "7d": 168})
 _RETURNS = ",\n    ".join(
-    f"{_PRICE_AFTER.format(hours=hours, end=2 * hours)} / {_PRICE_AFTER.format(hours=0, end=1)} - 1 AS return_{name}"
+    f"{_PRICE_AFTER.format(hours=hours, end=2 * hours)} / {_PRICE_AFTER.format(hours=0, end=1)}"
+    f" - 1 AS return_{name}"
     for name, hours in _HORIZONS.items()
 )
 

@@ -1,4 +1,4 @@
-"""What was traded: positions, orders, fills and stops, and the account behind them."""
+"""The views of trades, positions, orders, fills, stop moves, equity and postings."""
 
 TRADES = """
 SELECT
@@ -76,7 +76,8 @@ LEFT JOIN marks m ON m.position_id = t.position_id
     AND m.slot = (SELECT max(n.slot) FROM marks n WHERE n.position_id = t.position_id)
 WHERE t.closed_at IS NULL"""
 
-# The stop order of a position shows where the stop stands now, or stood when it ended.
+# The price of a stop order is the position's stop: the current one, or the last one of a closed
+# position.
 ORDERS = """
 SELECT
     o.run, o.order_id, o.position_id, o.signal_id, o.token_id, i.symbol, o.side, o.role, o.ordinal,
@@ -146,7 +147,7 @@ SELECT
     q.drawdown_started_at, q.drawdown_trough_at, q.drawdown_recovered_at
 FROM equity q"""
 
-# The first marked slot of each UTC day: a replay and a daemon write it alike.
+# The first marked slot of each UTC day, which replay and daemon have in common.
 EQUITY_DAILY = """
 SELECT
     [day q.slot] AS day, e.run, e.slot, e.cash, e.positions_value, e.equity, e.high_water_mark, e.drawdown,

@@ -1,6 +1,7 @@
-"""The views: the ledger's public contract for SQL. Their names and columns stay; columns may be added.
+"""The views, the ledger's public contract for SQL: names and columns stay, columns may be added.
 
-One text serves both databases (spelling.py). Amounts are numbers in quote currency, instants as the tables have them.
+One text serves both databases (spelling.py). Amounts are numbers in quote currency; instants have
+the form that the tables have.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from bot.adapters.sql.checks import LEDGER_CHECK
 from bot.adapters.sql.schema.spelling import spell
 from bot.adapters.sql.views import decision_views, run_views, sweep_views, tape_views, trade_views
 
-# In order of creation: a view may read those before it.
+# In order of creation: a view may read those above it.
 VIEWS: Mapping[str, str] = MappingProxyType(
     {
         "v_trades": trade_views.TRADES,
@@ -46,5 +47,5 @@ VIEWS: Mapping[str, str] = MappingProxyType(
 
 
 def view_text(name: str, dialect: str) -> str:
-    """Return the statement that creates a view on a database."""
+    """Build the statement that creates a view on a database."""
     return f"CREATE VIEW {name} AS {spell(VIEWS[name], dialect).strip()}"
