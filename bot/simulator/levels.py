@@ -1,6 +1,7 @@
-"""Support and resistance levels: swing highs and lows of the daily bars, confirmed late and merged.
+"""Support and resistance levels: swing highs and lows of the daily bars, with near ones merged.
 
-A level is known only `CONFIRMED_DAYS` after its day, and none lies above the highest price traded until then.
+A level becomes known only `CONFIRMED_DAYS` after its day, and none lies above the highest price
+traded until then.
 """
 
 from bisect import bisect_right
@@ -12,8 +13,8 @@ from bot.simulator.market import Market, stream
 
 CONFIRMED_DAYS = 14
 SWING_DAYS = 2
-REPAINT_SHARE = 0.08
-WHOLE_FROM = 1000.0
+REPAINT_SHARE = 0.08  # of the swings near a known level: they replace it
+WHOLE_FROM = 1000.0  # the provider often writes prices from here on as whole numbers
 NOISY_SHARE, WHOLE_SHARE = 0.15, 0.55
 
 
@@ -25,10 +26,10 @@ class DrawnLevel(NamedTuple):
 
 
 class LevelBook:
-    """One token's sets of levels by day: a later day may add a level, or replace one by its neighbour."""
+    """One token's sets of levels by day; a later day may add a level or replace levels near it."""
 
     def __init__(self, market: Market, token_id: int) -> None:
-        """Follow the token's swings over the whole market."""
+        """Build the sets of levels from the token's swings over the whole market."""
         self._days: list[int] = []
         self._sets: list[tuple[DrawnLevel, ...]] = []
         merged = merge_fraction(market.tokens[token_id].volatility)
@@ -45,18 +46,18 @@ class LevelBook:
             self._sets.append(known)
 
     def levels_after(self, day: int) -> tuple[DrawnLevel, ...]:
-        """Return the levels known after the close of a day, oldest discovery first."""
+        """List the levels known after the close of a day, oldest discovery first."""
         index = bisect_right(self._days, day)
         return self._sets[index - 1] if index else ()
 
 
 def merge_fraction(volatility: float) -> float:
-    """Return how close two levels may lie, a fraction between 1 % and 4 %: the wilder the token, the wider apart."""
+    """Compute the fraction within which levels merge: 0.01 to 0.04, by volatility."""
     return min(0.04, max(0.01, 0.07 * volatility))
 
 
 def _swings(market: Market, token_id: int) -> list[DrawnLevel]:
-    """Return the days on which the price turned, in order, with the price of the turn."""
+    """Find the days on which the price turned, in order, with the price of each turn."""
     born, bars = market.born_day(token_id), market.daily(token_id)
     swings: list[DrawnLevel] = []
     for day in range(born + SWING_DAYS, market.days - SWING_DAYS):
@@ -69,7 +70,10 @@ def _swings(market: Market, token_id: int) -> list[DrawnLevel]:
 
 
 def _write_price(price: float, noise: float) -> float:
-    """Return the price as the provider writes it: some with binary noise, large ones often whole, none higher."""
+    """Write a price like the provider: some with binary noise, large ones often whole.
+
+    None is written higher than it is.
+    """
     if noise < NOISY_SHARE:
         return float(np.nextafter(price, 0.0))
     if price >= WHOLE_FROM and noise < NOISY_SHARE + WHOLE_SHARE:

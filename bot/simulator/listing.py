@@ -1,6 +1,6 @@
-"""The tokens that the synthetic market trades: real names and ids, and the look-alikes that share their symbols.
+"""The tokens of the synthetic market: real names and ids, and look-alikes that share their symbols.
 
-A token's id never changes and is never given to another one: seeds are derived from it.
+A token never changes its id, and no other token gets it, because seeds are derived from ids.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,11 @@ CENTRAL = ("binance", "gdax", "gate", "kraken")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """A token: its labels, its size, and how its price moves."""
+    """A token: its labels, its size, and how its price moves.
+
+    price: at the market's start. volatility: annual. common: the weight of the common factor, 0..1.
+    follows: the id of the token whose price it follows. age_days: its age at the market's start.
+    """
 
     token_id: int
     symbol: str
@@ -57,13 +61,13 @@ class Token:
 
     @property
     def decimals(self) -> int:
-        """Decimals of a price quoted with about six significant digits."""
+        """The decimals of a price that is quoted with about six significant digits."""
         whole = f"{self.price:e}".partition("e")[2]
         return 5 - int(whole)
 
 
 def _alike(main: Token, token_id: int, name: str, *, supply: float, exchange: str) -> Token:
-    """Return a bridged token that follows the price of the token whose symbol it shares."""
+    """Build a bridged token that follows the price of the token whose symbol it shares."""
     return Token(
         token_id=token_id,
         symbol=main.symbol,
@@ -79,8 +83,13 @@ def _alike(main: Token, token_id: int, name: str, *, supply: float, exchange: st
     )
 
 
-def _main(token_id: int, symbol: str, name: str, figures: tuple[float, ...], *categories: str) -> Token:
-    """Return a main token from its price, supply, annual volatility and share of the common factor."""
+def _main(
+    token_id: int, symbol: str, name: str, figures: tuple[float, ...], *categories: str
+) -> Token:
+    """Build a main token.
+
+    figures: price, supply, annual volatility, share of the common factor.
+    """
     price, supply, volatility, common = figures
     slug = name.lower().replace(" ", "-").replace(".", "-")
     return Token(
@@ -97,8 +106,12 @@ def _main(token_id: int, symbol: str, name: str, figures: tuple[float, ...], *ca
 
 
 BITCOIN = _main(3375, "BTC", "Bitcoin", (96400.0, 19.8e6, 0.33, 0.75), "layer-1", "payments")
-ETHEREUM = _main(3306, "ETH", "Ethereum", (3310.0, 120.5e6, 0.42, 0.7), "smart-contract-platform", "layer-1")
-SOLANA = _main(3988, "SOL", "Solana", (187.0, 485e6, 0.52, 0.65), "smart-contract-platform", "layer-1")
+ETHEREUM = _main(
+    3306, "ETH", "Ethereum", (3310.0, 120.5e6, 0.42, 0.7), "smart-contract-platform", "layer-1"
+)
+SOLANA = _main(
+    3988, "SOL", "Solana", (187.0, 485e6, 0.52, 0.65), "smart-contract-platform", "layer-1"
+)
 DOGECOIN = _main(3393, "DOGE", "Dogecoin", (0.345, 147.6e9, 0.62, 0.55), "meme-token", "payments")
 
 AERODROME = Token(
@@ -129,7 +142,13 @@ MEMES = tuple(
         exchanges=("xt",),
     )
     for token_id, name, slug, price, supply in (
-        (38892, "Department Of Government Efficiency", "department-of-government-efficiency", 0.0931, 96e6),
+        (
+            38892,
+            "Department Of Government Efficiency",
+            "department-of-government-efficiency",
+            0.0931,
+            96e6,
+        ),
         (40212, "Department of Gov Efficiency", "department-of-gov-efficiency", 0.218, 31e6),
     )
 )
@@ -140,16 +159,41 @@ TOKENS: tuple[Token, ...] = (
     SOLANA,
     DOGECOIN,
     _main(3369, "XRP", "XRP", (2.31, 57.4e9, 0.54, 0.55), "payments"),
-    _main(3388, "ETC", "Ethereum Classic", (25.4, 150.6e6, 0.5, 0.65), "smart-contract-platform", "layer-1"),
+    _main(
+        3388,
+        "ETC",
+        "Ethereum Classic",
+        (25.4, 150.6e6, 0.5, 0.65),
+        "smart-contract-platform",
+        "layer-1",
+    ),
     _main(4253, "YFI", "yearn.finance", (8120.0, 33.7e3, 0.57, 0.6), "decentralized-finance-defi"),
     AERODROME,
-    _main(3973, "AVAX", "Avalanche", (36.2, 410e6, 0.58, 0.65), "smart-contract-platform", "layer-1"),
+    _main(
+        3973, "AVAX", "Avalanche", (36.2, 410e6, 0.58, 0.65), "smart-contract-platform", "layer-1"
+    ),
     _main(3463, "LINK", "Chainlink", (21.7, 638e6, 0.54, 0.6), "oracle"),
     _main(3408, "ADA", "Cardano", (0.886, 35.1e9, 0.56, 0.6), "smart-contract-platform", "layer-1"),
     _main(3371, "LTC", "Litecoin", (103.5, 75.3e6, 0.46, 0.6), "payments", "layer-1"),
-    _main(4092, "DOT", "Polkadot", (6.87, 1.53e9, 0.53, 0.65), "smart-contract-platform", "layer-1"),
-    _main(4191, "UNI", "Uniswap", (13.1, 600e6, 0.6, 0.6), "decentralized-exchange", "decentralized-finance-defi"),
-    _main(4127, "NEAR", "NEAR Protocol", (5.12, 1.17e9, 0.64, 0.6), "smart-contract-platform", "layer-1"),
+    _main(
+        4092, "DOT", "Polkadot", (6.87, 1.53e9, 0.53, 0.65), "smart-contract-platform", "layer-1"
+    ),
+    _main(
+        4191,
+        "UNI",
+        "Uniswap",
+        (13.1, 600e6, 0.6, 0.6),
+        "decentralized-exchange",
+        "decentralized-finance-defi",
+    ),
+    _main(
+        4127,
+        "NEAR",
+        "NEAR Protocol",
+        (5.12, 1.17e9, 0.64, 0.6),
+        "smart-contract-platform",
+        "layer-1",
+    ),
     _main(3794, "ATOM", "Cosmos Hub", (6.44, 391e6, 0.5, 0.6), "layer-1"),
     _alike(BITCOIN, 39218, "Osmosis allBTC", supply=212.0, exchange="osmosis"),
     _alike(ETHEREUM, 39220, "Osmosis allETH", supply=1830.0, exchange="osmosis"),

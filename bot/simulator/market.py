@@ -1,7 +1,7 @@
 """A seeded synthetic market of hourly bars: regimes, jumps and a common factor.
 
-The same seed and start give the same prices for ever: each token draws from streams of its own, in the order of
-time, so neither another token, nor a longer market, nor the order of the questions changes a bar.
+The same seed and start always give the same prices: each token draws from its own streams, in order
+of time, so neither another token, nor a longer market, nor the order of the calls changes a bar.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,7 +36,7 @@ Value = TypeVar("Value")
 
 
 class Candle(NamedTuple):
-    """One bar as served: what has happened of it by an instant."""
+    """One bar as served; an unfinished one holds what has happened by an instant."""
 
     open: float
     high: float
@@ -47,7 +47,7 @@ class Candle(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandleColumns:
-    """Columns of bars without holes, from the market's beginning."""
+    """Columns of bars without gaps, from the market's beginning."""
 
     open: Floats
     high: Floats
@@ -56,7 +56,7 @@ class CandleColumns:
     volume: Floats
 
     def bar(self, at: int) -> Candle:
-        """Return one whole bar."""
+        """Build one whole bar."""
         return Candle(
             float(self.open[at]),
             float(self.high[at]),
@@ -67,12 +67,12 @@ class CandleColumns:
 
 
 def stream(*key: int) -> np.random.RandomState:
-    """Return the random stream of a key; numpy promises that the draws of a RandomState never change."""
+    """Create the random stream of a key; numpy promises that its draws never change."""
     return np.random.RandomState(np.random.PCG64(np.random.SeedSequence(key)))
 
 
 def smooth(values: Floats, share: float) -> Floats:
-    """Return the running average in which each value enters with `share`."""
+    """Compute the exponential moving average in which each value has the weight `share`."""
 
     def step(average: float, value: float) -> float:
         return average + share * (value - average)
@@ -81,14 +81,14 @@ def smooth(values: Floats, share: float) -> Floats:
 
 
 def remember(store: dict[int, Value], key: int, make: Callable[[int], Value]) -> Value:
-    """Return what is kept under a key, made on first use; two threads may make it twice, and alike."""
+    """Get the value of a key, made on first use; two threads may make two equal ones."""
     if key not in store:
         store[key] = make(key)
     return store[key]
 
 
 def _regimes(draws: np.random.RandomState, hours: int, strength: float) -> Floats:
-    """Return the drift per hour of bull, bear and sideways spells; what has gone far is the likelier to turn."""
+    """Draw the hourly drift of bull, bear and sideways spells; a long trend is likelier to turn."""
     drift = np.zeros(hours)
     at, gone = 0, 0.0
     shortest, spread = REGIME_DAYS
@@ -96,6 +96,7 @@ def _regimes(draws: np.random.RandomState, hours: int, strength: float) -> Float
         length = int(DAY_HOURS * (shortest + spread * draws.random_sample()))
         bull = (1 - SIDEWAYS_SHARE) / 2 - 0.35 * float(np.tanh(gone / (DAY_HOURS * 5)))
         pick = draws.random_sample()
+        # The sign of the drift (bull 1, bear -1, sideways 0): one product serves all three.
         slope = 1 if pick < bull else -1 if pick > bull + SIDEWAYS_SHARE else 0
         drift[at : at + length] = slope * strength / DAY_HOURS
         gone += slope * length
@@ -104,7 +105,7 @@ def _regimes(draws: np.random.RandomState, hours: int, strength: float) -> Float
 
 
 def _reverting(shocks: Floats) -> Floats:
-    """Return the walk of the shocks, drawn back to where it started."""
+    """Compute the walk of the shocks, which reverts to its start (an AR(1) process)."""
     kept = float(np.exp(-1 / REVERSION_HOURS))
 
     def step(level: float, shock: float) -> float:
@@ -114,7 +115,7 @@ def _reverting(shocks: Floats) -> Floats:
 
 
 def daily_from(hourly: CandleColumns) -> CandleColumns:
-    """Return the daily bars of hourly ones."""
+    """Aggregate hourly bars to daily ones."""
     days = (-1, DAY_HOURS)
     return CandleColumns(
         open=hourly.open[::DAY_HOURS],
@@ -126,10 +127,13 @@ def daily_from(hourly: CandleColumns) -> CandleColumns:
 
 
 class Market:
-    """The synthetic market from `HISTORY_DAYS` before its start to `days` after it; later its last prices stand."""
+    """The synthetic market from `HISTORY_DAYS` before its start to `days` after it.
+
+    After its end the last prices persist.
+    """
 
     def __init__(self, seed: int, start: datetime, days: int = 400) -> None:
-        """Lay out the market of a seed around the UTC day of `start`; prices are drawn when first asked for."""
+        """Set up a market around the UTC day of `start`; prices are drawn on first use."""
         if start.tzinfo is None:
             message = "start must carry a zone"
             raise ValueError(message)
@@ -138,45 +142,47 @@ class Market:
         self.begin = self.start - timedelta(days=HISTORY_DAYS)
         self.days = HISTORY_DAYS + days
         self.hours = self.days * DAY_HOURS
-        self.tokens: Mapping[int, Token] = MappingProxyType({token.token_id: token for token in TOKENS})
+        self.tokens: Mapping[int, Token] = MappingProxyType(
+            {token.token_id: token for token in TOKENS}
+        )
         self._logs: dict[int, Floats] = {}
         self._hourly: dict[int, CandleColumns] = {}
         self._daily: dict[int, CandleColumns] = {}
 
     def hour_of(self, instant: datetime) -> int:
-        """Return the number of the hour that holds an instant, counted from the beginning."""
+        """Compute the number of the hour that holds an instant, counted from the beginning."""
         return (instant - self.begin) // timedelta(hours=1)
 
     def day_of(self, instant: datetime) -> int:
-        """Return the number of the UTC day that holds an instant, counted from the beginning."""
+        """Compute the number of the UTC day that holds an instant, counted from the beginning."""
         return (instant - self.begin) // timedelta(days=1)
 
     def hour_opening(self, hour: int) -> datetime:
-        """Return the opening of an hour."""
+        """Compute the opening of an hour."""
         return self.begin + timedelta(hours=hour)
 
     def born_day(self, token_id: int) -> int:
-        """Return the number of the first day on which a token trades."""
+        """Compute the number of the first day on which a token trades."""
         age = self.tokens[token_id].age_days
         return 0 if age is None else HISTORY_DAYS - age
 
     def hourly(self, token_id: int) -> CandleColumns:
-        """Return the hourly bars of a token; those before its first day are no one's to see."""
+        """Get the hourly bars of a token; those before its first day must not be shown."""
         return remember(self._hourly, token_id, self._draw_bars)
 
     def daily(self, token_id: int) -> CandleColumns:
-        """Return the daily bars of a token."""
+        """Get the daily bars of a token."""
         return remember(self._daily, token_id, lambda key: daily_from(self.hourly(key)))
 
     def price_at(self, token_id: int, instant: datetime) -> float:
-        """Return the price at an instant: at the opening of an hour exactly the bar's open.
+        """Compute the price at an instant; at the opening of an hour it is exactly the bar's open.
 
         Raises LookupError before the token's first day.
         """
         return self._walk(token_id, instant)[-1]
 
     def hour_so_far(self, token_id: int, instant: datetime) -> Candle:
-        """Return the unfinished bar of the hour that holds an instant."""
+        """Build the unfinished bar of the hour that holds an instant."""
         walked = self._walk(token_id, instant)
         hour = self.hour_of(instant)
         volume = 0.0
@@ -185,7 +191,7 @@ class Market:
         return Candle(walked[0], max(walked), min(walked), walked[-1], float(round(volume)))
 
     def day_so_far(self, token_id: int, instant: datetime) -> Candle:
-        """Return the unfinished bar of the UTC day that holds an instant."""
+        """Build the unfinished bar of the UTC day that holds an instant."""
         last = self.hour_so_far(token_id, instant)
         hour = self.hour_of(instant)
         first = hour - hour % DAY_HOURS
@@ -201,13 +207,13 @@ class Market:
         )
 
     def _hour_fraction(self, instant: datetime) -> float:
-        """Return the share of the current hour that is over."""
+        """Compute which fraction of the current hour is over."""
         return ((instant - self.begin) % timedelta(hours=1)) / timedelta(hours=1)
 
     def _walk(self, token_id: int, instant: datetime) -> list[float]:
-        """Return the corners of the price's way through the hour so far, the price of the instant last.
+        """List the turning points of the price in the hour so far, then the price at the instant.
 
-        The way leads from the open over both extremes to the close, a third of the hour each.
+        The price moves from the open over both extremes to the close, a third of the hour each.
         """
         hour = self.hour_of(instant)
         if hour < self.born_day(token_id) * DAY_HOURS:
@@ -217,6 +223,7 @@ class Market:
         if hour >= self.hours:
             return [float(bars.close[-1])]
         bar = bars.bar(hour)
+        # A rising bar visits its low first, a falling one its high.
         extremes = (bar.low, bar.high) if bar.close >= bar.open else (bar.high, bar.low)
         legs = tuple(pairwise((bar.open, *extremes, bar.close)))
         passed, within = divmod(self._hour_fraction(instant) * len(legs), 1)
@@ -225,11 +232,13 @@ class Market:
         return [*(corner for corner, _ in legs[: int(passed) + 1]), price]
 
     def _log_closes(self, token_id: int) -> Floats:
-        """Return the logarithms of a token's hourly closes, its listed price standing at the market's start."""
+        """Compute the logarithms of hourly closes, scaled to the listed price at the start."""
         token = self.tokens[token_id]
         if token.follows is not None:
             noise = PEG_NOISE * self._normals(token_id)[:, 0]
-            return remember(self._logs, token.follows, self._log_closes) - 0.002 + smooth(noise, 0.1)
+            return (
+                remember(self._logs, token.follows, self._log_closes) - 0.002 + smooth(noise, 0.1)
+            )
         hourly = token.volatility / float(np.sqrt(YEAR_DAYS * DAY_HOURS))
         daily = token.volatility / float(np.sqrt(YEAR_DAYS))
         draws = self._normals(token_id)
@@ -246,11 +255,16 @@ class Market:
         return shifted
 
     def _normals(self, token_id: int) -> Floats:
-        """Return a token's draws, a row an hour: a longer market only adds rows. Token 0 is the common factor."""
-        return stream(self.seed, token_id, 0).standard_normal((self.hours, 1 if token_id == 0 else 6))
+        """Draw a token's normal numbers, one row per hour, so that a longer market only adds rows.
+
+        Token 0 is the common factor.
+        """
+        return stream(self.seed, token_id, 0).standard_normal(
+            (self.hours, 1 if token_id == 0 else 6)
+        )
 
     def _draw_bars(self, token_id: int) -> CandleColumns:
-        """Return the hourly bars around a token's closes."""
+        """Draw the hourly bars around a token's closes."""
         token = self.tokens[token_id]
         draws = self._normals(token_id)
         wick = 0.55 * token.volatility / float(np.sqrt(YEAR_DAYS * DAY_HOURS))
@@ -258,8 +272,12 @@ class Market:
         close: Floats = np.round(exact, token.decimals)
         before = np.concatenate((exact[:1], exact[:-1]))
         opened = np.round(before * (1 + 0.00005 * draws[:, 2]), token.decimals)
-        high = np.round(np.maximum(opened, close) * np.exp(wick * np.abs(draws[:, 3])), token.decimals)
-        low = np.round(np.minimum(opened, close) * np.exp(-wick * np.abs(draws[:, 4])), token.decimals)
+        high = np.round(
+            np.maximum(opened, close) * np.exp(wick * np.abs(draws[:, 3])), token.decimals
+        )
+        low = np.round(
+            np.minimum(opened, close) * np.exp(-wick * np.abs(draws[:, 4])), token.decimals
+        )
         stirred = np.exp(0.4 * draws[:, 5]) * (1 + np.abs(np.log(close / opened)) / wick)
         turnover = np.round(close * token.supply * TURNOVER / DAY_HOURS * stirred)
         return CandleColumns(open=opened, high=high, low=low, close=close, volume=turnover)

@@ -1,6 +1,6 @@
-"""Lifetime statistics of a token's daily returns, named and scaled as Quantmetrics has them.
+"""Lifetime statistics of a token's daily returns, named and scaled as in Quantmetrics.
 
-Every figure uses the closes from the token's first day to the day asked for, and no later one.
+Each figure uses the closes from the token's first day to the day asked for, and no later one.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,10 @@ FIELDS = (
 
 
 def quantmetrics(market: Market, token_id: int, day: int) -> Mapping[str, float | None]:
-    """Return the statistics known after the close of a day: fractions, annualised where customary; none while young."""
+    """Compute the statistics known after the close of a day: fractions, annualised where customary.
+
+    Each value is None while the token is young.
+    """
     closes = market.daily(token_id).close[market.born_day(token_id) : day + 1]
     if len(closes) < YOUNG_DAYS:
         return dict.fromkeys(FIELDS)
@@ -38,7 +41,7 @@ def quantmetrics(market: Market, token_id: int, day: int) -> Mapping[str, float 
 
 
 def _figures(closes: Floats) -> dict[str, float]:
-    """Return the statistics by field, as the quantstats library defines them."""
+    """Compute the statistics by field, as the quantstats library defines them."""
     change = closes[1:] / closes[:-1] - 1
     mean, deviation = float(change.mean()), float(change.std(ddof=1))
     year = float(np.sqrt(YEAR_DAYS))

@@ -1,7 +1,7 @@
-"""The query of a request: which names an endpoint knows and what their values may be.
+"""The query of a request: the names that an endpoint knows and the values that they may have.
 
-Whatever is not known to be right is refused; the provider answers such requests with 400. The words of the messages
-are ours, no body of a 400 is on record.
+Whatever is not known to be valid is refused; the provider answers such requests with 400. The words
+of the messages are ours, because no body of a 400 is on record.
 """
 
 import re
@@ -26,7 +26,7 @@ class QueryError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedQuery:
-    """A query that has been found right; a selector that was not given is empty."""
+    """A valid query; a selector that was not given is empty."""
 
     token_id: frozenset[str] = frozenset()
     symbol: frozenset[str] = frozenset()
@@ -47,9 +47,9 @@ class ParsedQuery:
 
 
 def parse_query(text: str, known: Collection[str], required: Collection[str]) -> ParsedQuery:
-    """Return the query of a request's text.
+    """Parse the text of a query.
 
-    Raises QueryError for an unknown, repeated, missing or wrong parameter.
+    Raises QueryError for an unknown, repeated, missing or invalid parameter.
     """
     given: dict[str, str] = {}
     for name, value in parse_qsl(text, keep_blank_values=True):
@@ -68,7 +68,7 @@ def parse_query(text: str, known: Collection[str], required: Collection[str]) ->
 
 
 def _query(given: dict[str, str]) -> ParsedQuery:
-    """Return the query of parameters whose names are right."""
+    """Check the values of parameters whose names are valid, and build the query."""
     first, last = _day(given, "startDate"), _day(given, "endDate")
     if first and last and not 0 <= (last - first).days <= RANGE_DAYS_MAX:
         message = f"endDate must lie 0 to {RANGE_DAYS_MAX} days after startDate"
@@ -102,7 +102,7 @@ def _query(given: dict[str, str]) -> ParsedQuery:
 
 
 def window(query: ParsedQuery, today: date) -> tuple[date, date]:
-    """Return the first and last day asked for; a border left open is as far away as it may be."""
+    """Compute the first and the last day asked for; an open bound is as far away as it may be."""
     reach = timedelta(days=RANGE_DAYS_MAX)
     if query.last is not None:
         return query.first or query.last - reach, query.last
@@ -112,7 +112,7 @@ def window(query: ParsedQuery, today: date) -> tuple[date, date]:
 
 
 def _names(given: dict[str, str], name: str) -> frozenset[str]:
-    """Return the elements of a comma list in lower case; the list may be absent but not hold an empty element."""
+    """Parse a comma-separated list to lower case; it may be absent, but have no empty element."""
     if name not in given:
         return frozenset()
     elements = [element.strip().lower() for element in given[name].split(",")]
@@ -123,7 +123,7 @@ def _names(given: dict[str, str], name: str) -> frozenset[str]:
 
 
 def _day(given: dict[str, str], name: str) -> date | None:
-    """Return a date written as YYYY-MM-DD."""
+    """Parse a date written as YYYY-MM-DD; None when it is absent."""
     text = given.get(name)
     if text is None:
         return None
@@ -137,7 +137,7 @@ def _day(given: dict[str, str], name: str) -> date | None:
 
 
 def _count(given: dict[str, str], name: str, default: int, most: int) -> int:
-    """Return a whole number between 1 and the most allowed."""
+    """Parse a whole number from 1 to the largest allowed."""
     text = given.get(name, str(default))
     if not _WHOLE.fullmatch(text) or not 1 <= int(text) <= most:
         message = f"{name} must be a whole number from 1 to {most}"
@@ -146,7 +146,7 @@ def _count(given: dict[str, str], name: str, default: int, most: int) -> int:
 
 
 def _amount(given: dict[str, str], name: str) -> float:
-    """Return a least amount in dollars."""
+    """Parse a minimum amount in dollars."""
     text = given.get(name, "0")
     if not _AMOUNT.fullmatch(text):
         message = f"{name} must be an amount"

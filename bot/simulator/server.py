@@ -24,7 +24,7 @@ Respond = Callable[[str, str | None], tuple[WireAnswer, datetime]]
 
 
 class _Connection(BaseHTTPRequestHandler):
-    """One connection, kept alive for many requests; each answer leaves in a single write."""
+    """One connection, kept alive for many requests; each answer is sent in a single write."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -32,7 +32,7 @@ class _Connection(BaseHTTPRequestHandler):
     server: "_Listener"
 
     def do_GET(self) -> None:
-        """Answer a GET."""
+        """Answer a GET request."""
         answer, now = self.server.respond(self.path, self.headers.get("x-api-key"))
         self._write(answer, now)
 
@@ -46,7 +46,7 @@ class _Connection(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
 
     def log_message(self, *_line: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 class _Listener(ThreadingHTTPServer):
@@ -56,7 +56,7 @@ class _Listener(ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(self, address: tuple[str, int], respond: Respond) -> None:
-        """Listen on an address."""
+        """Listen on an address; `respond` answers the requests."""
         self.respond = respond
         self._open: set[socket.socket] = set()
         self._lock = Lock()
@@ -79,12 +79,12 @@ class _Listener(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Pass over a client that went away; anything else is a fault of ours and is shown."""
+        """Ignore a client that went away; show any other error, because it is a bug."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
     def hang_up(self) -> None:
-        """End every open connection, so that no thread waits for a client's next request."""
+        """Shut down every open connection, so that no thread waits for a client's next request."""
         with self._lock:
             for connection in self._open:
                 with suppress(OSError):
@@ -92,7 +92,7 @@ class _Listener(ThreadingHTTPServer):
 
 
 class SimulatorServer:
-    """A simulated API on a port of its own; as a context it is started on entry and stopped on exit."""
+    """A simulated API on its own port; as a context it starts on entry and stops on exit."""
 
     def __init__(self, wire: Wire, clock: Callable[[], datetime], address: tuple[str, int]) -> None:
         """Bind the address; nothing is answered before `start` or `serve_forever`."""
@@ -103,13 +103,13 @@ class SimulatorServer:
         self.base_url = f"http://{address[0]}:{self._listener.server_address[1]}/v2"
 
     def start(self) -> None:
-        """Serve from a thread of its own, which does not keep the program alive."""
+        """Serve from a separate thread, which does not keep the program alive."""
         self._thread = Thread(target=self.serve_forever, name="simulator", daemon=True)
         self._serving = True
         self._thread.start()
 
     def serve_forever(self) -> None:
-        """Serve until stopped, by `stop` from another thread or by an interrupt."""
+        """Serve until `stop` is called from another thread, or until an interrupt."""
         self._serving = True
         self._listener.serve_forever(poll_interval=POLL_SECONDS)
 
@@ -123,16 +123,16 @@ class SimulatorServer:
             self._thread.join()
 
     def __enter__(self) -> Self:
-        """Start."""
+        """Start the server."""
         self.start()
         return self
 
     def __exit__(self, *_raised: object) -> None:
-        """Stop."""
+        """Stop the server."""
         self.stop()
 
     def _respond(self, target: str, key: str | None) -> tuple[WireAnswer, datetime]:
-        """Return the answer to a request and the simulated instant at which it was made."""
+        """Answer a request, and return the simulated instant of the answer with it."""
         now = self._clock().astimezone(UTC)
         return self._wire.answer(target, key, now), now
 
@@ -145,8 +145,9 @@ def serve(
     *,
     api_key: str | None = None,
 ) -> SimulatorServer:
-    """Return a server over a market, bound but not started; port 0 takes a free one, no key accepts any key.
+    """Create a server over a market, bound but not started.
 
-    `clock` gives the simulated now as an aware instant. Raises OSError where the port is taken.
+    port 0 takes a free port; api_key None accepts any key. `clock` gives the simulated now as an
+    aware instant. Raises OSError when the port is taken.
     """
     return SimulatorServer(Wire(market, api_key), clock, (host, port))

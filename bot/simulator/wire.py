@@ -1,6 +1,6 @@
-"""The wire of the simulated API: from a request's target and key to a status and the bytes of a body.
+"""The simulated API without HTTP: a request's target and key give a status and the bytes of a body.
 
-The answer is a function of the market, the request and the instant alone: what was asked before changes no byte.
+The answer depends only on the market, the request and the instant; earlier requests change nothing.
 """
 
 import json
@@ -30,7 +30,7 @@ NOT_FOUND: Mapping[str, object] = MappingProxyType(
 
 
 class WireAnswer(NamedTuple):
-    """A status and a body."""
+    """An HTTP status and a body."""
 
     status: int
     body: bytes
@@ -38,7 +38,12 @@ class WireAnswer(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One endpoint: the parameters of v2 and what v3 adds, its rows, and what its answers change with."""
+    """One endpoint.
+
+    parameters: those of v2. added: those that only v3 knows. required: those that must be given.
+    keys, row: list the rows and build one.
+    state: a number that changes when answers change; None when they may change at any instant.
+    """
 
     parameters: frozenset[str]
     added: frozenset[str] = frozenset({"slug"})
@@ -92,7 +97,9 @@ ENDPOINTS = MappingProxyType(
             row=rows.price_row,
         ),
         "tokens": Endpoint(
-            parameters=frozenset({"token_id", "symbol", "token_name", "category", "exchange", "blockchain_address"}),
+            parameters=frozenset(
+                {"token_id", "symbol", "token_name", "category", "exchange", "blockchain_address"}
+            ),
             added=frozenset({"slug", "expand"}),
             keys=rows.trading_keys,
             row=rows.token_row,
@@ -112,7 +119,7 @@ ENDPOINTS = MappingProxyType(
 
 
 def refusal(status: int, message: str) -> WireAnswer:
-    """Return the answer to a request that is refused."""
+    """Build the answer to a request that is refused."""
     return WireAnswer(status, _encode({"success": False, "message": message}))
 
 
@@ -120,13 +127,13 @@ class Wire:
     """Answers requests over one market."""
 
     def __init__(self, market: Market, api_key: str | None = None) -> None:
-        """Answer over a market, to whoever has the key, or to any key where none is given."""
+        """Answer over a market; api_key: the only key that is accepted, None for any key."""
         self._provider = Provider(market)
         self._api_key = api_key
         self._remembered: dict[str, tuple[int, WireAnswer]] = {}
 
     def answer(self, target: str, key: str | None, now: datetime) -> WireAnswer:
-        """Return the answer to a GET of a target, such as `/v2/tokens?symbol=BTC`, with a key, at an instant."""
+        """Answer a GET of a target, such as `/v2/tokens?symbol=BTC`, with a key, at an instant."""
         parts = urlsplit(target)
         version, _, name = parts.path.removeprefix("/").partition("/")
         endpoint = ENDPOINTS.get(name)
@@ -134,6 +141,7 @@ class Wire:
             return refusal(404, f"Cannot GET {parts.path}")
         if not key or (self._api_key is not None and key != self._api_key):
             return refusal(401, "Invalid or missing API key")
+        # An answer is remembered as long as the state of its endpoint stays the same.
         state = None if endpoint.state is None else endpoint.state(self._provider, now)
         if state is None:
             return self._make_answer(endpoint, parts.query, now, v3=version == "v3")
@@ -146,31 +154,40 @@ class Wire:
         return remembered[1]
 
     def _make_answer(self, endpoint: Endpoint, text: str, now: datetime, *, v3: bool) -> WireAnswer:
-        """Return a fresh answer of an endpoint."""
+        """Compute a fresh answer of an endpoint."""
         known = PAGED | endpoint.parameters | (endpoint.added if v3 else frozenset())
         try:
             query = parse_query(text, known, endpoint.required)
         except QueryError as error:
             return refusal(400, str(error))
         tokens = self._select_tokens(query, now)
-        request = rows.RowRequest(provider=self._provider, now=now, query=query, tokens=tokens, v3=v3)
+        request = rows.RowRequest(
+            provider=self._provider, now=now, query=query, tokens=tokens, v3=v3
+        )
         skipped = (query.page - 1) * query.limit
         keys = islice(endpoint.keys(request), skipped, skipped + query.limit)
         shown = [endpoint.row(request, step, token) for step, token in keys]
         if not shown:
             return WireAnswer(404, _encode(dict(NOT_FOUND)))
-        envelope = {"success": True, "message": "Data fetched successfully", "length": len(shown), "data": shown}
+        envelope = {
+            "success": True,
+            "message": "Data fetched successfully",
+            "length": len(shown),
+            "data": shown,
+        }
         return WireAnswer(200, _encode(envelope))
 
     def _select_tokens(self, query: ParsedQuery, now: datetime) -> tuple[Token, ...]:
-        """Return the tokens that any selector names, all where there is none, and that pass every filter."""
-        selecting = query.token_id | query.symbol | query.token_name | query.slug | query.blockchain_address
+        """Select the tokens that pass every filter and, if any are given, match a selector."""
+        selecting = (
+            query.token_id | query.symbol | query.token_name | query.slug | query.blockchain_address
+        )
         everything = self._provider.market.tokens.values()
         named = (token for token in everything if not selecting or _is_selected(token, query))
         return tuple(token for token in named if self._passing(token, query, now))
 
     def _passing(self, token: Token, query: ParsedQuery, now: datetime) -> bool:
-        """Tell whether a token passes the filters; sizes are those of the last published day."""
+        """Check whether a token passes the filters; sizes are those of the last published day."""
         if query.category and query.category.isdisjoint(token.categories):
             return False
         if query.exchange and query.exchange.isdisjoint(token.exchanges):
@@ -181,11 +198,13 @@ class Wire:
         day, bars = self._provider.published_day(now), self._provider.market.daily(token.token_id)
         if day < self._provider.market.born_day(token.token_id):
             return False
-        return bool(bars.close[day] * token.supply >= least and bars.volume[day] >= query.volume_min)
+        return bool(
+            bars.close[day] * token.supply >= least and bars.volume[day] >= query.volume_min
+        )
 
 
 def _is_selected(token: Token, query: ParsedQuery) -> bool:
-    """Tell whether any selector names a token."""
+    """Check whether any selector names a token."""
     addresses = {f"{chain}:{address}" for chain, address in token.contracts}
     return (
         str(token.token_id) in query.token_id
@@ -197,5 +216,5 @@ def _is_selected(token: Token, query: ParsedQuery) -> bool:
 
 
 def _encode(body: object) -> bytes:
-    """Return the bytes of a body."""
+    """Encode a body as JSON."""
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()

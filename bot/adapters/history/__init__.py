@@ -1,1 +1,1 @@
-"""A history folder: instruments, bars and dated rows as files, and the archive over them."""
+"""A history folder: files of instruments, bars and dated rows, and the archive that reads them."""

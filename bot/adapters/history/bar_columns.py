@@ -1,6 +1,6 @@
-"""Bars at rest: numpy columns of one token, parsed in bulk, and what a pack keeps of them.
+"""One token's bars as numpy columns: parsed in bulk from a file and stored in a pack.
 
-Columns hold the floats that the file's digits name; a `Bar` of exact decimals is made when someone looks at it.
+Columns hold the floats that the file's digits name; a `Bar` of exact decimals is built on demand.
 """
 
 from bisect import bisect_left
@@ -55,11 +55,14 @@ NO_JUMPS: Integers = np.empty((3, 0), np.int64)
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Bars of one token and timeframe, ascending.
+    """The bars of one token and timeframe, ascending.
 
-    span: microseconds from open to close; opened_at: microseconds since 1970; prices: rows open, high, low, close;
-    volumes: base units, zero for a quiet bar alone, NaN where unknown; refused: the lines that were dropped, and why;
-    runs: where each stretch without a gap opens and closes, in two rows; quiet, halts and jumps: as in `traded`.
+    span: microseconds from open to close. opened_at: microseconds since 1970.
+    prices: the rows open, high, low, close.
+    volumes: base units; zero only for a quiet bar, NaN when unknown.
+    refused: the lines that were dropped, and why.
+    runs: the open and the close of each stretch without a gap, in two rows.
+    quiet, halts and jumps: as in `traded`.
     """
 
     span: int
@@ -77,65 +80,65 @@ class Columns:
     _edges: list[int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """See whether there is a bar at every instant of the grid, and all were traded, which nearly always is so."""
-        opens = self.runs[0].tolist()  # small blocks alone, so that opening a pack touches no page of its bars
+        """Find out whether there are gaps or quiet bars; nearly always there are none."""
+        opens = self.runs[0].tolist()  # small blocks: opening a pack reads no page of its bars
         object.__setattr__(self, "_first", opens[0] if opens else 0)
         object.__setattr__(self, "_gapless", len(opens) <= 1)
         object.__setattr__(self, "_has_quiet", self.quiet.shape[1] > 0)
-        # Where a halt begins, and where it ends: no two rows on either side of an edge are told as one bar.
+        # The rows where a halt begins or ends: rows on both sides of such an edge are never merged.
         edges = {*(self.halts[0] + 1).tolist(), *self.halts[1].tolist()}
         object.__setattr__(self, "_edges", sorted(edges - {len(self.opened_at)}))
 
     def count_closed(self, at: int) -> int:
         """Count the bars that closed at or before an instant in microseconds."""
-        if self._gapless:
+        if self._gapless:  # the fast form: arithmetic gives the count without a search
             return min(max((at - self._first) // self.span, 0), len(self.opened_at))
         return int(self.opened_at.searchsorted(at - self.span, side="right"))
 
     def closed_at(self, row: int) -> datetime:
-        """Return the instant at which a row's bar closed."""
+        """Compute the instant at which a row's bar closed."""
         return EPOCH + (int(self.opened_at[row]) + self.span) * MICROSECOND
 
     def last_move(self, count: int) -> int | None:
-        """Return the last of the first so many rows that holds another price than the last of them closed at."""
+        """Find the last of the first `count` rows with a price unlike their last close, or None."""
         end, span = count, 1
         while end:
             start = max(0, end - span)
             moved = np.flatnonzero((self.prices[:, start:end] != self.prices[3, count - 1]).any(axis=0))
             if len(moved):
                 return start + int(moved[-1])
-            end, span = start, span * 8  # nearly always the last row itself; a frozen feed may go far back
+            end, span = start, span * 8  # usually the last row moved; a frozen feed goes far back
         return None
 
     def close_before(self, count: int) -> float | None:
-        """Return the last close known when so many bars have closed; None where none has."""
+        """Read the last close known when `count` bars have closed; None when none has."""
         return self.prices.item(3, count - 1) if count else None
 
     def last_active_row(self, count: int) -> int:
-        """Return the row of the last bar with trades when so many bars have closed; -1 where none has."""
+        """Find the last of the first `count` rows that is not quiet; -1 when there are none."""
         if not self._has_quiet:
             return count - 1
         starts, ends = self.quiet
         place = int(starts.searchsorted(count - 1, side="right")) - 1
-        # The first row is never quiet, so there is one before each quiet stretch.
+        # The first row is never quiet, so there is a row before each quiet stretch.
         return int(starts[place]) - 1 if place >= 0 and count - 1 < ends[place] else count - 1
 
     def silences(self) -> Integers:
-        """Return the closes, in microseconds, of the bars that are the last traded before a halt or the file's end."""
+        """List the closes (microseconds) of the last bars traded before halts or the file's end."""
         last: Integers = self.opened_at[self.halts[0]]
         return last + self.span
 
     def first_touch(self, start: int, end: int, reach: Reach) -> int:
-        """Find the first bar of a range that touches a price of the reach or is due; the range's end without one."""
+        """Find the first bar of a range that is due or touches the reach, else the range's end."""
         if reach.due != NEVER:
             end = min(end, max(start, int(self.opened_at.searchsorted(reach.due))))
         found = first_touch(self.prices[2, start:end], self.prices[1, start:end], reach)
         return end if found is None else start + found
 
     def first_alone(self, start: int, end: int, reach: Reach) -> int:
-        """Return the first of a range of rows that has to be told by itself, with all after it; the end where none has.
+        """Find the first row from which on every row needs its own bar, else the range's end.
 
-        It is due, comes within reach, or is the first after a halt's beginning or end.
+        Such a row is due, comes within reach, or is the first after a halt's beginning or end.
         """
         if reach is EVERY_BAR:
             return start
@@ -145,19 +148,20 @@ class Columns:
         return end if reach is NO_BAR else self.first_touch(start, end, reach)
 
     def stretch(self, start: int, end: int) -> Bar:
-        """Make one bar of a range of rows: its first open, its extremes, its last close; quiet if all of them are.
+        """Merge a range of rows into one bar: first open, extremes, last close; quiet if all are.
 
-        Quiet bars among traded ones give no open and no extreme, for nothing was traded at them; the last gives a mark.
+        Quiet bars among traded ones give no open and no extreme, because nothing was traded at
+        them; the last row gives the close even when it is quiet.
         """
         if self._has_quiet and not (traded := self.volumes[start:end] != 0).all():
             return self._merge_active(start, end, start + np.flatnonzero(traded))
-        # Of few rows, which nearly all stretches have, plain numbers give the extremes sooner than columns do.
+        # Most stretches have few rows, for which max and min are faster on lists than on arrays.
         high, low = max(self.prices[1, start:end].tolist()), min(self.prices[2, start:end].tolist())
         prices = (self.prices.item(0, start), high, low, self.prices.item(3, end - 1))
         return self._stretch_bar(start, end, prices, None)
 
     def _merge_active(self, start: int, end: int, traded: npt.NDArray[np.intp]) -> Bar:
-        """Make one bar of a range of rows of which only these were traded."""
+        """Merge a range of rows of which only the given ones were traded."""
         close = self.prices.item(3, end - 1)
         if not len(traded):
             return self._stretch_bar(start, end, (close, close, close, close), ZERO)
@@ -169,15 +173,15 @@ class Columns:
         return _bar(opened_at, last + self.span - opened_at, prices, volume)
 
     def bars(self, start: int, end: int) -> tuple[Bar, ...]:
-        """Make the bars of a range of rows."""
+        """Build the bars of a range of rows."""
         columns = (self.opened_at[start:end], self.prices[:, start:end].T, self.volumes[start:end])
         rows_of = zip(*(column.tolist() for column in columns), strict=True)
         return tuple(_bar(at, self.span, prices, _volume(volume)) for at, prices, volume in rows_of)
 
     def days(self) -> "Columns":
-        """Aggregate to UTC days; a day is there as soon as one of its bars is, so ask only for days that ended.
+        """Aggregate to UTC days; a day appears with its first bar, so ask only for days that ended.
 
-        The volume of a day is unknown where that of one of its bars is.
+        The volume of a day is unknown when that of one of its bars is.
         """
         if not len(self.opened_at):
             return columns_from(DAY, self.opened_at, self.prices, self.volumes)
@@ -185,7 +189,12 @@ class Columns:
         first = np.flatnonzero(np.diff(day, prepend=day[0] - 1))
         last = np.append(first[1:], len(day)) - 1
         opens, highs, lows, closes = self.prices
-        prices = (opens[first], np.maximum.reduceat(highs, first), np.minimum.reduceat(lows, first), closes[last])
+        prices = (
+            opens[first],
+            np.maximum.reduceat(highs, first),
+            np.minimum.reduceat(lows, first),
+            closes[last],
+        )
         return columns_from(DAY, day[first] * DAY, np.stack(prices), np.add.reduceat(self.volumes, first))
 
 
@@ -211,7 +220,7 @@ def columns_from(
     refused: tuple[str, ...] = (),
     jumps: Integers = NO_JUMPS,
 ) -> Columns:
-    """Make columns of known volumes, and find their runs, quiet stretches and halts."""
+    """Build columns from known volumes, and find their runs, quiet stretches and halts."""
     runs = np.empty((2, 0), np.int64)
     if len(opened_at):
         last = np.append(np.flatnonzero(np.diff(opened_at) != span), len(opened_at) - 1)
@@ -221,7 +230,7 @@ def columns_from(
 
 
 def pack_columns(file: SourceFile, timeframe: str) -> ParsedFile:
-    """Parse a bars file to what a pack keeps of it."""
+    """Parse a bars file into the blocks that a pack stores."""
     columns = parse(file, timeframe)
     bars = np.vstack([columns.opened_at, columns.prices.view(np.int64), columns.volumes.view(np.int64)])
     late = {"runs": columns.runs, "quiet": columns.quiet, "halts": columns.halts, "jumps": columns.jumps}
@@ -229,7 +238,7 @@ def pack_columns(file: SourceFile, timeframe: str) -> ParsedFile:
 
 
 def unpack_columns(part: ParsedFile, timeframe: str) -> Columns:
-    """Look at the bars in a part."""
+    """View the blocks of a parsed bars file as columns."""
     opened_at, figures = part.blocks["bars"][0], part.blocks["bars"][1:].view(np.float64)
     span, late = SPANS[timeframe] // MICROSECOND, part.late
     derived = (late["runs"], late["quiet"], late["halts"], late["jumps"])
@@ -237,9 +246,10 @@ def unpack_columns(part: ParsedFile, timeframe: str) -> Columns:
 
 
 def closes_of(parts: Iterable[ParsedFile], timeframe: str) -> Integers:
-    """Return the distinct closing instants of the bars of several files, ascending, from their runs alone."""
+    """List the distinct closing instants of the bars of several files, ascending."""
     span = SPANS[timeframe] // MICROSECOND
     opens, closes = np.concatenate([part.late["runs"] for part in parts], axis=1)
+    # Merge the overlapping runs first: then no instant comes twice, and no bar has to be read.
     order = opens.argsort()
     opens, closes = opens[order], np.maximum.accumulate(closes[order])
     first = np.flatnonzero(opens[1:] > closes[:-1]) + 1
@@ -248,7 +258,10 @@ def closes_of(parts: Iterable[ParsedFile], timeframe: str) -> Integers:
 
 
 def parse(file: SourceFile, timeframe: str) -> Columns:
-    """Parse a bars file; raises BadInputError for a row out of order, duplicated, unparsable or off the grid."""
+    """Parse a bars file; drop candles that contradict themselves, and list them as refused.
+
+    Raises BadInputError for a row that is out of order, duplicated, unparsable or off the grid.
+    """
     span = SPANS[timeframe] // MICROSECOND
     lines: Sequence[int]
     try:
@@ -263,7 +276,10 @@ def parse(file: SourceFile, timeframe: str) -> Columns:
     refused: tuple[str, ...] = ()
     if not kept.all():
         unit, prices = row_unit(file.path), figures[:4]
-        refused = tuple(f"{unit} {lines[at]}: {_contradiction(prices[:, at])}" for at in np.flatnonzero(~kept).tolist())
+        refused = tuple(
+            f"{unit} {lines[at]}: {_contradiction(prices[:, at])}"
+            for at in np.flatnonzero(~kept).tolist()
+        )
         lines = [lines[at] for at in np.flatnonzero(kept).tolist()]
         opened_at, figures = opened_at[kept], np.ascontiguousarray(figures[:, kept])
     jumps = jumps_in(figures[:4], lines)
@@ -271,7 +287,7 @@ def parse(file: SourceFile, timeframe: str) -> Columns:
 
 
 def _contradiction(prices: Floats) -> str:
-    """Say how a candle contradicts itself."""
+    """Describe how a candle contradicts itself."""
     opened, high, low, close = prices.tolist()
     if high < max(opened, close):
         return f"high {high} below {'open' if high < opened else 'close'} {max(opened, close)}"
@@ -279,7 +295,7 @@ def _contradiction(prices: Floats) -> str:
 
 
 def _in_bulk(text: str) -> tuple[Integers, Floats]:
-    """Parse a plainly written file at once; ValueError where anything needs a closer look."""
+    """Parse a plainly written file at once; raises ValueError when it needs the row parser."""
     if '"' in text or "_" in text or not text.isascii():
         raise ValueError
     head, _, body = text.replace("\r\n", "\n").rstrip().partition("\n")
@@ -288,11 +304,14 @@ def _in_bulk(text: str) -> tuple[Integers, Floats]:
     if header not in {HEADER, (*HEADER, VOLUME)} or not body:
         raise ValueError
     parts = [_of_lines(lines, width) for lines in _chunks(body)]
-    return np.concatenate([stamps for stamps, _ in parts]), _sane(np.concatenate([part for _, part in parts], axis=1))
+    return (
+        np.concatenate([stamps for stamps, _ in parts]),
+        _sane(np.concatenate([part for _, part in parts], axis=1)),
+    )
 
 
 def _chunks(body: str) -> Iterator[str]:
-    """Cut a text at ends of lines, so that of a long one only a part is taken to pieces at a time."""
+    """Cut a text at line ends, so that only a part of a long one is split into cells at a time."""
     start = 0
     while start < len(body):
         end = body.find("\n", start + CHUNK_LENGTH)
@@ -301,7 +320,7 @@ def _chunks(body: str) -> Iterator[str]:
 
 
 def _of_lines(body: str, width: int) -> tuple[Integers, Floats]:
-    """Parse plainly written lines; ValueError where anything needs a closer look."""
+    """Parse plainly written lines; raises ValueError when they need the row parser."""
     count = body.count("\n") + 1
     cells = body.replace("\n", ",").split(",")
     if len(cells) != count * width or body.count(",") != count * (width - 1):
@@ -314,7 +333,7 @@ def _of_lines(body: str, width: int) -> tuple[Integers, Floats]:
 
 
 def _of_parquet(file: SourceFile) -> tuple[Integers, Floats]:
-    """Take the columns of a Parquet file as they are; ValueError where anything needs a closer look."""
+    """Read a Parquet file column by column; raises ValueError when it needs the row parser."""
     volume = [name for name in (VOLUME,) if name in columns_of(file, (VOLUME,))]
     opened_at, numbers = parquet_arrays(file, HEADER[0], (*HEADER[1:], *volume))
     if len(opened_at) and not EARLIEST <= opened_at.min() <= opened_at.max() <= micros(LATEST):
@@ -323,7 +342,7 @@ def _of_parquet(file: SourceFile) -> tuple[Integers, Floats]:
 
 
 def _sane(numbers: Floats) -> Floats:
-    """Return columns of prices and volumes, NaN where there are none; ValueError where one of them may be no number."""
+    """Check prices and volumes, and add NaN volumes if absent; ValueError for a doubtful number."""
     prices = numbers[:4]
     sane = (prices > 1 / CEILING) & (prices < CEILING)
     if not sane.all() or not np.isfinite(numbers).all() or (numbers[4:] < 0).any():
@@ -332,9 +351,10 @@ def _sane(numbers: Floats) -> Floats:
 
 
 def _stamps(cells: list[str]) -> Integers:
-    """Parse instants that are all written as 2024-01-31T12:00:00Z."""
+    """Parse instants that are all written as 2024-01-31T12:00:00Z; raises ValueError for others."""
     if set(map(len, cells)) != {len(STAMP)}:
         raise ValueError
+    # Check each character, because numpy also accepts other forms of an instant.
     letters = np.array(cells, dtype=f"S{len(STAMP)}").view(np.uint8).reshape(len(cells), len(STAMP))
     for place, letter in enumerate(STAMP):
         lowest, highest = DIGITS if letter == ord("d") else (letter, letter)
@@ -345,7 +365,7 @@ def _stamps(cells: list[str]) -> Integers:
 
 
 def _row_by_row(file: SourceFile) -> tuple[list[int], Integers, Floats]:
-    """Parse any file that can be read, and name the line of the first row that cannot."""
+    """Parse any readable file, and raise an error that names the line of the first bad row."""
     lines: list[int] = []
     opened_at: list[int] = []
     figures: list[tuple[float, ...]] = []
@@ -357,11 +377,17 @@ def _row_by_row(file: SourceFile) -> tuple[list[int], Integers, Floats]:
         except ValueError as error:
             raise bad_row(file.path, line, str(error)) from error
         lines.append(line)
-    return lines, np.array(opened_at, dtype=np.int64), np.array(figures, dtype=np.float64).reshape(-1, 5).T.copy()
+    return (
+        lines,
+        np.array(opened_at, dtype=np.int64),
+        np.array(figures, dtype=np.float64).reshape(-1, 5).T.copy(),
+    )
 
 
-def _check_grid(path: Path, lines: Sequence[int], opened_at: Integers, span: int, timeframe: str) -> None:
-    """Refuse rows out of order, twice, or between the timeframe's instants."""
+def _check_grid(
+    path: Path, lines: Sequence[int], opened_at: Integers, span: int, timeframe: str
+) -> None:
+    """Refuse rows that are out of order, duplicated or off the timeframe's grid."""
     steps = np.diff(opened_at)
     if (steps <= 0).any():
         at = int(np.flatnonzero(steps <= 0)[0])

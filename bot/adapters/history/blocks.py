@@ -1,6 +1,6 @@
-"""The dated rows of one token as columns, and what was known of it at an instant, made when someone asks.
+"""The dated rows of one token as columns, and the value known at an instant, built on demand.
 
-A number is exact: a float where its shortest digits say what was written, its text where no float does.
+A number is exact: a float when its shortest digits are what was written, otherwise its text.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,20 +29,21 @@ T = TypeVar("T")
 class Series:
     """Rows in order of time; at: microseconds since 1970.
 
-    Of a number that is NaN the text is looked up by its place, column by column; an empty cell has none.
+    A NaN is either an empty cell or a number kept as text. A text is found by the place of its
+    cell, which counts the cells column by column.
     """
 
     def __init__(self, rows: Words, exact: Words | None, texts: Words | None) -> None:
-        """Look into blocks: rows as `blocks_of` makes them, places and ends of texts, and the texts."""
+        """View the blocks of `blocks_of`: the rows, the places and ends of texts, the texts."""
         self.at = rows[0]
         self.numbers: npt.NDArray[np.float64] = rows[1:].view(np.float64)
         self._exact = exact
         self._texts = texts
-        # The row of the turn that was asked for last, and its episode: nearly always it still stands the next day.
+        # The turn's row and the episode asked for last: usually still current on the next day.
         self.stands: tuple[int, Episode | None] = (-1, None)
 
     def number(self, column: int, row: int) -> Decimal | None:
-        """Return the number of a cell as it was written; None for an empty cell."""
+        """Read the number of a cell as it was written; None for an empty cell."""
         value = float(self.numbers[column, row])
         if not isnan(value):
             return from_float(value)
@@ -54,34 +55,45 @@ class Series:
         if found == len(places) or places[found] != place:
             return None
         start = int(ends[found - 1]) if found else 0
-        return Decimal(self._texts.view(np.uint8).ravel()[start : int(ends[found])].tobytes().decode())
+        return Decimal(
+            self._texts.view(np.uint8).ravel()[start : int(ends[found])].tobytes().decode()
+        )
 
     def gives(self, column: int) -> bool:
-        """Tell whether any cell of a column is filled."""
+        """Check whether any cell of a column is filled."""
         if not np.isnan(self.numbers[column]).all():
             return True
         return self._exact is not None and bool((self._exact[0] // len(self.at) == column).any())
 
     def texts(self) -> list[tuple[int, int, str]]:
-        """Return column, row and text of each number that no float names."""
+        """List column, row and text of each number that no float represents exactly."""
         if self._exact is None or self._texts is None:
             return []
         places, ends = self._exact.tolist()
         text = self._texts.view(np.uint8).ravel().tobytes().decode()
         columns_rows = (divmod(place, len(self.at)) for place in places)
-        return [(*cell, text[start:end]) for cell, start, end in zip(columns_rows, [0, *ends], ends, strict=False)]
+        return [
+            (*cell, text[start:end])
+            for cell, start, end in zip(columns_rows, [0, *ends], ends, strict=False)
+        ]
 
     @cached_property
     def turns(self) -> npt.NDArray[np.intp]:
-        """The rows at which the first column changes, the first row being one."""
+        """The rows at which the first column changes, including the first row."""
         first = self.numbers[0]
         return np.flatnonzero(np.append(True, first[1:] != first[:-1]))
 
 
 def blocks_of(
-    token_id: TokenId, at: Sequence[int], columns: Sequence[Sequence[float]], texts: Sequence[tuple[int, int, str]]
+    token_id: TokenId,
+    at: Sequence[int],
+    columns: Sequence[Sequence[float]],
+    texts: Sequence[tuple[int, int, str]],
 ) -> dict[str, Words]:
-    """Return the blocks of a token's rows; texts: column, row and text of each number that no float names."""
+    """Build the blocks of a token's rows.
+
+    texts: column, row and text of each number that no float represents exactly.
+    """
     rows = np.empty((1 + len(columns), len(at)), np.int64)
     rows[0] = at
     rows[1:].view(np.float64)[:] = columns
@@ -90,6 +102,7 @@ def blocks_of(
         ordered = sorted((column * len(at) + row, text.encode()) for column, row, text in texts)
         ends = np.cumsum([len(text) for _, text in ordered])
         joined = b"".join(text for _, text in ordered)
+        # Blocks hold whole words, so round the length up to a multiple of their size.
         padded = joined.ljust(-(-len(joined) // WORD_BYTES) * WORD_BYTES)
         found[f"{token_id}/exact"] = np.array([[place for place, _ in ordered], ends], np.int64)
         found[f"{token_id}/texts"] = np.frombuffer(padded, np.int64).reshape(1, -1)
@@ -97,10 +110,12 @@ def blocks_of(
 
 
 class Known(Generic[T]):
-    """What was known of one token, by instant; the value that was asked for last is kept."""
+    """The values known of one token, by instant; the value that was asked for last is kept."""
 
-    def __init__(self, token_id: TokenId, series: Series, make: Callable[[TokenId, Series, int, int], T]) -> None:
-        """Make values of the rows of one instant, from a first row up to an end."""
+    def __init__(
+        self, token_id: TokenId, series: Series, make: Callable[[TokenId, Series, int, int], T]
+    ) -> None:
+        """Use `make` to build the value of an instant from its rows, from a first up to an end."""
         self.token_id = token_id
         self.series = series
         self._make = make
@@ -108,7 +123,7 @@ class Known(Generic[T]):
         self._since = self._until = EARLIEST
 
     def newest(self, at: datetime) -> T | None:
-        """Return the last value known at an instant."""
+        """Find the last value known at an instant; None before the first."""
         if not self._since <= at < self._until:
             self._look(at)
         return self._value
@@ -128,34 +143,40 @@ class Known(Generic[T]):
 class DatedRows(Generic[T]):
     """The dated rows of a file, by token."""
 
-    def __init__(self, blocks: Mapping[str, Words], make: Callable[[TokenId, Series, int, int], T]) -> None:
-        """Look into the blocks of a file; none, where there is no file."""
+    def __init__(
+        self, blocks: Mapping[str, Words], make: Callable[[TokenId, Series, int, int], T]
+    ) -> None:
+        """View the blocks of a file; there are none when there is no file."""
         self._blocks = blocks
         self._make = make
         self._known: dict[TokenId, Known[T] | None] = {}
 
     def of(self, token_id: TokenId) -> Known[T] | None:
-        """Return what was known of a token; None where the file has no row of it."""
+        """Find the known values of a token; None when the file has no row of it."""
         if token_id not in self._known:
             rows = self._blocks.get(str(token_id))
             exact, texts = (self._blocks.get(f"{token_id}/{name}") for name in ("exact", "texts"))
-            known = None if rows is None else Known(token_id, Series(rows, exact, texts), self._make)
+            known = (
+                None if rows is None else Known(token_id, Series(rows, exact, texts), self._make)
+            )
             self._known[token_id] = known
         return self._known[token_id]
 
     def cut_at(self, at: datetime) -> "DatedRows[T]":
-        """Return the rows of an instant and before, and nothing else."""
+        """Copy the rows that are dated at or before an instant."""
         blocks: dict[str, Words] = {}
         for token_id, known in self._all():
             series = known.series
             count = int(series.at.searchsorted(micros(at), side="right"))
             texts = [cell for cell in series.texts() if cell[1] < count]
             if count:
-                blocks |= blocks_of(token_id, series.at[:count].tolist(), series.numbers[:, :count].tolist(), texts)
+                blocks |= blocks_of(
+                    token_id, series.at[:count].tolist(), series.numbers[:, :count].tolist(), texts
+                )
         return DatedRows(blocks, self._make)
 
     def gives(self, column: int) -> bool:
-        """Tell whether any cell of a column is filled."""
+        """Check whether any cell of a column is filled."""
         return any(known.series.gives(column) for _, known in self._all())
 
     def _all(self) -> Iterator[tuple[TokenId, Known[T]]]:
@@ -165,6 +186,6 @@ class DatedRows(Generic[T]):
                 yield known.token_id, known
 
     def newest(self, token_id: TokenId, at: datetime) -> T | None:
-        """Return the last value of a token known at an instant."""
+        """Find the last value of a token known at an instant; None when there is none."""
         known = self.of(token_id)
         return known.newest(at) if known else None

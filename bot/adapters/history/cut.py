@@ -1,6 +1,6 @@
-"""A history as it was at an instant: a history of its own that holds nothing which was not known by then.
+"""A history as it was at an instant: a history that holds only what was known by then.
 
-What is left out is not there at all, so whatever reads on past the instant finds nothing.
+It copies the rows and leaves out all later ones, so code that reads on finds nothing.
 """
 
 from dataclasses import replace
@@ -12,10 +12,13 @@ from bot.adapters.history.reader import micros
 
 
 def cut_history(history: History, at: datetime) -> History:
-    """Return a history of the bars closed and the rows known by an instant."""
+    """Build a history of the bars that closed and the rows that were known by an instant."""
     whole = history.archive
     columns = {token_id: _cut_columns(one, at) for token_id, one in whole.columns.items()}
-    inner = {token_id: tuple(_cut_columns(one, at) for one in several) for token_id, several in whole.inner.items()}
+    inner = {
+        token_id: tuple(_cut_columns(one, at) for one in several)
+        for token_id, several in whole.inner.items()
+    }
     records = Records(
         episodes=whole.records.episodes.cut_at(at),
         levels=whole.records.levels.cut_at(at),
@@ -33,7 +36,9 @@ def cut_history(history: History, at: datetime) -> History:
 
 
 def _cut_columns(columns: Columns, at: datetime) -> Columns:
-    """Copy the rows: a slice would still have the others behind it."""
+    """Copy the rows that closed by an instant; a slice would still reference the later ones."""
     count = columns.count_closed(micros(at))
     opened_at, prices = columns.opened_at[:count].copy(), columns.prices[:, :count].copy()
-    return columns_from(columns.span, opened_at, prices, columns.volumes[:count].copy(), columns.refused)
+    return columns_from(
+        columns.span, opened_at, prices, columns.volumes[:count].copy(), columns.refused
+    )

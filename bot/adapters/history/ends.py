@@ -1,6 +1,6 @@
-"""When a history ends: the last close of any bar in its folder, also of bars that a strategy does not read.
+"""The end of a history: the last close of any bar in its folder, even of an unused one.
 
-Of a file that is not read whole only the last rows are, so a large folder costs no more than its listing.
+A file that was not parsed is read only in its last rows, so a large folder costs little.
 """
 
 import io
@@ -34,30 +34,42 @@ from bot.domain.instruments import Instrument
 
 TAIL_BYTES = 4096
 TAIL_ROWS = 16
-HEADERS = {b",".join(map(str.encode, names)): len(names) - 1 for names in (HEADER, (*HEADER, VOLUME))}
+HEADERS = {
+    b",".join(map(str.encode, names)): len(names) - 1 for names in (HEADER, (*HEADER, VOLUME))
+}
 _PRICE = rb"(\d+(?:\.\d*)?)"
 PLAIN_ROW = re.compile(
-    rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)," + b",".join([_PRICE] * (len(HEADER) - 1)) + rb"(?:,\d*(?:\.\d*)?)?"
+    rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ),"
+    + b",".join([_PRICE] * (len(HEADER) - 1))
+    + rb"(?:,\d*(?:\.\d*)?)?"
 )
-ALONE = Path("row.csv")  # one row is parsed as a file of its own
+ALONE = Path("row.csv")  # the path given to a single row, which is parsed as a file
 
 
 class Ends(NamedTuple):
-    """Last closes in microseconds, and what could not be read of files, behind the paths of these."""
+    """Last closes in microseconds since 1970, and descriptions of what could not be read.
+
+    The descriptions of one file lack its path; `ends_of` puts the path in front.
+    """
 
     closes: tuple[int, ...]
     refused: tuple[str, ...]
 
 
 class _Tail(NamedTuple):
-    """The header of a file of bars and its last lines, as CSV."""
+    """The header of a bars file and its last lines, as CSV."""
 
     header: bytes
     lines: tuple[bytes, ...]
 
 
-def ends_of(folder: Path, instruments: Iterable[Instrument], place: Path | None, read: Iterable[BarFile]) -> Ends:
-    """Find the last close of every file of bars that belongs to an instrument, in every timeframe; read: those read."""
+def ends_of(
+    folder: Path, instruments: Iterable[Instrument], place: Path | None, read: Iterable[BarFile]
+) -> Ends:
+    """Find the last close of every bars file that belongs to an instrument, in every timeframe.
+
+    read: the files that were parsed already, whose last closes are known.
+    """
     known = {file.path: file.ends_at for file in read}
     closes = [close for close in known.values() if close is not None]
     refused: list[str] = []
@@ -72,7 +84,7 @@ def ends_of(folder: Path, instruments: Iterable[Instrument], place: Path | None,
 
 
 def _paths_in(folder: Path, symbols: Iterable[str]) -> tuple[list[Path], list[str]]:
-    """Find the files of bars in the folder of a timeframe, and say of which symbols they cannot be told."""
+    """Find the bars files in the folder of a timeframe, and describe why others cannot be found."""
     paths, faults = [], []
     try:
         names = names_in(folder)
@@ -88,8 +100,10 @@ def _paths_in(folder: Path, symbols: Iterable[str]) -> tuple[list[Path], list[st
     return paths, faults
 
 
-def _unread(paths: Sequence[Path], timeframe: str, place: Path | None) -> Iterator[tuple[Path, Ends]]:
-    """Find the last closes of files that are not read: of those in a pack there, of the others in their last rows."""
+def _unread(
+    paths: Sequence[Path], timeframe: str, place: Path | None
+) -> Iterator[tuple[Path, Ends]]:
+    """Find the last closes of files that were not parsed, from their pack or their last rows."""
     sources = {path.name: path for path in paths}
     packed = Pack(place, f"bars-{timeframe}").trusted_parts(sources) if sources else {}
     stored = {}
@@ -107,7 +121,7 @@ def _unread(paths: Sequence[Path], timeframe: str, place: Path | None) -> Iterat
 
 
 def _of_plain(path: Path, timeframe: str) -> Ends:
-    """Find the last close of a text in its last lines."""
+    """Find the last close of a CSV file in its last lines."""
     try:
         with readable(path), path.open("rb") as stream:
             return _last_close(_tail_of(stream), timeframe)
@@ -115,12 +129,14 @@ def _of_plain(path: Path, timeframe: str) -> Ends:
         return Ends((), (str(error).removeprefix(str(path)),))
 
 
-def _unpack_ends(paths: Mapping[str, Path], timeframe: str, place: Path | None) -> dict[str, ParsedFile]:
-    """Find the last closes of files that have to be unpacked for it; the ends alone are packed, for the next time."""
+def _unpack_ends(
+    paths: Mapping[str, Path], timeframe: str, place: Path | None
+) -> dict[str, ParsedFile]:
+    """Find the last closes of files that must be unpacked, and pack only these closes."""
     parse_end = partial(_pack_end, timeframe=timeframe)
     try:
         return Pack(place, f"ends-{timeframe}").parts(paths, parse_end)
-    except BotError:  # one of them may not be read, so each is asked by itself
+    except BotError:  # one file cannot be read, so each is read by itself
         return {name: _read_end(path, parse_end) for name, path in paths.items()}
 
 
@@ -132,11 +148,13 @@ def _read_end(path: Path, parse_end: Callable[[SourceFile], ParsedFile]) -> Pars
 
 
 def _pack_end(file: SourceFile, timeframe: str) -> ParsedFile:
-    """Find the last close of a file that was unpacked."""
+    """Find the last close of a gzip or Parquet file."""
     try:
         if file.path.suffix == PARQUET:
             names, rows = parquet_tail(file, HEADER, (VOLUME,), TAIL_ROWS)
-            tail = _Tail(",".join(names).encode(), tuple(",".join(cells).encode() for cells in rows))
+            tail = _Tail(
+                ",".join(names).encode(), tuple(",".join(cells).encode() for cells in rows)
+            )
         else:
             tail = _tail_of(io.BytesIO(file.text().encode()))
     except BotError as error:
@@ -149,18 +167,19 @@ def _end_part(digest: str, end: Ends) -> ParsedFile:
 
 
 def _tail_of(stream: BinaryIO) -> _Tail:
-    """Read the first line of a text and its last lines."""
+    """Read the first line and the last lines of a text."""
     header = stream.readline(TAIL_BYTES)
     size = stream.seek(0, io.SEEK_END)
     start = stream.seek(max(len(header), size - TAIL_BYTES))
     lines = stream.read().splitlines()
     if start > len(header):
-        lines = lines[1:] or lines  # the first may begin amid a line; where it is the only one, that will be said
+        # The first line may be cut; a sole one is kept, so that its fault is reported.
+        lines = lines[1:] or lines
     return _Tail(header.rstrip(), tuple(line for line in lines if line.strip())[-TAIL_ROWS:])
 
 
 def _last_close(tail: _Tail, timeframe: str) -> Ends:
-    """Return the close of the last row that can be read; those after it that cannot are named."""
+    """Find the close of the last readable row, and describe the unreadable rows after it."""
     close = _plain_close(tail, SPANS[timeframe] // MICROSECOND)
     if close is not None:
         return Ends((close,), ())
@@ -182,9 +201,9 @@ def _last_close(tail: _Tail, timeframe: str) -> Ends:
 
 
 def _plain_close(tail: _Tail, span: int) -> int | None:
-    """Return the close of a last row that is plainly written and right; None where it needs a closer look.
+    """Compute the close of a plainly written, valid last row; None when it needs the full parser.
 
-    A bars file is parsed for its columns, which costs ten times as much for a row alone.
+    The full parser takes ten times as long for a single row.
     """
     columns = HEADERS.get(tail.header)
     row = PLAIN_ROW.fullmatch(tail.lines[-1]) if columns and tail.lines else None

@@ -1,6 +1,7 @@
-"""A history folder as an archive and a source: what replay reads where the daemon reads the network.
+"""The archive and the source of a replay: they read a history folder, not the network.
 
-Nothing is answered before it was known: bars from their close on, rows from their instant on, both inclusive.
+The archive gives a bar from its close on and a dated row from its instant on (both inclusive), and
+never earlier.
 """
 
 import hashlib
@@ -17,7 +18,14 @@ from bot.adapters.history.bars import Bars
 from bot.adapters.history.blocks import DatedRows
 from bot.adapters.history.dated import GRADE, GRADES, LEVELS, MARKET, QUANTMETRICS, SIGNALS
 from bot.adapters.history.ends import ends_of
-from bot.adapters.history.files import Strangers, bar_files, dated_parts, listing_of, read_bars, strangers_in
+from bot.adapters.history.files import (
+    Strangers,
+    bar_files,
+    dated_parts,
+    listing_of,
+    read_bars,
+    strangers_in,
+)
 from bot.adapters.history.finer import COARSE, bars_filling, read_finer
 from bot.adapters.history.instruments import Universe, read_instruments, resolve
 from bot.adapters.history.pack import ParsedFile, Tell, place_of, silent
@@ -30,8 +38,8 @@ from bot.domain.numbers import Price, from_float
 from bot.domain.reach import EVERY_BAR, Reach
 from bot.domain.signals import Episode
 
-DAYS_MAX = 600  # what the measures of days look back on; the live archive keeps as many
-REFUSED_NAMED = 20
+DAYS_MAX = 600  # daily measures look back this far; the live archive keeps as many
+REFUSED_NAMED = 20  # how many dropped candles, and how many jumps, are listed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +54,11 @@ class Records:
 
 
 class HistoryArchive:
-    """An archive of columns and dated rows; columns are public for those who scan them."""
+    """An archive that answers from columns of bars and from dated rows.
+
+    Each answer holds what was known at the earlier of as_of and cut_off. The columns are public, so
+    that a replay can scan them.
+    """
 
     def __init__(
         self,
@@ -55,7 +67,7 @@ class HistoryArchive:
         records: Records,
         finer: Mapping[TokenId, tuple[Columns, ...]],
     ) -> None:
-        """Answer from these."""
+        """Answer from these; finer: the bars of shorter timeframes, the finest first."""
         self.instruments = instruments
         self.columns = columns
         self.records = records
@@ -63,65 +75,76 @@ class HistoryArchive:
         self._days: dict[TokenId, Bars] = {}
 
     def episode(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Episode | None:
-        """Return the episode that stands."""
+        """Find the current episode of a token; None before its first signal."""
         return self.records.episodes.newest(token_id, min(as_of, cut_off))
 
     def turns(self, token_id: TokenId) -> Integers:
-        """Return the instants from which another episode stands, in microseconds, ascending."""
+        """List the instants at which an episode begins, in microseconds since 1970, ascending."""
         known = self.records.episodes.of(token_id)
         return known.series.at[known.series.turns] if known else np.empty(0, np.int64)
 
     def price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
-        """Return the close of the last bar, known since its closing."""
-        return self._close(token_id, self.columns[token_id].count_closed(micros(min(as_of, cut_off))) - 1)
+        """Find the close of the last bar, known since that bar closed; None before the first."""
+        return self._close(
+            token_id, self.columns[token_id].count_closed(micros(min(as_of, cut_off))) - 1
+        )
 
     def active_price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
-        """Return the close of the last bar that is not quiet, known since its closing."""
+        """Find the close of the last bar that is not quiet, known since that bar closed."""
         columns = self.columns[token_id]
-        return self._close(token_id, columns.last_active_row(columns.count_closed(micros(min(as_of, cut_off)))))
+        return self._close(
+            token_id, columns.last_active_row(columns.count_closed(micros(min(as_of, cut_off))))
+        )
 
     def _close(self, token_id: TokenId, row: int) -> Quote | None:
-        """Return the close of a row; None before the first."""
+        """Build the quote of a row's close; None for a row below zero, which means no row."""
         if row < 0:
             return None
         columns = self.columns[token_id]
         price = Price(from_float(columns.prices.item(3, row)))
         return Quote(token_id=token_id, price=price, known_at=columns.closed_at(row))
 
-    def last_prices(self, tokens: Iterable[TokenId], as_of: datetime, cut_off: datetime) -> dict[TokenId, float | None]:
-        """Return the last closes of many tokens, for statistics, as the columns have them."""
+    def last_prices(
+        self, tokens: Iterable[TokenId], as_of: datetime, cut_off: datetime
+    ) -> dict[TokenId, float | None]:
+        """Read the last closes of tokens as floats, for statistics; None when no bar has closed."""
         at = micros(min(as_of, cut_off))
         counts = ((token_id, self.columns[token_id]) for token_id in tokens)
-        return {token_id: columns.close_before(columns.count_closed(at)) for token_id, columns in counts}
+        return {
+            token_id: columns.close_before(columns.count_closed(at)) for token_id, columns in counts
+        }
 
     def close(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
-        """Return the close of the last bar: a history has no quotes beside."""
+        """Find the same quote as `price`: a history holds no quotes besides its bars."""
         return self.price(token_id, as_of, cut_off)
 
     def moved_at(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> datetime | None:
-        """Return the closing of the last bar that holds another price than the last close."""
+        """Find when the last bar closed that holds a price other than the last close."""
         columns = self.columns[token_id]
         last = columns.last_move(columns.count_closed(micros(min(as_of, cut_off))))
         return None if last is None else columns.closed_at(last)
 
     def levels(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> LevelSet | None:
-        """Return the newest set of levels."""
+        """Find the newest set of levels."""
         return self.records.levels.newest(token_id, min(as_of, cut_off))
 
-    def quantmetrics(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> QuantMetrics | None:
-        """Return the newest measures."""
+    def quantmetrics(
+        self, token_id: TokenId, as_of: datetime, cut_off: datetime
+    ) -> QuantMetrics | None:
+        """Find the newest quantmetrics."""
         return self.records.quantmetrics.newest(token_id, min(as_of, cut_off))
 
     def grades(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Grades | None:
-        """Return the newest grades."""
+        """Find the newest grades."""
         return self.records.grades.newest(token_id, min(as_of, cut_off))
 
     def market(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> MarketSize | None:
-        """Return the newest market size."""
+        """Find the newest market size."""
         return self.records.market.newest(token_id, min(as_of, cut_off))
 
     def days(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Bars:
-        """Return the last whole UTC days ended by as_of, at most 600, oldest first."""
+        """List the whole UTC days that ended by as_of, at most the last 600, oldest first."""
+        # Aggregate the days of a token once; each call then only narrows their range.
         if token_id not in self._days:
             columns = self.columns[token_id].days()
             self._days[token_id] = Bars(columns, 0, len(columns.opened_at), {})
@@ -135,9 +158,10 @@ class HistoryArchive:
         cut_off: datetime,
         reach: Reach = EVERY_BAR,
     ) -> tuple[Bar, ...]:
-        """Return the bars closed by now and not yet at seen = (as_of, cut_off), in order of opening.
+        """List the bars that closed after seen = (as_of, cut_off) and by now, in order of opening.
 
-        Those before the first that is due, comes within reach or lies at a halt's edge are told as one.
+        The bars before the first one that is due, comes within reach or lies at a halt's edge are
+        merged into one bar. seen None: start at the first bar.
         """
         columns = self.columns[token_id]
         start = columns.count_closed(micros(min(seen))) if seen else 0
@@ -148,8 +172,10 @@ class HistoryArchive:
         whole = (columns.stretch(start, clear),) if clear > start else ()
         return (*whole, *columns.bars(clear, end)) if clear < end else whole
 
-    def finer(self, token_id: TokenId, bar: Bar, as_of: datetime, cut_off: datetime) -> tuple[Bar, ...]:
-        """Return the bars of the finest timeframe that fill a bar without a hole."""
+    def finer(
+        self, token_id: TokenId, bar: Bar, as_of: datetime, cut_off: datetime
+    ) -> tuple[Bar, ...]:
+        """List the bars of the finest timeframe that fills a bar without a gap, or none."""
         return bars_filling(bar, self.inner.get(token_id, ()), micros(min(as_of, cut_off)))
 
 
@@ -157,11 +183,16 @@ class HistoryArchive:
 class History:
     """An opened folder.
 
-    digest: of the contents of all files read; bars: how many are used; refused: the first dropped candles, by file and
-    line; jumps: the first bars whose price is far from the close before, by file and line, jumps_count: how many there
-    are; strangers: rows of tokens that instruments.csv lacks; closes: the bars' distinct closing instants, ascending;
-    ends_at: the last close of any bar in the folder, also outside the universe and the timeframe, 1970 where there is
-    none; files: the dated files that are there; finer among them: bars below the timeframe, where they were asked for.
+    digest: the hash of the contents of all files that were read.
+    bars: how many bars are used.
+    refused: the first dropped candles, by file and line.
+    jumps: the first bars whose price is far from the close before, by file and line.
+    jumps_count: how many such bars there are.
+    strangers: the rows of tokens that instruments.csv lacks.
+    closes: the distinct closing instants of the bars, ascending.
+    ends_at: the last close of any bar in the folder, also outside the universe and the timeframe;
+        1970 when there is none.
+    files: the dated files in the folder, and "finer" when bars below the timeframe were read.
     """
 
     folder: Path
@@ -191,25 +222,27 @@ class History:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """The lines that a person should see before believing a replay: rows dropped, prices to look at, rows ignored.
+        """The lines that a person should read before trusting a replay.
 
-        Only the first of each are named; the counts say how many there are.
+        They name the first dropped rows, suspicious prices and ignored rows; the counts say how
+        many there are.
         """
+        # One line for each item, grouped by label.
         named = {"refused": self.refused, "look": self.jumps, "ignored": self.strangers}
         return tuple(f"{label}: {one}" for label, several in named.items() for one in several)
 
     @property
     def has_grades(self) -> bool:
-        """Tell whether the signals carry grades."""
+        """Check whether any signal carries a grade."""
         return self.archive.records.episodes.gives(GRADE)
 
     def has(self, file: str) -> bool:
-        """Tell whether the folder has one of signals, levels, quantmetrics, grades, market, finer."""
+        """Check whether the folder has signals, levels, quantmetrics, grades, market or finer."""
         return file in self.files
 
 
 class HistorySource:
-    """The source of a replay: everything is there already, so a slot's fetch ends at the slot."""
+    """The source of a replay: it fetches nothing, so the fetch of a slot ends at the slot."""
 
     def __init__(self, history: History) -> None:
         """Read from an opened folder."""
@@ -217,26 +250,27 @@ class HistorySource:
 
     @property
     def archive(self) -> HistoryArchive:
-        """What the folder holds."""
+        """The archive of the folder."""
         return self._archive
 
     def refresh(self, slot: datetime) -> datetime:
-        """Return the slot: nothing is fetched."""
+        """Return the slot as the end of the fetch, since nothing is fetched."""
         return slot
 
     def quotes(self, _tokens: Sequence[TokenId]) -> tuple[Quote, ...]:
-        """Return nothing: a history has no second asking."""
+        """Return no quotes: a history has no live prices to ask for."""
         return ()
 
 
 def open_history(
-    folder: Path, *, timeframe: str | None, universe: Universe, finer: bool = False, tell: Tell = silent
+    folder: Path, *, timeframe: str | None, universe: Universe,
+    finer: bool = False, tell: Tell = silent,
 ) -> History:
-    """Open a history folder for a universe (symbols or token_ids, or "*"); timeframe None: the finest that all have.
+    """Open a history folder for a universe: symbols, token_ids or "*".
 
-    finer: read the bars below it too; None is then 1h where all have it, else 1d. What is large is packed at the first
-    opening, and tell is told of it; the next one reads the pack. Raises ConfigError for a missing file or an unknown
-    symbol, BadInputError for rows that cannot be used.
+    timeframe None chooses the finest that all tokens have; with finer, 1h if all have it, else 1d.
+    finer also reads the bars below it. The first opening packs large files and reports to `tell`.
+    Raises ConfigError for a missing file or unknown symbol, BadInputError for unusable rows.
     """
     listing = listing_of(folder)
     known = read_instruments(listing)
@@ -269,7 +303,9 @@ def open_history(
         bars=sum(len(column.opened_at) for column in columns.values()),
         rows_refused=len(refused),
         refused=tuple(refused[:REFUSED_NAMED]),
-        jumps=tuple(islice(chain.from_iterable(file.jumps(REFUSED_NAMED) for file in files), REFUSED_NAMED)),
+        jumps=tuple(
+            islice(chain.from_iterable(file.jumps(REFUSED_NAMED) for file in files), REFUSED_NAMED)
+        ),
         jumps_count=sum(file.jumps_count for file in files),
         strangers=tuple(strangers_in(folder, dated, known)),
         closes=tuple(map(EPOCH.__add__, closes)),

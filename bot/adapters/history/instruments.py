@@ -1,4 +1,7 @@
-"""instruments.csv and the universe that a strategy picks from it. Symbols and token_ids are unique in a folder."""
+"""The instruments that instruments.csv lists, and the universe that a strategy picks from them.
+
+Symbols and token_ids are unique in a folder.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,7 +22,10 @@ Universe = Sequence[str | int] | str
 
 
 def read_instruments(file: SourceFile) -> dict[TokenId, Instrument]:
-    """Read the instruments by token_id; raises BadInputError for a repeated symbol or token_id."""
+    """Read the instruments by token_id.
+
+    Raises BadInputError for a row that cannot be used and for a repeated symbol or token_id.
+    """
     found: dict[TokenId, Instrument] = {}
     lines: dict[str, int] = {}
     for line, cells in rows(file, REQUIRED, OPTIONAL):
@@ -29,7 +35,11 @@ def read_instruments(file: SourceFile) -> dict[TokenId, Instrument]:
             raise bad_row(file.path, line, str(error)) from error
         if instrument.token_id in found or instrument.symbol in lines:
             label = "symbol" if instrument.symbol in lines else "token_id"
-            raise bad_row(file.path, line, f"duplicated {label} {getattr(instrument, label)}: keep one row of it")
+            raise bad_row(
+                file.path,
+                line,
+                f"duplicated {label} {getattr(instrument, label)}: keep one row of it",
+            )
         found[instrument.token_id] = instrument
         lines[instrument.symbol] = line
     return found
@@ -37,7 +47,7 @@ def read_instruments(file: SourceFile) -> dict[TokenId, Instrument]:
 
 def _instrument(cells: Sequence[str]) -> Instrument:
     token, symbol, name, step, tick, category = (cell.strip() for cell in cells)
-    # The symbol names the files of its bars, so it must stay inside their folder.
+    # The symbol is the name of its bars files, so it must not lead out of their folder.
     fits = 0 < len(symbol) <= SYMBOL_LENGTH_MAX and symbol.isprintable()
     if not fits or symbol.startswith(".") or set(symbol) & set("/\\"):
         message = f"{symbol[:40]!r} is no symbol"
@@ -52,32 +62,48 @@ def _instrument(cells: Sequence[str]) -> Instrument:
     )
 
 
-def resolve(file: SourceFile, instruments: Mapping[TokenId, Instrument], universe: Universe) -> tuple[TokenId, ...]:
-    """Resolve symbols and token_ids, or "*" for all, to token_ids in ascending order."""
+def resolve(
+    file: SourceFile, instruments: Mapping[TokenId, Instrument], universe: Universe
+) -> tuple[TokenId, ...]:
+    """Resolve symbols and token_ids, or "*" for all, to token_ids in ascending order.
+
+    Raises ConfigError for an empty universe and for an unknown or repeated token.
+    """
     if universe == "*":
         found = list(instruments)
     else:
-        by_symbol: dict[str, TokenId] = {instrument.symbol: token_id for token_id, instrument in instruments.items()}
+        by_symbol: dict[str, TokenId] = {
+            instrument.symbol: token_id for token_id, instrument in instruments.items()
+        }
         found = [_resolve(file, by_symbol, wanted) for wanted in universe]
     if not found:
         message = f"{file.path}: the universe is empty: it needs at least one instrument"
         raise ConfigError(message)
     twice = [token_id for token_id, times in Counter(found).items() if times > 1]
     if twice:
-        message = f"universe: {instruments[twice[0]].symbol} and {twice[0]} are the same token: name it once"
+        message = (
+            f"universe: {instruments[twice[0]].symbol} and {twice[0]} are the same token: "
+            "name it once"
+        )
         raise ConfigError(message)
     return tuple(sorted(found))
 
 
 def _resolve(file: SourceFile, by_symbol: Mapping[str, TokenId], wanted: str | int) -> TokenId:
-    """Find one token: a symbol first, then a token_id, also one written as a string of digits."""
+    """Find one token: by its symbol first, then by its token_id, a number or a string of digits."""
     if wanted in by_symbol:
         return by_symbol[str(wanted)]
     for token_id in by_symbol.values():
         if str(wanted) == str(token_id):
             return token_id
-    near = get_close_matches(str(wanted).upper(), {symbol.upper(): symbol for symbol in by_symbol}, n=1, cutoff=0.5)
+    near = get_close_matches(
+        str(wanted).upper(), {symbol.upper(): symbol for symbol in by_symbol}, n=1, cutoff=0.5
+    )
     names = {symbol.upper(): symbol for symbol in by_symbol}
-    hint = f"; did you mean `{names[near[0]]}`?" if near else f"; it has {', '.join(sorted(by_symbol)[:8])}"
+    hint = (
+        f"; did you mean `{names[near[0]]}`?"
+        if near
+        else f"; it has {', '.join(sorted(by_symbol)[:8])}"
+    )
     message = f"universe: {wanted!r} is not in {file.path}{hint}"
     raise ConfigError(message)

@@ -1,6 +1,7 @@
-"""A pack: what the files of one kind were parsed to, as one memory-mapped array of words beside a manifest.
+"""A pack: the parsed contents of files of one kind, as a memory-mapped array and a manifest.
 
-It answers only for files of the very content that it was made of; a damaged pack is never believed, but made again.
+It answers only for files with exactly the content that it was made from; a damaged pack is ignored
+and made again.
 """
 
 import hashlib
@@ -21,28 +22,32 @@ import numpy.typing as npt
 from bot.adapters.code_digest import source_digest
 from bot.adapters.history.reader import SourceFile, load, readable
 
-FORMAT = 1  # another one, as soon as files are parsed in another way because of code outside this folder: see `_format`
-# Smaller files are parsed faster than their pack is made.
+# Raise it when a change of code outside this folder changes how files are parsed: see `_format`.
+FORMAT = 1
+# Parsing smaller files takes less time than making their pack.
 PACKED_FROM_BYTES = 200_000
-# A file changed as shortly before it was looked at may have changed once more without its stamp telling.
+# When a file changed this shortly before it was read, another change may leave its stamp as it is.
 RACY_NS = 2_000_000_000
+# A file this much older than the pack was left by a process that died.
 ABANDONED_NS = 3_600_000_000_000
 
 Words = npt.NDArray[np.int64]
-Stamp = tuple[int, ...]
-Place = tuple[int, int, int]
+Stamp = tuple[int, ...]  # size, modification time, change time (nanoseconds), inode
+Place = tuple[int, int, int]  # index of the first word, rows, length of a row
 Tell = Callable[[str, int, int], None]  # what is packed, files done, files in all
 
 
 def silent(_what: str, _done: int, _total: int) -> None:
-    """Tell nobody."""
+    """Ignore the progress of packing."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedFile:
-    """What one file was parsed to: blocks of words (rows, length), floats as their bits; notes: lines about it.
+    """The parsed contents of one file.
 
-    late: small blocks that are asked at each opening, and so are kept together.
+    blocks: arrays of words (rows, length); floats are stored as their bits.
+    late: small blocks that each opening reads, and that are therefore stored together.
+    notes: lines about the file, such as the rows that were dropped.
     """
 
     digest: str
@@ -53,7 +58,10 @@ class ParsedFile:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A file in the manifest; stamp: its size, times and inode; seen: when its content was looked at, nanoseconds."""
+    """A file in the manifest.
+
+    stamp: its size, times and inode. seen: when its content was read, in nanoseconds.
+    """
 
     digest: str
     stamp: Stamp
@@ -63,14 +71,18 @@ class _Entry:
     notes: tuple[str, ...]
 
     def is_of(self, stamp: Stamp) -> bool:
-        """Tell whether a file of this stamp has the content of the entry for sure, as git tells of its index."""
+        """Check whether a file of this stamp surely has this content, as git checks its index."""
         _, modified, changed, _ = stamp
         return stamp == self.stamp and max(modified, changed) < self.seen - RACY_NS
 
     def part(self, words: Words) -> ParsedFile:
-        """Look into the mapped words."""
+        """View the entry's blocks in the mapped words."""
+        # Slices of the mapping, not copies: a block is read from the disk when it is used.
         blocks, late = (
-            {name: words[at : at + rows * length].reshape(rows, length) for name, (at, rows, length) in places.items()}
+            {
+                name: words[at : at + rows * length].reshape(rows, length)
+                for name, (at, rows, length) in places.items()
+            }
             for places in (self.blocks, self.late)
         )
         return ParsedFile(self.digest, blocks, late, self.notes)
@@ -86,10 +98,10 @@ class _Stored:
 
 
 class Pack:
-    """The pack of one kind of files of a folder; place: where packs of the folder are kept, None where nowhere."""
+    """The pack of one kind of file; place: the folder of the packs, or None to keep none."""
 
     def __init__(self, place: Path | None, kind: str, tell: Tell = silent) -> None:
-        """Look there; tell of each file that is packed."""
+        """Use the pack of this kind in place; tell receives the progress of packing."""
         self.place = place
         self.kind = kind
         self._tell = tell
@@ -101,9 +113,10 @@ class Pack:
         *,
         always: bool = False,
     ) -> dict[str, ParsedFile]:
-        """Return what files, by name, were parsed to; parse what is not packed, and pack it.
+        """Load the parsed contents of files, by name; parse and pack those that the pack lacks.
 
-        A pack that cannot be written is no error, unless it must be made always: then it is an OSError.
+        A pack that cannot be written is no error. With `always`, which packs small files too, it
+        raises OSError.
         """
         stored = self._load()
         entries = stored.entries if stored else {}
@@ -111,7 +124,11 @@ class Pack:
         for name, path in sources.items():
             with readable(path):
                 stamps[name] = _stamp(path)
-        known = {name: entry for name in sources if (entry := entries.get(name)) and entry.is_of(stamps[name])}
+        known = {
+            name: entry
+            for name in sources
+            if (entry := entries.get(name)) and entry.is_of(stamps[name])
+        }
         if stored and len(known) == len(sources):
             return {name: entry.part(stored.words) for name, entry in known.items()}
         if stored or always or sum(stamp[0] for stamp in stamps.values()) >= PACKED_FROM_BYTES:
@@ -126,7 +143,7 @@ class Pack:
         }
 
     def trusted_parts(self, sources: Mapping[str, Path]) -> dict[str, ParsedFile]:
-        """Return what files were parsed to, of those that the pack surely answers for; nothing is parsed or packed."""
+        """Load what the pack surely holds of these files; parse and pack nothing."""
         stored = self._load()
         found = {}
         for name, path in sources.items():
@@ -137,7 +154,7 @@ class Pack:
         return found
 
     def _load(self) -> _Stored | None:
-        """Map what is there; None where there is nothing, or it is damaged."""
+        """Map the stored pack; None when there is none, or when it is outdated or damaged."""
         if self.place is None:
             return None
         try:
@@ -161,7 +178,7 @@ class Pack:
         stamps: Mapping[str, Stamp],
         parse: Callable[[SourceFile], ParsedFile],
     ) -> dict[str, ParsedFile]:
-        """Look at the files whose stamps are new, parse those whose content is, and write the pack anew."""
+        """Read the files with new stamps, parse those with new content, and rewrite the pack."""
         if self.place is None:
             raise FileNotFoundError(ENOENT, "this user has no home folder")
         self.place.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -172,11 +189,16 @@ class Pack:
             for name in sources.keys() - known.keys():
                 entry = stored.entries.get(name) if stored else None
                 if entry and load(sources[name]).digest == entry.digest:
+                    # Only the stamp is new: the manifest changes, the words stay.
                     entries[name] = replace(entry, stamp=stamps[name], seen=seen)
             if stored and entries.keys() >= sources.keys():
                 renewed = replace(stored, entries=entries)
             else:
-                kept = {name: (entry, entry.part(stored.words)) for name, entry in entries.items()} if stored else {}
+                kept = (
+                    {name: (entry, entry.part(stored.words)) for name, entry in entries.items()}
+                    if stored
+                    else {}
+                )
                 file = self._temporary(".npy", undo)
                 with file.open("wb") as stream:
                     writing = _Writing(stream)
@@ -196,23 +218,25 @@ class Pack:
         return {name: renewed.entries[name].part(renewed.words) for name in sources}
 
     def _temporary(self, suffix: str, undo: ExitStack) -> Path:
-        """Make an empty file that goes again unless everything succeeds."""
+        """Create an empty file that `undo` removes unless everything succeeds."""
         handle, name = tempfile.mkstemp(suffix, f"{self.kind}-", self.place)
         os.close(handle)
         undo.callback(Path(name).unlink, missing_ok=True)
         return Path(name)
 
     def _sweep(self, file: Path, replaced: Path | None) -> None:
-        """Remove what was replaced, and what a process that died left; another may be writing what is newer."""
+        """Remove the replaced file and old leftovers; a newer file may still be in use."""
         with suppress(OSError):
             newest = file.stat().st_mtime_ns
             for other in file.parent.glob(f"{self.kind}-*"):
-                if other != file and (other == replaced or other.stat().st_mtime_ns < newest - ABANDONED_NS):
+                if other != file and (
+                    other == replaced or other.stat().st_mtime_ns < newest - ABANDONED_NS
+                ):
                     other.unlink(missing_ok=True)
 
 
 class _Writing:
-    """A file of words while it is written; its header is that of a .npy file, and comes last."""
+    """A file of words while it is written; its header, that of a .npy file, is completed last."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         """Write to this stream from its beginning."""
@@ -224,11 +248,13 @@ class _Writing:
 
     def add(self, name: str, part: ParsedFile, stamp: Stamp, seen: int) -> None:
         """Append the blocks of a file."""
-        self.entries[name] = _Entry(part.digest, stamp, seen, self._put(part.blocks), {}, part.notes)
+        self.entries[name] = _Entry(
+            part.digest, stamp, seen, self._put(part.blocks), {}, part.notes
+        )
         self._late[name] = part.late
 
     def finish(self) -> None:
-        """Append the late blocks, and see everything on the disk."""
+        """Append the late blocks, complete the header, and flush everything to the disk."""
         for name, blocks in self._late.items():
             self.entries[name] = replace(self.entries[name], late=self._put(blocks))
         self._stream.seek(0)
@@ -247,20 +273,26 @@ class _Writing:
 
 
 def _others(stored: _Stored | None, sources: Mapping[str, Path]) -> dict[str, _Entry]:
-    """Return the entries of files that are not asked for now but still there."""
+    """Find the entries of files that are not asked for now but still exist."""
     if stored is None:
         return {}
     folder = next(iter(sources.values())).parent
-    return {name: entry for name, entry in stored.entries.items() if name not in sources and (folder / name).is_file()}
+    return {
+        name: entry
+        for name, entry in stored.entries.items()
+        if name not in sources and (folder / name).is_file()
+    }
 
 
 def place_of(folder: Path) -> Path | None:
-    """Return where the packs of a folder are kept; None where this user has no home."""
+    """Find where the packs of a folder are kept; None when this user has no home folder."""
     root = Path(os.environ.get("XDG_CACHE_HOME", ""))
     name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:32]
     try:
-        # A relative place is to be ignored, says the XDG Base Directory Specification.
-        return (root if root.is_absolute() else Path.home() / ".cache") / "tidemark" / "packs" / name
+        # The XDG Base Directory Specification says to ignore a relative path.
+        return (
+            (root if root.is_absolute() else Path.home() / ".cache") / "tidemark" / "packs" / name
+        )
     except RuntimeError:
         return None
 
@@ -271,14 +303,19 @@ def _stamp(path: Path) -> Stamp:
 
 
 def _format() -> str:
-    """Name the code that parses and packs: what other code has packed is packed again."""
+    """Name the code that parses and packs, so that a pack made by other code is made again."""
     return f"{FORMAT}+{source_digest(Path(__file__).parent)}"
 
 
 def _manifest(stored: _Stored) -> bytes:
-    """Write a manifest below its own digest."""
+    """Encode a manifest, with its own digest on the line above it."""
     files = {name: asdict(entry) for name, entry in stored.entries.items()}
-    made = {"format": _format(), "file": stored.file.name, "stamp": _stamp(stored.file), "files": files}
+    made = {
+        "format": _format(),
+        "file": stored.file.name,
+        "stamp": _stamp(stored.file),
+        "files": files,
+    }
     body = json.dumps(made).encode()
     return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
 
@@ -295,18 +332,20 @@ def _entry(stored: Mapping[str, Any]) -> _Entry:
 
 
 def _header(count: int) -> bytes:
-    """Return the header of a .npy file of so many words."""
+    """Build the header of a .npy file of `count` words."""
     stream = io.BytesIO()
-    np.lib.format.write_array_header_1_0(stream, {"descr": "<i8", "fortran_order": False, "shape": (count,)})
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": "<i8", "fortran_order": False, "shape": (count,)}
+    )
     return stream.getvalue()
 
 
 def _map_words(file: Path) -> Words:
-    """Map a file of words; ValueError where its header is not theirs."""
+    """Map a file of words; raises ValueError when its header does not belong to them."""
     begin = len(_header(0))
     count, rest = divmod(file.stat().st_size - begin, np.dtype(np.int64).itemsize)
     with file.open("rb") as stream:
         if rest or count < 0 or stream.read(begin) != _header(count):
             raise ValueError
-    # asarray drops the subclass of mapped arrays, whose indexing is slow, and keeps the mapping.
+    # asarray keeps the mapping but drops the memmap subclass, whose indexing is slow.
     return np.asarray(np.memmap(file, np.int64, "r", begin, (count,)))

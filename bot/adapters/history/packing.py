@@ -1,4 +1,7 @@
-"""Packing a history folder ahead: everything that is there, whatever a replay will ask for."""
+"""The packing of a history folder ahead of its replays.
+
+It packs every file in the folder that a replay can ask for.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +16,10 @@ from bot.domain.errors import StorageError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packed:
-    """What the packs of a folder hold; bars: by timeframe; rows: of the dated files, by name; bytes: on the disk."""
+    """What the packs of a folder hold.
+
+    bars: their number by timeframe. rows: those of the dated files, by name. bytes: on the disk.
+    """
 
     place: Path
     files: int
@@ -25,11 +31,14 @@ class Packed:
 
 
 def pack_history(folder: Path, tell: Tell) -> Packed:
-    """Pack a folder; raises what `open_history` raises, and StorageError where a pack cannot be written."""
+    """Pack a folder.
+
+    Raises what `open_history` raises, and StorageError when a pack cannot be written.
+    """
     instruments = read_instruments(listing_of(folder))
     found = {timeframe: bars_in(folder, instruments, timeframe) for timeframe in SPANS}
     if not any(found.values()):
-        bar_files(folder, instruments, tuple(SPANS))  # says what is missing
+        bar_files(folder, instruments, tuple(SPANS))  # raises an error that names what is missing
     place = place_of(folder)
     if place is None:
         message = "this user has no home folder to keep packs in: set XDG_CACHE_HOME to a folder"
@@ -43,13 +52,19 @@ def pack_history(folder: Path, tell: Tell) -> Packed:
         }
         size = sum(file.stat().st_size for file in place.iterdir())
     except OSError as error:
-        message = f"{place}: cannot be written: {error.strerror}; set XDG_CACHE_HOME to a folder with room"
+        message = (
+            f"{place}: cannot be written: {error.strerror}; "
+            "set XDG_CACHE_HOME to a folder with room"
+        )
         raise StorageError(message) from error
     return Packed(
         place=place,
         files=len(dated) + sum(map(len, bars.values())),
         tokens=len({token_id for paths in found.values() for token_id in paths}),
-        bars={timeframe: sum(_rows(file.part) for file in files.values()) for timeframe, files in bars.items()},
+        bars={
+            timeframe: sum(_rows(file.part) for file in files.values())
+            for timeframe, files in bars.items()
+        },
         rows={name: _rows(part) for name, part in dated.items()},
         refused=sum(len(file.part.notes) for files in bars.values() for file in files.values()),
         bytes=size,
@@ -57,5 +72,6 @@ def pack_history(folder: Path, tell: Tell) -> Packed:
 
 
 def _rows(part: ParsedFile) -> int:
-    """Count the rows of a file."""
+    """Count the rows of a parsed file."""
+    # A block with a slash in its name holds texts of numbers, not rows.
     return sum(words.shape[1] for name, words in part.blocks.items() if "/" not in name)

@@ -1,6 +1,7 @@
-"""The columns of a Parquet file, as the cells that a CSV of the same rows would hold; pyarrow is loaded when needed.
+"""The columns of a Parquet file, as the cells that a CSV file of the same rows would hold.
 
-A number is what its column says exactly: a decimal digit for digit, a float by the shortest digits that name it.
+A number is exactly what its column says: a decimal digit for digit, a float by the shortest digits
+that name it. pyarrow is imported only when it is needed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ BATCH_ROWS = 1 << 16
 
 
 def parquet_rows(file: SourceFile, required: Sequence[str], optional: Sequence[str] = ()) -> Rows:
-    """Yield number and cells of each row, the first being 1, as `csv_rows` does."""
+    """Yield the number (from 1) and the cells of each row, as `csv_rows` does."""
     with _open(file, required, optional) as table:
         wanted = (*required, *optional)
         names = [name for name in wanted if name in table.schema_arrow.names]
@@ -33,15 +34,24 @@ def parquet_rows(file: SourceFile, required: Sequence[str], optional: Sequence[s
             done += batch.num_rows
 
 
-def parquet_arrays(file: SourceFile, time: str, numbers: Sequence[str]) -> tuple[npt.NDArray[np.int64], list[Any]]:
-    """Return a column of instants in microseconds and columns of floats; ValueError where one is not plainly that."""
+def parquet_arrays(
+    file: SourceFile, time: str, numbers: Sequence[str]
+) -> tuple[npt.NDArray[np.int64], list[Any]]:
+    """Read a column of instants, in microseconds since 1970, and columns of floats.
+
+    Raises ValueError when a column has another type or an empty cell.
+    """
     with _open(file, (time, *numbers)) as table:
         from pyarrow import types  # noqa: PLC0415 - as above
 
         columns = table.read([time, *numbers])
         stamps, *figures = (columns.column(name) for name in (time, *numbers))
         plainly = (types.is_float64(one.type) or types.is_integer(one.type) for one in figures)
-        if not types.is_timestamp(stamps.type) or any(one.null_count for one in (stamps, *figures)) or not all(plainly):
+        if (
+            not types.is_timestamp(stamps.type)
+            or any(one.null_count for one in (stamps, *figures))
+            or not all(plainly)
+        ):
             raise ValueError
         return _micros(stamps).to_numpy(), [one.to_numpy().astype(np.float64) for one in figures]
 
@@ -49,10 +59,14 @@ def parquet_arrays(file: SourceFile, time: str, numbers: Sequence[str]) -> tuple
 def parquet_tail(
     file: SourceFile, required: Sequence[str], optional: Sequence[str], count: int
 ) -> tuple[list[str], list[tuple[str, ...]]]:
-    """Return the names of the columns that are there, and the cells of the last rows, from the last group of rows."""
+    """Read the names of the columns and the cells of the last rows, from the last row group."""
     with _open(file, required, optional) as table:
         names = [name for name in (*required, *optional) if name in table.schema_arrow.names]
-        groups = [place for place in range(table.num_row_groups) if table.metadata.row_group(place).num_rows]
+        groups = [
+            place
+            for place in range(table.num_row_groups)
+            if table.metadata.row_group(place).num_rows
+        ]
         if not groups:
             return names, []
         last = table.read_row_group(groups[-1], columns=names)
@@ -62,14 +76,14 @@ def parquet_tail(
 
 
 def columns_of(file: SourceFile, optional: Sequence[str]) -> frozenset[str]:
-    """Return the names of a file's columns; optional: those that may be absent."""
+    """Read the names of a file's columns; optional: those that may be absent."""
     with _open(file, (), optional) as table:
         return frozenset(table.schema_arrow.names)
 
 
 @contextmanager
 def _open(file: SourceFile, required: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Any]:
-    """Open a file, and see that the columns are there."""
+    """Open a file and check its columns; raises BadInputError when they cannot be read."""
     try:
         import pyarrow as pa  # noqa: PLC0415 - an extra, and slow to load
         from pyarrow import parquet  # noqa: PLC0415
@@ -83,15 +97,20 @@ def _open(file: SourceFile, required: Sequence[str], optional: Sequence[str] = (
                 raise BadInputError(message)
             yield table
     except (pa.ArrowException, OSError) as error:
-        message = f"{file.path}: cannot be read as Parquet ({' '.join(str(error).split())}): write it again"
+        message = (
+            f"{file.path}: cannot be read as Parquet ({' '.join(str(error).split())}): "
+            "write it again"
+        )
         raise BadInputError(message) from error
 
 
 def _micros(stamps: Any) -> Any:
-    """Return instants as microseconds since 1970; finer parts are cut off, as in CSV."""
+    """Convert instants to microseconds since 1970; cut off finer parts, as for CSV."""
     import pyarrow as pa  # noqa: PLC0415 - as above
 
-    return stamps.cast(pa.timestamp("us", stamps.type.tz), safe=stamps.type.unit != "ns").cast(pa.int64())
+    return stamps.cast(
+        pa.timestamp("us", stamps.type.tz), safe=stamps.type.unit != "ns"
+    ).cast(pa.int64())
 
 
 def _cells(column: Any) -> list[str]:
@@ -101,8 +120,10 @@ def _cells(column: Any) -> list[str]:
     kind = column.type
     if types.is_timestamp(kind):
         return [_stamp(value) for value in _micros(column).to_pylist()]
-    if types.is_float32(kind):  # as Python floats they would show digits that nobody wrote
-        given = zip(column.is_valid().to_pylist(), column.to_numpy(zero_copy_only=False), strict=True)
+    if types.is_float32(kind):  # Python floats would show more digits than the file has
+        given = zip(
+            column.is_valid().to_pylist(), column.to_numpy(zero_copy_only=False), strict=True
+        )
         return [str(value) if there else "" for there, value in given]
     return ["" if value is None else _cell(value) for value in column.to_pylist()]
 

@@ -1,6 +1,6 @@
-"""The files of a history folder as rows of text, and the instants and numbers in their cells.
+"""The files of a history folder as rows of text, and readers of the instants and numbers in cells.
 
-A cell that cannot be read exactly ends in one line that names file and line.
+A cell that cannot be read exactly leads to a one-line error that names the file and the line.
 """
 
 import csv
@@ -28,12 +28,13 @@ from bot.domain.numbers import Price, price_half_even
 DAY = timedelta(days=1)
 DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
-# Numbers beyond this many digits before the point would not survive as floats or in a ledger.
+# Rows that are dated later are refused.
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)
-# Powers of ten: the ledger keeps twenty digits before the point and eighteen after it.
+# The largest power of ten: the ledger keeps twenty digits before the point and eighteen after it.
 MAGNITUDE_MAX = 19
+# Only prices between 1 / CEILING and CEILING are parsed in bulk, as floats.
 CEILING = 10.0**15
-# Of the names in a header that does not fit so many are shown, each up to so many characters.
+# An error about a header shows this many of its names, each cut to this many characters.
 NAMES_SHOWN, NAME_SHOWN = 8, 24
 
 PARQUET = ".parquet"
@@ -52,7 +53,7 @@ class SourceFile:
     digest: str
 
     def text(self) -> str:
-        """Return the text, unpacked where the name says so."""
+        """Decode the text, unpacked first when the name ends in .gz."""
         try:
             plain = gzip.decompress(self.content) if self.path.suffix == ".gz" else self.content
         except BROKEN as error:
@@ -63,9 +64,10 @@ class SourceFile:
             raise bad_row(self.path, plain.count(b"\n", 0, error.start) + 1, "not UTF-8") from error
 
     def lines(self) -> Iterator[str]:
-        """Yield the lines with their ends, and nothing of the white space at the end of the last."""
+        """Yield the lines with their line ends, without the white space at the end of the text."""
         plain = io.BytesIO(self.content)
         stored = gzip.GzipFile(fileobj=plain) if self.path.suffix == ".gz" else plain
+        # Blank lines are held back until another line follows, which drops those at the end.
         held: list[str] = []
         try:
             for line in io.TextIOWrapper(stored, "utf-8-sig", newline=""):
@@ -74,34 +76,34 @@ class SourceFile:
                     held.clear()
                 held.append(line)
         except UnicodeDecodeError:
-            self.text()  # names the line
+            self.text()  # raises the error that names the line
         except BROKEN as error:
             raise gzip_error(self.path) from error
         yield "".join(held).rstrip()
 
 
 def gzip_error(path: Path) -> BotError:
-    """Return the error of a gzip file that is cut or none."""
+    """Build the error for a gzip file that is cut short or is no gzip file."""
     return BadInputError(f"{path}: not a whole gzip file: write it again")
 
 
 def bad_row(path: Path, number: int, reason: str) -> BotError:
-    """Return the error of a row that cannot be used."""
+    """Build the error for a row that cannot be used."""
     return BadInputError(f"{path} {row_unit(path)} {number}: {reason}")
 
 
 def row_unit(path: Path) -> str:
-    """Return what the rows of a file are counted in: the lines of a text, else its rows."""
+    """Name what the rows of a file are counted in: lines of a text file, rows of a Parquet file."""
     return "row" if path.suffix == PARQUET else "line"
 
 
 def find_file(folder: Path, name: str) -> Path | None:
-    """Find NAME as CSV, packed or not, or as Parquet in a folder; None where there is none of them."""
+    """Find NAME in a folder as CSV, gzipped CSV or Parquet; None when there is no such file."""
     return choose(folder, name, names_in(folder))
 
 
 def names_in(folder: Path) -> frozenset[str]:
-    """Return the names of the files in a folder; none where there is no folder."""
+    """List the names of the files in a folder; empty when the folder does not exist."""
     if not folder.is_dir():
         return frozenset()
     with readable(folder), os.scandir(folder) as entries:
@@ -109,7 +111,7 @@ def names_in(folder: Path) -> frozenset[str]:
 
 
 def choose(folder: Path, name: str, names: AbstractSet[str]) -> Path | None:
-    """Choose among the names of a folder's files the one that NAME is written in."""
+    """Choose the file that holds NAME from the names in a folder; raises ConfigError for two."""
     found = [folder / f"{name}{suffix}" for suffix in SUFFIXES if f"{name}{suffix}" in names]
     if len(found) > 1:
         message = f"{found[1]}: {found[0].name} is there too: keep one of them"
@@ -118,7 +120,7 @@ def choose(folder: Path, name: str, names: AbstractSet[str]) -> Path | None:
 
 
 def load(path: Path) -> SourceFile:
-    """Read a file whole."""
+    """Read a whole file."""
     with readable(path):
         content = path.read_bytes()
     return SourceFile(path, content, hashlib.sha256(content).hexdigest())
@@ -126,7 +128,7 @@ def load(path: Path) -> SourceFile:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Say of a failure inside that this file cannot be read."""
+    """Translate an OSError inside the block into an error that names the file."""
     try:
         yield
     except PermissionError as error:
@@ -138,30 +140,44 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def csv_rows(file: SourceFile, required: Sequence[str], optional: Sequence[str] = ()) -> Rows:
-    """Yield line number and cells of each row, in the order of required and optional; an absent column is empty."""
+    """Yield the line number and the cells of each row, in the order of required and optional.
+
+    The cell of an absent column is empty.
+    """
     path, lines = file.path, csv.reader(file.lines(), strict=True)
     try:
         header = [name.strip() for name in next(lines, [])]
         pick = itemgetter(*_positions(path, header, required, optional))
         for cells in lines:
             if len(cells) != len(header):
-                raise bad_row(path, lines.line_num, f"{len(cells)} cells where the header has {len(header)}")
-            cells.append("")
+                raise bad_row(
+                    path, lines.line_num, f"{len(cells)} cells where the header has {len(header)}"
+                )
+            cells.append("")  # what an absent column reads
             yield lines.line_num, pick(cells)
     except csv.Error as error:
         raise bad_row(path, lines.line_num, f"not CSV: {error}") from error
 
 
-def _positions(path: Path, header: list[str], required: Sequence[str], optional: Sequence[str]) -> list[int]:
-    """Find the columns by their names; the place behind the last cell stands for one that is absent."""
+def _positions(
+    path: Path, header: list[str], required: Sequence[str], optional: Sequence[str]
+) -> list[int]:
+    """Find the columns by name; an absent one gets the position behind the last cell."""
     fault = fault_of(header, required, optional)
     if fault:
         raise bad_row(path, 1, fault)
-    return [header.index(name) if name in header else len(header) for name in (*required, *optional)]
+    return [
+        header.index(name) if name in header else len(header) for name in (*required, *optional)
+    ]
 
 
-def fault_of(header: Sequence[str], required: Sequence[str], optional: Sequence[str] = ()) -> str | None:
-    """Say what is wrong with the names of a file's columns; an optional one in another case would be passed over."""
+def fault_of(
+    header: Sequence[str], required: Sequence[str], optional: Sequence[str] = ()
+) -> str | None:
+    """Describe what is wrong with the names of a file's columns; None when nothing is.
+
+    An optional name in another case is a fault, because its column would be ignored.
+    """
     missing = [name for name in required if name not in header]
     if missing:
         return f"the header lacks {', '.join(missing)}{_describe_header(header, missing)}"
@@ -172,15 +188,19 @@ def fault_of(header: Sequence[str], required: Sequence[str], optional: Sequence[
     twice = [name for name in header if header.count(name) > 1]
     if twice and not twice[0]:
         places = " and ".join(str(place) for place, name in enumerate(header, start=1) if not name)
-        return f"the header has no name in columns {places}: write names there, or drop those columns"
+        return (
+            f"the header has no name in columns {places}: write names there, or drop those columns"
+        )
     return f"the header has {twice[0]} twice" if twice else None
 
 
 def _describe_header(header: Sequence[str], missing: Sequence[str]) -> str:
-    """Say which names a header has instead, and which of them are probably meant."""
+    """Describe which names a header has instead, and which of them are probably meant."""
     if not any(header):
         return ": the first line is empty"
-    names = [repr(name[:NAME_SHOWN]) if len(name) > NAME_SHOWN or not name else name for name in header]
+    names = [
+        repr(name[:NAME_SHOWN]) if len(name) > NAME_SHOWN or not name else name for name in header
+    ]
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     lower = {name.lower(): name for name in reversed(header)}
     near = {name: get_close_matches(name, lower, n=1, cutoff=0.75) for name in missing}
@@ -191,7 +211,7 @@ def _describe_header(header: Sequence[str], missing: Sequence[str]) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def instant(text: str) -> datetime:
-    """Read an ISO 8601 instant; without an offset it is UTC, a date alone is its 00:00. Raises ValueError."""
+    """Read an ISO 8601 instant: UTC when it has no offset, 00:00 for a date. Raises ValueError."""
     if not DATE.match(text):
         message = f"{text[:40]!r} is no ISO 8601 time such as 2024-01-31T12:00:00Z"
         raise ValueError(message)
@@ -204,9 +224,10 @@ def instant(text: str) -> datetime:
 
 
 def counting_start(text: str) -> datetime:
-    """Read the instant from which a dated row counts; one dated by its day alone counts from the end of that UTC day.
+    """Read the instant from which a dated row counts; a date counts from the end of that UTC day.
 
-    Its value uses that day's close, so a decision within the day would look ahead. Raises ValueError.
+    The row's value uses that day's close, so a decision within the day would look ahead. Raises
+    ValueError.
     """
     at = instant(text)
     if at > LATEST:
@@ -216,7 +237,7 @@ def counting_start(text: str) -> datetime:
 
 
 def micros(at: datetime) -> int:
-    """Return an instant as whole microseconds since 1970."""
+    """Convert an instant to whole microseconds since 1970."""
     return (at - EPOCH) // MICROSECOND
 
 
@@ -238,7 +259,7 @@ def positive(cell: str) -> Decimal:
 
 
 def price(cell: str) -> Price:
-    """Read a price, at the decimals that prices have. Raises ValueError where it is zero there."""
+    """Read a price, rounded to the decimals of prices. Raises ValueError, also if that is zero."""
     value = price_half_even(positive(cell))
     if not value:
         message = f"{cell[:40]!r} is zero at the 18 decimals that prices have"
@@ -247,7 +268,7 @@ def price(cell: str) -> Price:
 
 
 def not_negative(cell: str) -> Decimal:
-    """Read a number not below zero. Raises ValueError."""
+    """Read a number that is not below zero. Raises ValueError."""
     value = number(cell)
     if value < 0:
         message = f"{cell[:40]!r} is below zero"

@@ -1,4 +1,4 @@
-"""What was traded in columns of bars, and what was not: quiet bars, halts and jumps, found as a file is parsed.
+"""Quiet bars, halts and jumps in columns of bars, found when a file is parsed.
 
 Nothing here looks ahead: whether a bar is quiet depends on it and on earlier bars alone.
 """
@@ -14,25 +14,28 @@ from bot.domain.market import HALT_LENGTH
 from bot.domain.numbers import from_float, plain
 from bot.domain.reach import Floats
 
-RISE, FALL = 10, 100  # a price is named that is more than 10 times the close before it, or less than a 100th of it
-NEARLY = 1e-12  # wider than the rounding of a product of floats: what is found within it is compared exactly
+RISE, FALL = 10, 100  # a jump: over 10 times the close before it, or under a 100th of it
+NEARLY = 1e-12  # widens float comparisons beyond their rounding; exact decimals then decide
 
 
 class Jump(NamedTuple):
-    """A bar whose price is far from the close before it; line: of its file, rows of a Parquet file."""
+    """A bar whose price is far from the close before it; line: its line, or its row in Parquet."""
 
     line: int
     price: float
     close_before: float
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Describe it in one line."""
         price, before = (plain(from_float(value)) for value in (self.price, self.close_before))
-        return f"{self.line}: {price} after {before}: a split, a redenomination, another coin under the name, or wrong"
+        return (
+            f"{self.line}: {price} after {before}: "
+            "a split, a redenomination, another coin under the name, or wrong"
+        )
 
 
 def known_volumes(volumes: Floats) -> Floats:
-    """Return volumes with NaN for each zero that comes before any volume above zero: such a zero says nothing yet."""
+    """Replace by NaN each zero before the first volume above zero: such a zero may mean unknown."""
     traded = volumes > 0
     first = int(traded.argmax()) if traded.any() else len(volumes)
     if not (volumes[:first] == 0).any():
@@ -43,7 +46,10 @@ def known_volumes(volumes: Floats) -> Floats:
 
 
 def quiet_runs(volumes: Floats) -> Words:
-    """Return the first row and the end of each stretch of quiet bars, in two rows, from known volumes."""
+    """Find the first row and the end of each stretch of quiet bars, as two rows of indices.
+
+    volumes: as `known_volumes` gives them.
+    """
     quiet = np.concatenate([[False], volumes == 0, [False]])
     if not quiet.any():
         return np.empty((2, 0), np.int64)
@@ -51,9 +57,9 @@ def quiet_runs(volumes: Floats) -> Words:
 
 
 def halts_in(opened_at: Words, span: int, volumes: Floats) -> Words:
-    """Return for each halt the row of the last bar traded before it and of the first traded after it, in two rows.
+    """Find the last bar traded before each halt and the first after it, as two rows of indices.
 
-    The last halt is the end of the file, where the second row is the number of bars.
+    The end of the file is the last halt; its second index is the number of bars.
     """
     if not len(opened_at):
         return np.empty((2, 0), np.int64)
@@ -65,13 +71,18 @@ def halts_in(opened_at: Words, span: int, volumes: Floats) -> Words:
 
 
 def jumps_in(prices: Floats, lines: Sequence[int]) -> Words:
-    """Return the jumps among bars whose lines these are: line, price, close before (as bits) in three rows."""
+    """Find the jumps among bars, in three rows: line, price and close before (floats as bits).
+
+    lines: the line of each bar in its file.
+    """
     _, highs, lows, closes = prices
     before = closes[:-1]
     far = (highs[1:] >= before * (RISE * (1 - NEARLY))) | (lows[1:] <= before / FALL * (1 + NEARLY))
     found = []
     for row in (np.flatnonzero(far) + 1).tolist():
-        high, low, close = (from_float(float(value)) for value in (highs[row], lows[row], closes[row - 1]))
+        high, low, close = (
+            from_float(float(value)) for value in (highs[row], lows[row], closes[row - 1])
+        )
         if high > close * RISE or low * FALL < close:
             found.append((lines[row], float(high if high > close * RISE else low), float(close)))
     made = np.empty((3, len(found)), np.int64)
@@ -82,6 +93,9 @@ def jumps_in(prices: Floats, lines: Sequence[int]) -> Words:
 
 
 def read_jumps(block: Words, limit: int) -> list[Jump]:
-    """Read the first of the jumps that `jumps_in` found."""
-    lines, figures = block[0, :limit].tolist(), np.ascontiguousarray(block[1:, :limit]).view(np.float64)
+    """Read the first jumps, at most `limit`, that `jumps_in` found."""
+    lines, figures = (
+        block[0, :limit].tolist(),
+        np.ascontiguousarray(block[1:, :limit]).view(np.float64),
+    )
     return [Jump(line, *both) for line, both in zip(lines, figures.T.tolist(), strict=True)]
