@@ -1,6 +1,6 @@
-"""The command line: arguments in, calls out, an exit code back.
+"""The command line: it parses the arguments, calls one command and returns its exit code.
 
-Every import that takes time is inside a command, so that `bot --help` is quick.
+Every slow import stays inside the command that needs it, so that `bot --help` answers at once.
 """
 
 import argparse
@@ -18,7 +18,7 @@ EXIT_CODES = """exit codes: 0 fine, 1 unexpected, 2 usage, 65 bad data or failed
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; an expected failure is one line on stderr."""
+    """Run one command and return its exit code; an expected failure prints one line on stderr."""
     try:
         arguments = parser().parse_args(argv)
     except SystemExit as stop:
@@ -30,14 +30,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"bot: {error}\n")
         return error.exit_code
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so the flush at exit works
         return 0
     except KeyboardInterrupt:
         return 130
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe every command."""
+    """Build the argument parser with every command."""
     top = argparse.ArgumentParser(
         prog="bot",
         description="Tidemark: a headless paper-trading engine for Token Metrics signals.",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bot.app.settings.instants import first_instant, last_instant
 
 if TYPE_CHECKING:
-    # argparse gives the type of its subcommands no public name.
+    # argparse has no public name for the type of its subcommands.
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
 
 
@@ -51,7 +51,7 @@ def add_window_options(added: argparse.ArgumentParser) -> None:
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:
-    """Make the reader of a whole number within bounds."""
+    """Make an argparse type that reads a whole number from least to most, both inclusive."""
 
     def read(text: str) -> int:
         if text.isdecimal() and least <= int(text) <= most:
@@ -63,7 +63,7 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
 
 
 def instant(read: Callable[[str], datetime]) -> Callable[[str], datetime]:
-    """Make the reader of an instant; read: what a date without a time means."""
+    """Make an argparse type that reads an instant; read: decides what a date alone means."""
 
     def check(text: str) -> datetime:
         try:

@@ -1,6 +1,7 @@
-"""The figures of an account from its marks and its trades, wherever they were kept: in a ledger or in memory.
+"""The figures of an account, computed from its marks and trades in a ledger or in memory.
 
-What a formula cannot give is None with a reason; a sweep and a replay get theirs from here, and so agree.
+An undefined figure is None with a reason. Sweep and replay both compute their figures here, so
+that they agree.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,12 +32,17 @@ from bot.figures.performance import (
 )
 
 MICRO_DIGITS = 6
-# What a mark says of the deepest fall so far, in facts and in v_equity alike.
-FALL = tuple(f"drawdown_{name}" for name in ("deepest", "high", "started_at", "trough_at", "recovered_at"))
+# The fields of a mark that describe the deepest drawdown so far; facts and v_equity share them.
+FALL = tuple(
+    f"drawdown_{name}" for name in ("deepest", "high", "started_at", "trough_at", "recovered_at")
+)
 
 
 class Counts(NamedTuple):
-    """How much there is to judge an account by; days: daily returns; wins and losses: of closed trades."""
+    """How many observations an account is judged by.
+
+    days: daily returns. wins, losses: closed trades with a profit above and below zero.
+    """
 
     days: int
     closed_trades: int
@@ -45,7 +51,7 @@ class Counts(NamedTuple):
 
 
 def counts_of(points: Sequence[EquityPoint], trades: Sequence[TradeResult]) -> Counts:
-    """Count days and trades, of marks in order of time."""
+    """Count the daily returns and the trades; points: marks in order of time."""
     closed = [trade for trade in trades if trade.closed_at is not None]
     return Counts(
         days=max(len(day_marks(points)) - 1, 0),
@@ -56,9 +62,9 @@ def counts_of(points: Sequence[EquityPoint], trades: Sequence[TradeResult]) -> C
 
 
 def fall_of(mark: Mapping[str, object]) -> Drawdown | None:
-    """Return the deepest fall that the last mark of an account knows of; None where equity never fell.
+    """Read the deepest drawdown from an account's last mark; returns None if equity never fell.
 
-    mark: what it says under the names of FALL, as facts or a database have it.
+    mark: the fields of FALL, as values or as the text of a database.
     """
     depth, high = (float(str(mark[name] or 0)) for name in FALL[:2])
     started_at, trough_at, recovered_at = (
@@ -78,9 +84,10 @@ def fall_of(mark: Mapping[str, object]) -> Drawdown | None:
 def figures_of(
     points: Sequence[EquityPoint], trades: Sequence[TradeResult], fall: Drawdown | None
 ) -> dict[str, Figure]:
-    """Return figures by name, of marks in order of time and trades in order of opening, open ones too.
+    """Compute all figures, by name.
 
-    fall: the deepest one, which may lie between marks that a replay does not write.
+    points: marks in order of time. trades: in order of opening, open ones too. fall: the deepest
+    drawdown, which may lie at a slot whose mark a replay does not write.
     """
     closed = [trade for trade in trades if trade.closed_at is not None]
     days = day_marks(points)
@@ -101,7 +108,7 @@ def figures_of(
 
 
 def is_ruined(days: Sequence[EquityPoint]) -> bool:
-    """Tell whether equity was ever at zero or below: then there are no returns."""
+    """Check whether equity was ever at or below zero, which makes returns undefined."""
     return any(day.equity <= 0 for day in days)
 
 

@@ -1,4 +1,7 @@
-"""The snapshot of a cycle, taken from an archive: only tokens that a decision or a settlement will look at."""
+"""The snapshot of a cycle, taken from an archive.
+
+It holds only the tokens that a settlement or a decision looks at, as known by the cut-off.
+"""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -24,7 +27,10 @@ Now = tuple[datetime, datetime]
 
 
 class Wanted(NamedTuple):
-    """What is asked of a token beside its episode, its price and its prints."""
+    """Which data a token's view needs beside its episode, price and prints.
+
+    days: daily bars. measures: quantmetrics, grades and market size.
+    """
 
     levels: bool = False
     days: bool = False
@@ -32,7 +38,7 @@ class Wanted(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What is known of a token before its view is made."""
+    """The parts of a token's view that are read before the view is built; see TokenView."""
 
     episode: Episode | None
     prints: tuple[Bar, ...] = ()
@@ -55,10 +61,7 @@ def gather(
     requests: Iterable[Request] = (),
     asked: Iterable[TokenId] | None = None,
 ) -> Snapshot:
-    """Freeze what may be known at a slot.
-
-    asked: the tokens that something may happen to, None: it may to all; of what else is held only its prices are told.
-    """
+    """Build a slot's snapshot; asked: the tokens to look at, None means all followed or held."""
     now, seen = (as_of, cut_off), _last_settlement(portfolio)
     waiting = frozenset(order.token_id for role in AT_MARKET for order in portfolio.waiting(role))
     busy = waiting | portfolio.holdings.keys()
@@ -73,6 +76,7 @@ def gather(
         if due or token_id in busy:
             prints: tuple[Bar, ...] = ()
             if seen is not None and token_id in busy:
+                # A waiting order needs every bar, a position only those that may touch its bracket.
                 holding = None if token_id in waiting else portfolio.holdings.get(token_id)
                 reach = EVERY_BAR if holding is None else reach_of(portfolio, holding, rules)
                 prints = archive.prints(token_id, seen, *now, reach)
@@ -92,17 +96,19 @@ def gather(
             for token_id in portfolio.holdings
             if seen is not None and token_id not in views
         },
-        benchmark=archive.last_prices(sorted(followed), *now) if _starts_day(portfolio, as_of) else {},
+        benchmark=(
+            archive.last_prices(sorted(followed), *now) if _starts_day(portfolio, as_of) else {}
+        ),
     )
 
 
 def _starts_day(portfolio: Portfolio, slot: datetime) -> bool:
-    """Tell whether a slot is the first of its UTC day that is marked."""
+    """Check whether a slot is the first marked slot of its UTC day."""
     return portfolio.marked is None or portfolio.marked[0].date() != slot.date()
 
 
 def may_look_at_held(rules: Rules) -> bool:
-    """Tell whether a decision may look at more than the prices of what is held and concerned by nothing."""
+    """Check whether a decision may need more than bars of a held token that nothing concerns."""
     return _busy_needs(rules) != Wanted() or rules.sizing.category_max is not None
 
 
@@ -113,10 +119,13 @@ def _last_settlement(portfolio: Portfolio) -> Now | None:
 
 
 def _busy_needs(rules: Rules) -> Wanted:
-    """Return what is asked of a token that is held or waits, and is no candidate."""
+    """Find which data a token needs that is held or has a waiting order, and is no candidate."""
     hooks, ratchets = rules.hooks, rules.exits.ratchet_to_support
-    if rules.entry.reentry is not Reentry.NEVER or (hooks is not None and hooks.extra_exits is not None):
-        return EVERYTHING  # a position that closes in this very cycle may make its token a candidate again
+    if rules.entry.reentry is not Reentry.NEVER or (
+        hooks is not None and hooks.extra_exits is not None
+    ):
+        # A position that closes in this cycle may make its token a candidate again.
+        return EVERYTHING
     days = (
         hooks is not None
         or rules.gates.correlation_max is not None
@@ -127,7 +136,9 @@ def _busy_needs(rules: Rules) -> Wanted:
     return Wanted(levels=ratchets, days=days)
 
 
-def _view(archive: Archive, token_id: TokenId, now: Now, wanted: Wanted, told: Told, rules: Rules) -> TokenView:
+def _view(
+    archive: Archive, token_id: TokenId, now: Now, wanted: Wanted, told: Told, rules: Rules
+) -> TokenView:
     compared = wanted.measures and rules.gates.price_disagreement_max is not None
     watched = wanted.measures and rules.gates.frozen_hours_max is not None
     return TokenView(
@@ -149,9 +160,14 @@ def _view(archive: Archive, token_id: TokenId, now: Now, wanted: Wanted, told: T
 
 
 def _finer(
-    archive: Archive, token_id: TokenId, prints: Iterable[Bar], portfolio: Portfolio, rules: Rules, now: Now
+    archive: Archive,
+    token_id: TokenId,
+    prints: Iterable[Bar],
+    portfolio: Portfolio,
+    rules: Rules,
+    now: Now,
 ) -> tuple[Bar, ...]:
-    """Return the bars inside those prints that may hold stop and target, where the strategy lets them decide."""
+    """Read the finer bars of prints that may hold stop and target, if the strategy uses them."""
     if rules.fills.same_bar is not SameBar.FINER_BARS:
         return ()
     asked = worth_asking(portfolio, token_id, prints)
@@ -161,20 +177,27 @@ def _finer(
 def _with_namesakes(
     archive: Archive, tokens: Iterable[TokenId], views: dict[TokenId, TokenView]
 ) -> dict[TokenId, TokenView]:
-    """Say of each token how many of the run's have its symbol, which nearly always is one."""
+    """Set on each view how many of the run's tokens share its symbol, if more than one does."""
     if not views:
         return views
     symbols = Counter(archive.instruments[token_id].symbol for token_id in tokens)
     return {
-        token_id: replace(view, namesakes=count) if (count := symbols[view.instrument.symbol]) > 1 else view
+        token_id: (
+            replace(view, namesakes=count)
+            if (count := symbols[view.instrument.symbol]) > 1
+            else view
+        )
         for token_id, view in views.items()
     }
 
 
-def _anchored_views(archive: Archive, portfolio: Portfolio, rules: Rules) -> dict[OrderId, TokenView]:
-    """Return what waiting entries were decided on whose bracket is anchored at their fill."""
+def _anchored_views(
+    archive: Archive, portfolio: Portfolio, rules: Rules
+) -> dict[OrderId, TokenView]:
+    """Build again the views that waiting entries anchored at their fill were decided on."""
     found: dict[OrderId, TokenView] = {}
     for order in portfolio.waiting(Role.ENTRY):
+        # Only an entry whose bracket is anchored at its fill carries the equity of its slot.
         if order.equity is not None and order.cut_off is not None:
             then = (order.slot, order.cut_off)
             told = Told(archive.episode(order.token_id, *then))

@@ -1,6 +1,7 @@
-"""One cycle of one run: the shell around settle and decide. Live and replay both go through `run_cycle`.
+"""One cycle of one run: the shell around the engine's `settle` and `decide`.
 
-It reads the source, never the clock, to know what happened; the clock only stamps when the work was done.
+Live and replay both call `run_cycle`. Only the source says what happened; the clock only stamps
+when the work was done.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -30,7 +31,10 @@ Stage = Callable[[Snapshot, Portfolio, Rules], Acted]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSetup:
-    """What stays the same over a run's cycles; interval is None where slots cannot be late."""
+    """The settings that stay the same over a run's cycles.
+
+    interval: the time until the next slot; None where slots cannot be late.
+    """
 
     name: RunName
     rules: Rules
@@ -51,10 +55,11 @@ def run_cycle(
     asked: Iterable[TokenId] | None = None,
     judge: Stage = decide,
 ) -> tuple[CycleRecord, Portfolio]:
-    """Fetch, settle, decide and fill at one slot; return the record to commit and the portfolio it leads to.
+    """Fetch, settle, decide and fill at one slot; return the record to commit and the portfolio.
 
-    requests: what operators asked of the run since its last cycle; asked: the tokens of the universe that may be
-    candidates, None: any of them; judge: what follows the settlement, at the end of a replay's window only a mark.
+    requests: what operators asked of the run since its last cycle. asked: the tokens to look at,
+    beside those with waiting orders; None means all. judge: the stage after the settlement; at the
+    end of a replay's window it only marks the account.
     """
     started_at = now()
     first = portfolio.settled_slot is None
@@ -63,20 +68,33 @@ def run_cycle(
         portfolio = apply(portfolio, facts)
     cut_off = source.refresh(slot)
     snapshot = gather(
-        source.archive, setup.universe, portfolio, setup.rules, slot, cut_off, setup.interval, requests, asked
+        source.archive,
+        setup.universe,
+        portfolio,
+        setup.rules,
+        slot,
+        cut_off,
+        setup.interval,
+        requests,
+        asked,
     )
     for stage in (settle, judge):
         made, portfolio = stage(snapshot, portfolio, setup.rules)
         facts.extend(made)
     settled_until = cut_off
+    # A live source quotes prices once more after the decision; a history returns none.
     asked = _tokens_awaiting_a_price(portfolio)
     if asked and (quotes := source.quotes(asked)):
         made, portfolio = fill_quotes(snapshot, portfolio, quotes, setup.rules)
         facts.extend(made)
         settled_until = max(cut_off, *(quote.known_at for quote in quotes))
-    portfolio.settled_slot, portfolio.settled_until = slot, settled_until  # this cycle's own, not handed on yet
+    # Each stage copies the portfolio that it gets, so this one belongs to this cycle alone.
+    portfolio.settled_slot, portfolio.settled_until = slot, settled_until
     cycle = _cycle(setup, slot, (cut_off, settled_until), (started_at, now()), facts)
-    return CycleRecord(cycle=cycle, facts=tuple(facts), used=tuple(_select_used(snapshot, facts))), portfolio
+    return (
+        CycleRecord(cycle=cycle, facts=tuple(facts), used=tuple(_select_used(snapshot, facts))),
+        portfolio,
+    )
 
 
 def _tokens_awaiting_a_price(portfolio: Portfolio) -> Sequence[TokenId]:
@@ -112,18 +130,32 @@ def _of_kind(kind: type[K], facts: Sequence[Fact]) -> list[K]:
 
 
 def _select_used(snapshot: Snapshot, facts: Sequence[Fact]) -> list[Datum]:
-    """Return the data that the judged candidates were judged by, and the bars that fills took their prices from."""
+    """List the data that candidates were judged by, and the bars that gave fills their prices."""
     found: list[Datum] = []
     for fact in facts:
         if isinstance(fact, Candidate):
             view = snapshot.tokens[fact.token_id]
             turn = view.episode.turn if view.episode else None
-            found.extend(datum for datum in (turn, view.levels, view.quantmetrics, view.grades, view.market) if datum)
+            found.extend(
+                datum
+                for datum in (turn, view.levels, view.quantmetrics, view.grades, view.market)
+                if datum
+            )
         elif isinstance(fact, Fill):
             view = snapshot.tokens[fact.token_id]
-            bars = (bar for bar in (*view.finer, *view.prints) if bar.opened_at == fact.filled_at < bar.closed_at)
+            # A fill is dated at the opening of its bar. A quote closes when it opens: it is no bar.
+            bars = (
+                bar
+                for bar in (*view.finer, *view.prints)
+                if bar.opened_at == fact.filled_at < bar.closed_at
+            )
             found.extend(
-                TokenPrint(token_id=fact.token_id, timeframe=timeframe_of(bar), known_at=bar.closed_at, bar=bar)
+                TokenPrint(
+                    token_id=fact.token_id,
+                    timeframe=timeframe_of(bar),
+                    known_at=bar.closed_at,
+                    bar=bar,
+                )
                 for bar in bars
             )
     return found

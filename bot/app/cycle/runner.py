@@ -73,7 +73,7 @@ class ScheduledRun:
 
 
 def fire(run: ScheduledRun, slot: datetime) -> CycleRecord | None:
-    """Run the slot of one run, with the slots missed since the last one."""
+    """Run one slot and record those missed before it; returns None if it was committed before."""
     done = run.runner.portfolio.settled_slot
     missed = slots_between(run.schedule, done, slot) if done is not None else []
     return run.runner.fire(slot, interval_of(run.schedule, slot), missed)

@@ -1,7 +1,7 @@
-"""Slots of a five-field cron, all in UTC: the only arithmetic on schedules.
+"""The slots of five-field crons, in UTC; all arithmetic on schedules is here.
 
-Weekdays are cron's (0 and 7 are Sunday); day of month and day of week together are refused, since cron joins them by or
-and the scheduler by and.
+Weekdays count as in cron (0 and 7 are Sunday). A day of month together with a day of week is
+refused, because cron joins the two by "or" and the scheduler by "and".
 """
 
 import re
@@ -16,19 +16,22 @@ if TYPE_CHECKING:
 
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WEEKDAY = re.compile(r"(?<![/\d])([0-7])(?:-([0-7]))?(?:/([1-7]))?(?!\d)")
-_LOOK_BACK = tuple(timedelta(hours=hours) for hours in (0.05, 2, 48, 24 * 35, 24 * 366, 24 * 366 * 5))
+# Short spans first: a frequent schedule is found without listing years of slots.
+_LOOK_BACK = tuple(
+    timedelta(hours=hours) for hours in (0.05, 2, 48, 24 * 35, 24 * 366, 24 * 366 * 5)
+)
 
 
 def _name_weekdays(item: re.Match[str]) -> str:
-    """Spell a weekday, a range of them or every so many of them by name, as cron means them."""
+    """Convert a cron weekday, range or step to names, as the scheduler numbers days otherwise."""
     first, last, step = item.groups()
     days = range(int(first), int(last or (7 if step else first)) + 1, int(step or 1))
     return ",".join(dict.fromkeys(_WEEKDAYS[day] for day in days))
 
 
 def trigger_of(cron: str) -> "CronTrigger":
-    """Read a five-field cron; raises ConfigError naming it."""
-    from apscheduler.triggers.cron import CronTrigger  # noqa: PLC0415 - slow, and most replays have no schedule
+    """Parse a five-field cron; raises ConfigError that names it."""
+    from apscheduler.triggers.cron import CronTrigger  # noqa: PLC0415 - slow, most replays need none
 
     fields = cron.split()
     if len(fields) != 5:  # noqa: PLR2004 - minute, hour, day, month, weekday
@@ -37,6 +40,7 @@ def trigger_of(cron: str) -> "CronTrigger":
     if fields[2] != "*" and fields[4] != "*":
         message = f"schedule {cron!r}: give a day of month or a day of week, not both"
         raise ConfigError(message)
+    # Every n-th day counts from Sunday in cron, and from Monday in the scheduler.
     fields[4] = _WEEKDAY.sub(_name_weekdays, re.sub(r"^\*/", "0-6/", fields[4]))
     try:
         return CronTrigger.from_crontab(" ".join(fields), timezone=UTC)
@@ -46,7 +50,7 @@ def trigger_of(cron: str) -> "CronTrigger":
 
 
 def slots_between(cron: str, start: datetime, end: datetime) -> list[datetime]:
-    """Return the slots from start to end, both inclusive."""
+    """List the slots from start to end, both inclusive."""
     trigger = trigger_of(cron)
     found = []
     slot = trigger.get_next_fire_time(None, start)
@@ -57,7 +61,7 @@ def slots_between(cron: str, start: datetime, end: datetime) -> list[datetime]:
 
 
 def newest_slot(cron: str, now: datetime) -> datetime | None:
-    """Return the last slot at or before now; None where the schedule has had none in five years."""
+    """Find the last slot at or before now; None where the schedule has had none in five years."""
     for span in _LOOK_BACK:
         found = slots_between(cron, now - span, now)
         if found:
@@ -66,7 +70,7 @@ def newest_slot(cron: str, now: datetime) -> datetime | None:
 
 
 def interval_of(cron: str, slot: datetime) -> timedelta:
-    """Return the time from a slot to the next one."""
+    """Compute the time from a slot to the next one; raises ConfigError where none follows."""
     following: datetime | None = trigger_of(cron).get_next_fire_time(slot, slot + MICROSECOND)
     if following is None:
         message = f"schedule {cron!r} has no slot after {slot:%Y-%m-%d %H:%M}Z"

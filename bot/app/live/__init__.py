@@ -1,1 +1,1 @@
-"""The daemon: APScheduler says when, never what; what was fired is known from the ledger alone."""
+"""The daemon: APScheduler only says when to fire; only the ledger says what was fired."""

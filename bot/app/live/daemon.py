@@ -1,7 +1,7 @@
-"""The loop of the daemon and of a single cycle: when to fire, and what to do with a failure.
+"""The loop of `bot run` and the cycle of `bot once`: when to fire, and how to treat a failure.
 
-No other place but the guard around hooks catches every exception: a cycle that fails is logged and the next slot comes;
-a broken invariant or a lost lease stops the daemon.
+Only this file and the guard around hooks catch every exception. A cycle that fails is logged and
+the next slot follows; a broken invariant or a lost lease stops the daemon.
 """
 
 import logging
@@ -35,15 +35,17 @@ from bot.domain.record import CycleRecord
 log = structlog.get_logger()
 
 REFUSALS_NAMED = 20
-# When it is done, and what is done then: it is given the instant, and asks whether the daemon is stopping.
+# A cron, and the function that it fires; it gets the instant and a test whether the daemon stops.
 Check = tuple[str, Callable[[datetime, Callable[[], bool]], None]]
 
 
 class Daemon:
-    """The scheduler around the runs: it fires the newest slot of each, and keeps what went wrong."""
+    """The scheduler around the runs; it fires the newest slot of each, and keeps a fatal error."""
 
-    def __init__(self, opened: Live, now: Callable[[], datetime], check: Check | None = None) -> None:
-        """Watch over opened runs; check: what is done beside their cycles, and when."""
+    def __init__(
+        self, opened: Live, now: Callable[[], datetime], check: Check | None = None
+    ) -> None:
+        """Take the opened runs; check: what to fire beside their cycles, None for nothing."""
         self.opened = opened
         self.check = check
         self.now = now
@@ -51,7 +53,10 @@ class Daemon:
         self.fatal: BotError | None = None
 
     def serve(self) -> int:
-        """Run the newest slot of each run, then fire on schedule until told to stop; a running cycle ends first."""
+        """Run the newest slot of each run, then fire on schedule until asked to stop.
+
+        A running cycle ends first. Returns the exit code 0, or raises the fatal error.
+        """
         log.info("daemon_started", runs=[run.runner.setup.name for run in self.opened.runs])
         for run in self.opened.runs:
             if not self.stopping.is_set():
@@ -66,23 +71,31 @@ class Daemon:
     def _keep_firing(self) -> None:
         scheduler = BackgroundScheduler(
             jobstores={"default": MemoryJobStore()},
-            # A check has a thread of its own: no cycle waits for it.
-            executors={"default": ThreadPoolExecutor(max_workers=1), "checks": ThreadPoolExecutor(max_workers=1)},
-            # We decide lateness ourselves: a late wake-up runs the newest slot, once, and misses become rows.
+            # A check has a thread of its own, so that no cycle waits for it.
+            executors={
+                "default": ThreadPoolExecutor(max_workers=1),
+                "checks": ThreadPoolExecutor(max_workers=1),
+            },
+            # APScheduler must not drop late wake-ups: `turn` then runs the newest slot once, and
+            # the missed slots become rows.
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
             timezone=UTC,
         )
         for run in self.opened.runs:
-            scheduler.add_job(self.turn, trigger_of(run.schedule), args=[run], id=run.runner.setup.name)
+            scheduler.add_job(
+                self.turn, trigger_of(run.schedule), args=[run], id=run.runner.setup.name
+            )
         if self.check is not None:
             cron, look = self.check
-            scheduler.add_job(lambda: look(self.now(), self.stopping.is_set), trigger_of(cron), executor="checks")
+            scheduler.add_job(
+                lambda: look(self.now(), self.stopping.is_set), trigger_of(cron), executor="checks"
+            )
         scheduler.start()
         self.stopping.wait()
         scheduler.shutdown(wait=True)
 
     def turn(self, run: ScheduledRun) -> None:
-        """Run the newest slot of a run, if there is one that was not run yet."""
+        """Run the newest slot of a run, unless it was run before or the schedule has had none."""
         name = run.runner.setup.name
         try:
             slot = newest_slot(run.schedule, self.now())
@@ -100,7 +113,7 @@ class Daemon:
 
 
 def report(record: CycleRecord, opened: Live) -> None:
-    """Log what a committed cycle did, and what happened to its run as a whole."""
+    """Log a committed cycle, the events of its run, and the feeds and rows that failed."""
     cycle = record.cycle
     log.info(
         "cycle",
@@ -114,11 +127,16 @@ def report(record: CycleRecord, opened: Live) -> None:
     )
     for fact in record.facts:
         if isinstance(fact, RunEvent):
-            log.warning("notice", run=fact.run, name=fact.name, state=fact.state.value, notice=fact.notice)
+            log.warning(
+                "notice", run=fact.run, name=fact.name, state=fact.state.value, notice=fact.notice
+            )
     if opened.source.failures:
         log.warning("feeds_failed", failures=list(opened.source.failures))
     if opened.source.refusals:
-        named = [f"{refusal.reason}: {refusal.detail}" for refusal in opened.source.refusals[:REFUSALS_NAMED]]
+        named = [
+            f"{refusal.reason}: {refusal.detail}"
+            for refusal in opened.source.refusals[:REFUSALS_NAMED]
+        ]
         log.warning("rows_refused", count=len(opened.source.refusals), rows=named)
 
 
@@ -129,7 +147,7 @@ def serve(config_path: Path) -> int:
     set_up_logs([key.reveal()])
     clock = SystemClock()
     for cron in crons_of(config):
-        interval_of(cron, clock.now())  # a schedule that never fires would wait for ever
+        interval_of(cron, clock.now())  # refuses a schedule that never fires
     with live(config, key, clock) as opened:
         daemon = Daemon(opened, clock.now, check_of(config))
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -138,13 +156,20 @@ def serve(config_path: Path) -> int:
 
 
 def crons_of(config: Config) -> list[str]:
-    """Return the schedules of a configuration."""
-    return [*(run.schedule for run in config.runs), *([config.verify.parity] if config.verify.parity else [])]
+    """List the schedules of a configuration: those of its runs, and that of the parity check."""
+    return [
+        *(run.schedule for run in config.runs),
+        *([config.verify.parity] if config.verify.parity else []),
+    ]
 
 
 def check_of(config: Config) -> Check | None:
-    """Return when the runs are derived again, and what does it; None where a configuration does not want that."""
-    return None if config.verify.parity is None else (config.verify.parity, partial(check_parity, config))
+    """Build the parity check of a configuration; None when it has no schedule for one."""
+    return (
+        None
+        if config.verify.parity is None
+        else (config.verify.parity, partial(check_parity, config))
+    )
 
 
 def _stop(daemon: Daemon) -> None:
@@ -155,7 +180,7 @@ def _stop(daemon: Daemon) -> None:
 
 
 def choose_run(config: Config, name: str | None) -> str:
-    """Return the run that was named, or the only one."""
+    """Choose the run that was named, or the only one."""
     names = [run.name for run in config.runs]
     if name is None and len(names) > 1:
         message = f"this configuration has the runs {', '.join(names)}; choose one with --run"
@@ -167,7 +192,7 @@ def choose_run(config: Config, name: str | None) -> str:
 
 
 def slot_of(schedule: str, at: datetime | None, now: datetime) -> datetime:
-    """Return the slot to run: the one asked for, or the newest of the schedule."""
+    """Choose the slot to run: the one asked for, or the newest of the schedule."""
     if at is not None and at > now:
         message = f"--at {at:%Y-%m-%dT%H:%MZ} has not come yet"
         raise UsageError(message)
@@ -179,7 +204,7 @@ def slot_of(schedule: str, at: datetime | None, now: datetime) -> datetime:
 
 
 def once(config_path: Path, name: str | None, at: datetime | None, *, keep: bool) -> int:
-    """Run one cycle of one run; without keep it is only told, and nothing is written."""
+    """Run one cycle of one run, print it and return the exit code; without keep, write nothing."""
     config = load_config(config_path)
     key = resolve_key(config)
     set_up_logs([key.reveal()], level=logging.WARNING)
@@ -190,7 +215,10 @@ def once(config_path: Path, name: str | None, at: datetime | None, *, keep: bool
         slot = slot_of(run.schedule, at, clock.now())
         record = fire(run, slot)
     if record is None:
-        print(f"{wanted} {slot:%Y-%m-%d %H:%M}Z: this slot, or a later one, was committed before; nothing to do")
+        print(
+            f"{wanted} {slot:%Y-%m-%d %H:%M}Z: this slot, or a later one, was committed before;"
+            " nothing to do"
+        )
         return 0
     for line in summarise(record, opened.source.archive.instruments):
         print(line)
@@ -200,18 +228,19 @@ def once(config_path: Path, name: str | None, at: datetime | None, *, keep: bool
 
 
 def summarise(record: CycleRecord, instruments: Mapping[TokenId, Instrument]) -> list[str]:
-    """Tell a cycle, what happened to its run as a whole, the orders it made and the fills they had."""
+    """Describe a cycle in lines: its counts, the events of its run, its orders and fills."""
     cycle = record.cycle
     head = (
-        f"{cycle.run} {cycle.slot:%Y-%m-%d %H:%M}Z {cycle.state}: {cycle.entries} entries, {cycle.exits} exits,"
-        f" {cycle.rejections} rejections"
+        f"{cycle.run} {cycle.slot:%Y-%m-%d %H:%M}Z {cycle.state}: {cycle.entries} entries,"
+        f" {cycle.exits} exits, {cycle.rejections} rejections"
     )
     made = [fact for fact in record.facts if isinstance(fact, Order | Fill)]
     return [
         head,
         *(f"  {fact.notice}" for fact in record.facts if isinstance(fact, RunEvent)),
         *(
-            f"  {instruments[fact.token_id].symbol} {fact.role} {'filled' if isinstance(fact, Fill) else 'order'}:"
+            f"  {instruments[fact.token_id].symbol} {fact.role}"
+            f" {'filled' if isinstance(fact, Fill) else 'order'}:"
             f" {plain(fact.quantity)} at {plain(fact.price)}"
             for fact in made
         ),

@@ -1,7 +1,7 @@
-"""`bot demo`: thirty simulated days in half a minute, through everything that runs live.
+"""`bot demo`: thirty simulated days in half a minute, run by the same code that runs live.
 
-A real HTTP server on loopback, the daemon's own cycle for every hourly slot, and a fresh ledger; only the clock is
-stepped. The same demo gives the same trades, ids and equity.
+It uses a real HTTP server on loopback, the daemon's own cycle for every hourly slot, and a fresh
+ledger; only the clock is simulated. The same demo gives the same trades, ids and equity.
 """
 
 import tempfile
@@ -46,7 +46,8 @@ schedule = "{schedule}"
 QUESTIONS = (
     (
         "How did trades end, and what did each kind make?",
-        """select exit_reason, count(*) as trades, round(sum(profit), 2) as profit, round(avg(r_multiple), 2) as mean_r
+        """select exit_reason, count(*) as trades, round(sum(profit), 2) as profit,\
+ round(avg(r_multiple), 2) as mean_r
 from v_trades where not is_open group by exit_reason order by trades desc, exit_reason""",
     ),
     (
@@ -56,15 +57,19 @@ where failed > 0 order by failed desc, gate limit 6""",
     ),
     (
         "Do the books balance?",
-        "select account, round(sum(amount), 6) as balance from v_postings group by account order by account",
+        (
+            "select account, round(sum(amount), 6) as balance from v_postings"
+            " group by account order by account"
+        ),
     ),
 )
 
 
 def demo(ledger: Path, days: int, port: int = 0) -> int:
-    """Run the demo on a fresh ledger and print what came of it; of ledgers only the demo's own is replaced.
+    """Run the demo on a fresh ledger, print the results and return the exit code.
 
-    The base URL and the ledger's path are part of the configuration, so the same port and path give the same chain.
+    Raises ConfigError when the ledger exists under a name that is not the demo's own. The base URL
+    and the ledger's path are configuration, so the same port and path give the same hash chain.
     """
     began = time.perf_counter()
     if ledger.exists() and ledger.name != OWN:
@@ -78,7 +83,7 @@ def demo(ledger: Path, days: int, port: int = 0) -> int:
 
 
 def _clear(ledger: Path) -> None:
-    """Remove the last demo's ledger, unless another process is writing it."""
+    """Remove the last demo's ledger; raises LeaseError while another process writes it."""
     if not ledger.is_file():
         return
     with lock_file(ledger):
@@ -87,10 +92,14 @@ def _clear(ledger: Path) -> None:
 
 
 def play(ledger: Path, days: int, port: int = 0, *, anew: bool = False) -> Market:
-    """Run the simulated days on a ledger, going on where it ends or anew, and return the market they were played in."""
+    """Run the simulated days on a ledger and return the simulated market.
+
+    anew: remove an existing ledger first; otherwise the run goes on where the ledger ends.
+    """
     market = Market(seed=SEED, start=START, days=days + 1)
     clock = SteppedClock(START)
-    # The market stands still within a second, so that a price does not depend on how often we looked at the clock.
+    # Each reading steps the clock. The market sees whole seconds only, so that its prices do not
+    # depend on how often the clock was read.
     server = listen(market, lambda: clock.at.replace(microsecond=0), port=port, key=KEY)
     with server, tempfile.TemporaryDirectory() as folder:
         if anew:
@@ -103,13 +112,15 @@ def _config(folder: Path, ledger: Path, base_url: str) -> Config:
     (folder / "strategies").mkdir()
     (folder / "strategies" / "levels_long.toml").write_text(starter_strategy())
     path = folder / "config.toml"
-    path.write_text(CONFIG.format(ledger=f"sqlite:///{ledger.resolve()}", base_url=base_url, schedule=SCHEDULE))
+    path.write_text(
+        CONFIG.format(ledger=f"sqlite:///{ledger.resolve()}", base_url=base_url, schedule=SCHEDULE)
+    )
     return parse_config(path, {})
 
 
 def _run(config: Config, clock: SteppedClock, days: int) -> None:
     slots = slots_between(SCHEDULE, START, START + timedelta(days=days))
-    # One request at a time: the stepped clock then gives every answer the same instant in every run.
+    # With one request at a time, the stepped clock gives each answer the same instant in every run.
     with live(config, Secret(KEY), clock, Limits(side_by_side=1)) as opened:
         for number, slot in enumerate(slots):
             clock.set(slot + timedelta(seconds=2))
@@ -121,7 +132,12 @@ def _run(config: Config, clock: SteppedClock, days: int) -> None:
 def _tell(reader: Reader, days: int) -> None:
     trades = reports.rows_of(reader, reports.TRADES, None)
     print(f"Trades of {days} simulated days\n")
-    print(table([{name: value for name, value in row.items() if name != "run"} for row in trades]) or "none")
+    print(
+        table(
+            [{name: value for name, value in row.items() if name != "run"} for row in trades]
+        )
+        or "none"
+    )
     print("\nEquity against buy-and-hold of the same tokens\n")
     print(table(_equity(reader, days)))
     for outcome in ("entered", "rejected"):
@@ -135,9 +151,10 @@ def _tell(reader: Reader, days: int) -> None:
 
 
 def _example(reader: Reader, outcome: str) -> list[tuple[str, str]]:
-    """Return a decision worth showing, if there is one: of refusals one that a single gate decided."""
+    """Find one decision to show, as symbol and slot: the first with the fewest failed gates."""
     found = reader.rows(
-        "select d.symbol, d.slot, sum(case when g.passed then 0 else 1 end) as failed from v_decisions d"
+        "select d.symbol, d.slot, sum(case when g.passed then 0 else 1 end) as failed"
+        " from v_decisions d"
         " join v_gates g on g.run = d.run and g.slot = d.slot and g.symbol = d.symbol"
         " where d.outcome = :outcome group by d.symbol, d.slot order by failed, d.slot limit 1",
         {"outcome": outcome},
@@ -146,7 +163,7 @@ def _example(reader: Reader, outcome: str) -> list[tuple[str, str]]:
 
 
 def _equity(reader: Reader, days: int) -> list[dict[str, object]]:
-    """Sample the equity each five days, beside equal parts of every token bought at the start, both from the ledger."""
+    """Sample the account every five days, beside buy-and-hold of all tokens in equal parts."""
     sampled = {f"{START + timedelta(days=day):%Y-%m-%d}" for day in range(0, days + 1, 5)}
     return [
         {
@@ -156,6 +173,8 @@ def _equity(reader: Reader, days: int) -> list[dict[str, object]]:
             "open_positions": row["open_positions"],
             "buy_and_hold": row["benchmark"],
         }
-        for row in reader.rows("select * from v_equity_daily where run = :run order by slot", {"run": RUN})
+        for row in reader.rows(
+            "select * from v_equity_daily where run = :run order by slot", {"run": RUN}
+        )
         if row["day"] in sampled
     ]

@@ -1,6 +1,7 @@
-"""Logging to stderr: JSON lines unless a person watches; a secret never passes the redactor.
+"""Logging to stderr: readable lines on a terminal, JSON lines elsewhere.
 
-Event names are the closed list of EVENTS; lines of libraries go through the same redactor.
+Event names are the closed list EVENTS. All lines, those of libraries too, pass through the
+redactor, which masks every secret.
 """
 
 import logging
@@ -12,29 +13,39 @@ import structlog
 
 EVENTS = frozenset(
     {
-        "daemon_started", "daemon_stopping", "cycle", "cycle_failed", "feeds_failed", "notice", "parity_differs",
-        "parity_failed", "parity_given_up", "parity_identical", "rows_refused",
+        "daemon_started", "daemon_stopping", "cycle", "cycle_failed", "feeds_failed", "notice",
+        "parity_differs", "parity_failed", "parity_given_up", "parity_identical", "rows_refused",
     }
 )
 MASK = "***"
-SECRET_KEYS = frozenset({"x-api-key", "api_key", "api-key", "authorization", "key", "password", "secret", "token"})
+SECRET_KEYS = frozenset(
+    {"x-api-key", "api_key", "api-key", "authorization", "key", "password", "secret", "token"}
+)
 
 Processor = Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]
 
 
 def redactor(secrets: Iterable[str]) -> Processor:
-    """Make the processor that masks values under secret names and every occurrence of a secret value."""
+    """Make the processor that masks values under secret names, and secret values everywhere."""
     values = tuple(secret for secret in secrets if secret)
 
-    def redact(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        return {name: MASK if name.lower() in SECRET_KEYS else _mask(value, values) for name, value in entry.items()}
+    def redact(
+        _logger: object, _method: str, entry: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        return {
+            name: MASK if name.lower() in SECRET_KEYS else _mask(value, values)
+            for name, value in entry.items()
+        }
 
     return redact
 
 
 def _mask(value: object, secrets: tuple[str, ...]) -> object:
     if isinstance(value, dict):
-        return {name: MASK if str(name).lower() in SECRET_KEYS else _mask(v, secrets) for name, v in value.items()}
+        return {
+            name: MASK if str(name).lower() in SECRET_KEYS else _mask(v, secrets)
+            for name, v in value.items()
+        }
     if isinstance(value, list | tuple):
         return [_mask(item, secrets) for item in value]
     if isinstance(value, int | float | bool) or value is None:
@@ -50,15 +61,22 @@ def set_up_logs(secrets: Iterable[str] = (), *, level: int = logging.INFO) -> No
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
+        structlog.processors.ExceptionRenderer(
+            structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        ),
         redactor(secrets),
     ]
     person = sys.stderr.isatty()
-    last: Any = structlog.dev.ConsoleRenderer() if person else structlog.processors.JSONRenderer(sort_keys=True)
+    last: Any = (
+        structlog.dev.ConsoleRenderer()
+        if person
+        else structlog.processors.JSONRenderer(sort_keys=True)
+    )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last]
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
         )
     )
     root = logging.getLogger()

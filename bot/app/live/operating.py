@@ -1,7 +1,7 @@
-"""What an operator asks of runs: put into the ledger at once, applied by each run's next cycle.
+"""The requests of operators: stored in the ledger at once, applied by each run's next cycle.
 
-It works while a daemon holds the ledger and while none runs. With a configuration only its runs are asked: one that was
-given up long ago must not find an old wish when it is taken up again.
+They work whether or not a daemon holds the ledger. With a configuration only its runs are asked,
+so that an abandoned run finds no old request when it is started again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from bot.domain.events import Act, Request, request_id_of
 from bot.domain.ids import RunName, TokenId
 from bot.engine.breakers import ASKED
 
-# A replay has an identity, and asks nobody.
+# Only a replay has an identity, and a replay applies no requests.
 LIVE_RUNS = "select name from runs where identity is null order by name"
 TOKENS = """
 select i.run, i.token_id, i.symbol, i.name from instruments i join runs r on r.name = i.run
@@ -29,14 +29,25 @@ where r.identity is null order by i.token_id, i.run
 
 
 def operate(
-    act: Act, named: str | None, config_path: Path, ledger: str | None, run: str | None, *, as_json: bool
+    act: Act,
+    named: str | None,
+    config_path: Path,
+    ledger: str | None,
+    run: str | None,
+    *,
+    as_json: bool,
 ) -> int:
-    """Ask something of one run, or of all runs of a ledger, and say when it takes effect and what goes on."""
-    # Only the configuration's own ledger is known to be run by its schedules.
+    """Store a request to one run, or to all live runs, and print when it takes effect.
+
+    named: the symbol or token_id of what to close. Returns the exit code.
+    """
+    # The configuration's schedules hold for its own ledger only.
     config = load_config(config_path) if ledger is None else None
     schedules = {one.name: one.schedule for one in config.runs} if config else {}
     url = ledger_of(config_path, ledger)
-    asked = requests_of(Reader(url), act, named, run, SystemClock().now(), only=frozenset(schedules) or None)
+    asked = requests_of(
+        Reader(url), act, named, run, SystemClock().now(), only=frozenset(schedules) or None
+    )
     put(url, asked)
     answer = [_answer(request, schedules) for request in asked]
     print(to_json(answer) if as_json else "\n".join(_describe(row, named) for row in answer))
@@ -51,14 +62,23 @@ def requests_of(
     asked_at: datetime,
     only: frozenset[str] | None = None,
 ) -> list[Request]:
-    """Make a request for each run concerned; named: the symbol or token_id of what to close; only: the runs to ask."""
+    """Build a request for each run concerned.
+
+    named: the symbol or token_id of what to close. only: the runs that may be asked; None means all
+    live runs. Raises ConfigError when no run, or not exactly one token, matches.
+    """
     live = [str(row["name"]) for row in reader.rows(LIVE_RUNS, {})]
     runs = [name for name in live if only is None or name in only]
     if run is not None and run not in runs:
-        message = f"no live run {run} in the ledger {reader.name}{near(run, runs)}; it has {', '.join(runs) or 'none'}"
+        message = (
+            f"no live run {run} in the ledger {reader.name}{near(run, runs)};"
+            f" it has {', '.join(runs) or 'none'}"
+        )
         raise ConfigError(message)
     if not runs:
-        message = f"no live run in the ledger {reader.name}: `bot run` starts those of a configuration"
+        message = (
+            f"no live run in the ledger {reader.name}: `bot run` starts those of a configuration"
+        )
         raise ConfigError(message)
     concerned = [run] if run is not None else runs
     token_id = None
@@ -80,6 +100,7 @@ def requests_of(
 def _token(named: str, known: Sequence[Row]) -> tuple[TokenId, list[str]]:
     """Find one token by its symbol or token_id, and the runs that know it."""
     found: list[Row] = []
+    # A symbol as written comes before one in upper case, and both before a token_id.
     for name, wanted in (("symbol", named), ("symbol", named.upper()), ("token_id", named)):
         found = found or [row for row in known if str(row[name]) == wanted]
     names = {int(str(row["token_id"])): str(row["name"]) for row in found}
@@ -96,7 +117,7 @@ def _token(named: str, known: Sequence[Row]) -> tuple[TokenId, list[str]]:
 
 
 def _answer(request: Request, schedules: Mapping[str, str]) -> Row:
-    """Return a request with the slot that it waits for, None where the schedule is not known here."""
+    """Describe a request as a row; slot: when it is applied, None if the schedule is unknown."""
     schedule = schedules.get(request.run)
     return {
         "run": request.run,
@@ -104,12 +125,18 @@ def _answer(request: Request, schedules: Mapping[str, str]) -> Row:
         "token_id": request.token_id,
         "request_id": request.request_id,
         "asked_at": request.asked_at,
-        "slot": None if schedule is None else request.asked_at + interval_of(schedule, request.asked_at),
+        "slot": (
+            None if schedule is None else request.asked_at + interval_of(schedule, request.asked_at)
+        ),
         "notice": ASKED[request.act],
     }
 
 
 def _describe(row: Row, named: str | None) -> str:
     what = str(row["act"]) if named is None else f"{row['act']} {named}"
-    when = "its next cycle" if row["slot"] is None else f"its next slot, {show_value(row['slot'])[:16]}Z"
+    when = (
+        "its next cycle"
+        if row["slot"] is None
+        else f"its next slot, {show_value(row['slot'])[:16]}Z"
+    )
     return f"{row['run']}: {what} at {when}: {str(row['notice']).partition(': ')[2]}"

@@ -1,6 +1,7 @@
-"""The nightly parity: what each run did since its last check derived again beside its cycles, and what came of it kept.
+"""The nightly parity check: derives each run's cycles since its last check, and keeps the result.
 
-Windows follow one another without a gap. A difference is told loudly, in the log and in the ledger; it stops nothing.
+The windows of the checks follow one another without a gap. A difference becomes an error in the log
+and a row in the ledger; it stops nothing.
 """
 
 from collections.abc import Callable
@@ -22,13 +23,14 @@ log = structlog.get_logger()
 
 
 class StoppedError(Exception):
-    """The daemon stops, and waits for no check."""
+    """The daemon is stopping, so the check gives up."""
 
 
 def check_parity(config: Config, now: datetime, stopping: Callable[[], bool]) -> None:
-    """Derive each run of a configuration again; what cannot be checked is told, and the next run follows.
+    """Derive each run of a configuration again; a run that cannot be checked is only logged.
 
-    stopping is asked after each cycle: a check that is given up keeps nothing, and the next one does its window.
+    stopping: asked after each cycle. A check that is given up keeps nothing, and the next check
+    covers its window.
     """
 
     def give_up(*_: object) -> None:
@@ -39,9 +41,16 @@ def check_parity(config: Config, now: datetime, stopping: Callable[[], bool]) ->
         try:
             with open_recorded(config.ledger_url) as connection:
                 last = last_check(connection, name)
-                # The slot at which a check fires is not committed yet, and a night may have been missed.
-                start = last + timedelta.resolution if last else now - timedelta(hours=config.verify.window_hours)
-                found = derive_run(Recorded(connection, name), name, (start, now), config.path, give_up)
+                # The window begins right after the last one: a night may have been missed, and the
+                # slot at which a check fires is not committed yet.
+                start = (
+                    last + timedelta.resolution
+                    if last
+                    else now - timedelta(hours=config.verify.window_hours)
+                )
+                found = derive_run(
+                    Recorded(connection, name), name, (start, now), config.path, give_up
+                )
             _tell(config, found, now)
         except BotError as error:
             log.warning("parity_failed", run=name, error=str(error))
@@ -51,7 +60,7 @@ def check_parity(config: Config, now: datetime, stopping: Callable[[], bool]) ->
 
 
 def _tell(config: Config, found: Parity, now: datetime) -> None:
-    """Keep a check and log it; a window without a cycle is none."""
+    """Store a check and log it; a window without a cycle is skipped."""
     if found.window is None:
         return
     difference = found.difference

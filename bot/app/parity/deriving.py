@@ -1,6 +1,7 @@
-"""What a live run had before it, out of the ledger: a source that gives recorded answers, a ledger that only compares.
+"""The parts that derive a live run again: a source of recorded answers, a ledger that compares.
 
-They stand where the provider and the ledger stood, under the same runner; the first difference ends the derivation.
+They replace the provider and the ledger under the same runner. The first difference raises
+DifferenceError, which ends the derivation.
 """
 
 from collections import deque
@@ -28,7 +29,11 @@ KINDS: Mapping[str, str] = MappingProxyType({"verdicts": "gate", "fills": "fill"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """The first thing that is not as it was: what kind, of which slot or answer, and both sides where it is a value."""
+    """The first difference between the ledger and its derivation.
+
+    kind: what differs. at: the slot, or the instant of the answer. stored, derived: both values,
+    where two values differ.
+    """
 
     kind: str
     at: datetime
@@ -37,31 +42,35 @@ class Difference:
     derived: object = None
 
     def __str__(self) -> str:
-        """Tell it in one line."""
+        """Describe the difference in one line."""
+        # Both are None where no two values differ.
         sides = f": {self.stored!r} in the ledger, {self.derived!r} derived"
-        return f"{self.kind} {self.at:%Y-%m-%dT%H:%M:%SZ}: {self.what}{'' if self.stored is self.derived else sides}"
+        return (
+            f"{self.kind} {self.at:%Y-%m-%dT%H:%M:%SZ}: {self.what}"
+            f"{'' if self.stored is self.derived else sides}"
+        )
 
 
 class DifferenceError(BadInputError):
-    """Something is not as it was."""
+    """The ledger and its derivation differ."""
 
     def __init__(self, difference: Difference) -> None:
-        """Name what differs."""
+        """Keep the difference; its text is the message."""
         super().__init__(str(difference))
         self.difference = difference
 
 
 def of_rows(kind: str, at: datetime, found: RowDifference) -> Difference:
-    """Name a difference between rows by table, key and column."""
+    """Convert a difference between rows, naming its table, key and column."""
     what = f"{found.table} {found.key}{'' if found.column is None else ', ' + found.column}"
     return Difference(kind=kind, at=at, what=what, stored=found.stored, derived=found.derived)
 
 
 class RecordedSource:
-    """The recorded answers as the cycles of one run met them: each is read again when its cycle comes to it."""
+    """The recorded answers of one run; each is read again when the run comes to its cycle."""
 
     def __init__(self, recorded: Recorded, since: datetime | None) -> None:
-        """Go on after an instant, None: from the first answer."""
+        """Start with the answers after an instant; None starts with the first answer."""
         self.archive = self._shelves = MemoryArchive({})
         self.answers = 0
         self._cycle: Cycle | None = None
@@ -69,8 +78,9 @@ class RecordedSource:
         self._seen = since
 
     def know(self, run: RunName) -> tuple[Instrument, ...]:
-        """Admit every instrument of the ledger with what was known of it, and return those of a run."""
+        """Admit all instruments and the data known at the start; return a run's instruments."""
         listed = self._recorded.instruments()
+        # The run's own come last, so that they replace what other runs say of the same tokens.
         mine = listed.pop(run, ())
         for instruments in (*listed.values(), mine):
             self.admit(instruments)
@@ -80,26 +90,32 @@ class RecordedSource:
         return mine
 
     def admit(self, instruments: Iterable[Instrument]) -> None:
-        """Get to know instruments as a configuration had them."""
+        """Add instruments, or replace them, as a configuration had them."""
         self._shelves.admit({one.token_id: one for one in instruments})
 
     def turn(self, cycle: Cycle, feed: str) -> None:
-        """Come to a cycle, in which the episodes are those of a feed."""
+        """Move to a cycle, and take its episodes from the signals of a feed."""
         self._cycle, self.archive = cycle, self._shelves.of_feed(feed)
 
     def now(self) -> datetime:
-        """Return an instant to stamp the work with; nobody compares it."""
+        """Return the cycle's cut-off to stamp the work with; these stamps are not compared."""
         return self._at().cut_off
 
     def refresh(self, _slot: datetime) -> datetime:
-        """Read what came until the cut-off that is stored of the slot."""
+        """Read the answers that came until the slot's stored cut-off, and return that cut-off."""
         self.read_until(self._at().cut_off)
         return self._at().cut_off
 
     def quotes(self, tokens: Sequence[TokenId]) -> tuple[Quote, ...]:
-        """Return the prices that came after the decision."""
+        """Find the prices that came after the slot's decision."""
         slot, read = self._at().slot, self.read_until(self._at().settled_until)
-        prints = [datum for call, data in read if (call.slot, call.endpoint) == (slot, PRICE) for datum in data]
+        # Answers to other runs and to other endpoints may lie in the same span.
+        prints = [
+            datum
+            for call, data in read
+            if (call.slot, call.endpoint) == (slot, PRICE)
+            for datum in data
+        ]
         return tuple(
             Quote(token_id=datum.token_id, price=datum.bar.close, known_at=datum.known_at)
             for datum in prints
@@ -107,7 +123,11 @@ class RecordedSource:
         )
 
     def read_until(self, end: datetime | None) -> list[tuple[ApiCall, tuple[Datum, ...]]]:
-        """Check, read and compare the answers not read yet, and add what they say to the archive."""
+        """Read the next answers up to an instant, compare their data, and add it to the archive.
+
+        end: None reads all that are left. Returns the calls that have rows, with their data. Raises
+        DifferenceError when a body or a row was changed.
+        """
         span = (self._seen, end)
         stored = self._recorded.tape_rows(span)
         read: list[tuple[ApiCall, tuple[Datum, ...]]] = []
@@ -116,9 +136,10 @@ class RecordedSource:
                 what = f"the body of {call.answer_hash} was changed ({call.endpoint}, {call.query})"
                 raise DifferenceError(Difference(kind=ANSWER, at=call.known_at, what=what))
             self.answers += 1
-            # Of an answer that said nothing new, only listed names, or came just before a crash, there is no row.
+            # An answer has no row if it said nothing new, only listed names, or preceded a crash.
             if call.known_at in stored:
                 read.append((call, _data_of(call, body)))
+        # `add` returns whether a datum is new: this archives all and lists the new ones.
         new = [datum for _, data in read for datum in data if self._shelves.add(datum)]
         found = data_difference(new, stored)
         if found is not None:
@@ -134,34 +155,37 @@ class RecordedSource:
 
 
 class ComparingLedger:
-    """A ledger that holds one run as it was recorded, and compares what it is given with the cycles that follow."""
+    """A ledger that reads one recorded run, and compares each commit with the stored cycle."""
 
     def __init__(self, recorded: Recorded, cycles: Sequence[Cycle]) -> None:
-        """Hold what was committed before the first of these cycles."""
+        """Start before the first of these cycles."""
         self._recorded = recorded
         self._cycles = deque(cycles)
 
     def facts(self, _run: RunName) -> Iterable[Fact]:
-        """Return the facts that make up the run's portfolio before the next cycle."""
+        """Read the facts that make up the run's portfolio before the next cycle."""
         return self._recorded.facts(self._cycles[0].slot)
 
     def requests(self, _run: RunName) -> tuple[Request, ...]:
-        """Return the requests that the next cycle applied."""
+        """Read the requests that the next cycle applied; a missed cycle applies none."""
         settled = next(cycle for cycle in self._cycles if cycle.state is not CycleState.MISSED)
         return self._recorded.requests(settled.slot)
 
     def last_cycle(self, _run: RunName) -> CycleRecord | None:
-        """Return the cycle before the next one."""
+        """Find the last settled cycle before the next one."""
         before = self._recorded.last_settled(self._cycles[0].slot)
         return None if before is None else CycleRecord(cycle=before, facts=())
 
     def commit_all(self, records: Iterable[CycleRecord]) -> int:
-        """Compare cycles with those stored; the first difference is raised."""
+        """Compare cycles with those stored, and count them; the first difference is raised."""
         count = 0
         for record in records:
             stored = self._cycles.popleft()
             if stored.slot != record.cycle.slot:
-                what = f"the next cycle is that of {stored.slot:%Y-%m-%dT%H:%MZ} in the ledger, not derived"
+                what = (
+                    f"the next cycle is that of {stored.slot:%Y-%m-%dT%H:%MZ} in the ledger,"
+                    " not derived"
+                )
                 raise DifferenceError(Difference(kind="row", at=record.cycle.slot, what=what))
             found = self._recorded.cycle_difference(record)
             if found is not None:
@@ -171,7 +195,7 @@ class ComparingLedger:
 
 
 def _data_of(call: ApiCall, body: bytes) -> tuple[Datum, ...]:
-    """Read an answer again; a call that nobody could have made is a difference."""
+    """Read an answer again; a call that the daemon cannot have made is a difference."""
     try:
         return read_again(call, body)
     except BadInputError as error:

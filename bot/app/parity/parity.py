@@ -1,6 +1,6 @@
-"""`bot parity`: the cycles of a live run derived again from what was recorded, by the runner that made them.
+"""`bot parity`: derives a live run's cycles again from recorded answers, with the same runner.
 
-Where everything is as it was, the hash of the last cycle is computed from derived rows alone.
+When nothing differs, the hash of the last cycle was computed from derived rows alone.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -39,7 +39,11 @@ Progress = Callable[[RunName, int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parity:
-    """What came of deriving a window again; cycles: derived, the differing one not counted; hash: of the last."""
+    """The result of deriving a window again.
+
+    window: its first and last settled slot. cycles: those derived, without the one that differs.
+    hash: the row hash of the last cycle compared.
+    """
 
     run: str
     window: tuple[datetime, datetime] | None
@@ -51,7 +55,7 @@ class Parity:
 
     @property
     def row(self) -> Row:
-        """Return it as a row of JSON."""
+        """The result as a row of JSON."""
         found = self.difference
         return {
             "run": self.run,
@@ -65,21 +69,32 @@ class Parity:
         }
 
     def __str__(self) -> str:
-        """Tell it in one line."""
+        """Describe the result in one line."""
         if self.difference is None:
-            return f"{self.run}: identical, {self.cycles} cycles from {self.answers} answers, row hash {self.hash}"
+            return (
+                f"{self.run}: identical, {self.cycles} cycles from {self.answers} answers,"
+                f" row hash {self.hash}"
+            )
         others = [version for version in self.versions if version != __version__]
         made = f"; made by version {', '.join(others)}, derived by {__version__}" if others else ""
         return f"{self.run}: differs after {self.cycles} cycles: {self.difference}{made}"
 
 
-def parity(config_path: Path, ledger: str | None, run: str | None, window: Window, *, as_json: bool) -> int:
-    """Derive a window of a live run again and print what came of it; 65 where something differs."""
+def parity(
+    config_path: Path, ledger: str | None, run: str | None, window: Window, *, as_json: bool
+) -> int:
+    """Derive a window of a live run again and print the result.
+
+    Returns the exit code: 65 when something differs, else 0. Raises UsageError without a cycle.
+    """
     with open_recorded(ledger_of(config_path, ledger)) as connection:
         name = _choose_run([one.name for one in live_runs(connection)], run)
         found = derive_run(Recorded(connection, name), name, window, config_path, tell_progress)
     if not found.cycles and found.difference is None:
-        message = f"run {name} has no cycle in this window: `bot status` shows its last; widen --from or --to"
+        message = (
+            f"run {name} has no cycle in this window: `bot status` shows its last;"
+            " widen --from or --to"
+        )
         raise UsageError(message)
     print(to_json(found.row) if as_json else found)
     return BadInputError.exit_code if found.difference else 0
@@ -90,11 +105,14 @@ def every_parity(config_path: Path, ledger: str | None) -> list[Parity]:
     with open_recorded(ledger_of(config_path, ledger)) as connection:
         runs = live_runs(connection)
         whole = (None, None)
-        return [derive_run(Recorded(connection, run.name), run.name, whole, config_path, tell_progress) for run in runs]
+        return [
+            derive_run(Recorded(connection, run.name), run.name, whole, config_path, tell_progress)
+            for run in runs
+        ]
 
 
 def _choose_run(live: Sequence[RunName], name: str | None) -> RunName:
-    """Return the run that was named, or the only one."""
+    """Choose the run that was named, or the only one."""
     if name is None and len(live) == 1:
         return live[0]
     if name is None and live:
@@ -103,14 +121,24 @@ def _choose_run(live: Sequence[RunName], name: str | None) -> RunName:
     for run in live:
         if run == name:
             return run
-    message = f"no live run {name or ''} in this ledger{near(name or '', live)}; it has {', '.join(live) or 'none'}"
+    message = (
+        f"no live run {name or ''} in this ledger{near(name or '', live)};"
+        f" it has {', '.join(live) or 'none'}"
+    )
     raise ConfigError(message)
 
 
 def derive_run(
-    book: Recorded, name: RunName, window: Window, config_path: Path, progress: Progress | None = None
+    book: Recorded,
+    name: RunName,
+    window: Window,
+    config_path: Path,
+    progress: Progress | None = None,
 ) -> Parity:
-    """Derive the cycles of a window one after another, until one differs or all are done."""
+    """Derive the cycles of a window one after another, until one differs or all are done.
+
+    progress: called after each cycle with the run, the cycles done and their total.
+    """
     cycles = book.cycles(window)
     slots = [cycle.slot for cycle in cycles if cycle.state is not CycleState.MISSED]
     before = book.last_settled(slots[0]) if slots else None
@@ -122,6 +150,7 @@ def derive_run(
             if progress is not None:
                 progress(name, done, len(slots))
         if window[1] is None:
+            # Answers that came after the last cycle are compared too.
             source.read_until(None)
     except DifferenceError as error:
         difference = error.difference
@@ -137,9 +166,16 @@ def derive_run(
 
 
 def _cycles(
-    book: Recorded, name: RunName, cycles: Sequence[Cycle], source: RecordedSource, config_path: Path
+    book: Recorded,
+    name: RunName,
+    cycles: Sequence[Cycle],
+    source: RecordedSource,
+    config_path: Path,
 ) -> Iterator[Cycle]:
-    """Fire the settled slots in order; a configuration's first is fired by a runner of its own, as after a restart."""
+    """Fire the settled slots in order.
+
+    A new configuration or code version gets a new runner, as after a restart of the daemon.
+    """
     ledger = ComparingLedger(book, cycles)
     known = source.know(name)
     live: ScheduledRun | None = None
@@ -170,7 +206,7 @@ def _is_of(setup: RunSetup, cycle: Cycle) -> bool:
 
 
 def configuration_of(book: Recorded, name: RunName, cycle: Cycle) -> StoredRun:
-    """Return the run as the configuration had it that a cycle names."""
+    """Read a run from the stored configuration that a cycle names."""
     text = book.config(cycle.config_hash)
     if text is None:
         what = f"the text of config_versions {cycle.config_hash} was changed"
@@ -179,7 +215,7 @@ def configuration_of(book: Recorded, name: RunName, cycle: Cycle) -> StoredRun:
 
 
 def _require_instruments(stored: StoredRun, known: Sequence[Instrument], cycle: Cycle) -> None:
-    """Refuse instruments that are in the ledger otherwise than in the configuration that decided with them."""
+    """Refuse instruments whose ledger rows differ from the configuration that decided with them."""
     listed = {one.token_id: one for one in known}
     for one in stored.instruments or ():
         held = listed.get(one.token_id)
@@ -187,20 +223,26 @@ def _require_instruments(stored: StoredRun, known: Sequence[Instrument], cycle: 
             was, now = getattr(one, name), getattr(held, name, None)
             if was != now:
                 what = f"instruments {one.token_id}, {name}"
-                raise DifferenceError(Difference(kind=INPUT, at=cycle.slot, what=what, stored=now, derived=was))
+                raise DifferenceError(
+                    Difference(kind=INPUT, at=cycle.slot, what=what, stored=now, derived=was)
+                )
 
 
 def _with_hooks(stored: StoredRun, name: RunName, cycle: Cycle, config_path: Path) -> Rules:
-    """Return the rules with the hooks that decided then; of those the ledger keeps the digest only."""
+    """Add to the rules the hooks that decided then; the ledger keeps only their digest."""
     if stored.hooks is None:
         return stored.rules
     config = load_config(config_path) if config_path.exists() else None
     strategies = {run.name: run.strategy for run in config.runs} if config else {}
     folder = config.folder if config else Path()
-    path = strategy_file(strategies.get(name, stored.strategy), folder / "strategies").with_suffix(".py")
+    path = strategy_file(
+        strategies.get(name, stored.strategy), folder / "strategies"
+    ).with_suffix(".py")
     hooks = load_hooks(path)
     if hooks is None or hooks.digest != stored.hooks:
         what = f"{path} is not the file that decided: put the one with this digest back"
         found = hooks and hooks.digest
-        raise DifferenceError(Difference(kind=HOOKS, at=cycle.slot, what=what, stored=stored.hooks, derived=found))
+        raise DifferenceError(
+            Difference(kind=HOOKS, at=cycle.slot, what=what, stored=stored.hooks, derived=found)
+        )
     return replace(stored.rules, hooks=hooks)

@@ -1,8 +1,8 @@
-"""`bot check --lookahead`: whether what a strategy decides depends on what it could not know, or on what it remembers.
+"""`bot check --lookahead`: whether decisions depend on the future, or on what hooks remember.
 
-A history cut at an instant must give the journal cut there, by hooks that have seen the rest; a run taken up from its
-portfolio must go on as it did, by hooks that have seen nothing. What is written into a file of hooks, such as a table
-of later prices, no cut can show.
+A history that is cut at an instant must give the same journal up to it, though the hooks have seen
+the rest. A run that resumes from its portfolio must go on as before, though the hooks are newly
+loaded. Data inside a hooks file, such as a table of later prices, cannot be detected.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +43,10 @@ HookCall = tuple[datetime, str, TokenId]
 
 
 class Subject(NamedTuple):
-    """A strategy to look at: its file, and the cash and slots of a run; schedule None: every close of its bars."""
+    """A strategy to check: its file, and the cash and slots of a run.
+
+    schedule: a cron; None means a slot at every close of the strategy's bars.
+    """
 
     strategy: Path
     cash: Decimal = CASH
@@ -52,10 +55,10 @@ class Subject(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Divergence:
-    """The first fact that is not the same, in the run that was cut or restarted after an instant (at).
+    """The first fact that differs between the whole run and a run that was cut or restarted.
 
-    fact: its table and column; whole, other: its values, None where one side has no such fact; answer: what a hook said
-    otherwise before it, None where none did.
+    how, at: cut or restarted, and when. fact: its table and column. whole, other: its value in each
+    run, None where a run has no such fact. answer: the first hook answer that differed, if any.
     """
 
     how: str
@@ -68,18 +71,18 @@ class Divergence:
     answer: str | None
 
     def __str__(self) -> str:
-        """Tell it in one line."""
+        """Describe the difference in one line."""
         of = f" of {self.symbol}" if self.symbol else ""
         said = self.answer or "no hook was asked, or all answered the same"
         return (
-            f"{self.slot:%Y-%m-%dT%H:%MZ}: {self.fact}{of} is {self.whole} in the whole history, {self.other}"
-            f" {WHERE[self.how]} {self.at:%Y-%m-%dT%H:%MZ}; {said}"
+            f"{self.slot:%Y-%m-%dT%H:%MZ}: {self.fact}{of} is {self.whole} in the whole history,"
+            f" {self.other} {WHERE[self.how]} {self.at:%Y-%m-%dT%H:%MZ}; {said}"
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What came of looking at one strategy; facts: how many were compared."""
+    """The result of checking one strategy; facts: how many were compared."""
 
     strategy: str
     cuts: int
@@ -88,19 +91,22 @@ class Look:
 
     @property
     def row(self) -> Row:
-        """Return it as a row of JSON."""
+        """The result as a row of JSON."""
         found = self.difference
         return {**asdict(self), "found": found is not None, "difference": found and asdict(found)}
 
     def __str__(self) -> str:
-        """Tell it in one line."""
+        """Describe the result in one line."""
         if self.difference is None:
-            return f"{self.strategy}: no look-ahead found in {self.cuts} cuts, {self.facts} facts compared"
+            return (
+                f"{self.strategy}: no look-ahead found in {self.cuts} cuts,"
+                f" {self.facts} facts compared"
+            )
         return f"{self.strategy}: looks ahead or remembers: {self.difference}"
 
 
 class _HookRecorder(HistorySource):
-    """A history whose cycles' hooks are listened to: their answers by slot, hook and token, but for None."""
+    """A history source that records the hooks' answers by slot, hook and token, except None."""
 
     def __init__(self, history: History) -> None:
         super().__init__(history)
@@ -108,17 +114,19 @@ class _HookRecorder(HistorySource):
         self._slot: datetime | None = None
 
     def refresh(self, slot: datetime) -> datetime:
-        """Note the slot."""
+        """Remember the slot that answers belong to."""
         self._slot = slot
         return super().refresh(slot)
 
     def listening(self, strategy: Strategy) -> Strategy:
-        """Return a strategy whose hooks are heard."""
+        """Wrap a strategy's hooks so that their answers are recorded."""
         hooks = strategy.rules.hooks
         if hooks is None:
             return strategy
         asked = {name: hook for name in SIGNATURES if (hook := getattr(hooks, name)) is not None}
-        heard = Hooks(digest=hooks.digest, **{name: self._heard(name, hook) for name, hook in asked.items()})
+        heard = Hooks(
+            digest=hooks.digest, **{name: self._heard(name, hook) for name, hook in asked.items()}
+        )
         return replace(strategy, rules=replace(strategy.rules, hooks=heard))
 
     def _heard(self, name: str, hook: Callable[..., object]) -> Callable[..., object]:
@@ -126,7 +134,11 @@ class _HookRecorder(HistorySource):
             answer = hook(view, given)
             if answer is not None and self._slot is not None:
                 key = (self._slot, name, view.instrument.token_id)
-                told = repr(answer) if isinstance(answer, str | int | Decimal | Bracket) else type(answer).__name__
+                told = (
+                    repr(answer)
+                    if isinstance(answer, str | int | Decimal | Bracket)
+                    else type(answer).__name__
+                )
                 self.answers.setdefault(key, []).append(told)
             return answer
 
@@ -135,7 +147,7 @@ class _HookRecorder(HistorySource):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Play:
-    """A replay in memory: its cycles in which something happened, and what hooks answered."""
+    """A replay in memory: its eventful cycles, the hooks' answers and the final portfolio."""
 
     records: Mapping[datetime, CycleRecord]
     answers: Mapping[HookCall, list[str]]
@@ -146,7 +158,7 @@ class _Play:
         return sum(len(record.facts) for record in self.records.values())
 
     def within(self, first: datetime | None, last: datetime | None) -> "_Play":
-        """Return what came after one slot and until another."""
+        """Keep what came after one slot and up to another; None sets no bound."""
 
         def is_within(slot: datetime) -> bool:
             return (first is None or slot > first) and (last is None or slot <= last)
@@ -158,8 +170,13 @@ class _Play:
         )
 
 
-def check_lookahead(config_path: Path, named: str | None, folder: Path, window: Window, *, as_json: bool) -> int:
-    """Look at a strategy, or at those of a configuration, and tell what was found; 65 where one looks ahead."""
+def check_lookahead(
+    config_path: Path, named: str | None, folder: Path, window: Window, *, as_json: bool
+) -> int:
+    """Check a strategy, or all of a configuration, and print the results.
+
+    Returns the exit code: 65 when a strategy looks ahead or remembers, else 0.
+    """
     looks = [look(one, folder, window) for one in _choose_subjects(config_path, named)]
     print(to_json([one.row for one in looks]) if as_json else "\n".join(map(str, looks)))
     return BadInputError.exit_code if any(one.difference for one in looks) else 0
@@ -174,9 +191,9 @@ def _choose_subjects(config_path: Path, named: str | None) -> list[Subject]:
 
 
 def look(asked: Subject, folder: Path, window: Window) -> Look:
-    """Replay a strategy in memory, whole, cut and taken up again, until one of them differs or all are done.
+    """Replay a strategy in memory, whole, cut and resumed, until a run differs or all are done.
 
-    ConfigError where the window has nothing to compare: then nothing was looked at.
+    Raises ConfigError when the window has nothing to compare.
     """
     path = asked.strategy
     strategy = load_strategy(path, path.parent)
@@ -189,9 +206,13 @@ def look(asked: Subject, folder: Path, window: Window) -> Look:
     for number, at in enumerate(cuts, start=1):
         past = [slot for slot in slots if slot <= at]
         cut = play(strategy, cut_history(history, at), past, None)
-        # The hooks of the whole history have seen what the cut must not know; newly loaded ones have seen nothing.
+        # The cut run keeps the hooks that have seen the whole history; the resumed run loads new
+        # ones, which have seen nothing.
         rest = play(load_strategy(path, path.parent), history, slots[len(past) :], cut.portfolio)
-        for how, mine, other in ((CUT, whole.within(None, at), cut), (RESTARTED, whole.within(at, None), rest)):
+        for how, mine, other in (
+            (CUT, whole.within(None, at), cut),
+            (RESTARTED, whole.within(at, None), rest),
+        ):
             found = _difference(how, at, mine, other, history)
             facts += mine.facts
             if found is not None:
@@ -201,22 +222,36 @@ def look(asked: Subject, folder: Path, window: Window) -> Look:
 
 
 def _require_decisions(strategy: Strategy, whole: _Play, cuts: Sequence[datetime]) -> None:
-    judged = any(isinstance(fact, Candidate) for one in whole.records.values() for fact in one.facts)
+    judged = any(
+        isinstance(fact, Candidate) for one in whole.records.values() for fact in one.facts
+    )
     if not cuts or not judged:
         lacking = "a slot to cut at" if not cuts else "a candidate"
-        message = f"{strategy.name}: this window has not {lacking}, so nothing was looked at: widen --from and --to"
+        message = (
+            f"{strategy.name}: this window has not {lacking}, so nothing was looked at:"
+            " widen --from and --to"
+        )
         raise ConfigError(message)
 
 
 def cuts_of(slots: Sequence[datetime], whole: _Play) -> list[datetime]:
-    """Return slots spread over a window, and some at which candidates were judged or a hook answered, and those before.
+    """Choose the slots to cut at: some spread over the window, others at or before decisions.
 
-    Who looks ahead by a day gives himself away only where the history ends within a day of what he said.
+    Decisions are judged candidates and hook answers. A hook that looks ahead by a day differs only
+    where the history ends within a day after its answer.
     """
     places = {slot: place for place, slot in enumerate(slots)}
     chosen = {len(slots) * number // (SPREAD + 1) for number in range(1, SPREAD + 1)}
-    judged = [slot for slot, one in whole.records.items() if any(isinstance(fact, Candidate) for fact in one.facts)]
-    for told in (judged, *(sorted({at for at, hook, _ in whole.answers if hook == name}) for name in SIGNATURES)):
+    judged = [
+        slot
+        for slot, one in whole.records.items()
+        if any(isinstance(fact, Candidate) for fact in one.facts)
+    ]
+    # Some of the judged slots and of each hook's answers, spread evenly, and the slot before each.
+    for told in (
+        judged,
+        *(sorted({at for at, hook, _ in whole.answers if hook == name}) for name in SIGNATURES),
+    ):
         for number in range(DECISIONS if told else 0):
             place = places[told[(len(told) - 1) * number // (DECISIONS - 1)]]
             chosen |= {place, place - 1}
@@ -232,7 +267,7 @@ def _play(
     cash: Decimal,
     end: datetime,
 ) -> _Play:
-    """Replay slots, from a portfolio or from the start; end: of the whole window, where nothing is decided."""
+    """Replay slots, from a portfolio or from the start; end: the slot that decides nothing."""
     source = _HookRecorder(history)
     setup = setup_of(source.listening(strategy), history.universe, cash)
     portfolio = portfolio or Portfolio(run=setup.name)
@@ -244,10 +279,14 @@ def _play(
     return _Play(records=records, answers=source.answers, portfolio=portfolio)
 
 
-def _difference(how: str, at: datetime, whole: _Play, other: _Play, history: History) -> Divergence | None:
-    """Return the first fact that two runs do not share."""
+def _difference(
+    how: str, at: datetime, whole: _Play, other: _Play, history: History
+) -> Divergence | None:
+    """Find the first fact that differs between two runs."""
     for slot in sorted(whole.records.keys() | other.records.keys()):
-        mine, theirs = (play.records[slot].facts if slot in play.records else () for play in (whole, other))
+        mine, theirs = (
+            play.records[slot].facts if slot in play.records else () for play in (whole, other)
+        )
         for one, two in zip_longest(mine, theirs):
             if one != two:
                 fact, values = _first_difference(one, two)
@@ -265,8 +304,10 @@ def _difference(how: str, at: datetime, whole: _Play, other: _Play, history: His
     return None
 
 
-def _first_difference(one: Fact | None, two: Fact | None) -> tuple[str, tuple[str | None, str | None]]:
-    """Name the table and the column in which two facts differ, and both values."""
+def _first_difference(
+    one: Fact | None, two: Fact | None
+) -> tuple[str, tuple[str | None, str | None]]:
+    """Name the table and column in which two facts differ, and both values."""
     table = FACT_TABLES[type(one or two)].name  # type: ignore[index]
     if type(one) is type(two):
         for field in fields(one):  # type: ignore[arg-type]
@@ -277,21 +318,34 @@ def _first_difference(one: Fact | None, two: Fact | None) -> tuple[str, tuple[st
 
 
 def _token_of(fact: Fact | None, facts: Sequence[Fact]) -> TokenId | None:
-    """Return the token of a fact, or of another one about the same candidate, order or position."""
-    keys = [(name, key) for name in ("candidate_id", "order_id", "position_id") if (key := getattr(fact, name, None))]
+    """Find the token of a fact, or of another fact about the same candidate, order or position."""
+    keys = [
+        (name, key)
+        for name in ("candidate_id", "order_id", "position_id")
+        if (key := getattr(fact, name, None))
+    ]
     alike = (other for other in facts for name, key in keys if getattr(other, name, None) == key)
-    return next((found for one in (fact, *alike) if (found := getattr(one, "token_id", None)) is not None), None)
+    return next(
+        (found for one in (fact, *alike) if (found := getattr(one, "token_id", None)) is not None),
+        None,
+    )
 
 
 def _answer(
-    slot: datetime, whole: Mapping[HookCall, list[str]], other: Mapping[HookCall, list[str]], history: History
+    slot: datetime,
+    whole: Mapping[HookCall, list[str]],
+    other: Mapping[HookCall, list[str]],
+    history: History,
 ) -> str | None:
-    """Tell the first hook up to a slot that did not answer the same question in the same way."""
+    """Describe the first hook call up to a slot that two runs answered differently."""
     for key in sorted(whole.keys() | other.keys(), key=lambda one: one[0]):
         said, now = (answers.get(key, []) for answers in (whole, other))
         if key[0] <= slot and said != now:
             asked_at, name, token_id = key
             told = (one_line(" then ".join(answers)) or "None" for answers in (said, now))
             symbol = history.instruments[token_id].symbol
-            return f"hook {name} on {symbol} at {asked_at:%Y-%m-%dT%H:%MZ} answered {' and '.join(told)}"
+            return (
+                f"hook {name} on {symbol} at {asked_at:%Y-%m-%dT%H:%MZ}"
+                f" answered {' and '.join(told)}"
+            )
     return None

@@ -1,4 +1,4 @@
-"""`bot history pack`: a history folder made ready ahead, and how far that is while it goes on."""
+"""`bot history pack`: prepares a history folder before its first replay, and shows the progress."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +9,7 @@ from bot.app.telling.progress import tell_progress
 
 
 def pack(folder: Path, *, as_json: bool) -> int:
-    """Pack a history folder and print what the packs hold; the exit code."""
+    """Pack a history folder, print what the packs hold, and return the exit code."""
     packed = pack_history(folder, tell_packing)
     if as_json:
         print(to_json({"folder": str(folder), **asdict(packed), "place": str(packed.place)}))
@@ -25,5 +25,5 @@ def pack(folder: Path, *, as_json: bool) -> int:
 
 
 def tell_packing(what: str, done: int, total: int) -> None:
-    """Show on a terminal how far packing is."""
+    """Show the progress of packing on a terminal."""
     tell_progress(f"packing {what}, files", done, total)

@@ -1,7 +1,7 @@
-"""`bot why` without a symbol: why each run did or did not trade, what nearly did, and what stops it now.
+"""`bot why` without a symbol: why each run did or did not trade, near misses, what blocks it now.
 
-A candidate here is an episode, counted once: as an entry if it had one, else by the first gate or reason of its newest
-decision.
+Each episode counts as one candidate: as an entry if it had one, else under the first gate or reason
+of its newest decision.
 """
 
 from collections.abc import Sequence
@@ -17,33 +17,39 @@ Window = tuple[datetime | None, datetime | None]
 LEGEND = "each episode counts once, by the first gate or reason of its newest decision"
 RUNS = """
 select r.name as run, count(c.slot) as cycles from runs r
-left join (select * from v_cycles {where}) c on c.run = r.name and c.state in ('committed', 'caught_up')
+left join (select * from v_cycles {where}) c\
+ on c.run = r.name and c.state in ('committed', 'caught_up')
 group by r.name order by r.name
 """
 OUTCOMES = """
-select n.run, n.is_entered, case when n.is_entered = 0 then d.first_reason end as reason, count(*) as candidates
+select n.run, n.is_entered, case when n.is_entered = 0 then d.first_reason end as reason,\
+ count(*) as candidates
 from (
-    select run, signal_id, max(slot) as slot, max(case when outcome = 'entered' then 1 else 0 end) as is_entered
+    select run, signal_id, max(slot) as slot,\
+ max(case when outcome = 'entered' then 1 else 0 end) as is_entered
     from v_decisions {where} group by run, signal_id
 ) n
 join v_decisions d on d.run = n.run and d.signal_id = n.signal_id and d.slot = n.slot
 group by n.run, n.is_entered, case when n.is_entered = 0 then d.first_reason end
 order by n.run, count(*) desc, 3
 """
-# Of each episode the nearest; an equality has no distance.
+# One row for each episode: its nearest miss. A gate that compares with = has no distance.
 NEAR_MISSES = """
 select run, slot, symbol, gate, value, comparator, threshold, distance from (
-    select m.*, row_number() over (partition by run, signal_id order by distance, slot desc) as place from (
+    select m.*, row_number() over (partition by run, signal_id order by distance, slot desc)\
+ as place from (
         select run, slot, symbol, signal_id, gate, value, comparator, threshold,
                abs(value - threshold) / nullif(abs(threshold), 0) as distance
         from v_near_misses {where}
     ) m where comparator <> '=' and distance is not null
 ) n where place = 1 order by distance, slot desc, symbol
 """
-# The newest event of a breaker, where it is a trip, and a pause that no resumption followed.
+# A tripped breaker or a pause is in force until a later event of the same name, or a resume.
 IN_FORCE = """
-select run, slot, name, value, threshold, action, until, notice from (select * from v_run_events {where}) e
-where state in ('tripped', 'applied') and name not in ('resume', 'close', 'flatten') and not exists (
+select run, slot, name, value, threshold, action, until, notice\
+ from (select * from v_run_events {where}) e
+where state in ('tripped', 'applied') and name not in ('resume', 'close', 'flatten')\
+ and not exists (
     select 1 from (select * from v_run_events {where}) n
     where n.run = e.run and n.kind = e.kind and (n.name = e.name or n.name = 'resume')
       and (n.slot > e.slot or (n.slot = e.slot and n.number > e.number))
@@ -53,7 +59,10 @@ MISSES_SHOWN = 5
 
 
 def digest(reader: Reader, window: Window, run: str | None) -> list[Row]:
-    """Return for each run its cycles, entries, candidates and refusals, near misses, and what is in force."""
+    """Build a row for each run: cycles, entries, candidates, rejections, near misses, and blocks.
+
+    The blocks, under in_force, are the pauses and tripped breakers at the end of the window.
+    """
     require_run(reader, run)
     where, given = within(*window, run)
     outcomes = reader.rows(OUTCOMES.format(where=where), given)
@@ -64,7 +73,9 @@ def digest(reader: Reader, window: Window, run: str | None) -> list[Row]:
             **row,
             "entries": _sum(outcomes, row["run"], 1),
             "candidates": _sum(outcomes, row["run"], 1) + _sum(outcomes, row["run"], 0),
-            "refused": {str(one["reason"]): one["candidates"] for one in outcomes if _is(one, row["run"], 0)},
+            "refused": {
+                str(one["reason"]): one["candidates"] for one in outcomes if _is(one, row["run"], 0)
+            },
             "near_misses": _of_run(misses, row["run"]),
             "in_force": _of_run(stops, row["run"]),
         }
@@ -74,7 +85,7 @@ def digest(reader: Reader, window: Window, run: str | None) -> list[Row]:
 
 
 def in_force(reader: Reader, at: datetime | None, run: str | None) -> list[Row]:
-    """Return the pauses and tripped breakers that no later event has ended, as of an instant."""
+    """List the pauses and tripped breakers in force at an instant; None means now."""
     where, given = within(None, at, run)
     return list(reader.rows(IN_FORCE.format(where=where), given))
 
@@ -88,11 +99,15 @@ def _sum(outcomes: Sequence[Row], run: object, entered: int) -> int:
 
 
 def _of_run(rows: Sequence[Row], run: object) -> list[Row]:
-    return [{name: value for name, value in row.items() if name != "run"} for row in rows if row["run"] == run]
+    return [
+        {name: value for name, value in row.items() if name != "run"}
+        for row in rows
+        if row["run"] == run
+    ]
 
 
 def tell_digest(answer: list[Row]) -> str:
-    """Tell the digest as text: a line for each run, its near misses, and what stops it."""
+    """Write the digest as text: for each run its counts, its near misses and what blocks it."""
     if not answer:
         return "no run yet: `bot run` starts those of the configuration"
     return "\n".join([line for row in answer for line in _lines(row)] + [f"({LEGEND})"])
@@ -100,8 +115,13 @@ def tell_digest(answer: list[Row]) -> str:
 
 def _lines(row: Row) -> list[str]:
     refused = row["refused"] if isinstance(row["refused"], dict) else {}
-    counts = [f"{row['candidates']} candidates", *(f"{count} {reason}" for reason, count in refused.items())]
-    lines = [f"{row['run']}: {row['entries']} entries in {row['cycles']} cycles: {', '.join(counts)}"]
+    counts = [
+        f"{row['candidates']} candidates",
+        *(f"{count} {reason}" for reason, count in refused.items()),
+    ]
+    lines = [
+        f"{row['run']}: {row['entries']} entries in {row['cycles']} cycles: {', '.join(counts)}"
+    ]
     if misses := rows_in(row["near_misses"]):
         shown_rows = [
             {
@@ -116,4 +136,6 @@ def _lines(row: Row) -> list[str]:
         ]
         lines.append(table(shown_rows))
     stops = rows_in(row["in_force"])
-    return lines + [f"{row['run']}: in force since {show_value(one['slot'])}: {one['notice']}" for one in stops]
+    return lines + [
+        f"{row['run']}: in force since {show_value(one['slot'])}: {one['notice']}" for one in stops
+    ]

@@ -1,6 +1,6 @@
-"""`bot explain ORDER_ID`: one order from the answers it rests on to the books it moved.
+"""`bot explain ORDER_ID`: one order, from the answers behind its decision to its postings.
 
-Plain SQL over the public views, and nothing that was not known at the order's slot.
+It runs plain SQL over the public views, and shows no input that was not known at the decision.
 """
 
 from collections.abc import Mapping
@@ -12,10 +12,11 @@ from bot.app.telling.answers import Row, show_value, table
 from bot.domain.errors import ConfigError
 
 ORDER = "select * from v_orders where order_id = :order_id"
-# The entry that an order belongs to was decided with all its bracket.
+# The decision on the entry decided every order of its bracket.
 DECISION = """
 select d.* from v_orders o
-join v_orders e on e.run = o.run and e.signal_id = o.signal_id and e.ordinal = o.ordinal and e.role = 'entry'
+join v_orders e on e.run = o.run and e.signal_id = o.signal_id and e.ordinal = o.ordinal\
+ and e.role = 'entry'
 join v_decisions d on d.run = e.run and d.signal_id = e.signal_id and d.slot = e.planned_at
 where o.order_id = :order_id
 """
@@ -25,23 +26,29 @@ where signal_id = :signal_id and known_at <= :cut_off order by known_at limit 1
 """
 LEVELS = f"select published_at, known_at from v_levels {NEWEST}"  # noqa: S608 - a constant
 QUANTMETRICS = f"""
-select published_at, known_at, volatility, sharpe, sortino, max_drawdown, cagr from v_quantmetrics {NEWEST}
+select published_at, known_at, volatility, sharpe, sortino, max_drawdown, cagr\
+ from v_quantmetrics {NEWEST}
 """  # noqa: S608 - a constant
-GRADES = f"select published_at, known_at, trader_grade, investor_grade from v_grades {NEWEST}"  # noqa: S608 - a constant
+GRADES = (
+    "select published_at, known_at, trader_grade, investor_grade"  # noqa: S608 - a constant
+    f" from v_grades {NEWEST}"
+)
 DATA: Mapping[str, str] = MappingProxyType(
     {"signal": SIGNAL, "levels": LEVELS, "quantmetrics": QUANTMETRICS, "grades": GRADES}
 )
-# A datum carries the instant of the answer that brought it first.
+# The known_at of a row is the instant of the answer that brought it first.
 CALLS = """
 select endpoint, at, known_at, status, rows, request_id, answer_hash, query from v_api_calls
 where known_at = :known_at and answer_hash is not null order by endpoint, request_id
 """
 PRICES = """
 select endpoint, at, known_at, status, rows, request_id, answer_hash, query from v_api_calls
-where endpoint = 'price' and slot = :slot and known_at <= :cut_off and answer_hash is not null order by known_at desc
+where endpoint = 'price' and slot = :slot and known_at <= :cut_off and answer_hash is not null\
+ order by known_at desc
 """
 FILLS = """
-select fill_id, role, reason, quantity, price, fee, filled_at, fill_model, profit_pessimistic, profit_optimistic
+select fill_id, role, reason, quantity, price, fee, filled_at, fill_model,\
+ profit_pessimistic, profit_optimistic
 from v_fills where order_id = :order_id order by filled_at, fill_id
 """
 POSTINGS = """
@@ -51,7 +58,10 @@ where f.order_id = :order_id order by p.entry_id, p.account
 
 
 def explain(reader: Reader, order_id: str) -> Row:
-    """Return an order with its decision, the data known then and the answers that brought them, fills and postings."""
+    """Read an order with its decision, the data and answers known then, its fills and postings.
+
+    Raises ConfigError when the ledger has no such order.
+    """
     order = reader.rows(ORDER, {"order_id": order_id})
     if not order:
         message = f"no order {order_id} in the ledger {reader.name}: `bot orders` lists them"
@@ -70,15 +80,23 @@ def explain(reader: Reader, order_id: str) -> Row:
 
 
 def _inputs(reader: Reader, decision: Row) -> list[Row]:
-    """Return the newest of each input known at a decision, and the answers that brought it; none in a replay."""
+    """Read the newest row of each input known at a decision, and its answers; a replay has none."""
     key = {"run": decision["run"], "slot": decision["slot"]}
     token = str(decision["token_id"])
-    known = {name: decision[name] for name in ("token_id", "signal_id", "slot")} | reader.rows(CUT_OFF, key)[0]
+    known = {
+        name: decision[name] for name in ("token_id", "signal_id", "slot")
+    } | reader.rows(CUT_OFF, key)[0]
     found: list[Row] = []
     for name, statement in DATA.items():
         for row in reader.rows(statement, known):
             calls = reader.rows(CALLS, {"known_at": row["known_at"]})
-            found.append({"input": name, **row, "answers": [call for call in calls if _is_about(call, token)]})
+            found.append(
+                {
+                    "input": name,
+                    **row,
+                    "answers": [call for call in calls if _is_about(call, token)],
+                }
+            )
     prices = [call for call in reader.rows(PRICES, known) if _is_about(call, token)]
     if prices:
         quote = {"price": decision["reference_price"], "known_at": prices[0]["known_at"]}
@@ -87,13 +105,13 @@ def _inputs(reader: Reader, decision: Row) -> list[Row]:
 
 
 def _is_about(call: Row, token: str) -> bool:
-    """Tell whether a call asked for a token."""
+    """Check whether a call asked for a token."""
     named = dict(part.split("=", 1) for part in str(call["query"]).split("&") if "=" in part)
     return token in named.get("token_id", "").split(",")
 
 
 def print_order(answer: Row) -> str:
-    """Tell an order as text, from the answers to the books."""
+    """Write an order as text, from the answers to the postings."""
     order, decision = _row(answer["order"]), _row(answer["decision"])
     head = (
         f"{order['symbol']} {order['side']} {order['role']} of run {order['run']}: {order['state']}"
@@ -101,7 +119,10 @@ def print_order(answer: Row) -> str:
         f" {show_value(order['quantity'])} at {show_value(order['price'])},"
         f" planned at {show_value(order['planned_at'])}"
     )
-    decided = f"decided at {show_value(decision['slot'])}: {decision['outcome']}; {describe_proposal(decision)}"
+    decided = (
+        f"decided at {show_value(decision['slot'])}: {decision['outcome']};"
+        f" {describe_proposal(decision)}"
+    )
     data = [line for row in rows_in(answer["data"]) for line in _datum_lines(row)]
     parts = [head, decided, *data, gate_table(rows_in(answer["gates"]))]
     parts += [table(rows_in(answer[name])) for name in ("fills", "postings")]
@@ -109,8 +130,15 @@ def print_order(answer: Row) -> str:
 
 
 def _datum_lines(row: Row) -> list[str]:
-    values = [f"{name} {show_value(value)}" for name, value in row.items() if name not in {"input", "answers"}]
-    answers = [f"  from {call['endpoint']}, answer {call['answer_hash']}" for call in rows_in(row["answers"])]
+    values = [
+        f"{name} {show_value(value)}"
+        for name, value in row.items()
+        if name not in {"input", "answers"}
+    ]
+    answers = [
+        f"  from {call['endpoint']}, answer {call['answer_hash']}"
+        for call in rows_in(row["answers"])
+    ]
     return [f"{row['input']}: {', '.join(values)}", *answers]
 
 

@@ -1,6 +1,7 @@
-"""config.toml, overridden by the environment, as typed values; and the API key, which never becomes part of them.
+"""The configuration: config.toml, with overrides from the environment, as typed values.
 
-Nothing is ignored: an unknown key, table or BOT_ variable is refused with the nearest known name.
+The API key is read separately and never becomes part of these values. Nothing is ignored: an
+unknown key, table or BOT_ variable is refused, and the error names the nearest known name.
 """
 
 import hashlib
@@ -33,7 +34,9 @@ KEY_BYTES_MAX = 4096
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 FIELD = r"[0-9A-Za-z*/,-]+"
-CRON = Text(rf" *{FIELD}(?: +{FIELD}){{4}} *", "cron of five fields: minute hour day month weekday, UTC")
+CRON = Text(
+    rf" *{FIELD}(?: +{FIELD}){{4}} *", "cron of five fields: minute hour day month weekday, UTC"
+)
 LINE = Text(r"[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*", "text on one line")
 ADDRESS = Text(r"https?://[^\s/?#]+[^\s?#]*", "address that begins with https:// or http://")
 
@@ -47,15 +50,37 @@ KEYS: tuple[Key, ...] = (
     Key("source.provider", Word(("tokenmetrics",)), "who is asked", "tokenmetrics"),
     Key("source.base_url", ADDRESS, "where its API answers", "https://api.tokenmetrics.com/v2"),
     Key("source.api_version", Word(("v2", "v3")), "which version of its API that is", "v2"),
-    Key("source.key_file", LINE, "file that holds the API key and nothing else, readable by its owner only"),
+    Key(
+        "source.key_file",
+        LINE,
+        "file that holds the API key and nothing else, readable by its owner only",
+    ),
     Key("source.requests_per_minute", COUNT, "the plan's requests per minute", 20),
-    Key("source.credits_per_month", COUNT, "the plan's API credits per month; absent: not compared"),
-    Key("verify.parity", CRON, "when the daemon derives its runs again, a cron in UTC; absent: never"),
-    Key("verify.window_hours", COUNT, "how many hours back a run's first check goes; the rest go on from there", 24),
+    Key(
+        "source.credits_per_month", COUNT, "the plan's API credits per month; absent: not compared"
+    ),
+    Key(
+        "verify.parity",
+        CRON,
+        "when the daemon derives its runs again, a cron in UTC; absent: never",
+    ),
+    Key(
+        "verify.window_hours",
+        COUNT,
+        "how many hours back a run's first check goes; the rest go on from there",
+        24,
+    ),
 )
 RUN_KEYS: tuple[Key, ...] = (
-    Key("run.name", NAME, "the run's name in the ledger; it has an account of its own", needed=True),
-    Key("run.strategy", LINE, "strategies/NAME.toml beside this file, or the path of a file", needed=True),
+    Key(
+        "run.name", NAME, "the run's name in the ledger; it has an account of its own", needed=True
+    ),
+    Key(
+        "run.strategy",
+        LINE,
+        "strategies/NAME.toml beside this file, or the path of a file",
+        needed=True,
+    ),
     Key("run.cash", Number(above=0, at_most=CASH_MAX), "opening cash, quote currency", needed=True),
     Key("run.schedule", CRON, "its slots: minute hour day month weekday, UTC", needed=True),
 )
@@ -64,22 +89,25 @@ LATER = ("source.refresh", "notify", "health")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secret:
-    """A value that shows itself only on request."""
+    """A secret text; it prints as a mask, and only `reveal` gives the text."""
 
     _value: str
 
     def reveal(self) -> str:
-        """Return the value."""
+        """Return the secret text."""
         return self._value
 
     def __repr__(self) -> str:
-        """Show that there is something, and nothing of it."""
+        """Show a mask in place of the secret."""
         return MASK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceConfig:
-    """The provider and the plan; key_file is as written, credits_per_month None where it is not compared."""
+    """The provider of the data and the limits of the plan.
+
+    key_file: as written in the file. credits_per_month: None when credits are not compared.
+    """
 
     provider: str
     base_url: str
@@ -91,7 +119,10 @@ class SourceConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyConfig:
-    """When the daemon derives its runs again, None: never; and how many hours back the first time."""
+    """When the daemon derives its runs again, and how many hours back the first time.
+
+    parity: a five-field cron in UTC; None means never.
+    """
 
     parity: str | None = None
     window_hours: int = 24
@@ -99,7 +130,10 @@ class VerifyConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """One run: strategy a name or a resolved path, cash in quote currency, schedule a five-field cron in UTC."""
+    """One run of the configuration.
+
+    strategy: a name or a resolved path. cash: in quote currency. schedule: a five-field UTC cron.
+    """
 
     name: str
     strategy: str
@@ -109,7 +143,10 @@ class RunConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A configuration as it was read; ledger is as written, relative paths count from the file's folder."""
+    """A configuration as it was read.
+
+    ledger: as written in the file. Relative paths count from the file's folder.
+    """
 
     path: Path
     ledger: str
@@ -119,19 +156,19 @@ class Config:
 
     @property
     def folder(self) -> Path:
-        """Return the folder that relative paths count from."""
+        """The folder that relative paths count from."""
         return self.path.parent
 
     @property
     def ledger_url(self) -> str:
-        """Return the ledger's URL, a relative SQLite path resolved."""
+        """The ledger's URL, with a relative SQLite path resolved."""
         url = self.ledger if "://" in self.ledger else f"sqlite:///{self.ledger}"
         relative = re.fullmatch(r"(sqlite(?:\+\w+)?:///)([^/:].*)", url)
         return f"{relative[1]}{self.folder / relative[2]}" if relative else url
 
 
 def load_config(path: Path) -> Config:
-    """Read a configuration with this process's environment."""
+    """Read a configuration file, with overrides from the environment of this process."""
     return parse_config(path, os.environ)
 
 
@@ -141,7 +178,7 @@ def ledger_of(config_path: Path, ledger: str | None) -> str:
 
 
 def parse_config(path: Path, environ: Mapping[str, str]) -> Config:
-    """Read a configuration; BOT_SECTION__KEY of the environment overrides its keys."""
+    """Read a configuration file; a variable BOT_SECTION__KEY in environ overrides that key."""
     document, _ = load_toml(path, "`bot init` writes one, --config names another")
     tables = dict(document)
     runs = tables.pop("run", None)
@@ -162,9 +199,10 @@ def parse_config(path: Path, environ: Mapping[str, str]) -> Config:
 
 
 def resolve_key(config: Config, environ: Mapping[str, str] | None = None) -> Secret:
-    """Find the API key: BOT_API_KEY, the file BOT_API_KEY_FILE names, source.key_file, or systemd's credentials.
+    """Find the API key in the environment, in a key file or among systemd's credentials.
 
-    Raises AccessError for a key that others may read or that is none, ConfigError where there is none at all.
+    The order is BOT_API_KEY, BOT_API_KEY_FILE, source.key_file if the file exists, the credential.
+    Raises AccessError when others may read the key or it is malformed, ConfigError without a key.
     """
     environ = os.environ if environ is None else environ
     if KEY_VARIABLE in environ:
@@ -179,7 +217,9 @@ def resolve_key(config: Config, environ: Mapping[str, str] | None = None) -> Sec
     if credentials and (Path(credentials) / CREDENTIAL).exists():
         return _key_in(CREDENTIAL, Path(credentials) / CREDENTIAL, shared=True)
     missing = "is not set" if named is None else "names no file"
-    message = f"{place} {missing}: put the API key into that file (chmod 600), or set {KEY_VARIABLE}"
+    message = (
+        f"{place} {missing}: put the API key into that file (chmod 600), or set {KEY_VARIABLE}"
+    )
     raise ConfigError(message)
 
 
@@ -188,11 +228,18 @@ def effective(
     strategies: Mapping[str, Strategy],
     universes: Mapping[str, Mapping[TokenId, Instrument]] = MappingProxyType({}),
 ) -> str:
-    """Write what is in force as canonical JSON, without secrets; strategies and resolved universes by their run."""
+    """Write the configuration in force as canonical JSON, without secrets.
+
+    strategies, universes: each run's loaded strategy and resolved universe, by the run's name.
+    """
     runs = []
     for run in config.runs:
         strategy = strategies[run.name]
-        in_force: dict[str, object] = {"universe": strategy.universe, "bars": strategy.bars, "rules": strategy.rules}
+        in_force: dict[str, object] = {
+            "universe": strategy.universe,
+            "bars": strategy.bars,
+            "rules": strategy.rules,
+        }
         if run.name in universes:
             in_force["instruments"] = tuple(one for _, one in sorted(universes[run.name].items()))
         runs.append({**_plain(run), "strategy": strategy.name, **_plain(in_force)})
@@ -201,35 +248,37 @@ def effective(
 
 
 def config_hash(text: str) -> str:
-    """Return the digest that cycles carry of their effective configuration."""
+    """Compute the digest of an effective configuration, which each of its cycles carries."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def mask_url(url: str) -> str:
-    """Return a URL without its password."""
+    """Mask the passwords, tokens and keys in a URL."""
     hidden = re.sub(r"://([^/@:]*):[^/]*@", rf"://\1:{MASK}@", url)
-    return re.sub(r"(?i)([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*", rf"\1{MASK}", hidden)
+    return re.sub(
+        r"(?i)([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*", rf"\1{MASK}", hidden
+    )
 
 
 def starter_config() -> str:
-    """Return the configuration that `bot init` writes: config.example.toml."""
+    """Read the configuration that `bot init` writes: config.example.toml."""
     return _read_shipped("config.example.toml", "config.example.toml")
 
 
 def starter_strategy() -> str:
-    """Return the strategy that `bot init` writes: strategies/levels_long.toml."""
+    """Read the strategy that `bot init` writes: strategies/levels_long.toml."""
     return _read_shipped("strategies/levels_long.toml", "_strategies/levels_long.toml")
 
 
 def _read_shipped(beside: str, inside: str) -> str:
-    """Read a file that lies beside the package in a checkout, and inside it in a wheel."""
+    """Read a shipped file, which lies beside the package in a checkout and inside it in a wheel."""
     package = Path(__file__).resolve().parents[2]
     checkout = package.parent / beside
     return (checkout if checkout.is_file() else package / inside).read_text(encoding="utf-8")
 
 
 def _check_tables(path: Path, tables: Mapping[str, object]) -> None:
-    """Refuse an unknown table before its keys, so that [[runs]] is told from [ledger]."""
+    """Refuse an unknown table, such as [[runs]], by its own name before its keys are checked."""
     known = {key.section for key in KEYS} | {"run"}
     for name in tables:
         if name not in known and name not in LATER:
@@ -237,8 +286,9 @@ def _check_tables(path: Path, tables: Mapping[str, object]) -> None:
 
 
 def _override(tables: dict[str, object], environ: Mapping[str, str]) -> None:
-    """Put the values of BOT_SECTION__KEY in the place of the file's."""
+    """Replace the file's values with those of the variables BOT_SECTION__KEY."""
     variables = {f"{PREFIX}{key.section}__{key.name}".upper(): key for key in KEYS}
+    # Sorted, so that of several wrong variables the same one is refused each time.
     for name in sorted(environ):
         if not name.startswith(PREFIX) or name in {KEY_VARIABLE, KEY_FILE_VARIABLE}:
             continue
@@ -258,7 +308,9 @@ def _override(tables: dict[str, object], environ: Mapping[str, str]) -> None:
 def _runs(path: Path, raw: object) -> tuple[RunConfig, ...]:
     where = str(path)
     if not isinstance(raw, list) or not raw or not all(isinstance(table, dict) for table in raw):
-        raise refuse(where, "run", "write at least one [[run]] with name, strategy, cash and schedule")
+        raise refuse(
+            where, "run", "write at least one [[run]] with name, strategy, cash and schedule"
+        )
     found: list[RunConfig] = []
     for number, table in enumerate(raw, start=1):
         place = f"{where} [[run]] {number}"
@@ -266,7 +318,11 @@ def _runs(path: Path, raw: object) -> tuple[RunConfig, ...]:
         if run["cash"] != run["cash"].quantize(MICRO):
             raise refuse(place, "run.cash", "has more than 6 digits after the point")
         if run["name"] in {earlier.name for earlier in found}:
-            raise refuse(place, "run.name", f'"{run["name"]}" is there twice: every run needs a name of its own')
+            raise refuse(
+                place,
+                "run.name",
+                f'"{run["name"]}" is there twice: every run needs a name of its own',
+            )
         if "/" in run["strategy"] or run["strategy"].endswith(".toml"):
             run["strategy"] = str(path.parent / run["strategy"])
         found.append(RunConfig(**run))
@@ -274,15 +330,18 @@ def _runs(path: Path, raw: object) -> tuple[RunConfig, ...]:
 
 
 def _check_version(where: str, source: SourceConfig) -> None:
-    """Refuse an address of another version than the one that is to be read."""
+    """Refuse a base_url that ends with another version than source.api_version."""
     version = re.search(r"/(v\d+)/?$", source.base_url)
     if version and version[1] != source.api_version:
-        reason = f'"{source.api_version}" is not the version that source.base_url ends with: make them the same'
+        reason = (
+            f'"{source.api_version}" is not the version that source.base_url ends with:'
+            " make them the same"
+        )
         raise refuse(where, "source.api_version", reason)
 
 
 def _key_in(place: str, path: Path, *, shared: bool) -> Secret:
-    """Read the key of a file; shared: its permissions are the system's own business."""
+    """Read the API key from a file; shared: skip the check of permissions, which systemd sets."""
     try:
         with path.open(encoding="ascii") as file:
             if not shared and os.fstat(file.fileno()).st_mode & OTHERS:
@@ -293,13 +352,13 @@ def _key_in(place: str, path: Path, *, shared: bool) -> Secret:
         message = f"{place}: no such key file: create it, readable by its owner only"
         raise ConfigError(message) from error
     except (OSError, UnicodeDecodeError):
-        # The cause is not chained: it holds bytes of the file.
+        # The cause is not chained, because it holds bytes of the file.
         message = f"{place}: the key file cannot be read: it must be a text file of this user"
         raise AccessError(message) from None
 
 
 def _key(place: str, text: str) -> Secret:
-    """Accept what can be sent in a header, and never repeat it."""
+    """Check that a key can be sent in an HTTP header; the error never repeats the key."""
     key = text.strip()
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         message = f"{place} holds no API key: it must be one word of printable characters"
@@ -308,7 +367,7 @@ def _key(place: str, text: str) -> Secret:
 
 
 def _plain(value: object) -> Any:
-    """Return a value as JSON can hold it: decimals as text, sets in order, hooks as the digest of their file."""
+    """Convert a value for JSON: decimals to text, sets to sorted lists, hooks to their digest."""
     if isinstance(value, Hooks):
         return value.digest
     if is_dataclass(value):

@@ -1,6 +1,7 @@
-"""What a file of hooks may hold, asked of its syntax tree before anything of it runs.
+"""What a hooks file may contain, checked on its syntax tree before any of it runs.
 
-It is a check of a contract, no prison: an honest author learns at once what would make two runs of a strategy differ.
+It checks a contract and is no sandbox: an honest author learns at once what would make two runs of
+a strategy differ.
 """
 
 import ast
@@ -20,55 +21,64 @@ SIGNATURES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 MODULES = frozenset(
     {
-        "__future__", "collections", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools",
-        "itertools", "math", "operator", "statistics", "typing",
+        "__future__", "collections", "dataclasses", "datetime", "decimal", "enum", "fractions",
+        "functools", "itertools", "math", "operator", "statistics", "typing",
     }
 )
 PACKAGES = ("bot.domain.", "bot.engine.")
-# What reaches beyond its arguments, or differs from one process to the next.
+# Builtins that reach beyond a hook's arguments, or differ from one process to the next.
 REACHING = frozenset(
     {
-        "breakpoint", "compile", "delattr", "dir", "eval", "exec", "exit", "getattr", "globals", "hash", "help", "id",
-        "input", "locals", "open", "print", "quit", "setattr", "vars",
+        "breakpoint", "compile", "delattr", "dir", "eval", "exec", "exit", "getattr", "globals",
+        "hash", "help", "id", "input", "locals", "open", "print", "quit", "setattr", "vars",
     }
 )
 CLOCKS = frozenset({"now", "today", "utcnow"})
-# What begins with an underscore and is meant for everybody all the same.
+# Public members of named tuples, although their names begin with an underscore.
 OF_NAMED_TUPLES = frozenset({"_asdict", "_fields", "_make", "_replace"})
 VALUES = frozenset({"NamedTuple", "Enum", "StrEnum", "IntEnum"})
 
 
 class Offence(NamedTuple):
-    """Something that a file of hooks may not hold: its line, and the reason with its mend."""
+    """Something that a hooks file may not contain: its line, and the reason with its remedy."""
 
     line: int
     reason: str
 
 
 def offences(tree: ast.Module) -> list[Offence]:
-    """Return all that is wrong with a file of hooks, in order of lines."""
+    """List a hooks file's offences by line; a missing hook is listed only if there is no other."""
     found = [
         *(Offence(node.lineno, reason) for node in tree.body for reason in _at_the_top(node)),
-        *(Offence(getattr(node, "lineno", 0), reason) for node in ast.walk(tree) for reason in _anywhere(node)),
+        *(
+            Offence(getattr(node, "lineno", 0), reason)
+            for node in ast.walk(tree)
+            for reason in _anywhere(node)
+        ),
         *_doubles(tree),
     ]
     return sorted(found) or _absence(tree)
 
 
 def find_assignments(tree: ast.Module) -> dict[str, int]:
-    """Return the names that a file gives values at its top, each with its line."""
+    """Find the names that a file assigns at its top level, each with its line."""
+    # A target may be a tuple or an attribute, so each is searched for the names that it stores.
     return {
         node.id: node.lineno
         for statement in tree.body
         if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None
-        for target in (statement.targets if isinstance(statement, ast.Assign) else [statement.target])
+        for target in (
+            statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        )
         for node in ast.walk(target)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     }
 
 
 def _hooks(tree: ast.Module) -> list[ast.FunctionDef]:
-    return [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in SIGNATURES]
+    return [
+        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in SIGNATURES
+    ]
 
 
 def _doubles(tree: ast.Module) -> list[Offence]:
@@ -81,23 +91,33 @@ def _doubles(tree: ast.Module) -> list[Offence]:
 def _absence(tree: ast.Module) -> list[Offence]:
     if _hooks(tree):
         return []
-    return [Offence(1, f"no hook in it: define one of {', '.join(SIGNATURES)}, or move the file away")]
+    return [
+        Offence(1, f"no hook in it: define one of {', '.join(SIGNATURES)}, or move the file away")
+    ]
 
 
 def _at_the_top(node: ast.stmt) -> Iterator[str]:
     match node:
         case ast.FunctionDef():
             yield from _of_function(node)
-        case ast.Import() | ast.ImportFrom() | ast.ClassDef() | ast.Expr(value=ast.Constant(value=str())):
+        case (
+            ast.Import()
+            | ast.ImportFrom()
+            | ast.ClassDef()
+            | ast.Expr(value=ast.Constant(value=str()))
+        ):
             pass
         case ast.Assign() | ast.AnnAssign():
             for name in SIGNATURES:
                 if name in find_assignments(ast.Module([node], [])):
                     yield f"{name} must be a function: write {_signature_of(name)}"
         case ast.AsyncFunctionDef():
-            pass  # refused wherever it stands
+            pass  # _out_of_reach refuses it, also inside a function
         case _:
-            yield "only imports, constants, functions and frozen values stand at the top: move this into a function"
+            yield (
+                "only imports, constants, functions and frozen values stand at the top:"
+                " move this into a function"
+            )
 
 
 def _of_function(node: ast.FunctionDef) -> Iterator[str]:
@@ -108,9 +128,19 @@ def _of_function(node: ast.FunctionDef) -> Iterator[str]:
         return
     given = node.args
     names = tuple(argument.arg for argument in given.args)
-    others = (*given.posonlyargs, *given.kwonlyargs, *given.defaults, given.vararg, given.kwarg, *node.decorator_list)
+    others = (
+        *given.posonlyargs,
+        *given.kwonlyargs,
+        *given.defaults,
+        given.vararg,
+        given.kwarg,
+        *node.decorator_list,
+    )
     if names != SIGNATURES[node.name] or any(others):
-        yield f"{node.name} has another signature: write {_signature_of(node.name)}, without defaults or decorators"
+        yield (
+            f"{node.name} has another signature: write {_signature_of(node.name)},"
+            " without defaults or decorators"
+        )
 
 
 def _signature_of(name: str) -> str:
@@ -120,14 +150,22 @@ def _signature_of(name: str) -> str:
 def _anywhere(node: ast.AST) -> Iterator[str]:
     match node:
         case ast.Import():
-            yield from (_of_module(alias.name) for alias in node.names if not _is_allowed(alias.name))
+            yield from (
+                _of_module(alias.name) for alias in node.names if not _is_allowed(alias.name)
+            )
         case ast.ImportFrom():
             yield from _of_import(node)
         case ast.ClassDef():
             if not _is_value(node):
-                yield f"{node.name} can change: make it a NamedTuple, or put @dataclass(frozen=True) above it"
+                yield (
+                    f"{node.name} can change: make it a NamedTuple,"
+                    " or put @dataclass(frozen=True) above it"
+                )
         case ast.FunctionDef(args=given) | ast.Lambda(args=given):
-            if any(isinstance(one, ast.List | ast.Dict | ast.Set) for one in (*given.defaults, *given.kw_defaults)):
+            if any(
+                isinstance(one, ast.List | ast.Dict | ast.Set)
+                for one in (*given.defaults, *given.kw_defaults)
+            ):
                 yield "a default that can change keeps something between calls: use a tuple or None"
         case _:
             yield from _out_of_reach(node)
@@ -137,16 +175,28 @@ def _out_of_reach(node: ast.AST) -> Iterator[str]:
     match node:
         case ast.Name():
             if node.id in REACHING or _is_inner(node.id):
-                yield f"{node.id} is not for hooks, which see their arguments and nothing else: leave it out"
+                yield (
+                    f"{node.id} is not for hooks, which see their arguments and nothing else:"
+                    " leave it out"
+                )
         case ast.Attribute():
             if node.attr.startswith("_") and node.attr not in OF_NAMED_TUPLES:
-                yield f"{node.attr} is not for hooks, which see values from outside only: leave it out"
+                yield (
+                    f"{node.attr} is not for hooks, which see values from outside only:"
+                    " leave it out"
+                )
             elif node.attr in CLOCKS:
                 yield f".{node.attr} reads a clock: take the time from the view"
             elif not isinstance(node.ctx, ast.Load):
-                yield f".{node.attr} is set: values do not change, make a new one with dataclasses.replace"
+                yield (
+                    f".{node.attr} is set: values do not change,"
+                    " make a new one with dataclasses.replace"
+                )
         case ast.Global():
-            yield f"global {', '.join(node.names)}: a hook keeps nothing between calls: return what it finds"
+            yield (
+                f"global {', '.join(node.names)}: a hook keeps nothing between calls:"
+                " return what it finds"
+            )
         case ast.AsyncFunctionDef() | ast.Await() | ast.AsyncFor() | ast.AsyncWith():
             yield "a hook waits for nothing: write it without async and await"
 
@@ -176,20 +226,24 @@ def _is_inner(name: str) -> bool:
 
 
 def _is_value(node: ast.ClassDef) -> bool:
-    """Tell whether a class makes values that cannot change."""
+    """Check whether a class makes immutable values: a frozen dataclass, a NamedTuple or an enum."""
     frozen = any(
-        isinstance(one, ast.Call) and _last(one.func) == "dataclass" and any(_is_frozen(word) for word in one.keywords)
+        isinstance(one, ast.Call)
+        and _last(one.func) == "dataclass"
+        and any(_is_frozen(word) for word in one.keywords)
         for one in node.decorator_list
     )
     return frozen or any(_last(parent) in VALUES for parent in node.bases)
 
 
 def _is_frozen(word: ast.keyword) -> bool:
-    return word.arg == "frozen" and isinstance(word.value, ast.Constant) and word.value.value is True
+    return (
+        word.arg == "frozen" and isinstance(word.value, ast.Constant) and word.value.value is True
+    )
 
 
 def _last(node: ast.expr) -> str:
-    """Return a name, or the last part of a dotted one."""
+    """Read a name, or the last part of a dotted one; any other expression gives an empty text."""
     if isinstance(node, ast.Attribute):
         return node.attr
     return node.id if isinstance(node, ast.Name) else ""

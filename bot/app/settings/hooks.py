@@ -1,6 +1,6 @@
-"""The hooks of a strategy: the Python file beside its TOML, checked before it runs, each function guarded.
+"""The hooks of a strategy: the Python file beside its TOML, checked before it runs.
 
-Whatever goes wrong in a hook is its answer, as one line; no cycle ends because of one.
+Each hook is guarded: an error inside it becomes its answer, as one line, and never ends a cycle.
 """
 
 import ast
@@ -19,25 +19,28 @@ from bot.engine.rules import Hooks, Raised
 
 Hook = Callable[..., object]
 
-# Where an object lies in memory differs between processes, and a row must not.
+# An object's address differs between processes, and a stored row must not.
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class _Failure(NamedTuple):
-    """What an error says, on one line, and the line of the file that raised it."""
+    """An error's text on one line, and the line of the file that raised it, None where unknown."""
 
     told: str
     line: int | None
 
 
 def load_hooks(path: Path) -> Hooks | None:
-    """Read and check a file of hooks; None where there is none. Raises ConfigError naming file, line and mend."""
+    """Read and check a hooks file; returns None when there is none.
+
+    Raises ConfigError with the file, the line and the remedy.
+    """
     text = hooks_text(path)
     return None if text is None else hooks_from(path, text)
 
 
 def hooks_text(path: Path) -> str | None:
-    """Read a file of hooks, None where there is none."""
+    """Read the text of a hooks file; returns None when there is none."""
     if not path.exists():
         return None
     try:
@@ -48,7 +51,7 @@ def hooks_text(path: Path) -> str | None:
 
 
 def hooks_from(path: Path, text: str) -> Hooks:
-    """Check the text of a file of hooks; path: what refusals name."""
+    """Check the text of a hooks file and build its hooks; path: the file that errors name."""
     tree = _parse(path, text)
     found = _execute(path, tree)
     hooks = {name: _guard(name, found[name], str(path)) for name in SIGNATURES if name in found}
@@ -56,12 +59,14 @@ def hooks_from(path: Path, text: str) -> Hooks:
 
 
 def _parse(path: Path, text: str) -> ast.Module:
-    """Parse a text, and refuse what it may not hold."""
+    """Parse a text, and refuse what a hooks file may not contain."""
     try:
         tree = ast.parse(text)
-        compile(tree, str(path), "exec", dont_inherit=True)  # finds what parsing alone does not
+        compile(tree, str(path), "exec", dont_inherit=True)  # finds errors that parsing does not
     except (SyntaxError, ValueError, RecursionError) as error:
-        line, reason = (error.lineno, error.msg) if isinstance(error, SyntaxError) else (None, str(error))
+        line, reason = (
+            (error.lineno, error.msg) if isinstance(error, SyntaxError) else (None, str(error))
+        )
         raise _refusal(path, line, f"not Python: {reason}") from None
     for offence in offences(tree):
         raise _refusal(path, offence.line, offence.reason)
@@ -69,17 +74,21 @@ def _parse(path: Path, text: str) -> ast.Module:
 
 
 def _execute(path: Path, tree: ast.Module) -> dict[str, Hook]:
-    """Run a checked file once, outside the imported modules, and return its functions; its tables become read-only."""
-    # A dataclass looks its module up among the imported ones; this name is always there, and none is added.
+    """Run a checked file once and return its callables; its tables become read-only."""
+    # A dataclass looks up its module in sys.modules. This name is always there, so that the hooks
+    # need no module of their own.
     names: dict[str, object] = {"__name__": "__main__"}
     code = compile(tree, str(path), "exec", dont_inherit=True)
-    failed = _call(lambda: exec(code, names), str(path))  # noqa: S102 - it was checked, and is the user's own
+    # The file was checked, and is the user's own.
+    failed = _call(lambda: exec(code, names), str(path))  # noqa: S102
     if isinstance(failed, _Failure):
         raise _refusal(path, failed.line, failed.told)
     for name, line in find_assignments(tree).items():
         value = names[name]
         if isinstance(value, list | set | bytearray | deque | Iterator):
-            raise _refusal(path, line, f"{name} can change from call to call: make it a tuple or a frozenset")
+            raise _refusal(
+                path, line, f"{name} can change from call to call: make it a tuple or a frozenset"
+            )
         if isinstance(value, dict):
             names[name] = MappingProxyType(value)
     return {name: value for name, value in names.items() if callable(value)}
@@ -90,26 +99,31 @@ def _refusal(path: Path, line: int | None, reason: str) -> ConfigError:
 
 
 def _guard(name: str, hook: Hook, where: str) -> Hook:
-    """Return a hook whose own errors are answers."""
+    """Wrap a hook so that its errors become answers."""
 
     def ask(*given: object) -> object:
         answer = _call(lambda: hook(*given), where)
-        return Raised(f"hook {name}: {answer.told} (line {answer.line})") if isinstance(answer, _Failure) else answer
+        return (
+            Raised(f"hook {name}: {answer.told} (line {answer.line})")
+            if isinstance(answer, _Failure)
+            else answer
+        )
 
     return ask
 
 
 def _call(question: Callable[[], object], where: str) -> object:
-    """Ask, and answer an error with what it says and the line of the file that it came from."""
+    """Call a function; an error becomes a _Failure with its text and its line in the file."""
     try:
         return question()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's own code: whatever it raises is its answer
+    # The code is the user's own: whatever it raises is its answer.
+    except (Exception, SystemExit) as error:  # noqa: BLE001
         told = one_line(ADDRESS.sub("", f"{type(error).__name__}: {error}"))
         return _Failure(told, _line_of(error.__traceback__, where))
 
 
 def _line_of(trace: TracebackType | None, where: str) -> int | None:
-    """Return the innermost line of a file that an error passed through."""
+    """Find the innermost line of a file that an error passed through."""
     line = None
     while trace is not None:
         line = trace.tb_lineno if trace.tb_frame.f_code.co_filename == where else line

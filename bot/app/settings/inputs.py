@@ -1,4 +1,7 @@
-"""What data a strategy's rules read: the one list behind a replay's required files and the daemon's feeds."""
+"""The data that a strategy's rules read.
+
+This one list decides which files a replay requires and which feeds the daemon asks for.
+"""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -21,7 +24,7 @@ GATE_INPUTS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-# What the live provider serves each input with; the daily signals bring the grades themselves.
+# The live provider's feed for each input. Grades need none: they come with the daily signals.
 FEEDS: Mapping[str, str] = MappingProxyType(
     {
         "levels": "resistance-support",
@@ -34,14 +37,16 @@ ALWAYS = frozenset({"price", "hourly-ohlcv"})
 
 
 def inputs_of(rules: Rules) -> dict[str, str]:
-    """Return the inputs that rules need beside signals and prices, each with the key that needs it.
+    """Find the inputs that rules need beside signals and prices, each with the key that needs it.
 
-    levels, quantmetrics, grades, market, days (daily bars) and finer (bars below the strategy's own); trader_grades:
-    grades, or a grade on the signals. What hooks read is not known: they have the days, and what
-    gates.freshness_hours names for them.
+    The inputs are levels, quantmetrics, grades, market, days (daily bars), finer (bars below the
+    strategy's own) and trader_grades (grades, or a grade on the signals). What hooks read is
+    unknown: they get the days, and what gates.freshness_hours names.
     """
     gates = rules.gates
-    needs = {name: f"gates.{key}" for key, name in GATE_INPUTS.items() if getattr(gates, key) is not None}
+    needs = {
+        name: f"gates.{key}" for key, name in GATE_INPUTS.items() if getattr(gates, key) is not None
+    }
     for name in ("levels", "quantmetrics", "grades"):
         if name in gates.freshness_hours:
             needs[name] = f"gates.freshness_hours.{name}"
@@ -49,7 +54,8 @@ def inputs_of(rules: Rules) -> dict[str, str]:
         needs["market"] = "sizing.volume_share_max"
     needs |= _of_prices(rules) | _of_size(rules) | _of_rank(rules) | _of_movements(rules)
     if "levels" in needs and rules.levels.strong_min is not None:
-        needs["days"] = "levels.strong_min"  # a strength that no provider gives is computed from them
+        # A strength that the provider does not give is computed from daily bars.
+        needs["days"] = "levels.strong_min"
     if rules.fills.same_bar is SameBar.FINER_BARS:
         needs["finer"] = 'fills.same_bar = "finer_bars"'
     if rules.hooks is not None:
@@ -78,7 +84,9 @@ def _of_size(rules: Rules) -> dict[str, str]:
         VolatilitySource.BARS: ("days",),
         VolatilitySource.LARGER: ("quantmetrics", "days"),
     }
-    return needs | dict.fromkeys(read[sizing.volatility], f'sizing.volatility = "{sizing.volatility}"')
+    return needs | dict.fromkeys(
+        read[sizing.volatility], f'sizing.volatility = "{sizing.volatility}"'
+    )
 
 
 def _of_rank(rules: Rules) -> dict[str, str]:
@@ -89,7 +97,7 @@ def _of_rank(rules: Rules) -> dict[str, str]:
 
 
 def _of_movements(rules: Rules) -> dict[str, str]:
-    """Return what moving stops and the breaker of shocks read."""
+    """Find the inputs of moving stops and of the volatility-shock breaker."""
     needs = {}
     if rules.exits.trailing_atr is not None:
         needs["days"] = "exits.trailing_atr"

@@ -1,20 +1,22 @@
-"""Instants as people write them: ISO 8601, UTC where they name no zone.
+"""Instants as people write them: ISO 8601, in UTC when no zone is given.
 
-A date without a time is a whole day, so what begins a window reads its first instant and what ends one its last.
+A date without a time means the whole day: a window begins at its first instant and ends at its
+last.
 """
 
 from datetime import UTC, date, datetime, time
 
 
 def first_instant(written: str | date) -> datetime:
-    """Return an instant in UTC; of a date alone the day's first, its 00:00. ValueError: it is neither."""
+    """Read an instant in UTC; a date alone means its 00:00. Raises ValueError for other texts."""
     return _instant(written, time.min)
 
 
 def last_instant(written: str | date) -> datetime:
-    """Return an instant in UTC; of a date alone the day's last, 1 microsecond before the next 00:00.
+    """Read an instant in UTC; a date alone means 1 microsecond before the next 00:00.
 
-    So a window that ends on a day holds the day's last slot, and not the slot of the next midnight.
+    So a window that ends on a day includes the day's last slot and excludes the next midnight.
+    Raises ValueError for other texts.
     """
     return _instant(written, time.max)
 

@@ -1,6 +1,6 @@
-"""What a value of a TOML file may be: numbers within bounds, words, flags and texts.
+"""The kinds of values in TOML files: numbers within bounds, words, flags and texts.
 
-Every refusal is a ValueError whose words show the value and the mend; no number goes through binary float.
+Every refusal is a ValueError with its reason. No number passes through a binary float.
 """
 
 import re
@@ -21,13 +21,13 @@ Value = object
 
 
 class Kind(Protocol):
-    """What a value may be."""
+    """A kind of value, which checks and converts raw TOML values."""
 
     def read(self, raw: object) -> Value:
-        """Return the typed value; ValueError says why it is refused."""
+        """Convert a raw value to its type; raises ValueError with the reason when it is refused."""
 
     def describe(self) -> str:
-        """Say in words what is accepted."""
+        """Describe in words what is accepted."""
 
 
 def quote(words: Iterable[str]) -> list[str]:
@@ -36,14 +36,14 @@ def quote(words: Iterable[str]) -> list[str]:
 
 
 def near(word: str, known: Iterable[str]) -> str:
-    """Return `; did you mean ...?` for the nearest known name, or nothing."""
+    """Suggest the nearest known name as `; did you mean ...?`; an empty text when none is near."""
     names = {name.lower(): name for name in known}
     found = get_close_matches(word.lower(), names, n=1, cutoff=0.6)
     return f"; did you mean `{names[found[0]]}`?" if found else ""
 
 
 def show_value(raw: object) -> str:
-    """Write a refused value short and on one line."""
+    """Shorten a refused value for a message, on one line."""
     if isinstance(raw, bool):
         return str(raw).lower()
     if isinstance(raw, dict):
@@ -56,7 +56,7 @@ def show_value(raw: object) -> str:
 class Number:
     """An exact number within bounds; at_least and at_most are inclusive, above and below are not.
 
-    unit: what it counts; of a fraction, the refusal of a percentage shows the fraction that was meant.
+    unit: what it counts; for a fraction, the refusal of a percentage suggests the fraction.
     """
 
     at_least: Decimal | int | None = None
@@ -67,7 +67,7 @@ class Number:
     unit: str = ""
 
     def read(self, raw: object) -> Decimal | int:
-        """Return the number exactly as written."""
+        """Read the number exactly as written; raises ValueError when it breaks a bound."""
         value = exact(raw, whole=self.whole)
         if broken := self._first_violation(value):
             message = f"{show_value(raw)} is not {broken}{self._fraction_meant(value)}"
@@ -75,13 +75,18 @@ class Number:
         return value if not self.whole else int(value)
 
     def describe(self) -> str:
-        """Say in words what is accepted."""
-        named = (("at least", self.at_least), ("above", self.above), ("at most", self.at_most), ("below", self.below))
+        """Describe in words what is accepted."""
+        named = (
+            ("at least", self.at_least),
+            ("above", self.above),
+            ("at most", self.at_most),
+            ("below", self.below),
+        )
         bounds = ", ".join(f"{words} {bound}" for words, bound in named if bound is not None)
         return " ".join(["whole number" if self.whole else "number", bounds]).strip()
 
     def _first_violation(self, value: Decimal) -> str | None:
-        """Name the first bound that a value does not keep."""
+        """Name the first bound that a value breaks."""
         bounds = (
             (self.at_least, "at least", self.at_least is None or value >= self.at_least),
             (self.above, "above", self.above is None or value > self.above),
@@ -98,7 +103,7 @@ class Number:
 
 
 def exact(raw: object, *, whole: bool) -> Decimal:
-    """Return a TOML number, or a string of digits, as the decimal that was written."""
+    """Convert a TOML number, or a string of digits, to the decimal that was written."""
     value = raw
     if isinstance(raw, str):
         if "%" in raw:
@@ -120,7 +125,7 @@ def exact(raw: object, *, whole: bool) -> Decimal:
 
 
 def _number_in(text: str, *, whole: bool) -> object:
-    """Return the number that a string of digits names, or the string as it is."""
+    """Convert a string of digits to its number; any other string stays as it is."""
     if whole:
         return int(text) if WHOLE_TEXT.fullmatch(text) else text
     return Decimal(text) if NUMBER_TEXT.fullmatch(text) else text
@@ -133,18 +138,20 @@ class Word:
     words: tuple[str, ...]
 
     def read(self, raw: object) -> str:
-        """Return the accepted word, an enum member where the table holds one."""
+        """Find the accepted word, which is an enum member where `words` holds one."""
         if not isinstance(raw, str):
             message = f"{show_value(raw)} is no text: write one of {', '.join(quote(self.words))}"
             raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
         for word in self.words:
             if word == raw:
                 return word
-        message = f"{show_value(raw)} is none of {', '.join(quote(self.words))}{near(raw, self.words)}"
+        message = (
+            f"{show_value(raw)} is none of {', '.join(quote(self.words))}{near(raw, self.words)}"
+        )
         raise ValueError(message)
 
     def describe(self) -> str:
-        """Say in words what is accepted."""
+        """Describe in words what is accepted."""
         return " or ".join(quote(self.words))
 
 
@@ -155,33 +162,35 @@ class Words:
     word: Word
 
     def read(self, raw: object) -> frozenset[str]:
-        """Return the set."""
+        """Convert a list of accepted words to a set."""
         if not isinstance(raw, list):
-            message = f"{show_value(raw)} is no list: write e.g. [{', '.join(quote(self.word.words))}]"
+            message = (
+                f"{show_value(raw)} is no list: write e.g. [{', '.join(quote(self.word.words))}]"
+            )
             raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
         return frozenset(self.word.read(item) for item in raw)
 
     def describe(self) -> str:
-        """Say in words what is accepted."""
+        """Describe in words what is accepted."""
         return f"list of {', '.join(quote(self.word.words))}"
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text that matches a pattern, and what the pattern means in words; the value is never repeated in a message."""
+    """A text that matches a pattern; messages show the pattern's meaning and never the value."""
 
     pattern: str
     meaning: str
 
     def read(self, raw: object) -> str:
-        """Return the text as it is."""
+        """Check the text against the pattern, and return it unchanged."""
         if not isinstance(raw, str) or not re.fullmatch(self.pattern, raw):
             message = f"the value is no {self.meaning}"
             raise ValueError(message)
         return raw
 
     def describe(self) -> str:
-        """Say in words what is accepted."""
+        """Describe in words what is accepted."""
         return self.meaning
 
 
@@ -190,12 +199,12 @@ class Flag:
     """True or false."""
 
     def read(self, raw: object) -> bool:
-        """Return the flag."""
+        """Check that the value is a flag, and return it."""
         if not isinstance(raw, bool):
             message = f"{show_value(raw)} is neither true nor false"
             raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
         return raw
 
     def describe(self) -> str:
-        """Say in words what is accepted."""
+        """Describe in words what is accepted."""
         return "true or false"
