@@ -147,7 +147,10 @@ def probability_above(
 
 
 def figures_of_random_runs(drawn: Sequence[Drawn], own: Figure) -> dict[str, Figure]:
-    """Return the figures of random runs, beside a run's own return."""
+    """Compute the figures of random runs, and the share of them that a run's own return beats.
+
+    own: the total return of the run itself.
+    """
     returns, ratios = (
         [value for one in drawn if (value := one[name].value) is not None] for name in ("total_return", "sharpe")
     )

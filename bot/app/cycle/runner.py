@@ -1,6 +1,6 @@
-"""One run, cycle after cycle: each slot once, missed slots as rows, the portfolio as the ledger has it.
+"""The runner of one run: it runs each slot once, in order, and records missed slots as rows.
 
-Nothing it holds is authoritative; a new runner on the same ledger goes on where the last commit ended.
+Its state is never authoritative: a new runner on the same ledger continues after the last commit.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from bot.ports import Ledger, Source
 
 
 def restore(ledger: Ledger, setup: RunSetup) -> Portfolio:
-    """Fold the stored facts of a run to its portfolio."""
+    """Build a run's portfolio from its stored facts."""
     portfolio = apply(Portfolio(run=setup.name), ledger.facts(setup.name))
     last = ledger.last_cycle(setup.name)
     if last is None:
@@ -26,10 +26,12 @@ def restore(ledger: Ledger, setup: RunSetup) -> Portfolio:
 
 
 class Runner:
-    """A run being driven: it is told the slot, and how long a slot lasts."""
+    """A run whose caller names each slot and how long the slot lasts."""
 
-    def __init__(self, setup: RunSetup, source: Source, ledger: Ledger, now: Callable[[], datetime]) -> None:
-        """Go on from what the ledger holds."""
+    def __init__(
+        self, setup: RunSetup, source: Source, ledger: Ledger, now: Callable[[], datetime]
+    ) -> None:
+        """Continue from what the ledger holds."""
         self.setup = setup
         self.source = source
         self.ledger = ledger
@@ -37,8 +39,13 @@ class Runner:
         self.portfolio = restore(ledger, setup)
         self._unsure = False
 
-    def fire(self, slot: datetime, interval: timedelta, missed: Sequence[datetime] = ()) -> CycleRecord | None:
-        """Run one slot and commit it together with rows for the missed ones; None where it was committed before."""
+    def fire(
+        self, slot: datetime, interval: timedelta, missed: Sequence[datetime] = ()
+    ) -> CycleRecord | None:
+        """Run one slot, and commit it together with rows for the missed slots.
+
+        Returns None if the ledger already had the slot or one of those rows.
+        """
         if self._unsure:
             self.portfolio, self._unsure = restore(self.ledger, self.setup), False
         done = self.portfolio.settled_slot
@@ -51,7 +58,7 @@ class Runner:
         if gone:
             record = replace(record, cycle=replace(record.cycle, state=CycleState.CAUGHT_UP))
         rows = [CycleRecord(cycle=_missed_cycle(record.cycle, at), facts=()) for at in gone]
-        self._unsure = True  # until the ledger has answered, the commit may have happened or not
+        self._unsure = True  # until the ledger answers, the commit may or may not have happened
         stored = self.ledger.commit_all((*rows, record))
         self._unsure = stored < len(rows) + 1
         if self._unsure:
@@ -73,7 +80,7 @@ class ScheduledRun:
 
 
 def fire(run: ScheduledRun, slot: datetime) -> CycleRecord | None:
-    """Run one slot and record those missed before it; returns None if it was committed before."""
+    """Run the slot of one run, with the slots missed since the last one."""
     done = run.runner.portfolio.settled_slot
     missed = slots_between(run.schedule, done, slot) if done is not None else []
     return run.runner.fire(slot, interval_of(run.schedule, slot), missed)

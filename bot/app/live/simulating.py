@@ -13,7 +13,7 @@ HISTORY = timedelta(days=30)
 
 
 def simulate(host: str, port: int, seed: int | None, key: str | None) -> int:
-    """Serve a market that started thirty days ago, and say where."""
+    """Serve a market that started thirty days ago, and print its URL to stderr."""
     clock = SystemClock()
     start = clock.now().replace(hour=0, minute=0, second=0, microsecond=0) - HISTORY
     market = Market(seed=SEED if seed is None else seed, start=start)
@@ -24,11 +24,21 @@ def simulate(host: str, port: int, seed: int | None, key: str | None) -> int:
 
 
 def listen(
-    market: Market, now: Callable[[], datetime], *, host: str = "127.0.0.1", port: int, key: str | None
+    market: Market,
+    now: Callable[[], datetime],
+    *,
+    host: str = "127.0.0.1",
+    port: int,
+    key: str | None,
 ) -> SimulatorServer:
-    """Return a server that is bound and not started; a port that is taken is one line with its mend."""
+    """Bind a server without starting it.
+
+    Raises StorageError, with a remedy, if the port is taken.
+    """
     try:
         return serve(market, now, host=host, port=port, api_key=key)
     except OSError as error:
-        message = f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --port"
+        message = (
+            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --port"
+        )
         raise StorageError(message) from None

@@ -1,4 +1,4 @@
-"""`bot init` and `bot check`: a first configuration, and a look at everything before the daemon starts."""
+"""`bot init` and `bot check`: write a first configuration, and check everything before a start."""
 
 import sys
 from collections.abc import Iterable
@@ -25,17 +25,20 @@ HOURS_A_DAY = 24
 
 
 def write_starter(folder: Path) -> list[str]:
-    """Write config.toml and a first strategy, and say so; a strategy that is there is kept as it is.
+    """Write config.toml and a first strategy, and list what was done.
 
-    Raises ConfigError where there is a config.toml, before anything is written.
+    A strategy that exists is kept as it is. Raises ConfigError, before anything is written, if
+    config.toml exists.
     """
     config, strategy = folder / "config.toml", folder / "strategies" / "levels_long.toml"
     if config.exists():
-        message = f"{config} exists; `bot init` overwrites nothing: move it away or choose another folder"
+        message = (
+            f"{config} exists; `bot init` overwrites nothing: move it away or choose another folder"
+        )
         raise ConfigError(message)
     try:
         strategy.parent.mkdir(parents=True, exist_ok=True)
-        # The configuration comes last: where writing fails, `bot init` can be run again.
+        # The configuration comes last: if writing fails before it, `bot init` can run again.
         done = [_write_new(strategy, starter_strategy()), _write_new(config, starter_config())]
     except OSError as error:
         message = f"{folder}: cannot write there ({error.strerror})"
@@ -44,7 +47,7 @@ def write_starter(folder: Path) -> list[str]:
 
 
 def _write_new(path: Path, text: str) -> str:
-    """Write a file unless it is there, and say which."""
+    """Write a file unless it exists, and say which of the two happened."""
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -54,7 +57,7 @@ def _write_new(path: Path, text: str) -> str:
 
 
 def check(config_path: Path, *, as_json: bool) -> int:
-    """Validate configuration, strategies, schedules, ledger, key and universe, and say what a day costs."""
+    """Check configuration, strategies, schedules, ledger, key and universe; print a day's cost."""
     config = load_config(config_path)
     strategies = strategies_of(config)
     key = resolve_key(config)
@@ -63,7 +66,9 @@ def check(config_path: Path, *, as_json: bool) -> int:
     feeds = feeds_of([strategy.rules for strategy in strategies.values()])
     ledger = outlook(config.ledger_url)
     with reading(config.ledger_url) as book, closing(client_of(config, key, clock)) as http:
-        source = TokenMetricsSource(http, archive=MemoryArchive({}), tape=Untaped(None), clock=clock, needs=feeds)
+        source = TokenMetricsSource(
+            http, archive=MemoryArchive({}), tape=Untaped(None), clock=clock, needs=feeds
+        )
         universes = {name: resolve(source, strategy) for name, strategy in strategies.items()}
         if book:
             for run in config.runs:
@@ -75,7 +80,9 @@ def check(config_path: Path, *, as_json: bool) -> int:
             "cash": run.cash,
             "schedule": run.schedule,
             "next_slot": _next(run.schedule, now),
-            "tokens": {str(one.symbol): token_id for token_id, one in sorted(universes[run.name].items())},
+            "tokens": {
+                str(one.symbol): token_id for token_id, one in sorted(universes[run.name].items())
+            },
         }
         for run in config.runs
     ]
@@ -101,14 +108,19 @@ def check(config_path: Path, *, as_json: bool) -> int:
 
 
 def _next(cron: str | None, now: datetime) -> datetime | None:
-    """Return the first slot of a schedule from now on."""
+    """Find the next slot of a schedule; None without a schedule."""
     return None if cron is None else now + interval_of(cron, now)
 
 
 def credits_per_day(feeds: Iterable[str], tokens: int, slots: int) -> int:
-    """Estimate a day's requests, one credit each: prices at each slot, hourly bars each hour, the rest once."""
+    """Estimate the API credits of a day, one for each request.
+
+    Prices and hourly signals are requested at each slot, hourly bars at most once an hour, all else
+    once.
+    """
     total = 0
     for feed in feeds:
+        # -(-a // b) is a / b rounded up.
         pages = -(-tokens // (PRICE_TOKENS if feed == PRICE else PAGE_ROWS))
         if feed in EACH_SLOT:
             total += slots * pages
@@ -123,19 +135,27 @@ def _describe(answer: dict[str, object], runs: list[dict[str, object]]) -> str:
     lines = [f"configuration {answer['config']} is right; ledger: {answer['ledger']}"]
     for run in runs:
         tokens = run["tokens"]
-        names = ", ".join(f"{symbol} {token}" for symbol, token in tokens.items()) if isinstance(tokens, dict) else ""
+        names = (
+            ", ".join(f"{symbol} {token}" for symbol, token in tokens.items())
+            if isinstance(tokens, dict)
+            else ""
+        )
         lines.append(
-            f"run {run['run']}: strategy {run['strategy']}, cash {run['cash']}, schedule {run['schedule']} (UTC)"
+            f"run {run['run']}: strategy {run['strategy']}, cash {run['cash']},"
+            f" schedule {run['schedule']} (UTC)"
         )
         lines.append(f"  next slot {show_value(run['next_slot'])}, tokens {names}")
     if answer["parity"] is None:
         lines.append("parity: not checked by the daemon (verify.parity)")
     else:
         hours, when = answer["parity_window_hours"], show_value(answer["next_parity"])
-        lines.append(f"parity: derived again at {answer['parity']} (UTC), next {when}; the first time {hours} hours")
+        lines.append(
+            f"parity: derived again at {answer['parity']} (UTC), next {when};"
+            f" the first time {hours} hours"
+        )
     plan = answer["credits_of_plan"]
     lines.append(
-        f"about {answer['credits_per_day']} API credits a day, {answer['credits_per_month']} a month"
-        + (f", of {plan} in the plan" if plan else "")
+        f"about {answer['credits_per_day']} API credits a day,"
+        f" {answer['credits_per_month']} a month" + (f", of {plan} in the plan" if plan else "")
     )
     return "\n".join(lines)

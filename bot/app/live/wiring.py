@@ -1,4 +1,7 @@
-"""The composition root of live running: configuration in, runners out. Wired by hand, readable from top to bottom."""
+"""The composition root of live running: it builds the runners from a configuration.
+
+Everything is wired by hand and can be read from top to bottom.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -30,7 +33,10 @@ Clock = SystemClock | SteppedClock
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Everything that a daemon drives; each run has the same source, and the episodes of its own feed."""
+    """Everything that a daemon drives.
+
+    All runs share the source; each sees the episodes of its own feed.
+    """
 
     source: TokenMetricsSource
     runs: tuple[ScheduledRun, ...]
@@ -38,81 +44,96 @@ class Live:
 
 def strategies_of(config: Config) -> dict[str, Strategy]:
     """Load the strategy of every run, by the run's name."""
-    return {run.name: load_strategy(run.strategy, config.folder / "strategies") for run in config.runs}
+    return {
+        run.name: load_strategy(run.strategy, config.folder / "strategies") for run in config.runs
+    }
 
 
-def client_of(config: Config, key: Secret, clock: Clock, limits: Limits | None = None) -> HttpClient:
+def client_of(
+    config: Config, key: Secret, clock: Clock, limits: Limits | None = None
+) -> HttpClient:
     """Open the one HTTP client of the process, within the plan's limits unless others are given."""
     within = limits or Limits(requests_per_minute=config.source.requests_per_minute)
-    return HttpClient(config.source.base_url, {"x-api-key": key.reveal()}, clock=clock, limits=within)
+    return HttpClient(
+        config.source.base_url, {"x-api-key": key.reveal()}, clock=clock, limits=within
+    )
 
 
 @contextmanager
 def live(config: Config, key: Secret, clock: Clock, limits: Limits | None = None) -> Iterator[Live]:
-    """Open ledger, source and runners, holding the writer's lease until the end."""
-    with writing(config.ledger_url, create=True) as book, closing(client_of(config, key, clock, limits)) as http:
+    """Open ledger, source and runners, and hold the writer's lease until the end."""
+    with (
+        writing(config.ledger_url, create=True) as book,
+        closing(client_of(config, key, clock, limits)) as http,
+    ):
         yield assemble(config, http, clock, book, SqlTape(book.engine))
 
 
 @contextmanager
 def rehearsal(config: Config, key: Secret, clock: Clock) -> Iterator[Live]:
-    """Open the same over a ledger that is only read: what would be written goes nowhere."""
+    """Open the same over a ledger that is only read: nothing is written."""
     with reading(config.ledger_url) as book, closing(client_of(config, key, clock)) as http:
-        yield assemble(config, http, clock, Unwritten(book), Untaped(SqlTape(book.engine) if book else None))
+        yield assemble(
+            config, http, clock, Unwritten(book), Untaped(SqlTape(book.engine) if book else None)
+        )
 
 
 class Unwritten:
-    """A ledger that remembers what was written before and keeps nothing new."""
+    """A ledger that reads what was written before and stores nothing new."""
 
     def __init__(self, book: SqlLedger | None) -> None:
-        """Read from a ledger, or from nothing where there is none yet."""
+        """Read from a ledger; None means that there is none yet."""
         self._book = book
 
     def facts(self, run: RunName) -> Iterable[Fact]:
-        """Return the stored facts."""
+        """Read the stored facts."""
         return self._book.facts(run) if self._book else ()
 
     def requests(self, run: RunName) -> tuple[Request, ...]:
-        """Return what an operator asked for."""
+        """Read what operators asked for."""
         return self._book.requests(run) if self._book else ()
 
     def last_cycle(self, run: RunName) -> CycleRecord | None:
-        """Return the newest stored cycle."""
+        """Read the newest stored cycle."""
         return self._book.last_cycle(run) if self._book else None
 
     def commit_all(self, records: Iterable[CycleRecord]) -> int:
-        """Accept cycles and let them go."""
+        """Accept cycles without storing them; return how many there were."""
         return len(tuple(records))
 
     def open_run(self, run: Run, universe: Mapping[TokenId, Instrument]) -> None:
-        """Refuse the run that a writer would refuse; any other is let go."""
+        """Refuse a run that a writer would refuse; store nothing."""
         if self._book:
             self._book.check_run(run, universe)
 
     def keep_config(self, _digest: str, _text: str) -> None:
-        """Accept a configuration and let it go."""
+        """Accept a configuration without storing it."""
 
 
 class Untaped:
     """A tape that plays what was recorded before and records nothing new."""
 
     def __init__(self, tape: SqlTape | None) -> None:
-        """Play a tape, or nothing where there is none yet."""
+        """Play a tape; None means that there is none yet."""
         self._tape = tape
 
     def answer(self, _call: ApiCall, _body: bytes | None) -> None:
-        """Let an answer go."""
+        """Drop an answer."""
 
     def rows(self, _data: Iterable[Datum]) -> None:
-        """Let rows go."""
+        """Drop rows."""
 
     def load(self) -> Iterable[Datum]:
-        """Return what was recorded."""
+        """Read what was recorded."""
         return self._tape.load() if self._tape else ()
 
 
 def assemble(
-    config: Config, http: HttpClient, clock: Clock, book: SqlLedger | Unwritten, tape: SqlTape | Untaped
+    config: Config,
+    http: HttpClient,
+    clock: Clock,
+    book: SqlLedger | Unwritten,
+    tape: SqlTape | Untaped,
 ) -> Live:
     """Wire source, archive and runners around an open ledger."""
     strategies = strategies_of(config)
@@ -124,9 +145,11 @@ def assemble(
     digest = config_hash(text)
     book.keep_config(digest, text)
     runs = tuple(
-        _live_run(run, strategies[run.name], universes[run.name], source, book, digest, clock) for run in config.runs
+        _live_run(run, strategies[run.name], universes[run.name], source, book, digest, clock)
+        for run in config.runs
     )
-    for datum in tape.load():  # after the runs: a held token that left the universe is admitted there
+    # After the runs, because they admit held tokens that left the universe.
+    for datum in tape.load():
         archive.add(datum)
     return Live(source, runs)
 
@@ -153,18 +176,24 @@ def _live_run(
     runner = Runner(setup, source.of_feed(strategy.rules.feed), book, clock.now)
     orders = (live.order.token_id for live in runner.portfolio.orders.values())
     if left := {*runner.portfolio.holdings, *orders} - set(universe):
-        source.resolve(sorted(left))  # dropped from the universe while held: still priced, settled and closed
+        # A held token that left the universe is still priced, settled and closed.
+        source.resolve(sorted(left))
     return ScheduledRun(run.schedule, runner)
 
 
 def run_of(run: RunConfig, strategy: Strategy, now: datetime) -> Run:
-    """Return a run as its ledger keeps it."""
-    return Run(name=RunName(run.name), strategy=strategy.name, cash=run.cash, identity=None, started_at=now)
+    """Build the record of a run that its ledger keeps."""
+    return Run(
+        name=RunName(run.name), strategy=strategy.name, cash=run.cash, identity=None, started_at=now
+    )
 
 
 def resolve(source: TokenMetricsSource, strategy: Strategy) -> Mapping[TokenId, Instrument]:
     """Resolve a strategy's universe to tokens, once, at the start."""
     if strategy.universe == "*":
-        message = f"strategy {strategy.name}: universe '*' is for replays; name the tokens a daemon is to watch"
+        message = (
+            f"strategy {strategy.name}: universe '*' is for replays;"
+            " name the tokens a daemon is to watch"
+        )
         raise ConfigError(message)
     return source.resolve(strategy.universe)

@@ -10,7 +10,10 @@ from bot.domain.errors import BadInputError
 
 
 def verify(config_path: Path, ledger: str | None, *, deep: bool, as_json: bool) -> int:
-    """Check every invariant of a ledger, deep: derive its live runs again too; 65 where something is wrong."""
+    """Check every invariant of a ledger; the exit code is 65 if something is wrong.
+
+    deep: also derive its live runs again.
+    """
     found = violations(ledger_of(config_path, ledger))
     runs = every_parity(config_path, ledger) if deep else []
     wrong = [*found, *(str(run) for run in runs if run.difference)]

@@ -1,6 +1,6 @@
-"""The same strategy with its entries at random: what it earns where only the instants of its signals are drawn.
+"""Replays of a strategy with random entries: each run moves the instants of its signals.
 
-Gates, levels, brackets, sizes and exits are the strategy's own; nothing is written anywhere.
+Gates, levels, brackets, sizes and exits stay the strategy's own; nothing is written anywhere.
 """
 
 from bisect import bisect_left, bisect_right
@@ -32,7 +32,7 @@ Play = Callable[[History], Iterator[CycleRecord]]
 
 
 def draw(history: History, slots: Sequence[datetime], play: Play, count: int) -> list[Drawn]:
-    """Replay a strategy so many times in memory, each time with other instants for its signals."""
+    """Replay a strategy `count` times in memory, each time with its signals at other instants."""
     bits, archive = np.random.PCG64(SEED), history.archive
     found: list[Drawn] = []
     for number in range(1, count + 1):
@@ -48,16 +48,23 @@ def draw(history: History, slots: Sequence[datetime], play: Play, count: int) ->
 
 
 def rotate_stances(
-    episodes: DatedRows[Episode], tokens: Iterable[TokenId], slots: Sequence[datetime], bits: np.random.PCG64
+    episodes: DatedRows[Episode],
+    tokens: Iterable[TokenId],
+    slots: Sequence[datetime],
+    bits: np.random.PCG64,
 ) -> DatedRows[Episode]:
-    """Turn each token's stances round a circle of time, from its first turn at a slot or later to the last slot.
+    """Rotate each token's stances round a circle of time, so that its turns come at other slots.
 
-    What stood before that turn stays as it was. Each spell on the circle keeps its stance, its length and its
-    neighbours, so there are as many turns to bullish and to bearish as before; one less where the last spell and the
-    first are of one stance and join, never one more. The spell that the circle's ends cut in two begins once, late; its
-    rest, early, is neutral, for a turn there would be an entry that the run itself cannot have. Drawing a rule's
-    answers against unchanged prices is the permutation test of Aronson 2006, Evidence-Based Technical Analysis, chapter
-    6; the circle is that of Politis and Romano 1992, A Circular Block-Resampling Procedure for Stationary Data.
+    The circle goes from the token's first turn in the window to the last slot. Stances before that
+    turn stay as they are. Each spell on the circle keeps its stance, its length and its neighbours,
+    so there are as many turns to bullish and to bearish as before. There is one turn less if the
+    last spell and the first have the same stance and join; there is never one more. The spell that
+    the ends of the circle cut in two keeps its late part; its early part becomes neutral, because a
+    turn there would be an entry that the run itself cannot have.
+
+    Drawing a rule's answers against unchanged prices is the permutation test of Aronson 2006,
+    Evidence-Based Technical Analysis, chapter 6; the circle is that of Politis and Romano 1992, A
+    Circular Block-Resampling Procedure for Stationary Data.
     """
     blocks: dict[str, Words] = {}
     for token_id in sorted(tokens):
@@ -70,12 +77,22 @@ def rotate_stances(
         first = bisect_right(slots, int(turns[0]), key=micros) if len(turns) else len(slots)
         count = max(bisect_left(slots, end, key=micros) - first, 0)
         shift = micros(slots[first + ((half * count) >> HALF_BITS)]) - int(turns[0]) if count else 0
-        blocks |= _rotate_token(token_id, series, turns, end, shift) if count else _as_is(token_id, series)
+        blocks |= (
+            _rotate_token(token_id, series, turns, end, shift)
+            if count
+            else _as_is(token_id, series)
+        )
     return DatedRows(blocks, SIGNALS.make)
 
 
-def _rotate_token(token_id: TokenId, series: Series, turns: Words, end: int, shift: int) -> dict[str, Words]:
-    """Let what stands from the first of some turns on stand so much later; grades stay where they are."""
+def _rotate_token(
+    token_id: TokenId, series: Series, turns: Words, end: int, shift: int
+) -> dict[str, Words]:
+    """Delay a token's stances by `shift` from its first turn on; grades stay at their instants.
+
+    A stance that would come after `end` comes at the start of the circle.
+    end, shift: microseconds.
+    """
     begin = int(turns[0])
     moved = begin + (turns - begin + shift) % (end - begin)
     early = series.at[series.at < begin]
@@ -89,8 +106,16 @@ def _rotate_token(token_id: TokenId, series: Series, turns: Words, end: int, shi
         *series.numbers[1:, rows].tolist(),
     ]
     exact = {(column, row): text for column, row, text in series.texts()}
-    cells = ((column, place, row) for column in range(1, len(columns)) for place, row in enumerate(rows.tolist()))
-    texts = [(column, place, exact[column, row]) for column, place, row in cells if (column, row) in exact]
+    cells = (
+        (column, place, row)
+        for column in range(1, len(columns))
+        for place, row in enumerate(rows.tolist())
+    )
+    texts = [
+        (column, place, exact[column, row])
+        for column, place, row in cells
+        if (column, row) in exact
+    ]
     return blocks_of(token_id, at.tolist(), columns, texts)
 
 

@@ -1,6 +1,6 @@
-"""A strategy over a history: the same run_cycle as the daemon's, with another source and all slots at once.
+"""A strategy over a history: the daemon's run_cycle with another source, one slot after another.
 
-Everything is written in one transaction; a replay that was already written adds nothing.
+Everything is written in one transaction; a replay that the ledger already has adds nothing.
 """
 
 import gc
@@ -51,12 +51,17 @@ Window = tuple[datetime | None, datetime | None]
 # The place of a slot, its cycle, and the portfolio after it.
 Played = tuple[int, CycleRecord, Portfolio]
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
-    """What a replay is made of; digest: of all its data; counts: what is told of them; remarks: lines for stderr.
+    """What a replay runs on.
 
-    records: runs the slots and yields the cycles to write; draw: replays so many times with random entries, None:
-    cannot; is_recorded: its data are those of a ledger, not of a folder.
+    digest: the digest of all its data.
+    counts: the numbers that the result shows.
+    remarks: lines for stderr.
+    records: runs the slots and yields the cycles to write.
+    draw: replays so many times with random entries; None if the material cannot do that.
+    is_recorded: whether the data come from a ledger instead of a folder.
     """
 
     instruments: Mapping[TokenId, Instrument]
@@ -69,7 +74,17 @@ class Material:
     is_recorded: bool = False
 
 
-TOLD = ("trades", "open_positions", "fees", "profit", "equity", "max_drawdown", "bars", "slots", "seconds")
+TOLD = (
+    "trades",
+    "open_positions",
+    "fees",
+    "profit",
+    "equity",
+    "max_drawdown",
+    "bars",
+    "slots",
+    "seconds",
+)
 Opening = Callable[[Strategy, Window, str | None], AbstractContextManager[Material]]
 
 
@@ -84,12 +99,13 @@ def replay(
     random_entries: int | None,
     as_json: bool,
 ) -> int:
-    """Replay a strategy over what an opening gives, write the ledger, print the result; the exit code."""
+    """Replay a strategy, write the ledger and print the result; return the exit code."""
     began = time.perf_counter()
     strategy = load_strategy(strategy_name, Path("strategies"))
     capital = _capital(cash)
     with opening(strategy, window, schedule) as material:
-        edges = [str(edge) for edge in (*window, material.slots[-1])]  # a longer folder ends later, without --to
+        # The last slot belongs to the identity: without --to, a longer folder ends later.
+        edges = [str(edge) for edge in (*window, material.slots[-1])]
         parts = [strategy.text, material.digest, plain(capital), edges, schedule]
         identity = hashlib.sha256(canonical(parts).encode()).hexdigest()
         url = ledger_url(ledger or "replay.db")
@@ -117,8 +133,10 @@ def replay(
 
 
 @contextmanager
-def open_history_material(folder: Path, strategy: Strategy, window: Window, schedule: str | None) -> Iterator[Material]:
-    """Open a history folder for a strategy."""
+def open_history_material(
+    folder: Path, strategy: Strategy, window: Window, schedule: str | None
+) -> Iterator[Material]:
+    """Open a history folder as the material of a strategy's replay."""
     history = open_for(strategy, folder)
     slots = slots_in(history, window, schedule)
     yield Material(
@@ -132,13 +150,15 @@ def open_history_material(folder: Path, strategy: Strategy, window: Window, sche
             "bars_jumping": history.jumps_count,
         },
         remarks=history.remarks,
-        records=lambda setup: records(setup, HistorySource(history), slots, SystemClock(), end=slots[-1]),
+        records=lambda setup: records(
+            setup, HistorySource(history), slots, SystemClock(), end=slots[-1]
+        ),
         draw=lambda setup, count: draw(history, slots, partial(quiet_records, setup, slots), count),
     )
 
 
 def setup_of(strategy: Strategy, universe: Iterable[TokenId], cash: Decimal) -> RunSetup:
-    """Return what stays the same over a replay of a strategy."""
+    """Build what stays the same over all cycles of a replay."""
     return RunSetup(
         name=RunName(strategy.name),
         rules=strategy.rules,
@@ -151,10 +171,11 @@ def setup_of(strategy: Strategy, universe: Iterable[TokenId], cash: Decimal) -> 
 
 
 def slots_in(history: History, window: Window, schedule: str | None) -> list[datetime]:
-    """Return the slots of a replay: every close of the strategy's bars, or the instants of a schedule; last its end.
+    """List the slots of a replay: every close of the strategy's bars, or a schedule's instants.
 
-    At the end what is held is settled and marked, and nothing is decided. The window ends at its second instant, else
-    where the folder's last bar closes, whatever strategy reads it. A window that ends with the last microsecond of a
+    The last slot is the end of the window: there positions are settled and marked, and nothing is
+    decided. The window ends at its second instant, or without one where the folder's last bar
+    closes, whichever strategy reads the folder. A window that ends with the last microsecond of a
     day was given as a date: it ends at the last slot of that day.
     """
     closes = history.closes
@@ -168,30 +189,38 @@ def slots_in(history: History, window: Window, schedule: str | None) -> list[dat
         found = [close for close in closes if start <= close <= end]
     if not found:
         message = (
-            f"no slot in this window: the bars close from {closes[0]:%Y-%m-%dT%H:%MZ} to {closes[-1]:%Y-%m-%dT%H:%MZ};"
-            " widen --from, --to or --schedule"
+            f"no slot in this window: the bars close from {closes[0]:%Y-%m-%dT%H:%MZ}"
+            f" to {closes[-1]:%Y-%m-%dT%H:%MZ}; widen --from, --to or --schedule"
         )
         raise ConfigError(message)
     if schedule is not None and end.time() == END_OF_DAY and found[-1].date() == end.date():
         return found
+    # The last instant in the window that lies on the grid of the bars.
     last = EPOCH + (end - EPOCH) // SPANS[history.timeframe] * SPANS[history.timeframe]
     return [*found, last] if last > found[-1] else found
 
 
-def _write(book: SqlLedger, setup: RunSetup, strategy: Strategy, material: Material, identity: str) -> int:
+def _write(
+    book: SqlLedger, setup: RunSetup, strategy: Strategy, material: Material, identity: str
+) -> int:
     now = SystemClock().now()
-    run = Run(name=setup.name, strategy=strategy.name, cash=setup.cash, identity=identity, started_at=now)
+    run = Run(
+        name=setup.name, strategy=strategy.name, cash=setup.cash, identity=identity, started_at=now
+    )
     if not material.is_recorded and (live := book.live_runs()):
         message = (
-            f"{ledger_name(book.engine.url)} is the ledger of the live run {live[0]}, which would take the rows of this"
-            " history for its own at its next start: name another with --ledger"
+            f"{ledger_name(book.engine.url)} is the ledger of the live run {live[0]}, which would"
+            " take the rows of this history for its own at its next start: name another with"
+            " --ledger"
         )
         raise ConfigError(message)
     already = book.last_cycle(setup.name) is not None
     with book.one_transaction(), without_collection():
         book.open_run(run, material.instruments)
         if already:
-            sys.stderr.write(f"run {setup.name} is in this ledger already, the same replay: nothing added\n")
+            sys.stderr.write(
+                f"run {setup.name} is in this ledger already, the same replay: nothing added\n"
+            )
             return 0
         book.keep_config(setup.config_hash, strategy.text)
         return book.commit_all(material.records(setup))
@@ -205,10 +234,11 @@ def records(
     *,
     end: datetime | None = None,
 ) -> Iterator[CycleRecord]:
-    """Run the slots, and yield the cycles that a replay writes; end: the slot that decides nothing.
+    """Run the slots, and yield the cycles that a replay writes.
 
-    Slots at which nothing can happen are passed over; the account's high-water mark and breakers are those of a run
-    that keeps all.
+    Slots at which nothing can happen are skipped; the account's high-water mark and breakers are
+    those of a run over all slots.
+    end: the slot that decides nothing.
     """
     made = run_slots(setup, source, slots, clock, Portfolio(run=setup.name), end=end)
     return keep_eventful(show_progress(made, len(slots)), len(slots))
@@ -216,9 +246,9 @@ def records(
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Look for no garbage meanwhile: of the millions of values that a replay makes none is part of a cycle.
+    """Disable the garbage collector: a replay makes millions of values and no reference cycles.
 
-    Whether anybody looks for it afterwards is as it was before.
+    Afterwards the collector is enabled only if it was before.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -229,14 +259,23 @@ def without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def quiet_records(setup: RunSetup, slots: Sequence[datetime], history: History) -> Iterator[CycleRecord]:
-    """Run the slots of a window like `records`, and tell nobody how far it is."""
-    made = run_slots(setup, HistorySource(history), slots, SystemClock(), Portfolio(run=setup.name), end=slots[-1])
+def quiet_records(
+    setup: RunSetup, slots: Sequence[datetime], history: History
+) -> Iterator[CycleRecord]:
+    """Run the slots of a window like `records`, without showing progress."""
+    made = run_slots(
+        setup,
+        HistorySource(history),
+        slots,
+        SystemClock(),
+        Portfolio(run=setup.name),
+        end=slots[-1],
+    )
     return keep_eventful(made, len(slots))
 
 
 def keep_eventful(made: Iterable[Played], total: int) -> Iterator[CycleRecord]:
-    """Choose the cycles in which something happened, the first of each UTC day, and the last of so many slots."""
+    """Keep eventful cycles, the first of each UTC day, and the last of `total` slots."""
     day = None
     for place, record, _ in made:
         slot = record.cycle.slot
@@ -246,7 +285,7 @@ def keep_eventful(made: Iterable[Played], total: int) -> Iterator[CycleRecord]:
 
 
 def show_progress(made: Iterable[Played], total: int) -> Iterator[Played]:
-    """Tell a watching person how far a replay is."""
+    """Pass the cycles on, and show on a terminal how far the replay is."""
     following = 0
     for one in made:
         if one[0] >= following:
@@ -265,7 +304,10 @@ def run_slots(
     *,
     end: datetime | None,
 ) -> Iterator[Played]:
-    """Go on from a portfolio, and yield each slot that is run; the one at the window's end settles and marks only."""
+    """Continue from a portfolio, and yield each slot that is run.
+
+    Slots at which nothing can happen are not run. The slot at `end` only settles and marks.
+    """
     waking = Waking(setup, source.archive, slots)
     place = 0
     while place < len(slots):
@@ -280,7 +322,7 @@ def run_slots(
 
 
 def is_eventful(record: CycleRecord) -> bool:
-    """Tell whether anything but marks happened in a cycle."""
+    """Check whether a cycle produced anything but marks."""
     return any(not isinstance(fact, Mark | EquityMark) for fact in record.facts)
 
 
@@ -290,16 +332,26 @@ def _capital(text: str) -> Decimal:
     except InvalidOperation:
         value = ZERO
     if not value.is_finite() or not MICRO <= value <= CASH_MAX or value != micro_half_even(value):
-        message = f"--cash {text}: write a positive number up to {CASH_MAX:,}, with at most 6 digits after the point"
+        message = (
+            f"--cash {text}: write a positive number up to {CASH_MAX:,},"
+            " with at most 6 digits after the point"
+        )
         raise UsageError(message)
     return value
 
 
 def open_for(strategy: Strategy, folder: Path) -> History:
-    """Open a history folder for a strategy; ConfigError where it lacks a file that the strategy needs."""
+    """Open a history folder for a strategy.
+
+    Raises ConfigError if the folder lacks a file that the strategy needs.
+    """
     needs = inputs_of(strategy.rules)
     history = open_history(
-        folder, timeframe=strategy.bars, universe=strategy.universe, finer="finer" in needs, tell=tell_packing
+        folder,
+        timeframe=strategy.bars,
+        universe=strategy.universe,
+        finer="finer" in needs,
+        tell=tell_packing,
     )
     require_files(needs, history)
     return history
@@ -311,10 +363,14 @@ def require_files(needs: Mapping[str, str], history: History) -> None:
         file = "grades" if name == "trader_grades" else name
         if name == "finer" and not history.has(name):
             message = (
-                f"{history.folder / 'bars'}: no token has bars below {history.timeframe}; {why} needs them:"
-                " write 1m/SYMBOL.csv or 5m/SYMBOL.csv, or drop the key"
+                f"{history.folder / 'bars'}: no token has bars below {history.timeframe};"
+                f" {why} needs them: write 1m/SYMBOL.csv or 5m/SYMBOL.csv, or drop the key"
             )
             raise ConfigError(message)
-        if name != "days" and not history.has(file) and not (name == "trader_grades" and history.has_grades):
+        if (
+            name != "days"
+            and not history.has(file)
+            and not (name == "trader_grades" and history.has_grades)
+        ):
             message = f"{history.folder / file}.csv: no such file; {why} needs it"
             raise ConfigError(message)

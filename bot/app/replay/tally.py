@@ -1,4 +1,7 @@
-"""What a run brought, folded from its facts in memory: its marks and its trades, as the views of a ledger show them."""
+"""The marks and trades of a run, computed in memory from its facts.
+
+They are equal to those that the views of a ledger show.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -16,10 +19,10 @@ BOOKED = (Account.PROFIT, Account.FEES)
 
 
 class Tally:
-    """Marks and trades of one run; equity: of the last mark, exact."""
+    """The marks and trades of one run; equity is exact, and that of the last mark."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Start without marks and trades."""
         self.points: list[EquityPoint] = []
         self.equity = ZERO
         self._mark: EquityMark | None = None
@@ -28,18 +31,21 @@ class Tally:
         self._closed: dict[PositionId, tuple[datetime, Decimal]] = {}
 
     def add(self, facts: Iterable[Fact]) -> None:
-        """Take the facts of a cycle, in the order they happened."""
+        """Add the facts of a cycle, in the order in which they happened."""
         for fact in facts:
             match fact:
                 case EquityMark():
                     self.equity = fact.equity
                     self._mark = fact
                     self.points.append(
-                        EquityPoint(fact.slot, to_float(fact.equity), to_float(fact.high_water_mark))
+                        EquityPoint(
+                            fact.slot, to_float(fact.equity), to_float(fact.high_water_mark)
+                        )
                     )
                 case Position():
                     self._opened[fact.position_id] = fact
                 case JournalEntry(position_id=position_id) if position_id is not None:
+                    # Profit is credited (negative), fees are debited: net profit is minus the sum.
                     legs = sum((leg.amount for leg in fact.postings if leg.account in BOOKED), ZERO)
                     self._booked[position_id] = self._booked.get(position_id, ZERO) - legs
                 case Closing():
@@ -47,19 +53,31 @@ class Tally:
 
     @property
     def fall(self) -> Drawdown | None:
-        """The deepest fall up to the last mark."""
-        return None if self._mark is None else fall_of({name: getattr(self._mark, name) for name in FALL})
+        """The deepest fall up to the last mark; None if equity never fell."""
+        return (
+            None
+            if self._mark is None
+            else fall_of({name: getattr(self._mark, name) for name in FALL})
+        )
 
     def trades(self) -> list[TradeResult]:
-        """Return the trades in order of opening, open ones too."""
-        ordered = sorted(self._opened.values(), key=lambda opened: (opened.opened_at, opened.position_id))
+        """List the trades in order of opening, including open ones."""
+        ordered = sorted(
+            self._opened.values(), key=lambda opened: (opened.opened_at, opened.position_id)
+        )
         return [self._trade(position) for position in ordered]
 
     def _trade(self, position: Position) -> TradeResult:
-        """Compute with floats what v_trades computes with the database's."""
+        """Compute in floats what v_trades computes in the database's numbers."""
         position_id = position.position_id
-        closed_at, profit = self._closed.get(position_id, (None, self._booked.get(position_id, ZERO)))
-        quantity, price, won = to_float(position.quantity), to_float(position.entry_price), to_float(profit)
+        closed_at, profit = self._closed.get(
+            position_id, (None, self._booked.get(position_id, ZERO))
+        )
+        quantity, price, won = (
+            to_float(position.quantity),
+            to_float(position.entry_price),
+            to_float(profit),
+        )
         stop = position.stop_initial
         risk = 0.0 if stop is None else quantity * abs(price - to_float(stop))
         return TradeResult(

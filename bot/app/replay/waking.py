@@ -1,6 +1,8 @@
-"""Which slots of a replay have to be run: those at which something may happen, the first of each UTC day, and the last.
+"""The choice of the slots of a replay that must be run; all others are skipped.
 
-The journal of the slots that are run equals the journal of all of them, and so do the account's high and deepest fall.
+A replay runs the slots at which something may happen, the first of each UTC day, and the last.
+Their journal equals the journal of all slots, and so do the account's high-water mark and deepest
+fall.
 """
 
 from bisect import bisect_right
@@ -34,7 +36,7 @@ MICRO_DOLLAR = 1e-6
 
 
 class Wake(NamedTuple):
-    """The slot at which a position has to be looked at again, while its bracket is this."""
+    """The next slot that concerns a position, valid while its stop and quantity stay the same."""
 
     position: Position
     stop: Price | None
@@ -42,21 +44,23 @@ class Wake(NamedTuple):
     place: int
 
     def is_of(self, holding: Holding) -> bool:
-        """Tell whether a position still is as it was."""
+        """Check whether a position still has this stop and this quantity."""
         return (holding.position, holding.stop, holding.quantity) == self[:3]
 
 
 class Waking:
-    """The slots of a replay over an archive, and what is known of them beforehand."""
+    """The slots of a replay over an archive, with what is known of them in advance."""
 
     def __init__(self, setup: RunSetup, archive: HistoryArchive, slots: Sequence[datetime]) -> None:
-        """Look at slots in order of time."""
+        """Index the slots, which must be in order of time, and the turns of each token."""
         self.setup = setup
         self.archive = archive
         self.slots = slots
         self._instants: Integers = np.array([micros(slot) for slot in slots], dtype=np.int64)
         self._days = [
-            number for number, slot in enumerate(slots) if not number or slot.date() != slots[number - 1].date()
+            number
+            for number, slot in enumerate(slots)
+            if not number or slot.date() != slots[number - 1].date()
         ]
         self._turned: dict[int, list[TokenId]] = {}
         for token_id in setup.universe:
@@ -69,20 +73,25 @@ class Waking:
         self._watches_all = self._restless or may_look_at_held(setup.rules)
 
     def after(self, place: int, portfolio: Portfolio) -> int:
-        """Return the place of the next slot to run after one that was run; one past the end where there is none.
+        """Find the place of the next slot to run after one that was run.
 
-        `asked` is then what something may happen to there: candidates that still are, what waits, what turns, and what
-        is held if its bracket may be touched or a decision may look at it.
+        It is one past the end if there is none. `asked` is set to the tokens that something may
+        happen to at that slot: those that are still candidates, have an order waiting or turn, and
+        held ones whose bracket may be touched or that a decision may look at.
         """
         waiting = [order.token_id for role in AT_MARKET for order in portfolio.waiting(role)]
         due = self._due(place, portfolio)
         wakes = {
-            token_id: place + 1 if self._restless else self._next_concern(place, token_id, holding, portfolio)
+            token_id: place + 1
+            if self._restless
+            else self._next_concern(place, token_id, holding, portfolio)
             for token_id, holding in portfolio.holdings.items()
         }
         following = self._following(place, wakes.values(), at_once=bool(waiting or due))
         turned = (self._turned.get(one, ()) for one in range(place + 1, following + 1))
-        concerned = [token_id for token_id, wake in wakes.items() if self._watches_all or wake <= following]
+        concerned = [
+            token_id for token_id, wake in wakes.items() if self._watches_all or wake <= following
+        ]
         self.asked = due.union(waiting, concerned, *turned)
         return following
 
@@ -105,20 +114,31 @@ class Waking:
         )
 
     def _first_at(self, instant: int) -> int:
-        """Return the first slot at or after an instant."""
+        """Find the first slot at or after an instant."""
         return int(self._instants.searchsorted(instant))
 
-    def _next_concern(self, place: int, token_id: TokenId, holding: Holding, portfolio: Portfolio) -> int:
-        """Return the first slot after a place that concerns a position; found once, until its bracket changes."""
+    def _next_concern(
+        self, place: int, token_id: TokenId, holding: Holding, portfolio: Portfolio
+    ) -> int:
+        """Find the next slot that concerns a position; it is kept until the bracket changes."""
         position = holding.position
         known = self._wakes.get(token_id)
         if known is None or known.place <= place or not known.is_of(holding):
-            known = Wake(position, holding.stop, holding.quantity, self._wake(place, token_id, holding, portfolio))
+            known = Wake(
+                position,
+                holding.stop,
+                holding.quantity,
+                self._wake(place, token_id, holding, portfolio),
+            )
             self._wakes[token_id] = known
         if position.side is Side.LONG or not self.setup.rules.short.borrow_fraction_per_day:
             return known.place
-        # The next day of borrowing is paid for when a bar has closed after it began.
-        day = 0 if holding.borrowed_at is None else (holding.borrowed_at - position.opened_at) // DAY + 1
+        # A day of borrowing is charged at the close of the first bar that closes after it began.
+        day = (
+            0
+            if holding.borrowed_at is None
+            else (holding.borrowed_at - position.opened_at) // DAY + 1
+        )
         columns, begun = self.archive.columns[token_id], micros(position.opened_at + day * DAY)
         row = int(columns.opened_at.searchsorted(begun - columns.span, side="right"))
         if row == len(columns.opened_at):
@@ -134,22 +154,29 @@ class Waking:
         found = self._silent(place, columns)
         if row < end:
             found = min(found, self._first_at(int(columns.opened_at[row]) + columns.span))
-        due = time_stop_at(holding.position, rules)  # it frees its place at this slot, whatever bars there are
+        # A time stop acts at its slot, with or without a bar.
+        due = time_stop_at(holding.position, rules)
         return found if due is None else min(found, max(self._first_at(micros(due)), place + 1))
 
     def _silent(self, place: int, columns: Columns) -> int:
-        """Return the first slot after a place at which a token has not been traded for as long as makes it delisted."""
+        """Find the next slot at which a token has not been traded for the length of a halt.
+
+        From that slot on the token counts as delisted.
+        """
         silences = columns.silences() + HALT_LENGTH // MICROSECOND
         at = int(silences.searchsorted(self._instants[place], side="right"))
         return self._first_at(int(silences[at])) if at < len(silences) else len(self.slots)
 
     def skip_to(self, place: int, following: int, portfolio: Portfolio) -> Portfolio:
-        """Return the account after the slots between two that are run: only its high and its falls may have moved.
+        """Carry the account over skipped slots: only its high-water mark and falls may have moved.
 
-        No price in between is beyond a short's margin: one that is, of a quiet bar too, has its slot run.
+        No price in between is beyond a short's margin: a slot with such a price, even of a quiet
+        bar, is run.
         """
         if following - place <= 1 or not portfolio.holdings:
             return portfolio
+        # Floats select the slots that may matter; at those the equity is exact. A short counts
+        # negative, so that long and short share one path.
         instants = self._instants[place + 1 : following]
         curve: Floats = np.full(len(instants), to_float(portfolio.cash))
         within = abs(curve[0]) * WIDENED
@@ -158,7 +185,7 @@ class Waking:
             rows = columns.opened_at.searchsorted(instants - columns.span, side="right") - 1
             values = to_float(holding.quantity) * columns.prices[3, rows]
             curve += holding.sign * values
-            within += MICRO_DOLLAR + values.max() * WIDENED  # each value is rounded alone
+            within += MICRO_DOLLAR + values.max() * WIDENED  # each value is rounded by itself
         depth = 0.0 if portfolio.deepest is None else to_float(portfolio.deepest.depth)
         places = telling_places(curve, within, to_float(portfolio.high_water_mark), depth)
         if not places:
@@ -167,11 +194,15 @@ class Waking:
         with localcontext(EXACT):
             for one in places:
                 equity, slot = self._equity(place + 1 + one, portfolio), self.slots[place + 1 + one]
-                moved.high_water_mark, moved.high_at, moved.deepest = follow_equity(moved, equity, slot)
+                moved.high_water_mark, moved.high_at, moved.deepest = follow_equity(
+                    moved, equity, slot
+                )
         return moved
 
     def _equity(self, place: int, portfolio: Portfolio) -> Decimal:
         slot = self.slots[place]
-        quotes = ((token_id, self.archive.price(token_id, slot, slot)) for token_id in portfolio.holdings)
+        quotes = (
+            (token_id, self.archive.price(token_id, slot, slot)) for token_id in portfolio.holdings
+        )
         prices = {token_id: one.price for token_id, one in quotes if one}
         return portfolio.cash + value_positions(portfolio, prices, slot)

@@ -20,7 +20,7 @@ STATEMENTS = {
 
 
 def show(name: str, config_path: Path, ledger: str | None, run: str | None, *, as_json: bool) -> int:
-    """Print one of the tables."""
+    """Print one of the tables and return the exit code."""
     reader = Reader(ledger_of(config_path, ledger))
     found = reports.rows_of(reader, STATEMENTS[name], run)
     if name == "status":
@@ -37,12 +37,12 @@ def show(name: str, config_path: Path, ledger: str | None, run: str | None, *, a
 
 
 def stops_in_force(reader: Reader, run: str) -> str | None:
-    """Name the pause and the tripped breakers of a run."""
+    """Name the pause and the tripped breakers of a run; None if there are none."""
     return ", ".join(str(row["name"]) for row in in_force(reader, None, run)) or None
 
 
 def parity_state(reader: Reader, run: str) -> str | None:
-    """Tell what the nightly parity found of a run: the newest check, and the last difference before it."""
+    """Describe a run's newest parity check and the last difference; None without a check."""
     rows = reader.rows(reports.PARITY, {"run": run})
     if not rows:
         return None
@@ -57,7 +57,10 @@ def parity_state(reader: Reader, run: str) -> str | None:
 def show_why(
     symbol: str | None, window: Window, config_path: Path, ledger: str | None, run: str | None, *, as_json: bool
 ) -> int:
-    """Print why a token was or was not traded; without a symbol, why each run did or did not trade."""
+    """Print why a token was or was not traded.
+
+    Without a symbol, prints for each run why it did or did not trade.
+    """
     reader = Reader(ledger_of(config_path, ledger))
     if symbol is None:
         found = digest(reader, window, run)
@@ -75,7 +78,7 @@ def show_why(
 
 
 def show_explained(order_id: str, config_path: Path, ledger: str | None, *, as_json: bool) -> int:
-    """Print an order from the answers it rests on to the books it moved."""
+    """Print an order with everything behind it, from recorded answers to postings."""
     answer = explain(Reader(ledger_of(config_path, ledger)), order_id)
     print(to_json(answer) if as_json else print_order(answer))
     return 0

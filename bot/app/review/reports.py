@@ -11,7 +11,8 @@ from bot.app.telling.answers import Row
 from bot.domain.errors import ConfigError
 
 TRADES = """
-select symbol, side, opened_at, closed_at, quantity, entry_price, exit_price, stop_initial as stop, target,
+select symbol, side, opened_at, closed_at, quantity, entry_price, exit_price, \
+stop_initial as stop, target,
        exit_reason, profit, fees, r_multiple, run
 from v_trades {where} order by opened_at, symbol, run
 """
@@ -35,13 +36,18 @@ select c.run, c.slot as last_slot, c.state, e.equity, e.cash, e.drawdown, e.expo
        (select sum(t.profit) from v_trades t where t.run = c.run and not t.is_open) as profit,
        (select count(*) from v_cycles m where m.run = c.run and m.state = 'missed') as missed,
        (select count(*) from requests q where q.run = c.run
-        and not exists (select 1 from v_run_events v where v.request_id = q.request_id)) as requests_waiting
+        and not exists (select 1 from v_run_events v where v.request_id = q.request_id)) \
+as requests_waiting
 from (select * from v_cycles {where}) c left join v_equity e on e.run = c.run and e.slot = c.slot
-where c.slot = (select max(n.slot) from v_cycles n where n.run = c.run and n.state in ('committed', 'caught_up'))
+where c.slot = (select max(n.slot) from v_cycles n where n.run = c.run \
+and n.state in ('committed', 'caught_up'))
 order by c.run
 """
 
-PARITY = "select is_identical, kind, differs_at, what from v_parity where run = :run order by checked_at desc"
+PARITY = (
+    "select is_identical, kind, differs_at, what from v_parity where run = :run"
+    " order by checked_at desc"
+)
 
 
 def rows_of(reader: Reader, statement: str, run: str | None) -> list[Row]:
@@ -52,16 +58,24 @@ def rows_of(reader: Reader, statement: str, run: str | None) -> list[Row]:
 
 
 def require_run(reader: Reader, run: str | None) -> None:
-    """Refuse a run that the ledger does not have, so that a slip does not look like an empty run."""
+    """Refuse a run that the ledger does not have: a typo must not look like an empty run."""
     known = [str(row["name"]) for row in reader.rows("select name from runs order by name", {})]
     if run is not None and run not in known:
-        message = f"no run {run} in this ledger{near(run, known)}; it has {', '.join(known) or 'none'}"
+        message = (
+            f"no run {run} in this ledger{near(run, known)}; it has {', '.join(known) or 'none'}"
+        )
         raise ConfigError(message)
 
 
-def within(start: datetime | None, end: datetime | None, run: str | None) -> tuple[str, dict[str, object]]:
-    """Return the condition of a window of slots and a run, and what it is given."""
-    asked = (("slot >= :start", "start", start), ("slot <= :end", "end", end), ("run = :run", "run", run))
+def within(
+    start: datetime | None, end: datetime | None, run: str | None
+) -> tuple[str, dict[str, object]]:
+    """Build the condition for a window of slots and a run, and its parameters."""
+    asked = (
+        ("slot >= :start", "start", start),
+        ("slot <= :end", "end", end),
+        ("run = :run", "run", run),
+    )
     given = [(test, name, value) for test, name, value in asked if value is not None]
     tests = " and ".join(test for test, _, _ in given)
     return (f"where {tests}" if tests else "", {name: value for _, name, value in given})

@@ -1,6 +1,6 @@
-"""How a run did, in figures from its ledger: each with what it is, or with the reason why there is none.
+"""The figures of a run, computed from its ledger: each has a value or the reason why it has none.
 
-Read from the public views, so a run of the daemon and a replay are judged alike.
+They are read from the public views, so a run of the daemon and a replay are judged alike.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,29 +32,43 @@ from bot.figures.performance import (
 
 SEED = 1
 TOLD = ("run", "trades", "open_positions", "fees", "profit", "equity", "slot")
-POINTS = f"select slot, equity, high_water_mark, {', '.join(FALL)} from v_equity where run = :run order by slot"  # noqa: S608
+POINTS = (
+    f"select slot, equity, high_water_mark, {', '.join(FALL)} from v_equity"  # noqa: S608
+    " where run = :run order by slot"
+)
 BENCHMARK = "select slot, benchmark from v_equity_daily where run = :run order by slot"
 TRADES = """
-select opened_at, closed_at, notional, profit, r_multiple from v_trades where run = :run order by opened_at, position_id
+select opened_at, closed_at, notional, profit, r_multiple from v_trades where run = :run \
+order by opened_at, position_id
 """
 UNHELD = "the benchmark needs two UTC days with a mark"
-UNKNOWN = "the benchmark's worth is not known at the last day: a price has gone, or it is beyond what a ledger holds"
+UNKNOWN = (
+    "the benchmark's worth is not known at the last day: a price has gone,"
+    " or it is beyond what a ledger holds"
+)
 SUMMARY = """
-select count(*) as trades, round(coalesce(sum(fees), 0), 6) as fees, round(coalesce(sum(profit), 0), 6) as profit,
+select count(*) as trades, round(coalesce(sum(fees), 0), 6) as fees, \
+round(coalesce(sum(profit), 0), 6) as profit,
        coalesce(sum(case when is_open then 1 else 0 end), 0) as open_positions
 from v_trades where run = :run
 """
 LAST_EQUITY = "select slot, equity, cash from v_equity where run = :run order by slot desc limit 1"
 NEVER_FELL = "equity never fell"
-# Printed beside the figures, for others compute some of them otherwise.
+# Printed beside the figures, because other programs compute some of them differently.
 MEANINGS: Mapping[str, str] = MappingProxyType(
     {
         "total_return": "last equity / first - 1",
         "cagr": "compound growth a year of 365 days",
-        "sharpe": "daily returns of UTC days, mean / sample deviation x sqrt(365), no risk-free rate",
-        "sharpe_low": "2.5 % of resampled histories have a lower Sharpe ratio (stationary bootstrap)",
+        "sharpe": (
+            "daily returns of UTC days, mean / sample deviation x sqrt(365), no risk-free rate"
+        ),
+        "sharpe_low": (
+            "2.5 % of resampled histories have a lower Sharpe ratio (stationary bootstrap)"
+        ),
         "sharpe_high": "2.5 % of them have a higher one",
-        "probabilistic_sharpe": "probability that the true Sharpe ratio is above zero, for one trial",
+        "probabilistic_sharpe": (
+            "probability that the true Sharpe ratio is above zero, for one trial"
+        ),
         "sortino": "mean / root of the mean squared loss over all days x sqrt(365)",
         "calmar": "cagr / max_drawdown",
         "max_drawdown": "deepest fall of marked equity below its high",
@@ -66,10 +80,16 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "sqn": "sqrt(closed trades) x mean profit / sample deviation",
         "exposure_time": "share of the time with a position open",
         "turnover": "notional of all entries / mean daily equity",
-        "hold_return": "total return of equal parts of the universe, kept without costs, by first slots of UTC days",
+        "hold_return": (
+            "total return of equal parts of the universe, kept without costs,"
+            " by first slots of UTC days"
+        ),
         "hold_sharpe": "its Sharpe ratio",
         "hold_max_drawdown": "its deepest fall, of the first slots of UTC days",
-        "random_runs": "runs of the strategy in which each token's spells are turned round a circle of time by chance",
+        "random_runs": (
+            "runs of the strategy in which each token's spells are turned round a circle of time"
+            " by chance"
+        ),
         "random_return_median": "median of their total returns",
         "random_return_low": "5 % of them return less",
         "random_return_high": "5 % of them return more",
@@ -80,13 +100,17 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
 
 
 def statistics(reader: Reader, run: str, drawn: Sequence[Drawn] | None = None) -> dict[str, object]:
-    """Return the figures of a run by name, None where undefined, and under `reasons` why; counts and instants beside.
+    """Compute the figures of a run by name, with its counts and the instants of its drawdown.
 
-    drawn: what the same strategy came to with random entries; without it their figures are left out.
+    A figure that is undefined is None, and `reasons` says why.
+    drawn: the figures of the runs with random entries; None leaves them out.
     """
     rows = reader.rows(POINTS, {"run": run})
-    points = [EquityPoint(_instant(row["slot"]), _float(row["equity"]), _float(row["high_water_mark"])) for row in rows]
-    # A ledger of a release that did not keep the deepest fall has every mark that there is to know it from.
+    points = [
+        EquityPoint(_instant(row["slot"]), _float(row["equity"]), _float(row["high_water_mark"]))
+        for row in rows
+    ]
+    # A release that did not store the deepest fall stored every mark: compute the fall from those.
     kept = bool(rows) and rows[-1][FALL[0]] is not None
     fall = fall_of(rows[-1]) if kept else drawdown(points)
     trades = [_trade(row) for row in reader.rows(TRADES, {"run": run})]
@@ -108,7 +132,7 @@ def statistics(reader: Reader, run: str, drawn: Sequence[Drawn] | None = None) -
 
 
 def summary(reader: Reader, run: str) -> dict[str, object]:
-    """Read a run's figures from its ledger."""
+    """Read the totals of a run, and its last slot, equity and cash."""
     totals = reader.rows(SUMMARY, {"run": run})[0]
     last = reader.rows(LAST_EQUITY, {"run": run})
     return {**totals, **(last[0] if last else {})}
@@ -132,7 +156,7 @@ def show_figures(url: str, run: str | None, *, as_json: bool) -> int:
 
 
 def tell_run(result: Mapping[str, object], names: Sequence[str]) -> str:
-    """Tell what a run came to, in the figures named and in its statistics."""
+    """Format the result of a run as text: the named figures, then its statistics."""
     width = max(len(name) for name in names)
     lines = [f"{name.replace('_', ' '):<{width}}  {_figure(result.get(name))}" for name in names]
     figures = result["statistics"] if isinstance(result["statistics"], dict) else {}
@@ -144,7 +168,7 @@ def _figure(value: object) -> str:
 
 
 def tell_statistics(found: Mapping[str, object]) -> str:
-    """Tell the figures as lines: name, value, what it is, and what speaks against it."""
+    """Format the figures as lines: name, value, meaning, and why it is missing or doubtful."""
     reasons = found["reasons"] if isinstance(found["reasons"], dict) else {}
     lines = []
     for name, meaning in MEANINGS.items():
@@ -152,10 +176,15 @@ def tell_statistics(found: Mapping[str, object]) -> str:
             value = found[name]
             words = [meaning] if isinstance(value, int | float) else []
             told = show_value(round(value, 4) + 0.0) if isinstance(value, int | float) else "-"
-            lines.append((name, told, "; ".join([*words, *([reasons[name]] if name in reasons else [])])))
+            lines.append(
+                (name, told, "; ".join([*words, *([reasons[name]] if name in reasons else [])]))
+            )
     lines.append(("drawdown", "", _describe_drawdown(found)))
     names, values = (max(len(line[at]) for line in lines) for at in (0, 1))
-    return "\n".join(f"{name.replace('_', ' '):<{names}}  {value:>{values}}  {words}" for name, value, words in lines)
+    return "\n".join(
+        f"{name.replace('_', ' '):<{names}}  {value:>{values}}  {words}"
+        for name, value, words in lines
+    )
 
 
 def _describe_drawdown(found: Mapping[str, object]) -> str:
@@ -163,11 +192,14 @@ def _describe_drawdown(found: Mapping[str, object]) -> str:
         return NEVER_FELL
     back = found["drawdown_recovered_at"]
     end = f"recovered {show_value(back)}" if back else "not recovered"
-    return f"from {show_value(found['drawdown_started_at'])}, lowest {show_value(found['drawdown_trough_at'])}, {end}"
+    return (
+        f"from {show_value(found['drawdown_started_at'])},"
+        f" lowest {show_value(found['drawdown_trough_at'])}, {end}"
+    )
 
 
 def _of_luck(days: Sequence[EquityPoint]) -> dict[str, Figure]:
-    """Return how much of the Sharpe ratio may be luck; only while equity is positive."""
+    """Compute how much of the Sharpe ratio may be luck; undefined unless equity stayed positive."""
     if is_ruined(days):
         return dict.fromkeys(("sharpe_low", "sharpe_high", "probabilistic_sharpe"), RUINED)
     returns, resolution = returns_of(days), resolution_of(days)
@@ -176,18 +208,27 @@ def _of_luck(days: Sequence[EquityPoint]) -> dict[str, Figure]:
     return {"sharpe_low": low, "sharpe_high": high, "probabilistic_sharpe": above_zero}
 
 
-def _of_holding(rows: Sequence[Mapping[str, object]], days: Sequence[EquityPoint]) -> dict[str, Figure]:
-    """Return the figures of buying and holding, of its worth at the first marked slot of each UTC day.
+def _of_holding(
+    rows: Sequence[Mapping[str, object]], days: Sequence[EquityPoint]
+) -> dict[str, Figure]:
+    """Compute the figures of buying and holding, from the first marked slot of each UTC day.
 
-    A ledger of a release that did not keep it has it for a part of the account's days only, and the figures say so.
+    A ledger of an older release may hold the benchmark for a part of the account's days only; the
+    figures then say so.
     """
     known = [row for row in rows if row["benchmark"] is not None]
     held = curve([(_instant(row["slot"]), _float(row["benchmark"])) for row in known])
     if len(held) < 2 or known[-1] is not rows[-1]:  # noqa: PLR2004 - one value has no return
         reason = UNHELD if len(held) < 2 else UNKNOWN  # noqa: PLR2004
-        return dict.fromkeys(("hold_return", "hold_sharpe", "hold_max_drawdown"), Figure(reason=reason))
+        return dict.fromkeys(
+            ("hold_return", "hold_sharpe", "hold_max_drawdown"), Figure(reason=reason)
+        )
     fall = drawdown(held)
-    late = f"from {held[0].at:%Y-%m-%d} on, it was not kept before" if held[0].at > days[0].at else None
+    late = (
+        f"from {held[0].at:%Y-%m-%d} on, it was not kept before"
+        if held[0].at > days[0].at
+        else None
+    )
     return {
         "hold_return": replace(total_return(held), reason=late),
         "hold_sharpe": sharpe(returns_of(held), resolution=resolution_of(held)),
@@ -196,7 +237,7 @@ def _of_holding(rows: Sequence[Mapping[str, object]], days: Sequence[EquityPoint
 
 
 def _instants(fall: Drawdown | None) -> tuple[dict[str, object], dict[str, str]]:
-    """Return when the deepest drawdown began, ended and was made good, and why that is unknown."""
+    """Find when the deepest drawdown began, was deepest and recovered, and why one is unknown."""
     names = ("drawdown_started_at", "drawdown_trough_at", "drawdown_recovered_at")
     if fall is None:
         return dict.fromkeys(names), dict.fromkeys(names, NEVER_FELL)
@@ -215,7 +256,7 @@ def _trade(row: Mapping[str, object]) -> TradeResult:
 
 
 def _instant(value: object) -> datetime:
-    """Read an instant as the database has it."""
+    """Read an instant in the form that the database returns."""
     return value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
 
 

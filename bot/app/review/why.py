@@ -1,6 +1,6 @@
-"""`bot why SYMBOL`: one decision with everything it was made of, and what was decided on the symbol before.
+"""`bot why SYMBOL`: one decision with everything behind it, and earlier ones on the symbol.
 
-Plain SQL over the public views: whoever has only the database can ask the same.
+It is plain SQL over the public views: anyone who has the database can ask the same.
 """
 
 from collections.abc import Sequence
@@ -18,34 +18,44 @@ GATES = """
 select gate, value, comparator, threshold, passed, reason from v_gates
 where candidate_id = :candidate_id order by number
 """
-# As merged and weighed by the strategy, where it does that.
-SLOT_LEVELS = "select price, strength, strength_source, merged from v_slot_levels where candidate_id = :candidate_id"
-# A row counts from the provider's instant or from ours, whichever came first, and never before we had it.
+# The levels as the strategy merged and weighed them; no rows if it does neither.
+SLOT_LEVELS = (
+    "select price, strength, strength_source, merged from v_slot_levels"
+    " where candidate_id = :candidate_id"
+)
+# A row counts from `published_at` (the provider's) or `known_at` (ours), whichever is earlier, but
+# never before the ledger had it.
 NEWEST = """
 where token_id = :token_id and known_at <= :cut_off and (published_at <= :slot or known_at <= :slot)
-order by case when published_at < known_at then published_at else known_at end desc, published_at desc, known_at desc
+order by case when published_at < known_at then published_at else known_at end desc, \
+published_at desc, known_at desc
 limit 1
 """
 RECORDED_LEVELS = f"""
-select l.price, l.strength from v_levels l join (select token_id, published_at, known_at from v_levels {NEWEST}) n
+select l.price, l.strength from v_levels l join (\
+select token_id, published_at, known_at from v_levels {NEWEST}) n
 on n.token_id = l.token_id and n.published_at = l.published_at and n.known_at = l.known_at
 """  # noqa: S608 - a constant
 CUT_OFF = "select cut_off from v_cycles where run = :run and slot = :slot"
 TRADES_OF = """
-select opened_at, closed_at, quantity, entry_price, exit_price, exit_reason, profit, r_multiple, position_id
+select opened_at, closed_at, quantity, entry_price, exit_price, exit_reason, profit, r_multiple, \
+position_id
 from v_trades where run = :run and signal_id = :signal_id order by opened_at
 """
 MOVES_OF = """
-select m.moved_at, m.price, m.reason, m.level from v_stop_moves m join v_trades t on t.position_id = m.position_id
+select m.moved_at, m.price, m.reason, m.level from v_stop_moves m \
+join v_trades t on t.position_id = m.position_id
 where t.run = :run and t.signal_id = :signal_id order by m.moved_at, m.number
 """
-# Decisions that follow one another and say the same are one row.
+# Consecutive decisions with the same signal, outcome and reason are one row.
 EARLIER = """
-select count(*) as decisions, min(slot) as first_slot, max(slot) as last_slot, signal_id, outcome, first_reason
+select count(*) as decisions, min(slot) as first_slot, max(slot) as last_slot, signal_id, outcome, \
+first_reason
 from (
     select slot, signal_id, outcome, first_reason,
            row_number() over (order by slot)
-               - row_number() over (partition by signal_id, outcome, first_reason order by slot) as stretch
+               - row_number() over (partition by signal_id, outcome, first_reason order by slot) \
+as stretch
     from v_decisions where run = :run and token_id = :token_id and slot < :slot
 ) d
 group by signal_id, outcome, first_reason, stretch order by max(slot) desc limit 10
@@ -54,7 +64,10 @@ NEAREST = 3
 
 
 def symbol_in(reader: Reader, symbol: str) -> str:
-    """Return a symbol as the ledger writes it; ConfigError names the nearest one."""
+    """Find a symbol as the ledger writes it.
+
+    Raises ConfigError, with the nearest symbol, if there is none.
+    """
     known = [str(row["symbol"]) for row in reader.rows(SYMBOLS, {})]
     if symbol in known:
         return symbol
@@ -65,12 +78,19 @@ def symbol_in(reader: Reader, symbol: str) -> str:
     raise ConfigError(message)
 
 
-def why(reader: Reader, symbol: str, window: tuple[datetime | None, datetime | None], run: str | None) -> Row | None:
-    """Return the newest decision on a symbol within a window: its gates, levels, trades, and the decisions before."""
+def why(
+    reader: Reader, symbol: str, window: tuple[datetime | None, datetime | None], run: str | None
+) -> Row | None:
+    """Find the newest decision on a symbol within a window; None if there is none.
+
+    It comes with its gates, levels, trades and stop moves, and with the decisions before it.
+    """
     require_run(reader, run)
     where, given = within(*window, run)
     where = f"{where} and symbol = :symbol" if where else "where symbol = :symbol"
-    found = reader.rows(DECISION.format(where=where), {**given, "symbol": symbol_in(reader, symbol)})
+    found = reader.rows(
+        DECISION.format(where=where), {**given, "symbol": symbol_in(reader, symbol)}
+    )
     if not found:
         return None
     decision = found[0]
@@ -85,7 +105,10 @@ def why(reader: Reader, symbol: str, window: tuple[datetime | None, datetime | N
 
 
 def levels_of(reader: Reader, decision: Row) -> list[Row]:
-    """Return the levels that a decision saw, lowest first: as it read them, else as they were recorded by then."""
+    """List the levels that a decision saw, lowest first.
+
+    They are those that were stored with it, or else those that were recorded by its cut-off.
+    """
     found = reader.rows(SLOT_LEVELS, _pick(decision, "candidate_id"))
     if not found:
         cut_off = reader.rows(CUT_OFF, _pick(decision, "run", "slot"))[0]
@@ -98,12 +121,16 @@ def _pick(row: Row, *names: str) -> dict[str, object]:
 
 
 def tell_why(answer: Row) -> str:
-    """Tell a decision as text: what was proposed, what each gate said, and what came of it."""
+    """Format a decision as text: the proposal, each gate's verdict, and what followed."""
     head = (
-        f"{answer['symbol']} {answer['side']} at {show_value(answer['slot'])}, run {answer['run']}: {answer['outcome']}"
+        f"{answer['symbol']} {answer['side']} at {show_value(answer['slot'])}, run {answer['run']}:"
+        f" {answer['outcome']}"
         f"{'' if answer['first_reason'] is None else ', ' + str(answer['first_reason'])}"
     )
-    trades = [{name: trade[name] for name in trade if name != "position_id"} for trade in rows_in(answer["trades"])]
+    trades = [
+        {name: trade[name] for name in trade if name != "position_id"}
+        for trade in rows_in(answer["trades"])
+    ]
     parts = [
         head,
         describe_proposal(answer),
@@ -117,7 +144,7 @@ def tell_why(answer: Row) -> str:
 
 
 def describe_proposal(decision: Row) -> str:
-    """Say what was proposed, and where each price came from."""
+    """Describe what was proposed, and where each price came from."""
     return ", ".join(
         f"{name.replace('_', ' ')} {show_value(decision[name])}{_origin(decision, name)}"
         for name in ("reference_price", "stop", "target", "reward_risk", "quantity", "size_bound")
@@ -126,7 +153,7 @@ def describe_proposal(decision: Row) -> str:
 
 
 def gate_table(gates: Sequence[Row]) -> str:
-    """Lay out what each gate said."""
+    """Format the verdicts of the gates as a table."""
     return table(
         [
             {
@@ -141,7 +168,7 @@ def gate_table(gates: Sequence[Row]) -> str:
 
 
 def _origin(answer: Row, name: str) -> str:
-    """Say which rule gave a price, and from which level."""
+    """Name the rule that gave a price, and the level if there is one."""
     source, level = answer.get(f"{name}_source"), answer.get(f"{name}_level")
     if source is None:
         return ""
@@ -156,7 +183,9 @@ def _describe_levels(answer: Row) -> str:
     reference = float(str(answer["reference_price"]))
     below = [show_value(price) for price in prices if price < reference][-NEAREST:]
     above = [show_value(price) for price in prices if price > reference][:NEAREST]
-    sides = f"supports {', '.join(reversed(below)) or 'none'}; resistances {', '.join(above) or 'none'}"
+    sides = (
+        f"supports {', '.join(reversed(below)) or 'none'}; resistances {', '.join(above) or 'none'}"
+    )
     return f"nearest of {len(prices)} levels: {sides}"
 
 
@@ -168,5 +197,5 @@ def _describe_stretch(row: Row) -> str:
 
 
 def rows_in(value: object) -> list[Row]:
-    """Return the rows inside an answer."""
+    """List the rows inside an answer."""
     return list(value) if isinstance(value, list) else []

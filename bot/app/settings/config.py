@@ -173,7 +173,7 @@ def load_config(path: Path) -> Config:
 
 
 def ledger_of(config_path: Path, ledger: str | None) -> str:
-    """Return the ledger's URL: the one given, else the configuration's."""
+    """Choose the ledger's URL: the given one, or else the configuration's."""
     return ledger if ledger is not None else load_config(config_path).ledger_url
 
 

@@ -109,7 +109,7 @@ def _of_movements(rules: Rules) -> dict[str, str]:
 
 
 def feeds_of(all_rules: Sequence[Rules]) -> frozenset[str]:
-    """Return the feeds that a set of rules reads."""
+    """Collect the feeds that a set of rules reads."""
     feeds = set(ALWAYS)
     for rules in all_rules:
         needs = inputs_of(rules)

@@ -1,6 +1,6 @@
-"""The effective configuration that the ledger keeps, read back to what a cycle decided by.
+"""The effective configuration that the ledger keeps, read back as the values that decided a cycle.
 
-It was written from typed values; their types read it back, so no second description of the rules is needed.
+It was written from typed values, and their types drive the reading: the rules are described once.
 """
 
 import json
@@ -19,9 +19,10 @@ from bot.engine.rules import Rules
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRun:
-    """A run as its configuration had it; hooks: the digest of their file.
+    """A run as its stored configuration describes it.
 
-    instruments: what its universe was resolved to, None in configurations that do not say.
+    hooks: the digest of their file, None without hooks.
+    instruments: what its universe was resolved to, None in configurations that do not list it.
     """
 
     strategy: str
@@ -33,17 +34,28 @@ class StoredRun:
     instruments: tuple[Instrument, ...] | None
 
     def tokens(self, known: tuple[Instrument, ...]) -> tuple[TokenId, ...]:
-        """Return the tokens that the run followed; where the configuration does not say, those known by its names."""
+        """List the ids of the tokens that the run followed, in ascending order.
+
+        If the configuration lists no instruments, these are the known ones that its universe names.
+        """
         named = {str(name).upper() for name in self.universe}
-        mine = self.instruments or tuple(one for one in known if named & {one.symbol, str(one.token_id)})
+        mine = self.instruments or tuple(
+            one for one in known if named & {one.symbol, str(one.token_id)}
+        )
         return tuple(sorted(one.token_id for one in mine))
 
 
 def read_stored_run(text: str, name: str) -> StoredRun:
-    """Read one run of a stored configuration; raises ConfigError for what this version does not know."""
+    """Read one run of a stored configuration.
+
+    Raises ConfigError if the run is missing or this version does not know one of its keys.
+    """
     given = next((run for run in json.loads(text)["runs"] if run["name"] == name), None)
     if given is None:
-        message = f"run {name}: the configuration stored with its cycles does not name it: check `bot verify`"
+        message = (
+            f"run {name}: the configuration stored with its cycles does not name it:"
+            " check `bot verify`"
+        )
         raise ConfigError(message)
     rules = dict(given["rules"])
     hooks = rules.pop("hooks", None)
@@ -60,7 +72,7 @@ def read_stored_run(text: str, name: str) -> StoredRun:
 
 
 def _read(kind: Any, value: Any) -> Any:
-    """Read a value as its type says: the other way of what wrote it."""
+    """Read a value as its type says: the inverse of how it was written."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin is UnionType:
         (wanted,) = (one for one in inner if one is not NoneType)
@@ -68,16 +80,25 @@ def _read(kind: Any, value: Any) -> Any:
     if origin in {tuple, frozenset}:
         return origin(_read(inner[0], item) for item in value)
     if origin is Mapping:
-        return MappingProxyType({_read(inner[0], key): _read(inner[1], item) for key, item in value.items()})
+        return MappingProxyType(
+            {_read(inner[0], key): _read(inner[1], item) for key, item in value.items()}
+        )
     if is_dataclass(kind):
         return _read_fields(kind, value)
-    return kind(value) if kind is Decimal or (isinstance(kind, type) and issubclass(kind, Enum)) else value
+    return (
+        kind(value)
+        if kind is Decimal or (isinstance(kind, type) and issubclass(kind, Enum))
+        else value
+    )
 
 
 def _read_fields(kind: Any, value: Mapping[str, Any]) -> Any:
     hints = get_type_hints(kind)
     unknown = value.keys() - {field.name for field in fields(kind)}
     if unknown:
-        message = f"the stored configuration has {min(unknown)}, unknown to this version: use the one that wrote it"
+        message = (
+            f"the stored configuration has {min(unknown)}, unknown to this version:"
+            " use the one that wrote it"
+        )
         raise ConfigError(message)
     return kind(**{name: _read(hints[name], item) for name, item in value.items()})

@@ -1,4 +1,4 @@
-"""Strategy files become typed rules, once.
+"""Strategy files, read once into typed rules.
 
 A key that the engine would not obey is refused, never ignored.
 """
@@ -39,7 +39,7 @@ from bot.engine.rules import (
     TargetRules,
 )
 
-# How far a stop lies from a price, or from its level: of a long, less than the whole of it.
+# Distances of a stop from a price or level, as fractions of it: those of a long must be below 1.
 BELOW_THE_PRICE = (
     "stop.fraction",
     "stop.fallback.fraction",
@@ -52,9 +52,12 @@ TRAILS = ("trailing_fraction", "trailing_atr", "ratchet_to_support")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
-    """A strategy as it was read; universe: symbols or token_ids, or "*"; bars: a timeframe, None for the finest.
+    """A strategy as it was read from its file.
 
-    text: of its file, and on a last line the digest of its hooks where it has any: whatever decides is in it.
+    universe: symbols or token_ids, or "*".
+    bars: a timeframe; None means the finest one.
+    text: the text of its file, and as a last line the digest of its hooks if it has any, so that
+        everything that decides is part of it.
     """
 
     name: str
@@ -65,14 +68,20 @@ class Strategy:
 
 
 def load_strategy(name_or_path: str | Path, folder: Path) -> Strategy:
-    """Read a strategy, and the hooks beside it, by its name in the folder or by the path of its file."""
+    """Read a strategy and the hooks beside it, by its name in the folder or by its file's path."""
     path = strategy_file(name_or_path, folder)
     document, text = load_toml(path, _suggest_names(path))
     return strategy_from(path, document, text, load_hooks(path.with_suffix(".py")))
 
 
-def strategy_from(path: Path, document: Mapping[str, object], text: str, hooks: Hooks | None) -> Strategy:
-    """Check a strategy's document, and return it typed; path: what refusals name."""
+def strategy_from(
+    path: Path, document: Mapping[str, object], text: str, hooks: Hooks | None
+) -> Strategy:
+    """Check a strategy's document, and convert it to typed rules.
+
+    Raises ConfigError for a document that is refused.
+    path: the file that refusals name.
+    """
     values = read_tables(str(path), document, KEYS)
     for key, reason in _contradictions(values):
         raise refuse(str(path), key, reason)
@@ -87,13 +96,15 @@ def strategy_from(path: Path, document: Mapping[str, object], text: str, hooks: 
 
 
 def strategy_file(name_or_path: str | Path, folder: Path) -> Path:
-    """Return the path of a strategy's file, given by its name in the folder or as a path."""
+    """Find the path of a strategy's file, given by its name in the folder or as a path."""
     path = Path(name_or_path)
-    return path if path.suffix == ".toml" or path.parent != Path() else folder / f"{name_or_path}.toml"
+    return (
+        path if path.suffix == ".toml" or path.parent != Path() else folder / f"{name_or_path}.toml"
+    )
 
 
 def _suggest_names(path: Path) -> str:
-    """Name the strategy that was probably meant, or those that there are."""
+    """Suggest the strategy that was probably meant, or list those that exist."""
     names = sorted(known.stem for known in path.parent.glob("*.toml"))
     if not names:
         return "`bot init` writes a first strategy"
@@ -101,7 +112,7 @@ def _suggest_names(path: Path) -> str:
 
 
 def _contradictions(values: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
-    """Yield keys that are right alone and wrong together, each with the reason and the mend."""
+    """Yield keys that are valid alone but contradict others, with the reason and the remedy."""
     given: dict[str, Any] = dict(values)
     yield from _of_longs(given)
     low, high = given.get("stop.distance_min"), given.get("stop.distance_max")
@@ -114,15 +125,26 @@ def _contradictions(values: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
     yield from _of_trails(given)
     yield from _of_shorts(given)
     if given.get("entry.weights") and not any(given["entry.weights"].values()):
-        yield "entry.weights", f"empty: give a weight to at least one of {', '.join(given['entry.weights'])}"
+        yield (
+            "entry.weights",
+            f"empty: give a weight to at least one of {', '.join(given['entry.weights'])}",
+        )
     if given["fills.same_bar"] is SameBar.FINER_BARS and given["strategy.bars"] == "1m":
-        yield "strategy.bars", '"1m" is the finest there is, and fills.same_bar is "finer_bars": choose coarser bars'
+        yield (
+            "strategy.bars",
+            '"1m" is the finest there is, and fills.same_bar is "finer_bars": choose coarser bars',
+        )
     if given["fills.half_spread_fraction"] + given["fills.slippage_fraction"] >= ONE:
-        yield "fills.slippage_fraction", "with the half spread it leaves nothing of a sale: keep their sum below 1"
+        yield (
+            "fills.slippage_fraction",
+            "with the half spread it leaves nothing of a sale: keep their sum below 1",
+        )
 
 
-def _check_stopless(given: Mapping[str, Any], parts: Sequence[TargetPart]) -> Iterator[tuple[str, str]]:
-    """Yield what cannot do without a stop."""
+def _check_stopless(
+    given: Mapping[str, Any], parts: Sequence[TargetPart]
+) -> Iterator[tuple[str, str]]:
+    """Yield the keys that need a stop, for a strategy without one."""
     mend = 'choose stop.rule, it is "none"'
     if given["sizing.risk_fraction"] is not None:
         yield "sizing.risk_fraction", f"needs a stop to measure risk: {mend}"
@@ -137,9 +159,18 @@ def _check_stopless(given: Mapping[str, Any], parts: Sequence[TargetPart]) -> It
 def _of_parts(parts: Sequence[TargetPart]) -> Iterator[tuple[str, str]]:
     for number, part in enumerate(parts, start=1):
         if (part.rank is None) == (part.multiple is None):
-            yield "target.part", f"number {number} must name its level's rank or a multiple of R: write one of the two"
+            yield (
+                "target.part",
+                (
+                    f"number {number} must name its level's rank or a multiple of R:"
+                    " write one of the two"
+                ),
+            )
         if part.share is None and number < len(parts):
-            yield "target.part", f"number {number} has no share: only the last may leave it out, it takes the rest"
+            yield (
+                "target.part",
+                f"number {number} has no share: only the last may leave it out, it takes the rest",
+            )
     shares = [part.share for part in parts if part.share is not None]
     total = sum(shares, ZERO)
     if total > ONE:
@@ -149,15 +180,26 @@ def _of_parts(parts: Sequence[TargetPart]) -> Iterator[tuple[str, str]]:
 
 
 def _of_trails(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if ExitRule.TRAILING_STOP in given["exits.rules"] and not any(given[f"exits.{name}"] for name in TRAILS):
-        yield "exits.rules", f'"trailing_stop" needs a distance: write at least one of {", ".join(TRAILS)}'
+    if ExitRule.TRAILING_STOP in given["exits.rules"] and not any(
+        given[f"exits.{name}"] for name in TRAILS
+    ):
+        yield (
+            "exits.rules",
+            f'"trailing_stop" needs a distance: write at least one of {", ".join(TRAILS)}',
+        )
     if given.get("exits.ratchet_to_support") and given["stop.rule"] is not PriceRule.LEVEL:
-        reason = f'takes buffer and window of a stop at a level, and stop.rule is "{given["stop.rule"]}": drop it'
+        reason = (
+            "takes buffer and window of a stop at a level,"
+            f' and stop.rule is "{given["stop.rule"]}": drop it'
+        )
         yield "exits.ratchet_to_support", reason
 
 
 def _of_longs(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield distances that would put a long's stop at zero or below; a short's stop may be that far above."""
+    """Yield distances that would put a long's stop at zero or below.
+
+    A short's stop may lie that far above the price.
+    """
     if given["strategy.side"] == Side.SHORT:
         return
     for path in BELOW_THE_PRICE:
@@ -181,10 +223,20 @@ def _of_shorts(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _rules(values: Mapping[str, Value], hooks: Hooks | None) -> Rules:
-    """Pour the checked values into the engine's rules, whose fields are named as the keys are."""
+    """Convert the checked values to the engine's rules, whose fields have the names of the keys."""
     parts: dict[str, Any] = {
         part: members(values, part)
-        for part in ("strategy", "entry", "gates", "levels", "stop", "sizing", "exits", "short", "fills")
+        for part in (
+            "strategy",
+            "entry",
+            "gates",
+            "levels",
+            "stop",
+            "sizing",
+            "exits",
+            "short",
+            "fills",
+        )
     }
     freshness: dict[str, Any] = members(values, "gates.freshness_hours")
     side = parts["strategy"]["side"]
@@ -195,10 +247,12 @@ def _rules(values: Mapping[str, Value], hooks: Hooks | None) -> Rules:
         feed=parts["strategy"]["feed"],
         bearish_exits=parts["strategy"]["bearish"] == "exit",
         entry=EntryRules(
-            **parts["entry"], weights={Rank(name): weight for name, weight in weights.items() if weight is not None}
+            **parts["entry"],
+            weights={Rank(name): weight for name, weight in weights.items() if weight is not None},
         ),
         gates=GateRules(
-            **parts["gates"], freshness_hours={name: hours for name, hours in freshness.items() if hours is not None}
+            **parts["gates"],
+            freshness_hours={name: hours for name, hours in freshness.items() if hours is not None},
         ),
         levels=LevelRules(**parts["levels"]),
         stop=StopRules(**parts["stop"], fallback=_fallback(values, "stop.fallback")),
@@ -232,5 +286,6 @@ def _limits(values: Mapping[str, Value]) -> LimitRules:
     given: dict[str, Any] = members(values, "limits")
     for name in BreakerName:
         if (breaker := given[name]) is not None:
-            given[name] = Breaker(**{**breaker, "at": Decimal(breaker["at"])})  # a streak's is a whole number
+            # The `at` of a loss streak was read as an int.
+            given[name] = Breaker(**{**breaker, "at": Decimal(breaker["at"])})
     return LimitRules(**given)

@@ -1,6 +1,6 @@
-"""The language of strategy files: every key with its bounds, its default and its meaning.
+"""The keys of strategy files, each with its bounds, its default and its meaning.
 
-It is complete: what is not in `KEYS` is unknown, and the tables of docs/strategy.md are written from it.
+The list is complete: any other key is refused, and the tables of docs/strategy.md come from it.
 """
 
 from decimal import Decimal
@@ -85,7 +85,10 @@ def _breaker(name: BreakerName, at: Kind, watched: str, until: str) -> Key:
     path = f"limits.{name}"
     keys = (
         Key(f"{path}.at", at, watched, needed=True),
-        Key(f"{path}.action", Word(tuple(BreakerAction)), "what it does beside blocking entries", BreakerAction.BLOCK),
+        Key(
+            f"{path}.action", Word(tuple(BreakerAction)),
+            "what it does beside blocking entries", BreakerAction.BLOCK,
+        ),
         Key(f"{path}.hours", HOURS, f"how long it stays tripped; absent: {until}"),
     )
     return Key(path, Table(keys), f"breaker: {watched}")
@@ -96,18 +99,33 @@ IF_LONG = 'below 1 unless strategy.side = "short"'
 
 KEYS: tuple[Key, ...] = (
     Key("strategy.name", NAME, "the strategy's name; a replay's run is called so", needed=True),
-    Key("strategy.universe", Tokens(), 'the tokens it may trade; "*": every instrument known', needed=True),
-    Key("strategy.side", SIDES, "direction of its positions: bullish turns open longs, bearish ones shorts", Side.LONG),
-    Key("strategy.feed", Word(("daily", "hourly")), "which signals it follows", "daily"),
-    Key("strategy.bearish", Word(("exit", "ignore")), "what a turn against a position does to it", "exit"),
     Key(
-        "strategy.bars",
-        Word(TIMEFRAMES),
-        'timeframe of its bars; absent: the finest that every instrument has; with "finer_bars" of "1h" and "1d"',
+        "strategy.universe", Tokens(),
+        'the tokens it may trade; "*": every instrument known', needed=True,
     ),
-    Key("entry.act_on", Word(tuple(ActOn)), "one candidate per episode, or one at every slot of it", ActOn.TURN),
+    Key(
+        "strategy.side", SIDES,
+        "direction of its positions: bullish turns open longs, bearish ones shorts", Side.LONG,
+    ),
+    Key("strategy.feed", Word(("daily", "hourly")), "which signals it follows", "daily"),
+    Key(
+        "strategy.bearish", Word(("exit", "ignore")),
+        "what a turn against a position does to it", "exit",
+    ),
+    Key(
+        "strategy.bars", Word(TIMEFRAMES),
+        "timeframe of its bars; absent: the finest that every instrument has;"
+        ' with "finer_bars" of "1h" and "1d"',
+    ),
+    Key(
+        "entry.act_on", Word(tuple(ActOn)),
+        "one candidate per episode, or one at every slot of it", ActOn.TURN,
+    ),
     Key("entry.age_max_hours", HOURS, "oldest turn still entered", Decimal(72)),
-    Key("entry.reentry", Word(tuple(Reentry)), "whether to enter an episode again, and after what", Reentry.NEVER),
+    Key(
+        "entry.reentry", Word(tuple(Reentry)),
+        "whether to enter an episode again, and after what", Reentry.NEVER,
+    ),
     Key("entry.cooldown_hours", WAIT, "wait after a losing exit before the token is entered again"),
     Key("entry.rank", Word(tuple(Rank)), "which candidate goes first", Rank.TOKEN_ID),
     Key(
@@ -129,75 +147,96 @@ KEYS: tuple[Key, ...] = (
     Key("gates.sharpe_min", ANY, "least Sharpe ratio"),
     Key("gates.sortino_min", ANY, "least Sortino ratio"),
     Key("gates.cagr_min", GROWTH, "least compound annual growth"),
-    Key("gates.max_drawdown_limit", SHARE, "largest drawdown of the token by size (0.85: down 85 %)"),
+    Key(
+        "gates.max_drawdown_limit", SHARE, "largest drawdown of the token by size (0.85: down 85 %)"
+    ),
     Key("gates.volatility_max", UP_TO_TEN, "largest annualised volatility"),
     Key("gates.volume_min", MONEY, "least volume of 24 hours"),
     Key("gates.market_cap_min", MONEY, "least market capitalisation"),
-    Key("gates.resistance_distance_min", UP_TO_ONE, "least distance to the next strong level ahead"),
+    Key(
+        "gates.resistance_distance_min", UP_TO_ONE, "least distance to the next strong level ahead"
+    ),
     Key("gates.reward_risk_min", POSITIVE, "least reward over risk after costs"),
-    Key("gates.correlation_max", CORRELATION, "largest correlation of daily returns with any held token"),
-    Key("gates.price_disagreement_max", SHARE, "largest distance of the price from the last bar's close"),
-    Key("gates.frozen_hours_max", HOURS, "longest time that a price may stand still to the last digit"),
+    Key(
+        "gates.correlation_max", CORRELATION,
+        "largest correlation of daily returns with any held token",
+    ),
+    Key(
+        "gates.price_disagreement_max", SHARE,
+        "largest distance of the price from the last bar's close",
+    ),
+    Key(
+        "gates.frozen_hours_max", HOURS,
+        "longest time that a price may stand still to the last digit",
+    ),
     Key("gates.freshness_hours.signals", HOURS, "oldest signal row used"),
     Key("gates.freshness_hours.levels", HOURS, "oldest set of levels used"),
     Key("gates.freshness_hours.quantmetrics", HOURS, "oldest Quantmetrics used"),
     Key("gates.freshness_hours.grades", HOURS, "oldest grades used"),
     Key("gates.freshness_hours.prices", HOURS, "oldest price used"),
-    Key("levels.merge_fraction", PART, "levels nearer to each other than this are one; absent: none are merged"),
-    Key("levels.strong_min", UP_TO_ONE, "least strength of a strong level, 0..1; absent: every level is strong"),
+    Key(
+        "levels.merge_fraction", PART,
+        "levels nearer to each other than this are one; absent: none are merged",
+    ),
+    Key(
+        "levels.strong_min", UP_TO_ONE,
+        "least strength of a strong level, 0..1; absent: every level is strong",
+    ),
     Key("levels.age_max_days", DAYS, "oldest set of levels that counts; absent: any"),
     Key("stop.rule", STOP_RULES, "how the stop is found", PriceRule.NONE),
     Key(
-        "stop.fraction",
-        DISTANCE,
-        f"distance from the anchor price; {IF_LONG}",
-        only=_for("stop.rule", "fraction"),
+        "stop.fraction", DISTANCE,
+        f"distance from the anchor price; {IF_LONG}", only=_for("stop.rule", "fraction"),
         needed=True,
     ),
     Key("stop.multiple", RANGES, "distance", only=_for("stop.rule", *STOP_MULTIPLES), needed=True),
     Key(
-        "stop.buffer_fraction",
-        FROM_ZERO_TO_TEN,
-        f"how far behind its level, of the level; {IF_LONG}",
-        ZERO,
-        STOP_AT_LEVEL,
+        "stop.buffer_fraction", FROM_ZERO_TO_TEN,
+        f"how far behind its level, of the level; {IF_LONG}", ZERO, STOP_AT_LEVEL,
     ),
     Key(
-        "stop.distance_min",
-        FROM_ZERO_TO_TEN,
-        f"least distance from the anchor price; {IF_LONG}",
-        only=STOP_PLACED,
+        "stop.distance_min", FROM_ZERO_TO_TEN,
+        f"least distance from the anchor price; {IF_LONG}", only=STOP_PLACED,
     ),
     Key(
-        "stop.distance_max",
-        DISTANCE,
+        "stop.distance_max", DISTANCE,
         'largest distance from the anchor price; at most 1 unless strategy.side = "short"',
         only=STOP_PLACED,
     ),
     Key(
-        "stop.too_far",
-        Word(tuple(TooFar)),
-        "a stop outside its window rejects, or moves to it",
-        TooFar.REJECT,
-        STOP_PLACED,
+        "stop.too_far", Word(tuple(TooFar)),
+        "a stop outside its window rejects, or moves to it", TooFar.REJECT, STOP_PLACED,
     ),
-    Key("stop.anchor", Word(tuple(Anchor)), "price that bracket and quantity are computed from", Anchor.REFERENCE),
-    Key("stop.fallback.rule", Word(STOP_PRICES), "how the stop is found where the rule finds none", only=STOP_PLACED),
     Key(
-        "stop.fallback.fraction",
-        DISTANCE,
-        f"distance from the anchor price; {IF_LONG}",
-        only=_for("stop.fallback.rule", "fraction"),
+        "stop.anchor", Word(tuple(Anchor)),
+        "price that bracket and quantity are computed from", Anchor.REFERENCE,
+    ),
+    Key(
+        "stop.fallback.rule", Word(STOP_PRICES),
+        "how the stop is found where the rule finds none", only=STOP_PLACED,
+    ),
+    Key(
+        "stop.fallback.fraction", DISTANCE,
+        f"distance from the anchor price; {IF_LONG}", only=_for("stop.fallback.rule", "fraction"),
         needed=True,
     ),
-    Key("stop.fallback.multiple", RANGES, "distance", only=_for("stop.fallback.rule", *STOP_MULTIPLES), needed=True),
+    Key(
+        "stop.fallback.multiple", RANGES,
+        "distance", only=_for("stop.fallback.rule", *STOP_MULTIPLES), needed=True,
+    ),
     Key("target.rule", TARGET_RULES, "how the target is found", PriceRule.NONE),
     Key(
         "target.part",
         Table(
             (
-                Key("target.part.share", SHARE, "share of the initial quantity; the last may omit it: the rest"),
-                Key("target.part.rank", COUNT, "which level ahead, the nearest is 1", only=TARGET_AT_LEVEL),
+                Key(
+                    "target.part.share", SHARE,
+                    "share of the initial quantity; the last may omit it: the rest",
+                ),
+                Key(
+                    "target.part.rank", COUNT,
+                    "which level ahead, the nearest is 1", only=TARGET_AT_LEVEL,
+                ),
                 Key("target.part.multiple", RISKS, "distance, in place of a rank"),
             ),
             several=True,
@@ -206,100 +245,137 @@ KEYS: tuple[Key, ...] = (
         only=TARGET_IN_PARTS,
     ),
     Key(
-        "target.fraction",
-        UP_TO_TEN,
-        "distance from the anchor price",
-        only=_for("target.rule", "fraction"),
+        "target.fraction", UP_TO_TEN,
+        "distance from the anchor price", only=_for("target.rule", "fraction"), needed=True,
+    ),
+    Key(
+        "target.multiple", RISKS,
+        "distance, R being the anchor price less the stop", only=_for("target.rule", "r_multiple"),
+        needed=True, unless="target.part",
+    ),
+    Key(
+        "target.buffer_fraction", BELOW_ONE,
+        "how far before its level, of the level", ZERO, TARGET_AT_LEVEL,
+    ),
+    Key(
+        "target.rank_max", COUNT,
+        "how many levels ahead are tried, nearest first", 1, TARGET_AT_LEVEL, unless="target.part",
+    ),
+    Key(
+        "target.fallback.rule", Word(TARGET_PRICES),
+        "how the target is found without a level", only=TARGET_AT_LEVEL,
+    ),
+    Key(
+        "target.fallback.fraction", UP_TO_TEN,
+        "distance from the anchor price", only=_for("target.fallback.rule", "fraction"),
         needed=True,
     ),
     Key(
-        "target.multiple",
-        RISKS,
+        "target.fallback.multiple", RISKS,
         "distance, R being the anchor price less the stop",
-        only=_for("target.rule", "r_multiple"),
-        needed=True,
-        unless="target.part",
-    ),
-    Key("target.buffer_fraction", BELOW_ONE, "how far before its level, of the level", ZERO, TARGET_AT_LEVEL),
-    Key(
-        "target.rank_max",
-        COUNT,
-        "how many levels ahead are tried, nearest first",
-        1,
-        TARGET_AT_LEVEL,
-        unless="target.part",
-    ),
-    Key("target.fallback.rule", Word(TARGET_PRICES), "how the target is found without a level", only=TARGET_AT_LEVEL),
-    Key(
-        "target.fallback.fraction",
-        UP_TO_TEN,
-        "distance from the anchor price",
-        only=_for("target.fallback.rule", "fraction"),
-        needed=True,
+        only=_for("target.fallback.rule", "r_multiple"), needed=True,
     ),
     Key(
-        "target.fallback.multiple",
-        RISKS,
-        "distance, R being the anchor price less the stop",
-        only=_for("target.fallback.rule", "r_multiple"),
-        needed=True,
+        "sizing.rule", Word(tuple(SizeRule)),
+        "how the notional is found before the caps", SizeRule.INVERSE_VOLATILITY,
     ),
-    Key("sizing.rule", Word(tuple(SizeRule)), "how the notional is found before the caps", SizeRule.INVERSE_VOLATILITY),
-    Key("sizing.target_volatility", UP_TO_TEN, "annualised volatility the book aims at", only=INVERSE, needed=True),
     Key(
-        "sizing.volatility",
-        Word(tuple(VolatilitySource)),
-        "where sigma comes from",
-        VolatilitySource.LARGER,
-        BY_VOLATILITY,
+        "sizing.target_volatility", UP_TO_TEN,
+        "annualised volatility the book aims at", only=INVERSE, needed=True,
+    ),
+    Key(
+        "sizing.volatility", Word(tuple(VolatilitySource)),
+        "where sigma comes from", VolatilitySource.LARGER, BY_VOLATILITY,
     ),
     Key("sizing.volatility_floor", UP_TO_TEN, "least annualised sigma assumed", only=BY_VOLATILITY),
     Key(
-        "sizing.risk_fraction",
-        SHARE,
+        "sizing.risk_fraction", SHARE,
         "equity lost at the stop; a cap under other rules",
         needed=_for("sizing.rule", "risk_fraction"),
     ),
     Key("sizing.weight_max", SHARE, "largest notional, of equity", needed=NORMALISED),
-    Key("sizing.category_max", SHARE, "largest notional of all tokens of one category together, of equity"),
-    Key("sizing.volume_share_max", SHARE, "largest notional, of the 24-hour volume"),
-    Key("sizing.notional", MONEY, "notional of an entry", only=_for("sizing.rule", "fixed_notional"), needed=True),
     Key(
-        "sizing.fraction",
-        SHARE,
-        "notional of an entry, of equity",
-        only=_for("sizing.rule", "fixed_fraction"),
-        needed=True,
+        "sizing.category_max", SHARE,
+        "largest notional of all tokens of one category together, of equity",
     ),
-    Key("sizing.quantity", BASE_UNITS, "size of an entry", only=_for("sizing.rule", "fixed_quantity"), needed=True),
+    Key("sizing.volume_share_max", SHARE, "largest notional, of the 24-hour volume"),
+    Key(
+        "sizing.notional", MONEY,
+        "notional of an entry", only=_for("sizing.rule", "fixed_notional"), needed=True,
+    ),
+    Key(
+        "sizing.fraction", SHARE,
+        "notional of an entry, of equity", only=_for("sizing.rule", "fixed_fraction"), needed=True,
+    ),
+    Key(
+        "sizing.quantity", BASE_UNITS,
+        "size of an entry", only=_for("sizing.rule", "fixed_quantity"), needed=True,
+    ),
     Key("sizing.notional_min", LEAST_MONEY, "least notional; smaller entries are rejected"),
-    Key("sizing.drawdown_haircut", HAIRCUT, "k: the size shrinks by k times the larger drawdown, the token's or ours"),
+    Key(
+        "sizing.drawdown_haircut", HAIRCUT,
+        "k: the size shrinks by k times the larger drawdown, the token's or ours",
+    ),
     Key("exits.rules", EXIT_RULES, "what may end a position", ExitRules().rules),
     Key("exits.time_stop_hours", HOURS, "longest time in a position", only=TIMED, needed=True),
     Key(
-        "exits.trailing_fraction",
-        DISTANCE,
-        f"distance of the stop from the best price of each whole bar; {IF_LONG}",
-        only=TRAILING,
+        "exits.trailing_fraction", DISTANCE,
+        f"distance of the stop from the best price of each whole bar; {IF_LONG}", only=TRAILING,
     ),
-    Key("exits.trailing_atr", ATRS, "distance of the stop from the best price of each whole bar", only=TRAILING),
-    Key("exits.ratchet_to_support", Flag(), "whether the stop follows new levels", default=False, only=TRAILING),
-    Key("exits.break_even_r", RISKS, "gain at which the stop moves to break-even", only=BREAKING_EVEN, needed=True),
+    Key(
+        "exits.trailing_atr", ATRS,
+        "distance of the stop from the best price of each whole bar", only=TRAILING,
+    ),
+    Key(
+        "exits.ratchet_to_support", Flag(),
+        "whether the stop follows new levels", default=False, only=TRAILING,
+    ),
+    Key(
+        "exits.break_even_r", RISKS,
+        "gain at which the stop moves to break-even", only=BREAKING_EVEN, needed=True,
+    ),
     Key("limits.positions_max", COUNT, "most positions at once", needed=INVERSE),
     Key("limits.exposure_max", SHARE, "largest exposure, of equity"),
     _breaker(
-        BreakerName.DAILY_LOSS, PART, "fall of equity since the last mark before 00:00 UTC", "until the next 00:00 UTC"
+        BreakerName.DAILY_LOSS,
+        PART,
+        "fall of equity since the last mark before 00:00 UTC",
+        "until the next 00:00 UTC",
     ),
-    _breaker(BreakerName.DRAWDOWN, PART, "fall of equity from its high-water mark or last reset", BY_HAND),
+    _breaker(
+        BreakerName.DRAWDOWN, PART, "fall of equity from its high-water mark or last reset", BY_HAND
+    ),
     _breaker(BreakerName.LOSS_STREAK, COUNT, "net losses in a row", BY_HAND),
-    _breaker(BreakerName.VOLATILITY_SHOCK, SIGMAS, "largest move of a held token since the day before", BY_HAND),
-    Key("short.borrow_fraction_per_day", BELOW_ONE, "borrow fee of each begun day, of the notional", ZERO, SHORTS),
+    _breaker(
+        BreakerName.VOLATILITY_SHOCK,
+        SIGMAS,
+        "largest move of a held token since the day before",
+        BY_HAND,
+    ),
+    Key(
+        "short.borrow_fraction_per_day", BELOW_ONE,
+        "borrow fee of each begun day, of the notional", ZERO, SHORTS,
+    ),
     Key("short.margin_fraction", UP_TO_TEN, "cash a short ties up, of its notional", ONE, SHORTS),
     Key("fills.fee_fraction", BELOW_ONE, "fee, of a fill's notional", Decimal("0.001")),
-    Key("fills.half_spread_fraction", BELOW_ONE, "half the spread, of the price", Decimal("0.0002")),
+    Key(
+        "fills.half_spread_fraction", BELOW_ONE, "half the spread, of the price", Decimal("0.0002")
+    ),
     Key("fills.slippage_fraction", BELOW_ONE, "slippage, of the price", Decimal("0.0005")),
-    Key("fills.target_fill", Word(tuple(TargetFill)), "whether a touch fills a target", TargetFill.TOUCH),
-    Key("fills.target_gap", Word(tuple(TargetGap)), "what an open beyond the target pays", TargetGap.LIMIT),
-    Key("fills.target_cost", Word(tuple(TargetCost)), "whether a target pays spread and slippage", TargetCost.LIMIT),
-    Key("fills.same_bar", Word(tuple(SameBar)), "which one a bar with stop and target hits", SameBar.STOP_FIRST),
+    Key(
+        "fills.target_fill", Word(tuple(TargetFill)),
+        "whether a touch fills a target", TargetFill.TOUCH,
+    ),
+    Key(
+        "fills.target_gap", Word(tuple(TargetGap)),
+        "what an open beyond the target pays", TargetGap.LIMIT,
+    ),
+    Key(
+        "fills.target_cost", Word(tuple(TargetCost)),
+        "whether a target pays spread and slippage", TargetCost.LIMIT,
+    ),
+    Key(
+        "fills.same_bar", Word(tuple(SameBar)),
+        "which one a bar with stop and target hits", SameBar.STOP_FIRST,
+    ),
 )

@@ -1,6 +1,6 @@
-"""What a value of a strategy file may be, and the rules that a key may belong to.
+"""The kinds of values in a strategy file, and the rules that a key may belong to.
 
-A bound that only a percentage would break refuses it: a fraction of 20 is 20 %, written wrong.
+Bounds refuse a percentage in place of a fraction: 20 can only mean 20 %, so it is an error.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Tokens:
     """A universe: a list of symbols or token_ids, or "*"."""
 
     def read(self, raw: object) -> Universe:
-        """Return the universe without resolving it."""
+        """Check a universe, without resolving it to tokens."""
         if raw == EVERY:
             return EVERY
         if not isinstance(raw, list):
@@ -36,12 +36,12 @@ class Tokens:
         return tuple(raw)
 
     def describe(self) -> str:
-        """Say in words what is accepted."""
+        """Describe in words what is accepted."""
         return 'list of symbols or token_ids, or "*"'
 
 
 def _check_token(token: object, earlier: Sequence[object]) -> None:
-    """Refuse what can be no symbol and no token_id, and repeats."""
+    """Refuse a value that is neither a symbol nor a token_id, and a token that is listed twice."""
     symbol = isinstance(token, str) and token.isprintable() and token.strip() == token != ""
     identity = isinstance(token, int) and not isinstance(token, bool) and token >= 1
     if token == EVERY:
@@ -55,7 +55,10 @@ def _check_token(token: object, earlier: Sequence[object]) -> None:
     raise ValueError(message)
 
 
-NAME = Text(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,62}[A-Za-z0-9_]|[A-Za-z0-9_]", "name of up to 64 letters, digits and _ . -")
+NAME = Text(
+    r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,62}[A-Za-z0-9_]|[A-Za-z0-9_]",
+    "name of up to 64 letters, digits and _ . -",
+)
 ANY = Number()
 POSITIVE = Number(above=0)
 COUNT = Number(at_least=1, whole=True)
@@ -68,10 +71,11 @@ PART = Number(above=0, below=1, unit=FRACTION)
 BELOW_ONE = Number(at_least=0, below=1, unit=FRACTION)
 UP_TO_ONE = Number(at_least=0, at_most=1, unit=FRACTION)
 UP_TO_TEN = Number(above=0, at_most=10, unit=FRACTION)
-# A stop of a short may lie at 2 x the entry or higher; where longs are opened `strategies.py` keeps it below 1.
+# A short's stop may lie at 2 x the entry or higher. `strategies.py` keeps the distance below 1 for
+# strategies that open longs.
 DISTANCE = UP_TO_TEN
 FROM_ZERO_TO_TEN = Number(at_least=0, at_most=10, unit=FRACTION)
-# Ten years: a span that ends in no calendar would stop every cycle.
+# Ten years: a span that leads to a date beyond the calendar would stop every cycle with an error.
 HOURS = Number(above=0, at_most=87_600, unit="hours")
 WAIT = Number(at_least=0, at_most=87_600, unit="hours")
 DAYS = Number(above=0, at_most=3_650, unit="days")
@@ -83,7 +87,7 @@ RANGES = Number(above=0, unit="ATR or daily sigma")
 ATRS = Number(above=0, at_most=1000, unit="ATR")
 RISKS = Number(above=0, at_most=1000, unit="R")
 
-# Words are tuples of plain literals and enum members alike: members are strings.
+# Enum members are strings, so tuples of words may mix plain literals and members.
 STOP_PRICES = (PriceRule.FRACTION, PriceRule.ATR, PriceRule.SIGMA)
 TARGET_PRICES = (PriceRule.FRACTION, PriceRule.R_MULTIPLE)
 STOP_MULTIPLES = (PriceRule.ATR, PriceRule.SIGMA)

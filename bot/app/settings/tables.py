@@ -1,7 +1,7 @@
-"""TOML files read against a literal table of keys.
+"""TOML files, read against a literal table of keys.
 
-Every value is checked before anyone uses it: an unknown key, a wrong type or a number out of bounds ends in one line
-that names file, key and mend.
+Every value is checked before it is used: an unknown key, a wrong type or a number out of bounds
+becomes one line that names the file, the key and the remedy.
 """
 
 import tomllib
@@ -18,15 +18,17 @@ from bot.domain.errors import AccessError, BotError, ConfigError
 
 
 class Chosen(NamedTuple):
-    """The condition that a rule's key holds one of these words."""
+    """The condition that the key of a rule holds one of these words."""
 
     rule: str
     words: tuple[str, ...]
 
     def holds(self, values: Mapping[str, Value]) -> bool:
-        """Tell whether one of the words is chosen."""
+        """Check whether one of the words is chosen."""
         found = values.get(self.rule)
-        return any(word in found if isinstance(found, frozenset) else word == found for word in self.words)
+        return any(
+            word in found if isinstance(found, frozenset) else word == found for word in self.words
+        )
 
     def __str__(self) -> str:
         """Write the condition as a reader would set it."""
@@ -37,8 +39,9 @@ class Chosen(NamedTuple):
 class Key:
     """One accepted key.
 
-    only: where it is accepted at all; unless: the key that takes its place where that is given; needed: where it must
-    be given (True: wherever accepted).
+    only: the condition under which it is accepted at all.
+    unless: another key that replaces it when that one is given.
+    needed: the condition under which it must be given; True means wherever it is accepted.
     """
 
     path: str
@@ -51,33 +54,35 @@ class Key:
 
     @property
     def section(self) -> str:
-        """Return the table that holds the key."""
+        """The table that holds the key."""
         return self.path.rpartition(".")[0]
 
     @property
     def name(self) -> str:
-        """Return the key without its table."""
+        """The key without its table."""
         return self.path.rpartition(".")[2]
 
     @property
     def unit(self) -> str:
-        """Return what its number counts, nothing for a bare number and for everything else."""
+        """What its number counts; empty for a bare number and for every other kind."""
         return self.kind.unit if isinstance(self.kind, Number) else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table with keys of its own, or several of them in a list; keys are named by their whole paths."""
+    """A table with keys of its own, or a list of such tables; its keys have their whole paths."""
 
     keys: tuple[Key, ...]
     several: bool = False
 
     def read(self, raw: object) -> tuple[Mapping[str, object], ...]:
-        """Return the tables, their keys unread."""
+        """Check that a value is the table or the list of tables; their keys are not read yet."""
         if self.several:
             if isinstance(raw, list) and raw and all(isinstance(table, dict) for table in raw):
                 return tuple(raw)
-            message = f"{show_value(raw)} is no list of tables: write [[{self.keys[0].section}]] for each"
+            message = (
+                f"{show_value(raw)} is no list of tables: write [[{self.keys[0].section}]] for each"
+            )
             raise ValueError(message)
         if not isinstance(raw, dict):
             names = ", ".join(key.name for key in self.keys)
@@ -86,12 +91,15 @@ class Table:
         return (raw,)
 
     def describe(self) -> str:
-        """Say in words what is accepted."""
-        return f"{'tables' if self.several else 'table'} with {', '.join(key.name for key in self.keys)}"
+        """Describe in words what is accepted."""
+        return (
+            f"{'tables' if self.several else 'table'}"
+            f" with {', '.join(key.name for key in self.keys)}"
+        )
 
 
 def every(keys: Iterable[Key]) -> Iterator[Key]:
-    """Yield all keys, after a table those inside it."""
+    """Yield all keys; the keys inside a table follow the table."""
     for key in keys:
         yield key
         if isinstance(key.kind, Table):
@@ -99,7 +107,11 @@ def every(keys: Iterable[Key]) -> Iterator[Key]:
 
 
 def load_toml(path: Path, mend: str) -> tuple[dict[str, object], str]:
-    """Read a TOML file to its document and its text; mend says what to do where it is missing."""
+    """Read a TOML file to its document and its text.
+
+    Raises AccessError if the file may not be read, ConfigError for any other failure.
+    mend: what the message advises if the file is missing or unreadable.
+    """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
@@ -118,12 +130,14 @@ def load_toml(path: Path, mend: str) -> tuple[dict[str, object], str]:
 
 
 def parse_toml(path: Path, text: str) -> dict[str, object]:
-    """Parse TOML with its numbers exactly as written."""
+    """Parse TOML, and keep its numbers exactly as written."""
     try:
         return tomllib.loads(text, parse_float=Decimal)
     except (ValueError, InvalidOperation, RecursionError) as error:
         reason = (
-            " ".join(str(error).split()) if isinstance(error, tomllib.TOMLDecodeError) else "a value is out of range"
+            " ".join(str(error).split())
+            if isinstance(error, tomllib.TOMLDecodeError)
+            else "a value is out of range"
         )
         message = f"{path}: not TOML: {reason}"
         raise ConfigError(message) from error
@@ -136,12 +150,14 @@ def read_tables(
     later: Sequence[str] = (),
     around: Mapping[str, Value] = MappingProxyType({}),
 ) -> dict[str, Value]:
-    """Check a document against its keys, and return the value of every key that applies, by path.
+    """Check a document against its keys, and collect the value of every key that applies, by path.
 
-    where names file and table for messages; later lists keys and tables that only a later version accepts; around
-    holds the values read so far of the tables around this one, and is returned with the rest.
+    where: the file and table that messages name.
+    later: keys and tables that only a later version accepts.
+    around: the values read so far from the enclosing tables; the result contains them too.
     """
     given = dict(_walk(where, document, keys, later, ""))
+    # The order of the keys matters: a condition sees only the values of keys before its own.
     values: dict[str, Value] = dict(around)
     for key in keys:
         barred = _reason_against(key, values)
@@ -157,13 +173,13 @@ def read_tables(
 
 
 def refuse(where: str, path: str, reason: str) -> BotError:
-    """Return the error that names file, key and reason."""
+    """Build the error that names file, key and reason."""
     name = path if path.isprintable() else repr(path)
     return ConfigError(f"{where}: {name}: {reason}")
 
 
 def members(values: Mapping[str, Value], section: str) -> dict[str, Value]:
-    """Return the keys of one table by their names, without tables inside it."""
+    """Select the keys of one table by their names, without the tables inside it."""
     found = ((path.rpartition("."), value) for path, value in values.items())
     return {name: value for (table, _, name), value in found if table == section}
 
@@ -187,6 +203,7 @@ def _read_inside(
     where: str, path: str, table: Mapping[str, object], kind: Table, around: Mapping[str, Value]
 ) -> dict[str, Value]:
     """Read the keys of an inner table to their values by name."""
+    # The keys inside have whole paths, so put the table back into its enclosing tables.
     document = table
     for name in reversed(path.split(".")):
         document = {name: document}
@@ -200,7 +217,7 @@ def _missing(key: Key) -> str:
 
 
 def _reason_against(key: Key, values: Mapping[str, Value]) -> str | None:
-    """Say why a key may not be given, None where it may."""
+    """Explain why a key may not be given; None if it may."""
     if key.unless is not None and values.get(key.unless) is not None:
         return f"{key.unless} takes its place: drop one of the two"
     if key.only is None or key.only.holds(values):
@@ -235,9 +252,12 @@ def _walk(
 
 
 def _unknown(name: str, prefix: str, raw: object, keys: Sequence[Key], sections: set[str]) -> str:
-    """Say what an unknown key or table might have meant."""
+    """Explain what an unknown key or table might have meant."""
     if "key" in name.lower() and any(key.name == "key_file" for key in keys):
-        return "unknown: the API key comes from BOT_API_KEY or the file that source.key_file names, never from here"
+        return (
+            "unknown: the API key comes from BOT_API_KEY or the file that source.key_file names,"
+            " never from here"
+        )
     inside = [
         path.removeprefix(prefix)
         for path in (*(key.path for key in keys), *sorted(sections))
@@ -247,7 +267,10 @@ def _unknown(name: str, prefix: str, raw: object, keys: Sequence[Key], sections:
     elsewhere = [key.path for key in keys if key.name == name]
     if elsewhere and not isinstance(raw, dict):
         return f"unknown here; did you mean `{elsewhere[0]}`?"
-    return f"unknown {'table' if isinstance(raw, dict) else 'key'}{near(name, siblings) or _other(name, keys)}"
+    return (
+        f"unknown {'table' if isinstance(raw, dict) else 'key'}"
+        f"{near(name, siblings) or _other(name, keys)}"
+    )
 
 
 def _other(name: str, keys: Sequence[Key]) -> str:

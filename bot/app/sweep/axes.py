@@ -1,6 +1,7 @@
-"""What a sweep varies: strategy keys, each with the values it takes, listed or anywhere between two ends.
+"""The axes of a sweep: strategy keys, each with a list of values or with two ends.
 
-Every value is read as the strategy's file would read it, so what is out of bounds is refused before anything runs.
+Every value is read as the strategy's file would read it: one out of bounds is refused before
+anything runs.
 """
 
 import itertools
@@ -18,24 +19,30 @@ from bot.app.settings.tables import Table, every
 from bot.app.sweep.parameters import Parameters, value_text
 from bot.domain.numbers import ZERO, fraction_half_even, to_float
 
-# These say what is traded and under which name; a sweep keeps them.
+# These keys name the strategy and what it trades; a sweep does not vary them.
 KEPT = ("strategy.name", "strategy.universe", "strategy.bars")
 SWEPT: Mapping[str, Kind] = {
     key.path: key.kind
     for key in every(KEYS)
-    if not isinstance(key.kind, Table) and key.path not in KEPT and not key.path.startswith("target.part.")
+    if not isinstance(key.kind, Table)
+    and key.path not in KEPT
+    and not key.path.startswith("target.part.")
 }
 RANGE = ("low", "high", "step", "log")
 LISTED_MAX = 10_000
 GRID_MAX = 100_000
-# A value drawn between two ends has so many significant digits, the same on every machine.
+# Significant digits of a value drawn between two ends, so that all machines draw the same value.
 DIGITS = 6
 BITS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:
-    """A key and its values; without a list any number from low to high, evenly on a logarithmic scale where is_log."""
+    """A strategy key and the values that a sweep gives it.
+
+    Without listed values it takes any number from low to high, spread evenly, on a logarithmic
+    scale if is_log is set.
+    """
 
     path: str
     values: tuple[Value, ...] = ()
@@ -45,14 +52,19 @@ class Axis:
 
     @property
     def is_ordered(self) -> bool:
-        """Tell whether the listed values are numbers that rise."""
+        """Whether the listed values are numbers that rise."""
         return all(
-            isinstance(before, Decimal | int) and isinstance(after, Decimal | int) and before < after
+            isinstance(before, Decimal | int)
+            and isinstance(after, Decimal | int)
+            and before < after
             for before, after in pairwise(self.values)
         )
 
     def between(self, share: float) -> Value:
-        """Return the number at a share of the way from low to high, from 0 to 1."""
+        """Compute the number at a share of the way from low to high.
+
+        share: between 0 and 1.
+        """
         low, high = to_float(self.low), to_float(self.high)
         if self.is_log:
             found = math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
@@ -66,7 +78,7 @@ class Axes:
     """The table of parameters, as a kind of value."""
 
     def read(self, raw: object) -> tuple[Axis, ...]:
-        """Return the axes in the order written."""
+        """Read the axes in the order in which they are written."""
         if not isinstance(raw, dict) or not raw:
             mend = 'write at least one strategy key with its values, "stop.fraction" = [0.03, 0.05]'
             message = f"{show_value(raw)}: {mend}"
@@ -79,7 +91,7 @@ class Axes:
         return axes
 
     def describe(self) -> str:
-        """Say in words what is accepted."""
+        """Describe in words what is accepted."""
         return "strategy keys, each with a list of values or a table with low, high and step or log"
 
 
@@ -95,7 +107,11 @@ def _axes(table: Mapping[str, object], prefix: str) -> Iterator[Axis]:
         elif isinstance(raw, dict) and any(known.startswith(f"{path}.") for known in SWEPT):
             yield from _axes(raw, f"{path}.")
         else:
-            why = "stays what the strategy's file says" if path in KEPT else f"unknown strategy key{near(path, SWEPT)}"
+            why = (
+                "stays what the strategy's file says"
+                if path in KEPT
+                else f"unknown strategy key{near(path, SWEPT)}"
+            )
             message = f"{path}: {why}"
             raise ValueError(message)
 
@@ -104,7 +120,10 @@ def _axis(path: str, kind: Kind, raw: object) -> Axis:
     if isinstance(raw, dict):
         return _range(path, kind, raw)
     if not isinstance(raw, list) or not raw:
-        message = f"{show_value(raw)} is no list of values: write e.g. [1, 2], or {{ low = 1, high = 2 }} for a number"
+        message = (
+            f"{show_value(raw)} is no list of values: write e.g. [1, 2],"
+            " or { low = 1, high = 2 } for a number"
+        )
         raise ValueError(message)
     values = tuple(_read_typed(kind, one) for one in raw)
     texts = [value_text(value) for value in values]
@@ -116,7 +135,7 @@ def _axis(path: str, kind: Kind, raw: object) -> Axis:
 
 
 def _read_typed(kind: Kind, raw: object) -> Value:
-    """Return a value as the strategy's file would read it, in a form that can be written again."""
+    """Read a value as the strategy's file would, in a form that can be written again."""
     found = kind.read(raw)
     return sorted(found) if isinstance(found, frozenset) else found
 
@@ -161,24 +180,37 @@ def _steps(kind: Number, low: Decimal, high: Decimal, step: Decimal) -> tuple[Va
 
 
 def grid(axes: Sequence[Axis]) -> list[Parameters]:
-    """Return every combination, the last axis turning fastest; raises ValueError where there are too many or no end."""
+    """List every combination of values; the last axis varies fastest.
+
+    Raises ValueError if there are too many, or if an axis has no list of values.
+    """
     for axis in axes:
         if not axis.values:
             message = f"{axis.path}: a grid needs a step: write one, or choose another method"
             raise ValueError(message)
     count = math.prod(len(axis.values) for axis in axes)
     if count > GRID_MAX:
-        message = f'{count:,} combinations: keep them below {GRID_MAX:,}, or write method = "random"'
+        message = (
+            f'{count:,} combinations: keep them below {GRID_MAX:,}, or write method = "random"'
+        )
         raise ValueError(message)
     combined = itertools.product(*(axis.values for axis in axes))
     return [dict(zip((axis.path for axis in axes), values, strict=True)) for values in combined]
 
 
 def draws(axes: Sequence[Axis], count: int, seed: int) -> list[Parameters]:
-    """Draw so many sets, each axis evenly; the bits are PCG64's own, which numpy promises to keep (NEP 19)."""
+    """Draw `count` sets at random, evenly on each axis.
+
+    The bits are PCG64's own, which numpy promises to keep the same (NEP 19).
+    """
     bits = np.random.PCG64(seed)
     return [{axis.path: _pick(axis, int(bits.random_raw())) for axis in axes} for _ in range(count)]
 
 
 def _pick(axis: Axis, drawn: int) -> Value:
-    return axis.values[drawn * len(axis.values) >> BITS] if axis.values else axis.between(drawn / (1 << BITS))
+    # A place in the list is scaled from the drawn bits in integers: the same on every machine.
+    return (
+        axis.values[drawn * len(axis.values) >> BITS]
+        if axis.values
+        else axis.between(drawn / (1 << BITS))
+    )

@@ -1,6 +1,6 @@
-"""`bot sweep`: a strategy tried with many sets of parameters, kept in SQL, the best of them told.
+"""`bot sweep`: try a strategy with many sets of parameters, store each trial, print the best.
 
-Run again after a kill it runs what is missing and ends with the rows of a sweep that nobody disturbed.
+After a kill it runs what is missing, and ends with the same rows as an undisturbed sweep.
 """
 
 import time
@@ -17,13 +17,24 @@ from bot.app.sweep.workers import workers_on
 from bot.app.telling.answers import to_json
 
 
-def sweep(path: Path, history: Path | None, ledger: str | None, *, on: str, workers: int | None, as_json: bool) -> int:
-    """Run what is missing of a sweep, print the best sets; the exit code."""
+def sweep(
+    path: Path,
+    history: Path | None,
+    ledger: str | None,
+    *,
+    on: str,
+    workers: int | None,
+    as_json: bool,
+) -> int:
+    """Run the missing trials of a sweep and print the best sets; return the exit code."""
     began = time.perf_counter()
     plan, places = load_sweep(path), workers_on(on, workers)
     course = Course(plan, history or plan.history)
     url = ledger_url(ledger or "sweep.db")
-    with trials_in(url) as kept, closing(TrialRunner(places, kept, plan.name, course.expected)) as runner:
+    with (
+        trials_in(url) as kept,
+        closing(TrialRunner(places, kept, plan.name, course.expected)) as runner,
+    ):
         judged = course.run(runner)
     result = {
         **result_of(plan, judged),

@@ -1,4 +1,4 @@
-"""The course of a sweep: sets tried in the train window of every fold, and the best of each in its test window.
+"""The course of a sweep: try sets in the train window of each fold, then test the best of each.
 
 Everything that can be refused is refused before the first trial runs.
 """
@@ -34,12 +34,21 @@ SAME_BAR = "fills.same_bar"
 
 
 class Course:
-    """A sweep over an opened history: its folds, and for each a search; refused: sets that contradict the strategy."""
+    """A sweep over an opened history, with its folds and a search for each fold.
+
+    refused: the sets that contradict the strategy, each with the reason.
+    """
 
     def __init__(self, plan: Sweep, folder: Path | None) -> None:
-        """Read strategy and history; raises ConfigError for what cannot be run, before anything is."""
+        """Read the strategy and open the history.
+
+        Raises ConfigError, before any trial runs, for what cannot be run.
+        """
         if folder is None:
-            message = f"{plan.path}: sweep.history: missing: add `history = ` (a folder), or name it by --history"
+            message = (
+                f"{plan.path}: sweep.history: missing: add `history = ` (a folder),"
+                " or name it by --history"
+            )
             raise ConfigError(message)
         document, text = load_toml(plan.strategy, "sweep.strategy names a strategy's file")
         about = {table: document.get(table, {}) for table in ("strategy", "fills")}
@@ -68,23 +77,30 @@ class Course:
             schedule=plan.schedule,
             seed=plan.seed,
         )
-        self.folds = [self._on_slots(fold) for fold in folds_of(_whole(plan, self.history), plan.walk_forward)]
+        self.folds = [
+            self._on_slots(fold) for fold in folds_of(_whole(plan, self.history), plan.walk_forward)
+        ]
         self.refused: dict[str, str] = {}
         self._accepted: set[str] = set()
         self.searches = [search_of(plan, self.accept) for _ in self.folds]
 
     @property
     def expected(self) -> int:
-        """Return how many trials there will be at most."""
+        """The largest number of trials that there can be."""
         tests = sum(fold.test is not None for fold in self.folds)
         return sum(search.expected for search in self.searches) + tests
 
     def accept(self, parameters: str) -> bool:
-        """Tell whether a set goes with the strategy; raises ConfigError where the history lacks a file it needs."""
+        """Check whether a set of parameters fits the strategy.
+
+        Raises ConfigError if the history lacks a file that the set needs.
+        """
         if parameters in self.refused or parameters in self._accepted:
             return parameters in self._accepted
         try:
-            strategy = strategy_with(self.plan.strategy, self.ground.strategy, self.ground.hooks, parameters)
+            strategy = strategy_with(
+                self.plan.strategy, self.ground.strategy, self.ground.hooks, parameters
+            )
         except ConfigError as error:
             self.refused[parameters] = str(error)
             return False
@@ -93,14 +109,25 @@ class Course:
         return True
 
     def run(self, runner: TrialRunner) -> list[Judged]:
-        """Try the sets of every fold in its train window, and the best of each in its test window."""
+        """Try each fold's sets in its train window, and the best of them in its test window."""
         tried: list[dict[str, Trial]] = [{} for _ in self.folds]
-        while asked := [(place, text) for place, search in enumerate(self.searches) for text in search.ask()]:
-            trials = runner.run([self._task(self.folds[place].train, text) for place, text in asked])
+        # Each round is one batch of all folds, so that the workers stay busy.
+        while asked := [
+            (place, text) for place, search in enumerate(self.searches) for text in search.ask()
+        ]:
+            trials = runner.run(
+                [self._task(self.folds[place].train, text) for place, text in asked]
+            )
             for place, search in enumerate(self.searches):
-                mine = {text: trial for (at, text), trial in zip(asked, trials, strict=True) if at == place}
+                mine = {
+                    text: trial
+                    for (at, text), trial in zip(asked, trials, strict=True)
+                    if at == place
+                }
                 tried[place].update(mine)
-                search.tell({text: value_of(trial, self.plan.figure) for text, trial in mine.items()})
+                search.tell(
+                    {text: value_of(trial, self.plan.figure) for text, trial in mine.items()}
+                )
         if not any(tried):
             reason = next(iter(self.refused.values()))
             message = f"{self.plan.path}: parameters: no set goes with the strategy: {reason}"
@@ -118,10 +145,16 @@ class Course:
         ]
 
     def _task(self, window: Window, parameters: str, *, is_test: bool = False) -> Task:
-        return Task(ground=self.ground, parameters=parameters, start=window.start, end=window.end, is_test=is_test)
+        return Task(
+            ground=self.ground,
+            parameters=parameters,
+            start=window.start,
+            end=window.end,
+            is_test=is_test,
+        )
 
     def _on_slots(self, fold: Fold) -> Fold:
-        """Return a fold whose windows begin and end at slots."""
+        """Move the ends of a fold's windows to slots."""
         return Fold(self._between_slots(fold.train), fold.test and self._between_slots(fold.test))
 
     def _between_slots(self, window: Window) -> Window:
@@ -131,13 +164,20 @@ class Course:
             if self.plan.walk_forward is None:
                 raise
             span = f"{window.start:%Y-%m-%dT%H:%MZ} to {window.end:%Y-%m-%dT%H:%MZ}"
-            message = f"{self.plan.path}: walk_forward: no slot from {span}: more days, or more slots in sweep.schedule"
+            message = (
+                f"{self.plan.path}: walk_forward: no slot from {span}: more days,"
+                " or more slots in sweep.schedule"
+            )
             raise ConfigError(message) from None
         return Window(slots[0], slots[-1])
 
 
 def _is_finer(plan: Sweep, given: Mapping[str, Value]) -> bool:
-    """Tell whether some set asks finer bars; which bars those are below must not depend on the set."""
+    """Check whether any set needs bars below the strategy's own.
+
+    Raises ConfigError if only some sets do and the strategy does not name its bars, because the
+    bars must not depend on the set.
+    """
     asked = next((axis.values for axis in plan.axes if axis.path == SAME_BAR), (given[SAME_BAR],))
     if SameBar.FINER_BARS in asked and len(asked) > 1 and given["strategy.bars"] is None:
         reason = f'missing, {SAME_BAR} is varied: name the bars of all sets, `bars = "1h"` say'
@@ -146,13 +186,15 @@ def _is_finer(plan: Sweep, given: Mapping[str, Value]) -> bool:
 
 
 def _whole(plan: Sweep, history: History) -> Window:
-    """Return what a sweep covers of its history, whose first day counts from its midnight.
+    """Find the window of a history that a sweep covers; the first day counts from midnight.
 
-    It ends where a replay of the same window does; folds are laid within the history alone.
+    It ends where a replay of the same window ends; walk-forward folds stay within the history.
     """
     closes = history.closes
     if not closes:
         message = f"{history.folder}: no bars to replay"
         raise ConfigError(message)
     first, end = closes[0].replace(hour=0, minute=0), plan.end or history.ends_at
-    return Window(max(plan.start or first, first), min(end, history.ends_at) if plan.walk_forward else end)
+    return Window(
+        max(plan.start or first, first), min(end, history.ends_at) if plan.walk_forward else end
+    )

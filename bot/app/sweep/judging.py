@@ -1,4 +1,4 @@
-"""Which sets were best in a window, and how likely it is that the best is more than luck."""
+"""The ranking of the sets of a window, and how likely it is that the best is more than luck."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,11 @@ from bot.figures.performance import DAYS_A_YEAR, Figure, deviation
 
 
 class Judged(NamedTuple):
-    """What became of a fold: its trials, those that have the figure (best first), and the test of the best."""
+    """The outcome of a fold.
+
+    ranked: the trials that have the figure, best first.
+    test: the test of the best set, None if there was none.
+    """
 
     fold: Fold
     tried: tuple[Trial, ...]
@@ -21,28 +25,32 @@ class Judged(NamedTuple):
 
 
 def value_of(trial: Trial, figure: str) -> float | None:
-    """Return a figure of a trial."""
+    """Read a figure of a trial; None if it is undefined."""
     found: float | None = getattr(trial, figure)
     return found
 
 
 def rank_trials(trials: Sequence[Trial], figure: str) -> list[Trial]:
-    """Return the trials that have a figure, the best first; of equals the one tried first."""
+    """Sort the trials that have the figure, best first; equal ones stay in order of trial."""
     valued = [(value, trial) for trial in trials if (value := value_of(trial, figure)) is not None]
+    # FIGURES is -1 where less is better: one sort serves both directions, and it is stable.
     return [trial for _, trial in sorted(valued, key=lambda pair: -FIGURES[figure] * pair[0])]
 
 
 def deflated_sharpe(best: Trial, trials: Sequence[Trial]) -> Figure:
-    """Return the probability that the best set's true Sharpe ratio is above that of the best of so many worthless sets.
+    """Compute the probability that the best set's true Sharpe ratio is above what luck gives.
 
-    All sets that were tried count, also those without a ratio; the variance is that of the ratios there are.
+    Luck gives the ratio to expect of the best of as many worthless sets. All sets that were tried
+    count, even those without a ratio; the variance is that of the ratios there are.
     """
     if best.sharpe is None or best.skewness is None or best.kurtosis is None:
         return Figure(reason="the best set has no Sharpe ratio")
     ratios = [_daily(trial.sharpe) for trial in trials if trial.sharpe is not None]
     variance = deviation(ratios) ** 2 if len(ratios) > 1 else 0.0
     threshold = expected_best(len(trials), variance)
-    return probability_above(threshold, _daily(best.sharpe), best.days, best.skewness, best.kurtosis)
+    return probability_above(
+        threshold, _daily(best.sharpe), best.days, best.skewness, best.kurtosis
+    )
 
 
 def _daily(ratio: float) -> float:

@@ -1,4 +1,4 @@
-"""SWEEP.toml as typed values: what is tried, where, and by which figure it is judged.
+"""SWEEP.toml as typed values: what a sweep tries, where, and by which figure it judges.
 
 A key that would not be obeyed is refused, never ignored; docs/sweep.md describes each.
 """
@@ -23,7 +23,7 @@ from bot.app.sweep.windows import WalkForward
 from bot.domain.numbers import CASH_MAX, micro_half_even
 
 SEED_MAX = 2**31
-# What sets may be judged by: 1 where more is better, -1 where less is.
+# The figures that sets may be judged by: 1 if more is better, -1 if less is better.
 FIGURES: Mapping[str, int] = MappingProxyType(
     {
         "sharpe": 1,
@@ -45,12 +45,15 @@ SEARCHED = Chosen("sweep.method", ("optuna",))
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """An instant, UTC where it names no zone; of: how a date without a time is understood."""
+    """An instant, in UTC if it names no zone.
+
+    of: converts what is written; it decides which instant a date without a time means.
+    """
 
     of: Callable[[str | date], datetime]
 
     def read(self, raw: object) -> datetime:
-        """Return the instant in UTC."""
+        """Convert the value to an instant in UTC."""
         if isinstance(raw, str | date):
             with suppress(ValueError):
                 return self.of(raw)
@@ -58,23 +61,58 @@ class Instant:
         raise ValueError(message)
 
     def describe(self) -> str:
-        """Say in words what is accepted."""
+        """Describe in words what is accepted."""
         return "instant, ISO 8601, UTC"
 
 
 WHOLE_DAYS = Number(at_least=1, at_most=3_650, whole=True, unit="days")
 KEYS: tuple[Key, ...] = (
     Key("sweep.name", NAME, "the sweep's name in v_sweep", needed=True),
-    Key("sweep.strategy", LINE, "strategies/NAME.toml beside this file, or the path of a file", needed=True),
+    Key(
+        "sweep.strategy",
+        LINE,
+        "strategies/NAME.toml beside this file, or the path of a file",
+        needed=True,
+    ),
     Key("sweep.history", LINE, "history folder, seen from this file; absent: --history names it"),
-    Key("sweep.cash", Number(above=0, at_most=CASH_MAX), "opening cash of every trial, quote currency", Decimal(10000)),
-    Key("sweep.schedule", CRON, "slots: minute hour day month weekday, UTC; absent: every close of a bar"),
-    Key("sweep.from", Instant(first_instant), "first slot; of a date alone its 00:00; absent: the first close"),
-    Key("sweep.to", Instant(last_instant), "last slot; of a date alone that day's last; absent: the last close"),
-    Key("sweep.seed", Number(at_least=0, at_most=SEED_MAX, whole=True), "where chance starts; part of every id", 1),
+    Key(
+        "sweep.cash",
+        Number(above=0, at_most=CASH_MAX),
+        "opening cash of every trial, quote currency",
+        Decimal(10000),
+    ),
+    Key(
+        "sweep.schedule",
+        CRON,
+        "slots: minute hour day month weekday, UTC; absent: every close of a bar",
+    ),
+    Key(
+        "sweep.from",
+        Instant(first_instant),
+        "first slot; of a date alone its 00:00; absent: the first close",
+    ),
+    Key(
+        "sweep.to",
+        Instant(last_instant),
+        "last slot; of a date alone that day's last; absent: the last close",
+    ),
+    Key(
+        "sweep.seed",
+        Number(at_least=0, at_most=SEED_MAX, whole=True),
+        "where chance starts; part of every id",
+        1,
+    ),
     Key("sweep.method", Word(("grid", *DRAWN.words)), "how sets are chosen", "grid"),
-    Key("sweep.trials", COUNT, "how many sets are drawn for each train window", only=DRAWN, needed=True),
-    Key("sweep.batch", COUNT, "sets asked for at once, whatever the number of workers", 8, SEARCHED),
+    Key(
+        "sweep.trials",
+        COUNT,
+        "how many sets are drawn for each train window",
+        only=DRAWN,
+        needed=True,
+    ),
+    Key(
+        "sweep.batch", COUNT, "sets asked for at once, whatever the number of workers", 8, SEARCHED
+    ),
     Key("sweep.figure", Word(tuple(FIGURES)), "what sets are judged by", "sharpe"),
     Key("walk_forward.train_days", WHOLE_DAYS, "length of a train window"),
     Key("walk_forward.test_days", WHOLE_DAYS, "length of the test window that follows it"),
@@ -84,7 +122,10 @@ KEYS: tuple[Key, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """A sweep as it was read; strategy and history are resolved paths, start and end None where open."""
+    """A sweep as it was read from its file.
+
+    strategy and history are resolved paths; start and end are None if they are left open.
+    """
 
     path: Path
     name: str
@@ -116,7 +157,9 @@ def load_sweep(path: Path) -> Sweep:
     return Sweep(
         path=path,
         name=given["name"],
-        strategy=(folder / name if is_path else strategy_file(name, folder / "strategies")).absolute(),
+        strategy=(
+            folder / name if is_path else strategy_file(name, folder / "strategies")
+        ).absolute(),
         history=None if given["history"] is None else folder / given["history"],
         cash=given["cash"],
         schedule=given["schedule"],
@@ -137,5 +180,7 @@ def _walk_forward(where: str, given: Mapping[str, Any]) -> WalkForward | None:
         return None
     for name, other in (("train_days", "test_days"), ("test_days", "train_days")):
         if given[name] is None:
-            raise refuse(where, f"walk_forward.{name}", f"missing, {other} is given: add `{name} = ` (days)")
+            raise refuse(
+                where, f"walk_forward.{name}", f"missing, {other} is given: add `{name} = ` (days)"
+            )
     return WalkForward(timedelta(days=given["train_days"]), timedelta(days=given["test_days"]))

@@ -1,6 +1,7 @@
-"""Trials run by workers and kept by the parent: each is in the ledger as soon as it is done, whoever dies afterwards.
+"""Trials, run by workers and stored by the parent process.
 
-Results come back in the order of their tasks, in whatever order workers finish.
+Each trial is stored as soon as it is done, so a crash loses no finished trial. Results come in the
+order of their tasks, whatever order the workers finish in.
 """
 
 import sys
@@ -15,33 +16,38 @@ from bot.app.sweep.workers import Workers
 from bot.domain.errors import BotError, UpstreamError
 from bot.domain.sweeps import Trial
 
-# Workers lost so often in a row, with not one trial done in between: something kills them.
+# After so many losses of workers in a row without one finished trial, something keeps killing them.
 LOSSES_MAX = 3
 TOLD_EVERY_SECONDS = 60.0
 
 
 class TrialRunner:
-    """Workers, the trials that the ledger has already, and how far it has come."""
+    """Workers, the trials that the ledger already has, and the progress."""
 
     def __init__(self, workers: Workers, kept: SqlTrials, sweep: str, expected: int) -> None:
-        """Take up what the ledger has, and open no workers yet; expected: how many trials there will be at most."""
+        """Read what the ledger has; open no workers yet.
+
+        expected: the largest number of trials that there can be.
+        """
         self._workers, self._kept = workers, kept
         self._known = kept.of(sweep)
-        # What the ledger had before, as long as nobody has asked for it: a search may ask for a set again.
+        # Trials of the ledger that no task has asked for yet. A search may ask for a set twice, and
+        # each trial is counted as found only once.
         self._unasked = set(self._known)
         self._stack = ExitStack()
         self._executor: Executor | None = None
         self.progress = Progress(expected)
 
     def close(self) -> None:
-        """Let the workers go."""
+        """Release the workers."""
         self.progress.close()
         self._stack.close()
 
     def run(self, tasks: Sequence[Task]) -> list[Trial]:
-        """Return the trials of tasks, running those that the ledger lacks.
+        """Run the tasks that the ledger lacks, and return the trials of all tasks.
 
-        Raises UpstreamError where workers are lost again and again without one trial done, and passes on refusals.
+        Raises UpstreamError if workers are lost several times in a row without one finished trial.
+        Errors that refuse a trial pass through.
         """
         missing = {task.trial_id: task for task in tasks if task.trial_id not in self._known}
         found = self._unasked.intersection(task.trial_id for task in tasks)
@@ -55,14 +61,18 @@ class TrialRunner:
             if losses == LOSSES_MAX:
                 first = next(iter(missing.values()))
                 message = (
-                    f"workers were lost {losses} times in a row without one trial done, {len(missing)} are left:"
-                    f" see what kills them (memory?) at {first.parameters}; what is done stays in the ledger"
+                    f"workers were lost {losses} times in a row without one trial done,"
+                    f" {len(missing)} are left: see what kills them (memory?) at"
+                    f" {first.parameters}; what is done stays in the ledger"
                 )
                 raise UpstreamError(message) from lost
         return [self._known[task.trial_id] for task in tasks]
 
     def _round(self, missing: dict[str, Task]) -> BaseException | None:
-        """Run the missing tasks, taking out those that were done; return how workers were lost, if they were."""
+        """Run the missing tasks once, and remove the finished ones from `missing`.
+
+        Returns the error by which workers were lost, None if none were.
+        """
         lost: BaseException | None = None
         futures: dict[Future[Trial], str] = {}
         try:
@@ -78,7 +88,7 @@ class TrialRunner:
                 lost = error
                 continue
             except BotError as error:
-                # Ray hands on an error wrapped with its trace; one line of ours is inside.
+                # Ray wraps an error with its trace; `cause` is the original error of one line.
                 raise getattr(error, "cause", error) from None
             self._kept.put([trial])
             self._known[trial.trial_id] = trial
@@ -96,21 +106,21 @@ class TrialRunner:
 
 
 class Progress:
-    """How many trials are done, with the time that remains, on standard error: always there where people watch."""
+    """The number of finished trials and the time that remains, on standard error."""
 
     def __init__(self, total: int) -> None:
-        """Expect so many trials."""
+        """Expect `total` trials."""
         self._total = total
         self._found = self._done = 0
         self._began = self._told = time.monotonic()
         self._watched = sys.stderr.isatty()
 
     def count_found(self, count: int) -> None:
-        """Count trials that the ledger had already."""
+        """Count trials that the ledger already had."""
         self._found += count
 
     def count_done(self) -> None:
-        """Count a trial, and tell: on a terminal each time, elsewhere once a minute."""
+        """Count a trial and show the progress: on a terminal each time, elsewhere once a minute."""
         self._done += 1
         now = time.monotonic()
         if self._watched or now - self._told >= TOLD_EVERY_SECONDS:
@@ -121,7 +131,7 @@ class Progress:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Return how many trials were run, and how many were in the ledger already."""
+        """How many trials were run, and how many were in the ledger already."""
         return {"trials_run": self._done, "trials_found": self._found}
 
     def close(self) -> None:
@@ -133,4 +143,7 @@ class Progress:
         come = self._found + self._done
         left = round(seconds / self._done * max(self._total - come, 0))
         bar = "#" * (20 * come // max(self._total, come))
-        return f"[{bar:<20}] {come:,} of {self._total:,} trials, {left // 60} min {left % 60:02} s left"
+        return (
+            f"[{bar:<20}] {come:,} of {self._total:,} trials,"
+            f" {left // 60} min {left % 60:02} s left"
+        )

@@ -1,6 +1,6 @@
-"""Which sets are tried in a train window, asked for in rounds: all at once, or as an Optuna study learns.
+"""The sets to try in a train window, in rounds: all at once, or as an Optuna study learns.
 
-What is asked for depends on the file and on the figures told before, never on how many workers there are.
+The choice depends on the file and on the figures so far, never on the number of workers.
 """
 
 from __future__ import annotations
@@ -17,39 +17,42 @@ from bot.domain.extras import missing_extra
 if TYPE_CHECKING:
     from optuna import Study, Trial
 
-# Tells whether the strategy takes a set: its keys may contradict each other.
+# Checks whether the strategy accepts a set: its keys may contradict each other.
 Accepted = Callable[[str], bool]
 
 
 class Listed:
-    """Sets that are known beforehand: a grid, or random draws."""
+    """Sets that are known in advance: a grid, or random draws."""
 
     def __init__(self, sets: Sequence[str]) -> None:
-        """Ask for these, once."""
+        """Ask for these sets, once."""
         self._sets = tuple(sets)
         self.expected = len(self._sets)
 
     def ask(self) -> tuple[str, ...]:
-        """Return the sets of the next round, none at the end."""
+        """Choose the sets of the next round; no sets mean the end."""
         asked, self._sets = self._sets, ()
         return asked
 
     def tell(self, figures: Mapping[str, float | None]) -> None:
-        """Learn nothing."""
+        """Ignore the figures: the sets are fixed."""
 
 
 class Studied:
-    """An Optuna study with the tree-structured Parzen estimator, seeded; sets come in rounds of one batch."""
+    """An Optuna study with a seeded tree-structured Parzen estimator, in rounds of one batch."""
 
     def __init__(self, sweep: Sweep, accepted: Accepted) -> None:
-        """Begin a study; ConfigError where Optuna is not installed."""
+        """Create a study; raises ConfigError if Optuna is not installed."""
         self._sweep, self._accepted = sweep, accepted
         self._left = self.expected = sweep.trials
         self._waiting: list[tuple[Trial, str]] = []
         self._study = _study(sweep)
 
     def ask(self) -> tuple[str, ...]:
-        """Return the sets of the next round, none at the end; a set that is refused counts as tried and failed."""
+        """Choose the sets of the next round; no sets mean the end.
+
+        A set that the strategy refuses counts as tried and failed.
+        """
         self._waiting = []
         while self._left and len(self._waiting) < self._sweep.batch:
             self._left -= 1
@@ -62,7 +65,7 @@ class Studied:
         return tuple(dict.fromkeys(text for _, text in self._waiting))
 
     def tell(self, figures: Mapping[str, float | None]) -> None:
-        """Learn the figures of the sets of this round, by set; an undefined one is a failure."""
+        """Learn the figures of this round, by set; an undefined figure is a failure."""
         for trial, text in self._waiting:
             value = figures[text]
             if value is None:
@@ -80,11 +83,18 @@ Search = Listed | Studied
 
 
 def search_of(sweep: Sweep, accepted: Accepted) -> Search:
-    """Return a fresh search over a sweep's axes; raises ConfigError for a grid without end."""
+    """Create a search over a sweep's axes.
+
+    Raises ConfigError for a grid that is too large or has an axis without a list of values.
+    """
     if sweep.method == "optuna":
         return Studied(sweep, accepted)
     try:
-        sets = grid(sweep.axes) if sweep.method == "grid" else draws(sweep.axes, sweep.trials, sweep.seed)
+        sets = (
+            grid(sweep.axes)
+            if sweep.method == "grid"
+            else draws(sweep.axes, sweep.trials, sweep.seed)
+        )
     except ValueError as error:
         raise refuse(str(sweep.path), "parameters", str(error)) from error
     texts = dict.fromkeys(parameters_text(one) for one in sets)
@@ -99,11 +109,17 @@ def _study(sweep: Sweep) -> Study:
         raise missing_extra(method, "optuna") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=sweep.seed, constant_liar=True)
-    return optuna.create_study(direction="maximize" if FIGURES[sweep.figure] > 0 else "minimize", sampler=sampler)
+    return optuna.create_study(
+        direction="maximize" if FIGURES[sweep.figure] > 0 else "minimize", sampler=sampler
+    )
 
 
 def _suggest(trial: Trial, axis: Axis) -> Any:
-    """Let a study choose on an axis: a place in its list, which has an order among numbers, or a share of its way."""
+    """Let a study choose a value on an axis.
+
+    It chooses a place in the list, which has an order if the values are rising numbers, or else a
+    share of the way from low to high.
+    """
     if not axis.values:
         return axis.between(trial.suggest_float(axis.path, 0, 1))
     count = len(axis.values)

@@ -1,6 +1,7 @@
-"""One trial, wherever it runs: the engine of live and replay over a history, folded to figures in memory.
+"""One trial, on any worker: the engine of live and replay over a history, reduced to figures.
 
-What travels to a worker are plain values. It opens the history itself, once a process, and writes nothing.
+A worker receives plain values only. It opens the history itself, once per process, and writes
+nothing.
 """
 
 import hashlib
@@ -25,15 +26,19 @@ from bot.figures.account import counts_of, figures_of
 from bot.figures.luck import shape
 from bot.figures.performance import Figure, TradeResult, day_marks, returns_of
 
-# A history keeps what was asked of it last, for one who asks: threads of a process, a Dask worker's say, take turns.
+# A history caches its last answers without locks, so the threads of a process (those of a Dask
+# worker, for example) run their trials one at a time.
 ALONE = Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """What all trials of a sweep share: the strategy as text, hooks beside it, the history by its path and digest.
+    """What all trials of a sweep share.
 
-    code: the version that every worker must run; finer: whether the bars below the strategy's own are read too.
+    code: the version that every worker must run.
+    path, strategy, hooks: the strategy's file, its text, and the text of its hooks if it has any.
+    history, history_digest: the path of the folder, and the digest of its data.
+    finer: whether bars below the strategy's own are read too.
     """
 
     sweep: str
@@ -50,13 +55,13 @@ class Ground:
 
     @property
     def strategy_hash(self) -> str:
-        """Name the strategy's file and its hooks."""
+        """The digest of the strategy's text and its hooks."""
         return hashlib.sha256(canonical([self.strategy, self.hooks]).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A set of parameters, as text, to be tried from the first slot of a window to its last."""
+    """A set of parameters, as text, to try from the first slot of a window to its last."""
 
     ground: Ground
     parameters: str
@@ -66,37 +71,51 @@ class Task:
 
     @property
     def trial_id(self) -> str:
-        """Name the trial by everything that its outcome depends on."""
+        """The trial's id, derived from everything that its outcome depends on."""
         ground = self.ground
         window = [instant_text(self.start), instant_text(self.end), self.is_test]
         account = [plain(ground.cash), ground.schedule]
         made_of = [ground.code, ground.strategy_hash, ground.history_digest]
-        return derive("trial", [ground.sweep, self.parameters, window, ground.seed, made_of, account])
+        return derive(
+            "trial", [ground.sweep, self.parameters, window, ground.seed, made_of, account]
+        )
 
 
 @lru_cache(maxsize=1)
-def _history_of(folder: str, timeframe: str | None, universe: Universe, digest: str, *, finer: bool) -> History:
-    """Open a history once a process; a folder that holds other rows than the digest's is refused."""
+def _history_of(
+    folder: str, timeframe: str | None, universe: Universe, digest: str, *, finer: bool
+) -> History:
+    """Open a history once per process; refuse a folder whose data have another digest."""
     history = open_history(Path(folder), timeframe=timeframe, universe=universe, finer=finer)
     if history.digest != digest:
-        message = f"{folder}: its files are not those that the sweep began with: give every worker the same ones"
+        message = (
+            f"{folder}: its files are not those that the sweep began with:"
+            " give every worker the same ones"
+        )
         raise ConfigError(message)
     return history
 
 
 def try_out(task: Task) -> Trial:
-    """Run a trial; the same task gives the same trial, on any worker, beside any other.
+    """Run a trial; the same task gives the same trial on any worker, beside any other.
 
-    Raises ConfigError where the worker's code or files are not those of the sweep.
+    Raises ConfigError if the worker's code or files differ from those of the sweep.
     """
     ground = task.ground
     if ground.code != (own := code_version()):
-        message = f"a worker runs Tidemark {own}, the sweep is of {ground.code}: install the same code, start it anew"
+        message = (
+            f"a worker runs Tidemark {own}, the sweep is of {ground.code}:"
+            " install the same code, start it anew"
+        )
         raise ConfigError(message)
     with ALONE:
         strategy = strategy_with(Path(ground.path), ground.strategy, ground.hooks, task.parameters)
         history = _history_of(
-            ground.history, strategy.bars, strategy.universe, ground.history_digest, finer=ground.finer
+            ground.history,
+            strategy.bars,
+            strategy.universe,
+            ground.history_digest,
+            finer=ground.finer,
         )
         slots = slots_in(history, (task.start, task.end), ground.schedule)
         setup = setup_of(strategy, history.universe, ground.cash)
@@ -132,16 +151,21 @@ def _trial(task: Task, strategy: str, slots: int, tally: Tally) -> Trial:
         wins=counts.wins,
         losses=counts.losses,
         final_equity=tally.equity,
-        reasons=canonical({name: figure.reason for name, figure in figures.items() if figure.reason}),
+        reasons=canonical(
+            {name: figure.reason for name, figure in figures.items() if figure.reason}
+        ),
         **{name: figure.value for name, figure in figures.items()},
     )
 
 
 def _figures(tally: Tally, trades: list[TradeResult]) -> dict[str, Figure]:
-    """Return a replay's figures, and the moments that tell how much of the Sharpe ratio may be luck."""
+    """Compute a replay's figures, and the skewness and kurtosis of its daily returns."""
     found = figures_of(tally.points, trades, tally.fall)
     ratio = found["sharpe"]
     if ratio.value is None:
-        return found | {"skewness": Figure(reason=ratio.reason), "kurtosis": Figure(reason=ratio.reason)}
+        return found | {
+            "skewness": Figure(reason=ratio.reason),
+            "kurtosis": Figure(reason=ratio.reason),
+        }
     skewness, kurtosis = shape(returns_of(day_marks(tally.points)))
     return found | {"skewness": Figure(skewness), "kurtosis": Figure(kurtosis)}

@@ -1,4 +1,4 @@
-"""What a sweep found, for people and as JSON: the best sets of each window, their tests, and how far they are luck."""
+"""A sweep's result, as text and JSON: each window's best sets, test and deflated Sharpe ratio."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,12 +12,12 @@ from bot.domain.sweeps import Trial
 from bot.figures.performance import Figure
 
 BEST_MAX = 10
-# What is told of a trial beside its parameters and the figure it is judged by.
+# The figures shown of a trial beside its parameters and the figure that it is judged by.
 TOLD = ("sharpe", "total_return", "max_drawdown", "profit_factor", "trades", "final_equity")
 
 
 def result_of(plan: Sweep, judged: Sequence[Judged]) -> dict[str, Any]:
-    """Return what was found, window by window."""
+    """Build the result of a sweep, window by window."""
     return {
         "sweep": plan.name,
         "method": plan.method,
@@ -28,7 +28,11 @@ def result_of(plan: Sweep, judged: Sequence[Judged]) -> dict[str, Any]:
 
 
 def _window(plan: Sweep, one: Judged) -> dict[str, Any]:
-    luck = deflated_sharpe(one.ranked[0], one.tried) if one.ranked else Figure(reason=_no_best(plan, one.tried))
+    luck = (
+        deflated_sharpe(one.ranked[0], one.tried)
+        if one.ranked
+        else Figure(reason=_no_best(plan, one.tried))
+    )
     return {
         "from": one.fold.train.start,
         "to": one.fold.train.end,
@@ -36,12 +40,13 @@ def _window(plan: Sweep, one: Judged) -> dict[str, Any]:
         "best": [_of_trial(plan, trial) for trial in one.ranked[:BEST_MAX]],
         "deflated_sharpe": luck.value,
         "reason": luck.reason,
-        "test": one.test and {"from": one.test.window_from, "to": one.test.window_to, **_of_trial(plan, one.test)},
+        "test": one.test
+        and {"from": one.test.window_from, "to": one.test.window_to, **_of_trial(plan, one.test)},
     }
 
 
 def _no_best(plan: Sweep, tried: Sequence[Trial]) -> str:
-    """Say that no set has the figure, and why the first one has not."""
+    """Explain that no set has the figure, with the reason of the first one."""
     why = [f"of the first: {json.loads(trial.reasons)[plan.figure]}" for trial in tried[:1]]
     return "; ".join([f"no set has a {plan.figure}", *why])
 
@@ -56,12 +61,26 @@ def _of_trial(plan: Sweep, trial: Trial) -> dict[str, Any]:
 
 
 def describe_result(result: Mapping[str, Any]) -> str:
-    """Tell the best sets as a table: of one window ten of them, of several the best of each beside its test."""
+    """Format the best sets as a table.
+
+    One window without a test shows its ten best sets; otherwise each window shows its best set
+    beside the test.
+    """
     windows = result["windows"]
-    parts = [_one_window(windows[0]) if len(windows) == 1 and not windows[0]["test"] else _all_windows(result)]
+    parts = [
+        _one_window(windows[0])
+        if len(windows) == 1 and not windows[0]["test"]
+        else _all_windows(result)
+    ]
     if result["sets_refused"]:
-        parts.append(f"sets passed over: {result['sets_refused']}, the first because {result['refused_because']}")
-    parts.append(f"{result['trials_run']} trials run, {result['trials_found']} found in the ledger: {result['ledger']}")
+        parts.append(
+            f"sets passed over: {result['sets_refused']},"
+            f" the first because {result['refused_because']}"
+        )
+    parts.append(
+        f"{result['trials_run']} trials run, {result['trials_found']} found in the ledger:"
+        f" {result['ledger']}"
+    )
     return "\n\n".join(parts)
 
 
@@ -71,18 +90,25 @@ def _one_window(window: Mapping[str, Any]) -> str:
 
 
 def _row(one: Mapping[str, Any]) -> dict[str, Any]:
-    figures = {name: value for name, value in one.items() if name not in {"trial_id", "parameters", "reasons"}}
+    figures = {
+        name: value
+        for name, value in one.items()
+        if name not in {"trial_id", "parameters", "reasons"}
+    }
     return {**_parameters(one), **figures}
 
 
 def _parameters(one: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters as cells: a list as its words."""
+    """Convert parameters to cells of a table; a list becomes its words."""
     found = one["parameters"].items()
     return {path: " ".join(value) if isinstance(value, list) else value for path, value in found}
 
 
 def _luck(window: Mapping[str, Any]) -> str:
-    told_by = f"probability that the best of {window['sets']} sets is better than luck (deflated Sharpe ratio)"
+    told_by = (
+        f"probability that the best of {window['sets']} sets is better than luck"
+        " (deflated Sharpe ratio)"
+    )
     value = window["deflated_sharpe"]
     return f"{told_by}: {show_value(None if value is None else round(value, 4))}" + (
         f"; {window['reason']}" if window["reason"] else ""
@@ -110,7 +136,10 @@ def _all_windows(result: Mapping[str, Any]) -> str:
 
 
 def _missing(result: Mapping[str, Any]) -> Iterator[str]:
-    """Say once for train and once for test windows why figures are missing, as the first such window does."""
+    """Explain why figures are missing, once for train windows and once for test windows.
+
+    The reason is that of the first window that lacks one.
+    """
     windows, figure = result["windows"], result["figure"]
     train = [window["reason"] for window in windows if window["reason"]]
     tests = [window["test"]["reasons"] for window in windows if window["test"]]

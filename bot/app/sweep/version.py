@@ -1,6 +1,6 @@
-"""Which code this is: the release, and a digest of the source that runs.
+"""The version of the running code: the release, and a digest of the source.
 
-Figures of other code are never taken for those of this one, however seldom the release changes.
+The digest keeps figures of different code apart, even where the release number is the same.
 """
 
 from pathlib import Path
@@ -12,5 +12,5 @@ DIGITS = 12
 
 
 def code_version() -> str:
-    """Return the version of the running code, `0.1.0+` and the first digits of its digest."""
+    """Build the version of the running code: `0.1.0+` and the first digits of its digest."""
     return f"{bot.__version__}+{source_digest(Path(bot.__file__).parent)[:DIGITS]}"

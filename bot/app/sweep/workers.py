@@ -1,7 +1,8 @@
-"""Who computes: processes of this machine, a Dask cluster or a Ray cluster, each as a concurrent.futures.Executor.
+"""The workers of a sweep: processes of this machine, a Dask cluster or a Ray cluster.
 
-Workers are lost sooner or later; what that looks like is listed here, and everything else that goes wrong is a bug.
-A cluster runs whatever it is sent: only one on a trusted network may be named.
+Each is a concurrent.futures.Executor. Workers are lost sooner or later: the errors that show a loss
+are listed here, and any other error is a bug. A cluster runs whatever code it is sent, so name only
+one on a trusted network.
 """
 
 import logging
@@ -24,14 +25,22 @@ PATIENCE_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """Where tasks are submitted; opened: begins, also after workers were lost; lost: what their tasks then raise."""
+    """A place to submit tasks to.
+
+    opened: opens an executor, at the beginning and again after workers were lost.
+    lost: the errors that tasks raise when their workers are lost.
+    """
 
     opened: Callable[[], AbstractContextManager[Executor]]
     lost: tuple[type[BaseException], ...]
 
 
 def workers_on(place: str, count: int | None) -> Workers:
-    """Return the workers at a place: `processes`, dask://HOST:PORT or ray://HOST:PORT; count: of processes."""
+    """Choose the workers: `processes`, dask://HOST:PORT or ray://HOST:PORT.
+
+    Raises UsageError for any other place, or for a cluster with a count.
+    count: the number of processes.
+    """
     kind, _, address = place.partition("://")
     if kind in {"dask", "ray"} and address:
         if count is not None:
@@ -46,7 +55,7 @@ def workers_on(place: str, count: int | None) -> Workers:
 
 @contextmanager
 def _processes(count: int) -> Iterator[Executor]:
-    # Spawned, not forked: nothing of the parent's threads and connections comes along.
+    # Spawn, do not fork: a fork would inherit the parent's threads and connections.
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(count, mp_context=context, initializer=follow_parent)
     try:
@@ -56,10 +65,13 @@ def _processes(count: int) -> Iterator[Executor]:
 
 
 def follow_parent() -> None:
-    """Leave Ctrl-C to the parent, and end when it ends, however it ends: a pool does neither by itself."""
+    """Leave Ctrl-C to the parent, and exit when the parent exits for any reason.
+
+    A pool does neither by itself.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A pool that lost one ends the others by SIGTERM, while they wait for a lock that the dead one may hold: whoever
-    # caught that in Python would never come to it.
+    # When one worker dies, the pool ends the others by SIGTERM. They may be waiting for a lock that
+    # the dead one holds; there, a signal handler written in Python would never run.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -77,7 +89,7 @@ def _dask(place: str, address: str) -> Workers:
         from distributed.scheduler import KilledWorker  # noqa: PLC0415
     except ImportError as error:
         raise _lacking(place) from error
-    # Its log shows traces of lost connections; we say the same in one line.
+    # Its log shows tracebacks of lost connections; the error raised here says it in one line.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
 
     @contextmanager
@@ -87,7 +99,7 @@ def _dask(place: str, address: str) -> Workers:
         except (OSError, ValueError) as error:
             raise _unreachable(place, error) from error
         with client:
-            # A repeated task is run again, not answered by what became of it before.
+            # pure=False: a repeated task runs again, Dask does not answer it with an old result.
             yield client.get_executor(pure=False)
 
     return Workers(open_client, (BrokenExecutor, CancelledError, KilledWorker, CommClosedError))
@@ -100,10 +112,10 @@ def _ray(place: str) -> Workers:
         raise _lacking(place) from error
 
     class Remote(Executor):
-        """Ray's tasks as an executor."""
+        """An executor that runs its tasks on Ray."""
 
         def submit(self, task: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
-            """Send a task."""
+            """Submit a task."""
             found: Future[Any] = ray.remote(task).remote(*given, **named).future()
             return found
 
@@ -119,7 +131,12 @@ def _ray(place: str) -> Workers:
             ray.shutdown()
 
     exceptions = ray.exceptions
-    lost = (exceptions.WorkerCrashedError, exceptions.NodeDiedError, exceptions.ObjectLostError, ConnectionError)
+    lost = (
+        exceptions.WorkerCrashedError,
+        exceptions.NodeDiedError,
+        exceptions.ObjectLostError,
+        ConnectionError,
+    )
     return Workers(open_client, (*lost, CancelledError))
 
 

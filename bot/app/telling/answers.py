@@ -12,7 +12,10 @@ Row = Mapping[str, object]
 
 
 def show_value(value: object) -> str:
-    """Write a value for people: at most eight significant digits, instants to the second, - for nothing."""
+    """Format a value for people: at most eight significant digits, instants to the second.
+
+    None becomes `-`.
+    """
     match value:
         case None:
             return "-"
@@ -22,7 +25,8 @@ def show_value(value: object) -> str:
             return value.strftime("%Y-%m-%d %H:%M:%SZ")
         case float() | Decimal():
             number = float(value)
-            return f"{number:.8g}" if abs(number) < 1e8 else f"{number:.0f}"  # noqa: PLR2004 - exponents are hard to read
+            # Eight significant digits of a larger number need an exponent, which is hard to read.
+            return f"{number:.8g}" if abs(number) < 1e8 else f"{number:.0f}"  # noqa: PLR2004
         case str() if _is_instant(value):
             return value[:19].replace("T", " ") + "Z"
         case _:
@@ -30,11 +34,12 @@ def show_value(value: object) -> str:
 
 
 def _is_instant(text: str) -> bool:
-    return len(text) == 27 and text[10] == "T" and text.endswith("Z")  # noqa: PLR2004 - the ledger's one form
+    # The ledger writes instants in this form only, with six digits of a second.
+    return len(text) == 27 and text[10] == "T" and text.endswith("Z")  # noqa: PLR2004
 
 
 def table(found: Sequence[Row]) -> str:
-    """Lay rows out in columns, numbers to the right."""
+    """Format rows as columns of text, with numbers aligned to the right."""
     if not found:
         return ""
     names = list(found[0])
@@ -51,7 +56,7 @@ def table(found: Sequence[Row]) -> str:
 
 
 def to_json(value: object) -> str:
-    """Write an answer as JSON: instants as ISO 8601 with Z, exact numbers as numbers."""
+    """Format an answer as JSON: instants in ISO 8601 with Z, exact numbers as numbers."""
     return json.dumps(value, default=_plain, indent=2, allow_nan=False)
 
 
