@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import tidy_rules
+from tests import tidy_rules, tidy_words
 from tests.tidy_rules import Rule, Sources
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,6 +44,17 @@ BROKEN: list[tuple[Rule, Sources, int]] = [
     (tidy_rules.machine_paths, {"README.md": "see /" + "root/x"}, 1),
     (tidy_rules.index_addresses, {"requirements.lock": "--extra-index" + "-url=x"}, 1),
     (tidy_rules.silent_modules, {"bot/x.py": "x = 1", "bot/y.py": GOOD}, 1),
+    (tidy_words.participle_names, {"bot/x.py": "def told(): ...\ndef _rows_kept(): ...\ndef read_listed(): ..."}, 2),
+    (tidy_words.participle_names, {"bot/x.py": "def known_by(): ...\ndef moved_at(): ...\ndef need(): ..."}, 1),
+    (tidy_words.twin_classes, {"bot/app/x.py": "class Bar: ...", "bot/domain/y.py": "class Bar: ..."}, 1),
+    (tidy_words.twin_files, {"bot/app/a/rows.py": "", "bot/app/b/rows.py": "", "bot/engine/rows.py": ""}, 1),
+    (tidy_words.nested_comprehensions, {"bot/x.py": "[[[c for c in b] for b in a] for a in z]"}, 1),
+    (tidy_words.nested_comprehensions, {"bot/x.py": "[[b for b in a] for a in z]"}, 0),
+    (tidy_words.wide_lines, {"bot/x.py": "x = 1\n" * 96 + f"y = '{'y' * 100}'\n" * 4}, 1),
+    (tidy_words.wide_lines, {"bot/x.py": "x = 1\n" * 97 + f"y = '{'y' * 100}'\n" * 3}, 0),
+    (tidy_words.echoing_docstrings, {"bot/x.py": "def f():\n    'Return it.'\n"}, 1),
+    (tidy_words.hidden_imports, {"bot/app/x.py": "def f():\n    from bot.app import y\n    import numpy\n"}, 1),
+    (tidy_words.hidden_imports, {"bot/cli/x.py": "def f():\n    from bot.app import y\n", "bot/y.py": "import bot"}, 0),
     (tidy_rules.silent_tests, {"tests/test_x.py": "def test_it(): ...\ndef given(): ..."}, 1),
 ]
 
@@ -92,7 +103,7 @@ def test_every_rule_is_applied() -> None:
     """No rule was written and then forgotten: each has bad source here, and so is asked about the tree."""
     written = {
         name
-        for name, rule in vars(tidy_rules).items()
+        for name, rule in (vars(tidy_rules) | vars(tidy_words)).items()
         if callable(rule) and getattr(rule, "__annotations__", {}).get("return") == list[str]
     }
     assert written == set(RULES)

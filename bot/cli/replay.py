@@ -88,7 +88,7 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 
 def _sweep(arguments: argparse.Namespace) -> int:
-    from bot.app.sweep.command import sweep
+    from bot.app.sweep.course import sweep
 
     return sweep(
         arguments.file,

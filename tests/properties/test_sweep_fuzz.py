@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from bot.app.settings.strategy_keys import KEYS as STRATEGY_KEYS
 from bot.app.settings.tables import every
-from bot.app.sweep.axes import GRID_MAX, SWEPT, Axes, Axis, draws, grid
-from bot.app.sweep.parameters import parameters_text, value_text
+from bot.app.sweep.axes import GRID_MAX, SWEPT, Axes, Axis, draws, grid, parameters_text, value_text
 from bot.app.sweep.plan import KEYS, load_sweep
 from bot.domain.errors import ConfigError
 from tests.properties.test_config_fuzz import VALUES, written

@@ -13,7 +13,7 @@ from statistics import NormalDist
 
 import pytest
 
-from bot.app.sweep.version import code_version
+from bot.app.sweep.task import code_version
 from bot.app.sweep.workers import Workers
 from bot.cli.main import main
 from tests.sweep_files import STRATEGY, SWEEP, Serial, parameters_in, place, rows
@@ -32,7 +32,7 @@ def serial(monkeypatch: pytest.MonkeyPatch) -> Serial:
     """Let tasks run in this process, one after the other."""
     executor = Serial()
     workers = Workers(lambda: nullcontext(executor), (BrokenExecutor,))
-    monkeypatch.setattr("bot.app.sweep.command.workers_on", lambda *_: workers)
+    monkeypatch.setattr("bot.app.sweep.course.workers_on", lambda *_: workers)
     return executor
 
 
@@ -85,7 +85,7 @@ def test_processes_give_the_rows_of_the_serial_run(call: Call, tmp_path: Path, m
     code, out, _ = call(SWEEP, "--workers", "2", "--json", ledger="two.db")
     assert code == 0
     workers = Workers(lambda: nullcontext(Serial()), ())
-    monkeypatch.setattr("bot.app.sweep.command.workers_on", lambda *_: workers)
+    monkeypatch.setattr("bot.app.sweep.course.workers_on", lambda *_: workers)
     told = json.loads(call(None, "--json")[1])
     answer = json.loads(out)
     assert rows(tmp_path / "two.db") == rows(tmp_path / "s.db")

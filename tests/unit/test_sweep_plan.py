@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.app.sweep.axes import Axes, Axis, draws, grid
-from bot.app.sweep.parameters import parameters_text, strategy_with
-from bot.app.sweep.plan import KEYS, Sweep, load_sweep
-from bot.app.sweep.windows import Fold, WalkForward, Window, folds_of
+from bot.app.sweep.axes import Axes, Axis, draws, grid, parameters_text, strategy_with
+from bot.app.sweep.plan import KEYS, Fold, Sweep, WalkForward, Window, folds_of, load_sweep
 from bot.domain.errors import ConfigError
 from tests.strategy_reference import row
 from tests.sweep_files import STRATEGY

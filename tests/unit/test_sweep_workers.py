@@ -19,11 +19,9 @@ from bot.adapters.history.folder import open_history
 from bot.adapters.sql.trials import SqlTrials, trials_in
 from bot.app.sweep import running
 from bot.app.sweep.course import Course
-from bot.app.sweep.plan import load_sweep
+from bot.app.sweep.plan import Window, load_sweep
 from bot.app.sweep.running import Progress, TrialRunner
-from bot.app.sweep.task import Ground, Task, try_out
-from bot.app.sweep.version import code_version
-from bot.app.sweep.windows import Window
+from bot.app.sweep.task import Ground, Task, code_version, try_out
 from bot.app.sweep.workers import Workers, workers_on
 from bot.domain.errors import ConfigError, UpstreamError
 from tests.notation import DAY

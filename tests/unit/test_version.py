@@ -1,13 +1,15 @@
 """The version of the code: its release with a digest of its source."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
+import bot
 from bot import __version__
 from bot.adapters.code_digest import source_digest
-from bot.app.sweep.version import code_version
+from bot.app.sweep.task import code_version
 
 
 @pytest.fixture
@@ -61,3 +63,32 @@ def test_the_version_is_the_release_and_its_digest() -> None:
     """It is the same each time it is asked."""
     assert re.fullmatch(re.escape(__version__) + r"\+[0-9a-f]{12}", code_version())
     assert code_version() == code_version()
+
+
+def test_only_what_decides_is_part_of_the_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another engine or gatherer is another version; another message, command, view or simulator is the same."""
+    package = tmp_path / "bot"
+    shutil.copytree(Path(bot.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr("bot.__file__", str(package / "__init__.py"))
+
+    def version(edited: str) -> str:
+        with (package / edited).open("a", encoding="utf-8") as file:
+            file.write("# edited\n")
+        source_digest.cache_clear()
+        return code_version()
+
+    first = code_version()
+    for same in ("cli/main.py", "app/review/reports.py", "adapters/sql/views/views.py", "simulator/market.py"):
+        assert version(same) == first, same
+    found = {
+        version(f"{part}/{name}.py")
+        for part, name in (
+            ("domain", "numbers"),
+            ("engine", "rules"),
+            ("figures", "luck"),
+            ("adapters/history", "folder"),
+            ("app/cycle", "gather"),
+            ("app/replay", "waking"),
+        )
+    }
+    assert len(found | {first}) == 7

@@ -2,22 +2,30 @@
 
 Every value is read as the strategy's file would read it: one out of bounds is refused before
 anything runs.
+
+A set of parameters is kept as text, one JSON object from dotted strategy keys to values with their
+numbers as written: ids are made of it, workers receive it, and v_sweep shows it.
 """
 
 import itertools
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from bot.app.settings.hooks import hooks_from
 from bot.app.settings.kinds import Flag, Kind, Number, Value, near, show_value
+from bot.app.settings.strategies import Strategy, strategy_from
 from bot.app.settings.strategy_keys import KEYS
-from bot.app.settings.tables import Table, every
-from bot.app.sweep.parameters import Parameters, value_text
-from bot.domain.numbers import ZERO, fraction_half_even, to_float
+from bot.app.settings.tables import Table, every, parse_toml, refuse
+from bot.domain.ids import canonical
+from bot.domain.numbers import ZERO, fraction_half_even, plain, to_float
 
 # These keys name the strategy and what it trades; a sweep does not vary them.
 KEPT = ("strategy.name", "strategy.universe", "strategy.bars")
@@ -34,6 +42,8 @@ GRID_MAX = 100_000
 # Significant digits of a value drawn between two ends, so that all machines draw the same value.
 DIGITS = 6
 BITS = 64
+
+Parameters = Mapping[str, Value]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,3 +224,40 @@ def _pick(axis: Axis, drawn: int) -> Value:
         if axis.values
         else axis.between(drawn / (1 << BITS))
     )
+
+
+def parameters_text(parameters: Parameters) -> str:
+    """Write a set as JSON with sorted keys."""
+    return (
+        "{"
+        + ",".join(
+            f"{canonical(path)}:{value_text(parameters[path])}" for path in sorted(parameters)
+        )
+        + "}"
+    )
+
+
+def value_text(value: Value) -> str:
+    """Write a value as JSON; a number keeps its digits."""
+    if isinstance(value, Decimal | int) and not isinstance(value, bool):
+        return plain(Decimal(value))
+    return canonical(value)
+
+
+def strategy_with(path: Path, text: str, hooks: str | None, parameters: str) -> Strategy:
+    """Build the strategy of a file's text with a set of parameters in place of its own.
+
+    Raises ConfigError if the set and the file contradict each other.
+    """
+    document: dict[str, Any] = parse_toml(path, text)
+    for key, value in json.loads(parameters, parse_float=Decimal).items():
+        *tables, name = key.split(".")
+        table = document
+        for part in tables:
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                raise refuse(
+                    str(path), key, f"{part} is no table in the strategy's file: write it as one"
+                )
+        table[name] = value
+    return strategy_from(path, document, text, None if hooks is None else hooks_from(path, hooks))

@@ -1,14 +1,21 @@
-"""The course of a sweep: try sets in the train window of each fold, then test the best of each.
+"""`bot sweep`: try sets in the train window of each fold, then test the best of each.
 
 Everything that can be refused is refused before the first trial runs.
+
+Each trial is stored as it ends. After a kill the sweep runs what is missing, and ends with the same
+rows as an undisturbed one.
 """
 
 import sys
+import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import cast
 
 from bot.adapters.history.folder import History, open_history
+from bot.adapters.sql.engine import ledger_name, ledger_url, parse_url
+from bot.adapters.sql.trials import trials_in
 from bot.app.replay.packing import tell_packing
 from bot.app.replay.replay import require_files, slots_in
 from bot.app.settings.hooks import hooks_text
@@ -17,14 +24,15 @@ from bot.app.settings.kinds import Value
 from bot.app.settings.strategy_keys import KEYS
 from bot.app.settings.strategy_kinds import Universe
 from bot.app.settings.tables import load_toml, read_tables, refuse
+from bot.app.sweep.axes import strategy_with
 from bot.app.sweep.judging import Judged, rank_trials, value_of
-from bot.app.sweep.parameters import strategy_with
-from bot.app.sweep.plan import Sweep
+from bot.app.sweep.plan import Fold, Sweep, Window, folds_of, load_sweep
 from bot.app.sweep.running import TrialRunner
 from bot.app.sweep.search import search_of
-from bot.app.sweep.task import Ground, Task
-from bot.app.sweep.version import code_version
-from bot.app.sweep.windows import Fold, Window, folds_of
+from bot.app.sweep.task import Ground, Task, code_version
+from bot.app.sweep.telling import describe_result, result_of
+from bot.app.sweep.workers import workers_on
+from bot.app.telling.answers import to_json
 from bot.domain.errors import ConfigError
 from bot.domain.sweeps import Trial
 from bot.engine.rules import SameBar
@@ -198,3 +206,34 @@ def _whole(plan: Sweep, history: History) -> Window:
     return Window(
         max(plan.start or first, first), min(end, history.ends_at) if plan.walk_forward else end
     )
+
+
+def sweep(
+    path: Path,
+    history: Path | None,
+    ledger: str | None,
+    *,
+    on: str,
+    workers: int | None,
+    as_json: bool,
+) -> int:
+    """Run the missing trials of a sweep and print the best sets; return the exit code."""
+    began = time.perf_counter()
+    plan, places = load_sweep(path), workers_on(on, workers)
+    course = Course(plan, history or plan.history)
+    url = ledger_url(ledger or "sweep.db")
+    with (
+        trials_in(url) as kept,
+        closing(TrialRunner(places, kept, plan.name, course.expected)) as runner,
+    ):
+        judged = course.run(runner)
+    result = {
+        **result_of(plan, judged),
+        "sets_refused": len(course.refused),
+        "refused_because": next(iter(course.refused.values()), None),
+        **runner.progress.counts,
+        "ledger": ledger_name(parse_url(url)),
+        "seconds": round(time.perf_counter() - began, 3),
+    }
+    print(to_json(result) if as_json else describe_result(result))
+    return 0

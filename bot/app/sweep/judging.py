@@ -4,8 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from bot.app.sweep.plan import FIGURES
-from bot.app.sweep.windows import Fold
+from bot.app.sweep.plan import FIGURES, Fold
 from bot.domain.sweeps import Trial
 from bot.figures.luck import expected_best, probability_above
 from bot.figures.performance import DAYS_A_YEAR, Figure, deviation

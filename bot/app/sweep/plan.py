@@ -1,6 +1,9 @@
 """SWEEP.toml as typed values: what a sweep tries, where, and by which figure it judges.
 
 A key that would not be obeyed is refused, never ignored; docs/sweep.md describes each.
+
+A test window begins at the instant at which its train window ends, with cash only, so the choice of
+a set knew nothing of it; the tests follow one another without a gap.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +13,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from bot.app.settings.config import CRON, LINE
 from bot.app.settings.instants import first_instant, last_instant
@@ -19,8 +22,57 @@ from bot.app.settings.strategies import strategy_file
 from bot.app.settings.strategy_kinds import COUNT, NAME
 from bot.app.settings.tables import Chosen, Key, load_toml, members, read_tables, refuse
 from bot.app.sweep.axes import Axes, Axis
-from bot.app.sweep.windows import WalkForward
+from bot.domain.errors import ConfigError
 from bot.domain.numbers import CASH_MAX, micro_half_even
+
+
+class Window(NamedTuple):
+    """The first and the last instant, both inclusive."""
+
+    start: datetime
+    end: datetime
+
+
+class Fold(NamedTuple):
+    """A train window, in which sets are chosen, and the test window of the best set.
+
+    test: None without walk-forward.
+    """
+
+    train: Window
+    test: Window | None
+
+
+class WalkForward(NamedTuple):
+    """The lengths of train and test windows; folds begin one test window apart."""
+
+    train: timedelta
+    test: timedelta
+
+
+def folds_of(whole: Window, walk_forward: WalkForward | None) -> list[Fold]:
+    """List the folds in order of time; without walk-forward the whole window is the only one.
+
+    Raises ConfigError if not even one fold fits.
+    """
+    if walk_forward is None:
+        return [Fold(whole, None)]
+    start, (train, test) = whole.start, walk_forward
+    folds = []
+    # An end given as a date lies 1 microsecond before the midnight at which the last fold may end.
+    while start + train + test - timedelta.resolution <= whole.end:
+        turning = start + train
+        folds.append(Fold(Window(start, turning), Window(turning, min(turning + test, whole.end))))
+        start += test
+    if not folds:
+        message = (
+            f"walk_forward: {train.days} + {test.days} days do not fit between"
+            f" {whole.start:%Y-%m-%dT%H:%MZ} and {whole.end:%Y-%m-%dT%H:%MZ}:"
+            " shorten them, or widen the window"
+        )
+        raise ConfigError(message)
+    return folds
+
 
 SEED_MAX = 2**31
 # The figures that sets may be judged by: 1 if more is better, -1 if less is better.

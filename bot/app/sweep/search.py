@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bot.app.settings.tables import refuse
-from bot.app.sweep.axes import Axis, draws, grid
-from bot.app.sweep.parameters import parameters_text
+from bot.app.sweep.axes import Axis, draws, grid, parameters_text
 from bot.app.sweep.plan import FIGURES, Sweep
 from bot.domain.extras import missing_extra
 

@@ -12,12 +12,13 @@ from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
+import bot
+from bot.adapters.code_digest import source_digest
 from bot.adapters.history.folder import History, open_history
 from bot.app.replay.replay import quiet_records, setup_of, slots_in, without_collection
 from bot.app.replay.tally import Tally
 from bot.app.settings.strategy_kinds import Universe
-from bot.app.sweep.parameters import strategy_with
-from bot.app.sweep.version import code_version
+from bot.app.sweep.axes import strategy_with
 from bot.domain.errors import ConfigError
 from bot.domain.ids import canonical, derive, instant_text
 from bot.domain.numbers import plain
@@ -25,6 +26,21 @@ from bot.domain.sweeps import Trial
 from bot.figures.account import counts_of, figures_of
 from bot.figures.luck import shape
 from bot.figures.performance import Figure, TradeResult, day_marks, returns_of
+
+DIGITS = 12
+DECIDES = ("domain", "engine", "figures", "adapters/history", "app/cycle", "app/replay")
+
+
+def code_version() -> str:
+    """Build the version of the running code: `0.1.0+` and the first digits of a digest.
+
+    The digest covers the source of what decides a trial, and of nothing else, so that another
+    message or command does not orphan the trials of a sweep.
+    """
+    package = Path(bot.__file__).parent
+    digests = [source_digest(package / part) for part in DECIDES]
+    return f"{bot.__version__}+{hashlib.sha256(canonical(digests).encode()).hexdigest()[:DIGITS]}"
+
 
 # A history caches its last answers without locks, so the threads of a process (those of a Dask
 # worker, for example) run their trials one at a time.
