@@ -24,6 +24,7 @@ from bot.app.sweep.running import Progress, TrialRunner
 from bot.app.sweep.task import Ground, Task, code_version, try_out
 from bot.app.sweep.workers import Workers, workers_on
 from bot.domain.errors import ConfigError, UpstreamError
+from tests.fake_ray import CLUSTER, ray_module
 from tests.notation import DAY
 from tests.sweep_files import START, STRATEGY, SWEEP, Serial, place
 
@@ -185,14 +186,28 @@ def test_a_scheduler_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyP
             pass
 
 
-def test_ray_computes_where_it_is_installed(course: Course, kept: SqlTrials, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cluster of this machine runs the sweep; skipped where Ray, an extra, is absent."""
-    ray = pytest.importorskip("ray", reason="the extra ray is not installed")
-    monkeypatch.setattr(ray, "init", lambda *_, init=ray.init, **more: init(num_cpus=2, **more))
-    with closing(TrialRunner(workers_on("ray://127.0.0.1:1", None), kept, "first", 6)) as runner:
+@pytest.mark.parametrize("deaths", [0, 1])
+def test_ray_computes_where_it_is_installed(
+    course: Course, kept: SqlTrials, monkeypatch: pytest.MonkeyPatch, deaths: int
+) -> None:
+    """A cluster runs the sweep, also where a node dies with a task; it is left as it was found."""
+    monkeypatch.setitem(sys.modules, "ray", ray := ray_module(deaths))
+    with closing(TrialRunner(workers_on(CLUSTER, None), kept, "first", 6)) as runner:
         (judged,) = course.run(runner)
     tasks = [course._task(judged.fold.train, trial.parameters) for trial in judged.tried]
     assert [try_out(one) for one in tasks] == list(judged.tried)
+    assert (ray.opened, ray.left) == (0, 0)
+
+
+def test_a_ray_cluster_that_is_absent_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody listens: 69; the extra is not installed: 78; each in one line with the mend."""
+    monkeypatch.setitem(sys.modules, "ray", ray_module())
+    opened = workers_on("ray://127.0.0.1:9", None).opened()
+    with pytest.raises(UpstreamError, match="cannot be reached: nobody listens: start it"), opened:
+        pass
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match=r"pip install .*\[ray\]"):
+        workers_on(CLUSTER, None)
 
 
 class Screen(io.StringIO):
