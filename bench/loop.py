@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bot.adapters.clock import SystemClock
 from bot.adapters.history.folder import HistorySource, open_history
-from bot.app.cycle.run_cycle import RunSetup
+from bot.app.cycle.setup import RunSetup
 from bot.app.replay.replay import records, slots_in, without_collection
 from bot.app.settings.strategies import load_strategy
 from bot.domain.ids import RunName

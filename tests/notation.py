@@ -10,7 +10,8 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import TypeVar
 
-from bot.app.cycle.run_cycle import RunSetup, run_cycle
+from bot.app.cycle.run_cycle import run_cycle
+from bot.app.cycle.setup import RunSetup
 from bot.domain.decisions import Candidate, Fact, Outcome
 from bot.domain.events import Request, RunEvent
 from bot.domain.ids import RunName, Symbol, TokenId

@@ -19,10 +19,11 @@ from bot.domain.portfolio import Holding, LiveOrder, Portfolio
 from bot.domain.positions import Position
 from bot.domain.signals import Episode, Stance
 from bot.domain.snapshot import TokenView
-from bot.engine.brackets import Bracket, place_bracket
+from bot.engine.brackets import Bracket
 from bot.engine.candidates import side_of
 from bot.engine.gates.table import Finding, Proposal, ask_all
 from bot.engine.levels import read_levels
+from bot.engine.placement import place_bracket
 from bot.engine.rules import FillRules, Rules
 from bot.engine.sizing import Means, size_entry
 from tests.notation import DAY, HOUR, at, latest_episode, price, signal

@@ -15,6 +15,7 @@ from bot.app.settings.strategies import load_strategy
 from bot.app.settings.strategy_keys import KEYS
 from bot.app.settings.tables import Table, every
 from bot.cli.main import main, parser
+from bot.engine.demand import families
 from tests.strategy_reference import DOCUMENT, MARKED, with_tables
 from tests.strategy_texts import HEAD, SIZED
 
@@ -79,9 +80,11 @@ def test_every_shipped_strategy_says_what_it_believes_and_when_it_fails(path: Pa
 
 
 def test_the_tables_of_the_reference_are_those_of_the_keys() -> None:
-    """`make docs` would change nothing, and no section of keys is without its table."""
+    """`make docs` would change nothing, and no section of keys and no family of rules is without its table."""
     assert with_tables(REFERENCE) == REFERENCE
-    assert [section for _, section, _ in MARKED.findall(REFERENCE)] == sections()
+    found = [(kind, section) for _, kind, section, _ in MARKED.findall(REFERENCE)]
+    assert [section for kind, section in found if kind == "keys"] == sections()
+    assert sorted(family for kind, family in found if kind == "rules") == sorted({kind for kind, _, _ in families()})
 
 
 def sections() -> list[str]:

@@ -6,7 +6,9 @@ Only quotes may be newer than the slot.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NoReturn
 
+from bot.domain.errors import InvariantError
 from bot.domain.events import Request
 from bot.domain.ids import OrderId, TokenId
 from bot.domain.instruments import Instrument
@@ -14,9 +16,36 @@ from bot.domain.market import Bar, Grades, LevelSet, MarketSize, QuantMetrics, Q
 from bot.domain.signals import Episode
 
 
+class NotAskedFor:
+    """Stands for data that no rule declared to need; to read it is an error, not None.
+
+    None means that the data are unknown. Without this difference a rule that forgot to declare what
+    it reads would decide as if nothing were known.
+    """
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        """Name the data."""
+        self._name = name
+
+    def _refuse(self, *_given: object) -> NoReturn:
+        message = (
+            f"a rule reads {self._name} of a token for which no rule that is on needs them:"
+            " add them to the needs of the rule's row"
+        )
+        raise InvariantError(message)
+
+    __bool__ = __iter__ = __len__ = __getitem__ = __getattr__ = _refuse
+
+    def __repr__(self) -> str:
+        """Name the data in messages."""
+        return f"<{self._name}: not asked for>"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenView:
-    """All that a cycle may know of one token.
+    """All that a cycle may know of one token. Data that no rule needs are `NotAskedFor`.
 
     days: its whole UTC days, oldest first. prints: the bars and quotes not settled yet.
     finer: the bars inside prints that may hold both stop and target, when the strategy uses them.

@@ -24,6 +24,7 @@ from bot.engine.exits import leave
 from bot.engine.fills import drop_entry
 from bot.engine.indicators import sigma
 from bot.engine.journal import Journal
+from bot.engine.needs import Declaration, Input, Row, Wakes
 from bot.engine.rules import Breaker, BreakerAction, BreakerName, Rules
 from bot.engine.stops import decided_at, tighten_stop
 
@@ -89,13 +90,42 @@ def _days_before(days: Sequence[Bar], at: datetime) -> Sequence[Bar]:
     return days[:-1] if days and days[-1].closed_at >= at else days
 
 
-MEASURES: Mapping[BreakerName, Measure] = MappingProxyType(
-    {
-        BreakerName.DAILY_LOSS: _daily_loss,
-        BreakerName.DRAWDOWN: _drawdown,
-        BreakerName.LOSS_STREAK: _loss_streak,
-        BreakerName.VOLATILITY_SHOCK: _volatility_shock,
-    }
+def _breaker(
+    name: BreakerName, formula: str, ask: Measure, needs: tuple[Input, ...] = ()
+) -> tuple[BreakerName, Row[Measure]]:
+    """Declare a breaker; it is asked at every slot and reads held tokens only."""
+    declared = Declaration(
+        keys=(f"limits.{name}",), formula=formula, needs=needs, of_held=needs, wakes=Wakes.SLOTS
+    )
+    return name, Row(ask, declared)
+
+
+BREAKERS: Mapping[BreakerName, Row[Measure]] = MappingProxyType(
+    dict(
+        [
+            _breaker(
+                BreakerName.DAILY_LOSS,
+                "1 - equity / (equity of the last mark before 00:00 UTC) >= at; without `hours`"
+                " until the next 00:00 UTC",
+                _daily_loss,
+            ),
+            _breaker(
+                BreakerName.DRAWDOWN,
+                "1 - equity / (highest equity marked since it was armed) >= at",
+                _drawdown,
+            ),
+            _breaker(
+                BreakerName.LOSS_STREAK, "net losing trades in a row >= at", _loss_streak
+            ),
+            _breaker(
+                BreakerName.VOLATILITY_SHOCK,
+                "for a held token abs(price / close of the last whole day before that price - 1) /"
+                " daily sigma up to that day >= at",
+                _volatility_shock,
+                (Input.DAYS,),
+            ),
+        ]
+    )
 )
 
 
@@ -108,7 +138,7 @@ def watch(journal: Journal, mark: EquityMark, snapshot: Snapshot, rules: Rules) 
         elif tripped.until is not None and journal.slot >= tripped.until:
             _reset(journal, name, mark.equity, "its hours are over")
     for name, breaker in configured.items():
-        value = MEASURES[name](journal.portfolio, mark, snapshot.tokens)
+        value = BREAKERS[name].ask(journal.portfolio, mark, snapshot.tokens)
         if name not in journal.portfolio.breakers and value is not None and value >= breaker.at:
             _trip(journal, name, value, snapshot, rules)
 

@@ -13,11 +13,13 @@ from bot.domain.positions import ExitReason
 from bot.domain.signals import Episode, Stance
 from bot.domain.snapshot import TokenView
 from bot.engine.brackets import Bracket
+from bot.engine.needs import Declaration, Input, Row, Wakes
 from bot.engine.rules import ActOn, Rank, Reentry, Rules
 
 SIDES: Mapping[Stance, Side] = MappingProxyType(
     {Stance.BULLISH: Side.LONG, Stance.BEARISH: Side.SHORT}
 )
+Score = Callable[[TokenView, Bracket], Decimal | None]
 STOPS = frozenset({ExitReason.STOP_HIT, ExitReason.TRAILING_STOP, ExitReason.BREAK_EVEN})
 
 
@@ -92,13 +94,32 @@ def _reward_risk(_view: TokenView, bracket: Bracket) -> Decimal | None:
     return bracket.reward_risk
 
 
-SCORES: Mapping[Rank, Callable[[TokenView, Bracket], Decimal | None]] = MappingProxyType(
-    {
-        Rank.GRADE: _grade,
-        Rank.SHARPE: _sharpe,
-        Rank.SORTINO: _sortino,
-        Rank.REWARD_RISK: _reward_risk,
-    }
+def _rank(
+    rank: Rank, formula: str, ask: Score, *needs: Input
+) -> tuple[Rank, Row[Score]]:
+    keys = (f"entry.weights.{rank}", f'entry.rank = "{rank}"')
+    return rank, Row(
+        ask, Declaration(keys=keys, formula=formula, needs=needs, wakes=Wakes.CANDIDATES)
+    )
+
+
+# One row a score; of a short the score of a token is negated.
+SCORES: Mapping[Rank, Row[Score]] = MappingProxyType(
+    dict(
+        [
+            _rank(Rank.GRADE, "the signal's grade, else the trader grade", _grade, Input.TRADER_GRADES),
+            _rank(Rank.SHARPE, "Sharpe ratio of the token", _sharpe, Input.QUANTMETRICS),
+            _rank(Rank.SORTINO, "Sortino ratio of the token", _sortino, Input.QUANTMETRICS),
+            _rank(Rank.REWARD_RISK, "reward over risk of the bracket", _reward_risk),
+        ]
+    )
+)
+# A position that closes in a cycle may make its token a candidate again: it is read as one.
+REENTRY = Declaration(
+    keys=('entry.reentry = "after_stop"', 'entry.reentry = "always"'),
+    formula="an episode may be entered again in the cycle that closes its position",
+    of_held=tuple(Input),
+    wakes=Wakes.CANDIDATES,
 )
 
 
@@ -129,9 +150,9 @@ def in_rank(
 def _scores(
     brackets: Mapping[TokenId, Bracket], views: Mapping[TokenId, TokenView], rank: Rank
 ) -> dict[TokenId, Decimal | None]:
-    score = SCORES.get(rank)
+    row = SCORES.get(rank)
     return {
-        token_id: score(views[token_id], bracket) if score else None
+        token_id: row.ask(views[token_id], bracket) if row else None
         for token_id, bracket in brackets.items()
     }
 

@@ -26,7 +26,7 @@ from bot.engine.account import (
 )
 from bot.engine.ages import hours_between
 from bot.engine.benchmark import mark_benchmark
-from bot.engine.brackets import Bracket, place_bracket
+from bot.engine.brackets import Bracket
 from bot.engine.breakers import obey, watch
 from bot.engine.candidates import SIDES, in_rank, is_due
 from bot.engine.entries import Grant, accept_entry
@@ -37,6 +37,7 @@ from bot.engine.gates.table import Finding, Proposal, ask_all
 from bot.engine.hooks import adjusted_bracket, hook_scores, veto
 from bot.engine.journal import Acted, Journal
 from bot.engine.levels import candidate_levels, read_levels
+from bot.engine.placement import place_bracket
 from bot.engine.rules import Anchor, Rules
 from bot.engine.settlement import expire, settle_prints
 from bot.engine.sizing import Means, normalised_weights, size_entry

@@ -23,7 +23,7 @@ from bot.domain.numbers import (
 from bot.domain.orders import Order, OrderState, Role
 from bot.domain.snapshot import TokenView
 from bot.engine.account import entry_need, free_cash, in_category, is_closing
-from bot.engine.brackets import Bracket, TargetShare, is_whole, place_bracket
+from bot.engine.brackets import Bracket, TargetShare
 from bot.engine.fills import (
     bracket_child,
     bracket_orders,
@@ -35,6 +35,7 @@ from bot.engine.fills import (
 from bot.engine.hooks import adjusted_bracket
 from bot.engine.journal import Journal
 from bot.engine.levels import read_levels
+from bot.engine.placement import is_whole, place_bracket
 from bot.engine.rules import Anchor, Rules
 from bot.engine.sizing import Means, size_entry
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_UP, Decimal
 from functools import lru_cache
 from types import MappingProxyType
+from typing import NamedTuple
 
 from bot.domain.decisions import Reason
 from bot.domain.ids import TokenId, order_id
@@ -18,6 +19,7 @@ from bot.domain.snapshot import TokenView
 from bot.engine.fills import drop_entry, event
 from bot.engine.hooks import extra_exit
 from bot.engine.journal import Journal
+from bot.engine.needs import Declaration, Input, Row, Wakes
 from bot.engine.rules import ExitRule, Rules
 
 AGAINST: Mapping[Side, tuple[Stance, Reason]] = MappingProxyType(
@@ -103,14 +105,88 @@ def _time_stop(_view: TokenView, holding: Holding, slot: datetime, rules: Rules)
     return due is not None and slot >= due
 
 
-# In order of precedence: the first rule that applies gives the reason.
-SLOT_EXITS: Mapping[
-    ExitRule, tuple[ExitReason, Callable[[TokenView, Holding, datetime, Rules], bool]]
-] = MappingProxyType(
-    {
-        ExitRule.SIGNAL_FLIPPED: (ExitReason.SIGNAL_FLIPPED, _flips),
-        ExitRule.TIME_STOP: (ExitReason.TIME_STOP, _time_stop),
-    }
+class SlotExit(NamedTuple):
+    """An exit that is decided at a slot: its reason, and the check whether it is due."""
+
+    reason: ExitReason
+    is_due: Callable[[TokenView, Holding, datetime, Rules], bool]
+
+
+def _exit(
+    rule: ExitRule,
+    formula: str,
+    wakes: Wakes = Wakes.SLOTS,
+    ask: SlotExit | None = None,
+    needs: tuple[Input, ...] = (),
+) -> tuple[ExitRule, Row[SlotExit | None]]:
+    """Declare an exit; what it needs, it reads of held tokens. No ask: settlement or a bar acts."""
+    return rule, Row(
+        ask,
+        Declaration(
+            keys=(f'exits.rules = "{rule}"',),
+            formula=formula,
+            needs=needs,
+            of_held=needs,
+            wakes=wakes,
+        ),
+    )
+
+
+# One row a rule, in order of precedence: the first that is due at a slot gives the reason.
+EXITS: Mapping[ExitRule, Row[SlotExit | None]] = MappingProxyType(
+    dict(
+        [
+            _exit(
+                ExitRule.SIGNAL_FLIPPED,
+                "a turn against the position, accepted at the slot, filled at the next price; only"
+                ' with `bearish = "exit"`',
+                Wakes.BRACKET,
+                SlotExit(ExitReason.SIGNAL_FLIPPED, _flips),
+            ),
+            _exit(
+                ExitRule.TIME_STOP,
+                "rests from the fill on, and fills at the first open at or after opened_at +"
+                " time_stop_hours, whatever slots lie between",
+                Wakes.BRACKET,
+                SlotExit(ExitReason.TIME_STOP, _time_stop),
+            ),
+            _exit(
+                ExitRule.STOP_HIT,
+                "the initial stop is live; without it a stop only counts once another rule has"
+                " moved it",
+                Wakes.BRACKET,
+            ),
+            _exit(ExitRule.TARGET_HIT, "targets are live", Wakes.BRACKET),
+            _exit(
+                ExitRule.TRAILING_STOP,
+                "the stop follows the price, at least one of three ways, the nearest to the price"
+                " holding",
+                Wakes.BARS,
+            ),
+            _exit(
+                ExitRule.BREAK_EVEN,
+                "the stop moves to the price that pays the round trip back",
+                Wakes.BARS,
+            ),
+        ]
+    )
+)
+# What moving stops read beside the bars.
+STOP_MOVES = (
+    Declaration(
+        keys=("exits.trailing_atr",),
+        formula="trailing_atr x ATR(14) of the daily bars",
+        needs=(Input.DAYS,),
+        of_held=(Input.DAYS,),
+        wakes=Wakes.BARS,
+    ),
+    Declaration(
+        keys=("exits.ratchet_to_support",),
+        formula="the stop moves to the nearest level, as known at the slot, in the stop's window",
+        needs=(Input.LEVELS,),
+        of_held=(Input.LEVELS,),
+        wakes=Wakes.SLOTS,
+    ),
 )
 
 
@@ -135,7 +211,7 @@ def decide_exits(journal: Journal, views: Mapping[TokenId, TokenView], rules: Ru
 
 
 def _due(view: TokenView, holding: Holding, slot: datetime, rules: Rules) -> ExitReason | None:
-    for rule, (reason, due) in SLOT_EXITS.items():
-        if rule in rules.exits.rules and due(view, holding, slot, rules):
-            return reason
+    for rule, (ask, _) in EXITS.items():
+        if ask is not None and rule in rules.exits.rules and ask.is_due(view, holding, slot, rules):
+            return ask.reason
     return None

@@ -15,6 +15,14 @@ from bot.domain.orders import Fill, Role
 from bot.domain.portfolio import Portfolio
 from bot.domain.snapshot import TokenView
 from bot.domain.tape import timeframe_of
+from bot.engine.needs import Declaration, Input, Wakes
+
+FINER_BARS = Declaration(
+    keys=('fills.same_bar = "finer_bars"',),
+    formula="the bars inside a bar that reaches stop and target",
+    needs=(Input.FINER,),
+    wakes=Wakes.BRACKET,
+)
 
 
 def worth_asking(portfolio: Portfolio, token_id: TokenId, prints: Iterable[Bar]) -> Iterator[Bar]:

@@ -17,6 +17,7 @@ from bot.domain.positions import ExitReason
 from bot.domain.snapshot import TokenView
 from bot.engine.brackets import Bracket, Place, TargetShare, in_order, reward_risk
 from bot.engine.journal import Journal
+from bot.engine.needs import Declaration, Input, Wakes
 from bot.engine.rules import Raised, Rules
 
 # The exit reasons that a hook may give; only the engine can know the others.
@@ -24,6 +25,22 @@ HOOK_EXITS = frozenset(
     {ExitReason.SIGNAL_FLIPPED, ExitReason.TIME_STOP, ExitReason.RISK_BREAKER, ExitReason.MANUAL}
 )
 HOOK_SOURCE = "hook"
+# What a hook reads is unknown: it gets the daily bars, and extra_exits everything of what is held.
+HOOKS = (
+    Declaration(
+        keys=("hooks",),
+        formula="a veto, a score, a bracket of its own",
+        needs=(Input.DAYS,),
+        of_held=(Input.DAYS,),
+        wakes=Wakes.CANDIDATES,
+    ),
+    Declaration(
+        keys=("hooks.extra_exits",),
+        formula="a reason to close a position",
+        of_held=tuple(Input),
+        wakes=Wakes.SLOTS,
+    ),
+)
 PRICE_MAX = Decimal(10) ** 18
 LINE_MAX = 200
 

@@ -10,44 +10,19 @@ from bot.domain.instants import EPOCH, MICROSECOND
 from bot.domain.numbers import to_float
 from bot.domain.orders import Role, Side
 from bot.domain.portfolio import Holding, Portfolio
-from bot.domain.reach import EVERY_BAR, NEVER, NO_BAR, Floats, Reach
+from bot.domain.reach import NEVER, NO_BAR, Floats, Reach
 from bot.engine.account import liquidation_price
 from bot.engine.exits import time_stop_at
-from bot.engine.rules import FOLLOWED_BY_BARS, ExitRule, Rules
+from bot.engine.rules import ExitRule, Rules
 
 WIDENED = 1e-12
-
-# The exit rules that a replay can foresee; any other rule is asked at every bar and slot.
-KNOWN_EXITS: frozenset[ExitRule] = frozenset(
-    {
-        ExitRule.SIGNAL_FLIPPED,  # only at a turn: `app/replay/waking.py` wakes at every turn
-        ExitRule.STOP_HIT,  # only by a bar that reaches the stop: `reach_of` has the stop's price
-        ExitRule.TARGET_HIT,  # only by a bar that reaches it: `reach_of` has the nearest target
-        ExitRule.TIME_STOP,  # only from opened_at + time_stop_hours on: `app/replay/waking.py` wakes there
-        # Whole bars move it: `reach_of` asks for every bar, and `is_restless` covers the ratchet.
-        ExitRule.TRAILING_STOP,
-        ExitRule.BREAK_EVEN,  # whole bars move it: `reach_of` asks for every bar
-    }
-)
-
-
-def is_restless(rules: Rules) -> bool:
-    """Check whether something may happen at any slot.
-
-    Reasons are breakers, ratchets to levels, hooks that close positions and unknown exit rules.
-    """
-    ratchets = rules.exits.ratchet_to_support and ExitRule.TRAILING_STOP in rules.exits.rules
-    hooked = rules.hooks is not None and rules.hooks.extra_exits is not None
-    return bool(rules.limits.breakers) or ratchets or hooked or not rules.exits.rules <= KNOWN_EXITS
 
 
 def reach_of(portfolio: Portfolio, holding: Holding, rules: Rules) -> Reach:
     """Compute the prices and the instant from which a bar matters to a position.
 
-    Every bar matters when bars move its stop or when an exit rule is unknown.
+    It holds for rules that wake no more often than at a bracket.
     """
-    if not (FOLLOWED_BY_BARS.isdisjoint(rules.exits.rules) and rules.exits.rules <= KNOWN_EXITS):
-        return EVERY_BAR
     below, above, _ = NO_BAR
     is_long = holding.position.side is Side.LONG
     liquidation, due = (

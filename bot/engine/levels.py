@@ -15,6 +15,7 @@ from bot.domain.market import Bar, Level
 from bot.domain.numbers import EXACT, ONE, ZERO, from_float, price_half_even
 from bot.domain.snapshot import TokenView
 from bot.engine.ages import hours_between
+from bot.engine.needs import Declaration, Input, Wakes
 from bot.engine.rules import LevelRules
 
 HOURS_A_DAY = 24
@@ -24,6 +25,14 @@ TOUCH_FRACTION = Decimal("0.005")
 HALF_LIFE = timedelta(days=30)
 # Few enough decimals that the math libraries of all machines give the same result.
 STRENGTH_DIGITS = 6
+STRENGTH = Declaration(
+    keys=("levels.strong_min",),
+    formula="a strength that the provider does not give is computed from daily bars",
+    needs=(Input.DAYS,),
+    of_held=(Input.DAYS,),
+    only_with=Input.LEVELS,
+    wakes=Wakes.CANDIDATES,
+)
 
 
 def read_levels(view: TokenView, rules: LevelRules, as_of: datetime) -> TokenView:

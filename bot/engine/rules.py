@@ -80,10 +80,6 @@ class ExitRule(StrEnum):
     BREAK_EVEN = "break_even"
 
 
-# The rules by which a whole bar may move a stop.
-FOLLOWED_BY_BARS = frozenset({ExitRule.TRAILING_STOP, ExitRule.BREAK_EVEN})
-
-
 class Anchor(StrEnum):
     """The price that bracket and quantity depend on: the reference price or the fill price."""
 

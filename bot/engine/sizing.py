@@ -3,9 +3,10 @@
 The quantity is rounded down to the instrument's step and never increased.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 from typing import NamedTuple
 
 from bot.domain.ids import TokenId
@@ -15,6 +16,7 @@ from bot.domain.snapshot import TokenView
 from bot.engine.account import entry_need
 from bot.engine.brackets import Bracket, cash_at_stop, entry_per_unit
 from bot.engine.indicators import annual_sigma
+from bot.engine.needs import Declaration, Input, Row, Wakes
 from bot.engine.rules import FillRules, Rules, SizeRule, SizingRules, VolatilitySource
 
 BY_VOLATILITY = frozenset({SizeRule.INVERSE_VOLATILITY, SizeRule.NORMALISED_INVERSE_VOLATILITY})
@@ -44,6 +46,9 @@ class Means(NamedTuple):
     raw: Price | None = None
 
 
+Notional = Callable[[TokenView, Price, Bracket, Means, Rules], Decimal | None]
+
+
 def volatility(view: TokenView, source: VolatilitySource) -> Decimal | None:
     """Choose the annualised volatility that sizes an entry.
 
@@ -67,7 +72,7 @@ def lacks_volume(view: TokenView, rules: Rules) -> bool:
 
 def lacks_drawdown(view: TokenView, rules: Rules) -> bool:
     """Check whether a haircut by drawdown has no drawdown of the token to use."""
-    return rules.sizing.drawdown_haircut is not None and _drawdown(view) is None
+    return rules.sizing.drawdown_haircut is not None and token_drawdown(view) is None
 
 
 def needs_volatility(rules: Rules) -> bool:
@@ -102,7 +107,7 @@ def size_entry(
     view: TokenView, reference: Price, bracket: Bracket, account: Means, rules: Rules
 ) -> Size | None:
     """Compute the size of an entry at the reference price; None when a measure is missing."""
-    ruled = _ruled_notional(view, reference, bracket, account, rules)
+    ruled = SIZES[rules.sizing.rule].ask(view, reference, bracket, account, rules)
     kept = _kept_fraction(view, account, rules.sizing)
     if ruled is None or kept is None or lacks_volume(view, rules):
         return None
@@ -128,32 +133,132 @@ def _floored_volatility(view: TokenView, sizing: SizingRules) -> Decimal | None:
     return floored if floored > ZERO else None
 
 
-def _ruled_notional(
-    view: TokenView, reference: Price, bracket: Bracket, account: Means, rules: Rules
+def _by_volatility(
+    view: TokenView, _reference: Price, _bracket: Bracket, account: Means, rules: Rules
 ) -> Decimal | None:
-    sizing, equity = rules.sizing, account.equity
-    match sizing.rule:
-        case SizeRule.INVERSE_VOLATILITY:
-            sigma = _floored_volatility(view, sizing)
-            if sigma is None or sizing.target_volatility is None or not rules.limits.positions_max:
-                return None
-            return equity * sizing.target_volatility / sigma / rules.limits.positions_max
-        case SizeRule.NORMALISED_INVERSE_VOLATILITY:
-            whole = (
-                equity if rules.limits.exposure_max is None else equity * rules.limits.exposure_max
-            )
-            return None if account.weight is None else whole * account.weight
-        case SizeRule.RISK_FRACTION:
-            risk = risk_per_unit(account.raw or reference, bracket, rules.fills)
-            if risk is None or sizing.risk_fraction is None:
-                return None
-            return equity * sizing.risk_fraction / risk * reference
-        case SizeRule.FIXED_NOTIONAL:
-            return sizing.notional
-        case SizeRule.FIXED_FRACTION:
-            return None if sizing.fraction is None else equity * sizing.fraction
-        case _:
-            return None if sizing.quantity is None else sizing.quantity * reference
+    sigma, target = _floored_volatility(view, rules.sizing), rules.sizing.target_volatility
+    if sigma is None or target is None or not rules.limits.positions_max:
+        return None
+    return account.equity * target / sigma / rules.limits.positions_max
+
+
+def _by_weight(
+    _view: TokenView, _reference: Price, _bracket: Bracket, account: Means, rules: Rules
+) -> Decimal | None:
+    most = rules.limits.exposure_max
+    return _times(account.weight, account.equity if most is None else account.equity * most)
+
+
+def _by_risk(
+    _view: TokenView, reference: Price, bracket: Bracket, account: Means, rules: Rules
+) -> Decimal | None:
+    risk = risk_per_unit(account.raw or reference, bracket, rules.fills)
+    fraction = rules.sizing.risk_fraction
+    return None if risk is None or fraction is None else account.equity * fraction / risk * reference
+
+
+def _times(share: Decimal | None, whole: Decimal) -> Decimal | None:
+    return None if share is None else whole * share
+
+
+def _size(rule: SizeRule, formula: str, ask: Notional) -> tuple[SizeRule, Row[Notional]]:
+    key = f'sizing.rule = "{rule}"'
+    return rule, Row(ask, Declaration(keys=(key,), formula=formula, wakes=Wakes.CANDIDATES))
+
+
+# One row a rule: the notional before the caps; None while a measure or a stop is missing.
+SIZES: Mapping[SizeRule, Row[Notional]] = MappingProxyType(
+    dict(
+        [
+            _size(
+                SizeRule.INVERSE_VOLATILITY,
+                "equity x target_volatility / max(sigma, volatility_floor) / positions_max: each"
+                " place carries the same risk, whatever else is bullish (Carver, Systematic"
+                " Trading; pysystemtrade)",
+                _by_volatility,
+            ),
+            _size(
+                SizeRule.NORMALISED_INVERSE_VOLATILITY,
+                "equity x exposure_max (1 where absent) x weight, weight = (1 / sigma) / (sum of 1"
+                " / sigma over this slot's candidates): the candidates share the whole, so that a"
+                " lone one gets all of it up to `weight_max` (as skfolio's InverseVolatility)",
+                _by_weight,
+            ),
+            _size(
+                SizeRule.RISK_FRACTION,
+                "equity x risk_fraction / risk per unit x reference, risk per unit = paid - stop x"
+                " (1 - c) x (1 - fee) (fixed fractional: Vince 1990)",
+                _by_risk,
+            ),
+            _size(
+                SizeRule.FIXED_NOTIONAL,
+                "notional",
+                lambda _view, _reference, _bracket, _account, rules: rules.sizing.notional,
+            ),
+            _size(
+                SizeRule.FIXED_FRACTION,
+                "equity x fraction",
+                lambda _view, _reference, _bracket, account, rules: _times(
+                    rules.sizing.fraction, account.equity
+                ),
+            ),
+            _size(
+                SizeRule.FIXED_QUANTITY,
+                "quantity x reference",
+                lambda _view, reference, _bracket, _account, rules: _times(
+                    rules.sizing.quantity, reference
+                ),
+            ),
+        ]
+    )
+)
+# What sizes read beside the account: the measures behind sigma and behind the caps.
+MEASURES = (
+    *(
+        Declaration(
+            keys=(f'sizing.volatility = "{source}"',),
+            among=tuple(f'sizing.rule = "{rule}"' for rule in sorted(BY_VOLATILITY)),
+            formula=formula,
+            needs=needs,
+            wakes=Wakes.CANDIDATES,
+        )
+        for source, formula, needs in (
+            (
+                VolatilitySource.QUANTMETRICS,
+                "sigma as the provider gives it",
+                (Input.QUANTMETRICS,),
+            ),
+            (
+                VolatilitySource.BARS,
+                "exponentially weighted sigma of daily returns x sqrt(365)",
+                (Input.DAYS,),
+            ),
+            (
+                VolatilitySource.LARGER,
+                "the larger of both sigmas",
+                (Input.QUANTMETRICS, Input.DAYS),
+            ),
+        )
+    ),
+    Declaration(
+        keys=("sizing.volume_share_max",),
+        formula="volume of 24 hours x volume_share_max, a cap",
+        needs=(Input.MARKET,),
+        wakes=Wakes.CANDIDATES,
+    ),
+    Declaration(
+        keys=("sizing.category_max",),
+        formula="equity x category_max - what is held of the token's category, a cap",
+        of_held=(Input.CATEGORY,),
+        wakes=Wakes.CANDIDATES,
+    ),
+    Declaration(
+        keys=("sizing.drawdown_haircut",),
+        formula="x (1 - k x the larger of the token's and the book's drawdown)",
+        needs=(Input.QUANTMETRICS,),
+        wakes=Wakes.CANDIDATES,
+    ),
+)
 
 
 def _caps(
@@ -176,7 +281,8 @@ def _caps(
     yield account.free_cash / need, "cash" if bracket.side is Side.LONG else "margin"
 
 
-def _drawdown(view: TokenView) -> Decimal | None:
+def token_drawdown(view: TokenView) -> Decimal | None:
+    """Read the size of a token's drawdown, which the provider may give as a negative number."""
     deepest = view.quantmetrics.max_drawdown if view.quantmetrics else None
     return None if deepest is None else abs(deepest)
 
@@ -188,7 +294,7 @@ def _kept_fraction(view: TokenView, account: Means, sizing: SizingRules) -> Deci
     """
     if sizing.drawdown_haircut is None:
         return ONE
-    deepest = _drawdown(view)
+    deepest = token_drawdown(view)
     if deepest is None:
         return None
     return max(ZERO, ONE - sizing.drawdown_haircut * max(deepest, account.drawdown))

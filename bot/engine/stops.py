@@ -18,11 +18,12 @@ from bot.domain.portfolio import Holding
 from bot.domain.positions import ExitReason, Position, StopMove
 from bot.domain.snapshot import Snapshot, TokenView
 from bot.engine.account import is_closing
-from bot.engine.brackets import Place, stop_at_level
+from bot.engine.brackets import Place
 from bot.engine.fills import event
 from bot.engine.indicators import atr
 from bot.engine.journal import Journal
 from bot.engine.levels import read_levels
+from bot.engine.placement import stop_at_level
 from bot.engine.rules import ExitRule, FillRules, Rules
 
 

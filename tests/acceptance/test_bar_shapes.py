@@ -14,7 +14,8 @@ import pytest
 from bot.adapters.clock import SystemClock
 from bot.adapters.history.folder import HistorySource, open_history
 from bot.adapters.shelf.archive import MemoryArchive
-from bot.app.cycle.run_cycle import RunSetup, run_cycle
+from bot.app.cycle.run_cycle import run_cycle
+from bot.app.cycle.setup import RunSetup
 from bot.app.replay.replay import records
 from bot.domain.decisions import Fact
 from bot.domain.ids import RunName, Symbol, TokenId

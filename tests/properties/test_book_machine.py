@@ -14,8 +14,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from bot.app.cycle.run_cycle import RunSetup, run_cycle
+from bot.app.cycle.run_cycle import run_cycle
 from bot.app.cycle.runner import Runner
+from bot.app.cycle.setup import RunSetup
 from bot.domain.errors import StorageError
 from bot.domain.events import Act, Request, request_id_of
 from bot.domain.ids import RunName, TokenId

@@ -78,7 +78,7 @@ def test_only_the_bars_that_were_asked_for_could_have_decided(tape: Tape, drawn:
             before = apply(portfolio, [opening(setup.name, setup.cash, slot)])
         else:
             before = portfolio
-        picked = gather(tape, setup.universe, before, deciders, slot, slot, None)
+        picked = gather(tape, setup, before, slot, slot)
         views = {
             token_id: replace(
                 view, finer=tuple(one for bar in view.prints for one in tape.finer(token_id, bar, slot, slot))

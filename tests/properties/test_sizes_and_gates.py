@@ -12,9 +12,10 @@ from bot.domain.market import Bar, Grades, Level, LevelSet, MarketSize
 from bot.domain.numbers import EXACT, Price
 from bot.domain.orders import Role, Side
 from bot.domain.snapshot import TokenView
-from bot.engine.brackets import Bracket, TargetShare, entry_per_unit, place_bracket
+from bot.engine.brackets import Bracket, TargetShare, entry_per_unit
 from bot.engine.indicators import correlation
 from bot.engine.levels import read_levels
+from bot.engine.placement import place_bracket
 from bot.engine.rules import (
     EntryRules,
     Fallback,

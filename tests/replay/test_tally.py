@@ -8,7 +8,7 @@ import pytest
 from bot.adapters.clock import SystemClock
 from bot.adapters.history.folder import HistorySource, open_history
 from bot.adapters.sql.reads import Reader
-from bot.app.cycle.run_cycle import RunSetup
+from bot.app.cycle.setup import RunSetup
 from bot.app.replay.replay import records
 from bot.app.replay.tally import Tally
 from bot.app.review.results import POINTS, TRADES, _float, _instant, _trade

@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 
 from bot.adapters.clock import SystemClock
 from bot.adapters.history.folder import HistorySource, open_history
-from bot.app.cycle.run_cycle import RunSetup, run_cycle
+from bot.app.cycle.run_cycle import run_cycle
+from bot.app.cycle.setup import RunSetup
 from bot.app.replay.replay import records
 from bot.app.replay.tally import Tally
 from bot.app.replay.waking import Waking
 from bot.domain.decisions import EquityMark
+from bot.domain.errors import InvariantError
 from bot.domain.ids import RunName, TokenId
 from bot.domain.numbers import MICRO
 from bot.domain.portfolio import Holding, Portfolio
@@ -29,14 +31,28 @@ from bot.domain.reach import EVERY_BAR, Reach, first_touch
 from bot.domain.record import CycleRecord
 from bot.domain.snapshot import TokenView
 from bot.engine import exits
+from bot.engine.demand import demand_of
 from bot.engine.equity import follow_equity
-from bot.engine.horizon import KNOWN_EXITS, is_restless, reach_of, telling_places
-from bot.engine.rules import Breaker, ExitRule, ExitRules, FillRules, Hooks, LimitRules, Rules, SizeRule, SizingRules
+from bot.engine.exits import SlotExit
+from bot.engine.horizon import telling_places
+from bot.engine.needs import Declaration, Input, Row
+from bot.engine.rules import (
+    Breaker,
+    EntryRules,
+    ExitRule,
+    ExitRules,
+    FillRules,
+    Hooks,
+    LimitRules,
+    Reentry,
+    Rules,
+    SizeRule,
+    SizingRules,
+)
 from bot.figures.account import counts_of, figures_of
 from tests.acceptance.folder_reader import Bar
 from tests.acceptance.history_folders import Tables, write_folder
 from tests.properties.random_tapes import rules
-from tests.proposals import holding
 from tests.replay.random_histories import HOUR, START, is_quiet, random_tables, with_halts
 
 AT = datetime(2030, 1, 1, tzinfo=UTC)
@@ -234,23 +250,28 @@ def test_a_hook_that_closes_is_asked_at_every_slot(folder: Path) -> None:
     hooks = Hooks(digest="", extra_exits=lambda _view, _holding: None)
     setup = setup_of(Rules(name="hooked", hooks=hooks), universe)
     waking = Waking(setup, source.archive, slots)
-    assert is_restless(Rules(name="limited", limits=LimitRules(drawdown=Breaker(at=Decimal(1)))))
-    assert not is_restless(Rules(name="quiet"))
+    assert demand_of(Rules(name="limited", limits=LimitRules(drawdown=Breaker(at=Decimal(1))))).is_restless
+    assert not demand_of(Rules(name="quiet")).is_restless
     assert all(waking.after(place, Portfolio(run=setup.name)) == place + 1 for place in range(len(slots)))
 
 
 def at_noon(_view: TokenView, _holding: Holding, slot: datetime, _rules: Rules) -> bool:
-    """Close whatever is held at noon: an exit rule that no list of the horizon names."""
+    """Close whatever is held at noon."""
     return slot.hour == 12
 
 
+@pytest.fixture
+def noon(monkeypatch: pytest.MonkeyPatch) -> ExitRule:
+    """An exit rule of one row, which says nothing of when it wakes."""
+    word = cast("ExitRule", "at_noon")
+    row = Row(SlotExit(ExitReason.MANUAL, at_noon), Declaration(keys=('exits.rules = "at_noon"',)))
+    monkeypatch.setattr(exits, "EXITS", {**exits.EXITS, word: row})
+    return word
+
+
 @pytest.mark.parametrize("seed", range(1, 9))
-def test_an_exit_rule_that_the_horizon_does_not_know_is_asked_at_every_slot(
-    folder: Path, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """H1: a rule added to SLOT_EXITS alone closes the same positions with skipping as without it."""
-    noon = cast("ExitRule", "at_noon")
-    monkeypatch.setattr(exits, "SLOT_EXITS", {**exits.SLOT_EXITS, noon: (ExitReason.MANUAL, at_noon)})
+def test_an_exit_rule_of_one_row_is_asked_at_every_slot(folder: Path, seed: int, noon: ExitRule) -> None:
+    """H1: its row alone closes the same positions with skipping as without it."""
     source, slots, universe = opened(folder, seed)
     sizing = SizingRules(rule=SizeRule.FIXED_NOTIONAL, notional=Decimal(100))
     setup = setup_of(Rules(name="noon", sizing=sizing, exits=ExitRules(rules=frozenset({noon}))), universe)
@@ -263,12 +284,44 @@ def test_an_exit_rule_that_the_horizon_does_not_know_is_asked_at_every_slot(
     assert closings(records(setup, source, slots, SystemClock())) == expected
 
 
-def test_only_exit_rules_that_the_horizon_knows_let_slots_be_skipped() -> None:
-    """H1: with the rules of the horizon's list slots are skipped; an unknown one makes every slot and bar count."""
-    assert not is_restless(Rules(name="known", exits=ExitRules(rules=KNOWN_EXITS)))
-    unknown = Rules(name="unknown", exits=ExitRules(rules=frozenset({cast("ExitRule", "at_noon")})))
-    assert is_restless(unknown)
-    assert reach_of(Portfolio(run=RunName("drawn")), holding(1), unknown) == EVERY_BAR
+@pytest.mark.parametrize("reentry", [Reentry.NEVER, Reentry.ALWAYS])
+def test_an_exit_rule_that_declares_grades_sees_them_at_every_ask(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, reentry: Reentry
+) -> None:
+    """H2: whatever else the strategy reads; one that declares nothing cannot read them, and ends with an error."""
+    seen: list[tuple[TokenId, datetime, object]] = []
+
+    def by_grade(view: TokenView, _holding: Holding, slot: datetime, _rules: Rules) -> bool:
+        seen.append((view.instrument.token_id, slot, view.grades or None))
+        return False
+
+    word = cast("ExitRule", "by_grade")
+    source, slots, universe = opened(folder, 2)
+    entry, sizing = EntryRules(reentry=reentry), SizingRules(rule=SizeRule.FIXED_NOTIONAL, notional=Decimal(100))
+    rules = Rules(name="graded", sizing=sizing, entry=entry, exits=ExitRules(rules=frozenset({word})))
+
+    def play(*needs: Input) -> None:
+        declared = Declaration(keys=('exits.rules = "by_grade"',), needs=needs, of_held=needs)
+        row = Row(SlotExit(ExitReason.MANUAL, by_grade), declared)
+        monkeypatch.setattr(exits, "EXITS", {**exits.EXITS, word: row})
+        list(records(setup_of(rules, universe), source, slots, SystemClock()))
+
+    play(Input.GRADES)
+    assert len(seen) > 50
+    assert seen == [(token_id, slot, source.archive.grades(token_id, slot, slot)) for token_id, slot, _ in seen]
+    assert all(known is not None for _, _, known in seen)
+    if reentry is Reentry.NEVER:
+        with pytest.raises(InvariantError, match="reads grades of a token for which no rule"):
+            play()
+
+
+def test_only_rules_that_say_when_they_wake_let_slots_be_skipped(noon: ExitRule) -> None:
+    """H1: with the rules that ship slots are skipped; one without a row, or whose row is silent, counts always."""
+    shipped = frozenset(ExitRule)
+    assert not demand_of(Rules(name="known", exits=ExitRules(rules=shipped))).is_restless
+    for word in (noon, cast("ExitRule", "without_a_row")):
+        unknown = demand_of(Rules(name="unknown", exits=ExitRules(rules=frozenset({word}))))
+        assert (unknown.is_restless, unknown.takes_every_bar) == (True, True)
 
 
 def test_a_token_that_falls_silent_is_delisted_at_its_slot(tmp_path: Path) -> None:
@@ -291,5 +344,5 @@ def test_a_token_that_falls_silent_is_delisted_at_its_slot(tmp_path: Path) -> No
 @pytest.mark.parametrize("rule", [ExitRule.TRAILING_STOP, ExitRule.BREAK_EVEN])
 def test_every_bar_matters_where_bars_move_a_stop(rule: ExitRule) -> None:
     """A strategy with a trailing stop or break-even is asked at each bar of a position."""
-    moving = Rules(name="moving", exits=ExitRules(rules=frozenset({rule})))
-    assert reach_of(Portfolio(run=RunName("drawn")), holding(1), moving) == EVERY_BAR
+    moving = demand_of(Rules(name="moving", exits=ExitRules(rules=frozenset({rule}))))
+    assert (moving.takes_every_bar, moving.is_restless) == (True, False)

@@ -11,8 +11,9 @@ from bot.domain.market import Bar
 from bot.domain.numbers import plain
 from bot.domain.orders import Side
 from bot.domain.snapshot import TokenView
-from bot.engine.brackets import TargetShare, is_whole, place_bracket, reward_risk
+from bot.engine.brackets import TargetShare, reward_risk
 from bot.engine.indicators import sigma
+from bot.engine.placement import is_whole, place_bracket
 from bot.engine.rules import (
     Fallback,
     FillRules,

@@ -359,13 +359,14 @@ def test_cooldown_counts_hours_since_the_losing_exit() -> None:
 def test_a_late_cycle_makes_no_entry_and_leaves_the_candidate_open() -> None:
     """Cut off two hours after its slot with an interval of one: refused, not judged."""
     tape = Tape({1: token()})
-    portfolio = Portfolio(run=setup_of(BASE, tape).name, cash=Decimal(10000))
     late, hour = SLOT + timedelta(hours=2), timedelta(hours=1)
-    snapshot = gather(tape, [TokenId(1)], portfolio, BASE, SLOT, late, hour)
+    setup = replace(setup_of(BASE, tape), interval=hour)
+    portfolio = Portfolio(run=setup.name, cash=Decimal(10000))
+    snapshot = gather(tape, setup, portfolio, SLOT, late)
     facts = decide(snapshot, portfolio, BASE).facts
     candidate = next(fact for fact in facts if isinstance(fact, Candidate))
     assert (candidate.first_reason, candidate.complete) == ("lateness", False)
-    in_time = gather(tape, [TokenId(1)], portfolio, BASE, SLOT, SLOT + hour, hour)
+    in_time = gather(tape, setup, portfolio, SLOT, SLOT + hour)
     assert decide(in_time, portfolio, BASE).portfolio.waiting(Role.ENTRY)
 
 

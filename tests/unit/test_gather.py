@@ -14,7 +14,7 @@ from bot.domain.instruments import Instrument
 from bot.domain.market import MarketSize
 from bot.domain.orders import OrderState, Role, Side
 from bot.domain.portfolio import Portfolio, TokenMemory
-from bot.domain.snapshot import Snapshot, TokenView
+from bot.domain.snapshot import NotAskedFor, Snapshot, TokenView
 from bot.engine.rules import (
     Breaker,
     EntryRules,
@@ -26,7 +26,7 @@ from bot.engine.rules import (
     Reentry,
     Rules,
 )
-from tests.notation import DAY, HOUR, Tape, Token, bars, grades, levels, metrics, signal
+from tests.notation import DAY, HOUR, Tape, Token, bars, grades, levels, metrics, setup_of, signal
 from tests.proposals import RUN, SLOT, accepted, book, holding, turned
 
 BOTH = Rules(name="both", sides=frozenset(Side))
@@ -61,13 +61,16 @@ def seen(
 ) -> Snapshot:
     """Gather at the slot."""
     tape = Market(dict(enumerate(tokens, 1)))
-    followed = [TokenId(number) for number in universe] if universe is not None else list(tape.instruments)
-    return gather(tape, followed, portfolio, rules, SLOT, SLOT, None, **more)
+    setup = setup_of(rules, tape)
+    if universe is not None:
+        setup = replace(setup, universe=tuple(TokenId(number) for number in universe))
+    return gather(tape, setup, portfolio, SLOT, SLOT, **more)
 
 
 def parts_of(view: TokenView) -> set[str]:
-    """Name what is known beside episode and price."""
-    return {name for name in PARTS if getattr(view, name)}
+    """Name what is known beside episode and price, and see that the rest can or cannot be read."""
+    asked = {name for name in PARTS if not isinstance(getattr(view, name), NotAskedFor)}
+    return {name for name in asked if getattr(view, name)}
 
 
 def judged(number: int = 1) -> TokenMemory:
@@ -92,7 +95,8 @@ def test_close_and_movement_are_asked_where_their_gates_are_configured() -> None
     assert parts_of(seen(replace(BOTH, gates=gates), book(), token(1)).tokens[TokenId(1)]) >= {"close"}
     gates = GateRules(frozen_hours_max=Decimal(1))
     view = seen(replace(BOTH, gates=gates), book(), token(1)).tokens[TokenId(1)]
-    assert (view.close, view.moved_at) == (None, SLOT - HOUR)
+    assert view.moved_at == SLOT - HOUR
+    assert isinstance(view.close, NotAskedFor)
 
 
 @pytest.mark.parametrize(

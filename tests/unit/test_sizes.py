@@ -10,7 +10,8 @@ from bot.domain.market import MarketSize
 from bot.domain.numbers import EXACT, plain
 from bot.domain.orders import Side
 from bot.domain.snapshot import TokenView
-from bot.engine.brackets import Bracket, place_bracket
+from bot.engine.brackets import Bracket
+from bot.engine.placement import place_bracket
 from bot.engine.rules import (
     FillRules,
     LimitRules,

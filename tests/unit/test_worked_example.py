@@ -18,8 +18,9 @@ from bot.domain.market import MarketSize, Quote
 from bot.domain.numbers import EXACT, Price, ceil_to_step, floor_to_step
 from bot.domain.orders import Side
 from bot.domain.snapshot import TokenView
-from bot.engine.brackets import TargetShare, cash_at_stop, entry_per_unit, place_bracket, reward_risk
+from bot.engine.brackets import TargetShare, cash_at_stop, entry_per_unit, reward_risk
 from bot.engine.indicators import annual_sigma, sigma
+from bot.engine.placement import place_bracket
 from bot.engine.rules import Rules, SizeRule
 from bot.engine.sizing import Means, Size, risk_per_unit, size_entry, volatility
 from tests.notation import DAY, bars, grades, latest_episode, levels, metrics, signal

@@ -5,15 +5,14 @@ when the work was done.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from typing import TypeVar
 
 from bot.app.cycle.gather import gather
+from bot.app.cycle.setup import RunSetup
 from bot.domain.decisions import Candidate, Fact, Outcome
 from bot.domain.events import Request
-from bot.domain.ids import RunName, TokenId
+from bot.domain.ids import TokenId
 from bot.domain.orders import Fill, Order, Role
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Closing
@@ -27,22 +26,6 @@ from bot.ports import Source
 
 K = TypeVar("K")
 Stage = Callable[[Snapshot, Portfolio, Rules], Acted]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSetup:
-    """The settings that stay the same over a run's cycles.
-
-    interval: the time until the next slot; None where slots cannot be late.
-    """
-
-    name: RunName
-    rules: Rules
-    universe: tuple[TokenId, ...]
-    cash: Decimal
-    interval: timedelta | None
-    config_hash: str
-    code_version: str
 
 
 def run_cycle(
@@ -67,17 +50,7 @@ def run_cycle(
     if first:
         portfolio = apply(portfolio, facts)
     cut_off = source.refresh(slot)
-    snapshot = gather(
-        source.archive,
-        setup.universe,
-        portfolio,
-        setup.rules,
-        slot,
-        cut_off,
-        setup.interval,
-        requests,
-        asked,
-    )
+    snapshot = gather(source.archive, setup, portfolio, slot, cut_off, requests, asked)
     for stage in (settle, judge):
         made, portfolio = stage(snapshot, portfolio, setup.rules)
         facts.extend(made)

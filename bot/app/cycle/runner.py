@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from bot.app.cycle.run_cycle import RunSetup, run_cycle
+from bot.app.cycle.run_cycle import run_cycle
 from bot.app.cycle.schedule import interval_of, slots_between
+from bot.app.cycle.setup import RunSetup
 from bot.domain.portfolio import Portfolio
 from bot.domain.record import Cycle, CycleRecord, CycleState
 from bot.engine.cycle import apply

@@ -16,7 +16,7 @@ from bot.adapters.tokenmetrics.source import TokenMetricsSource
 from bot.app.cycle.schedule import interval_of, slots_between
 from bot.app.live.wiring import Untaped, client_of, resolve, run_of, strategies_of
 from bot.app.settings.config import load_config, resolve_key, starter_config, starter_strategy
-from bot.app.settings.inputs import feeds_of
+from bot.app.settings.feeds import feeds_of
 from bot.app.telling.answers import show_value, to_json
 from bot.domain.errors import ConfigError, StorageError
 

@@ -15,10 +15,10 @@ from bot.adapters.shelf.archive import MemoryArchive
 from bot.adapters.sql.ledger import SqlLedger, reading, writing
 from bot.adapters.sql.tape import SqlTape
 from bot.adapters.tokenmetrics.source import TokenMetricsSource
-from bot.app.cycle.run_cycle import RunSetup
 from bot.app.cycle.runner import Runner, ScheduledRun
+from bot.app.cycle.setup import RunSetup
 from bot.app.settings.config import Config, RunConfig, Secret, config_hash, effective
-from bot.app.settings.inputs import feeds_of
+from bot.app.settings.feeds import feeds_of
 from bot.app.settings.strategies import Strategy, load_strategy
 from bot.domain.decisions import Fact
 from bot.domain.errors import ConfigError

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from bot import __version__
 from bot.adapters.sql.recorded import Recorded, Window, live_runs, open_recorded
-from bot.app.cycle.run_cycle import RunSetup
 from bot.app.cycle.runner import Runner, ScheduledRun, fire
+from bot.app.cycle.setup import RunSetup
 from bot.app.parity.deriving import (
     CONFIGURATION,
     HOOKS,

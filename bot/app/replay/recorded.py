@@ -14,12 +14,13 @@ from typing import NamedTuple
 from bot.adapters.clock import SystemClock
 from bot.adapters.sql.engine import ledger_name, parse_url
 from bot.adapters.sql.recorded import Recorded, Window, live_runs, open_recorded
-from bot.app.cycle.run_cycle import RunSetup, run_cycle
+from bot.app.cycle.run_cycle import run_cycle
 from bot.app.cycle.schedule import interval_of, slots_between
+from bot.app.cycle.setup import RunSetup
 from bot.app.parity.deriving import RecordedSource
 from bot.app.parity.parity import configuration_of
 from bot.app.replay.replay import Material, Played, keep_eventful, show_progress
-from bot.app.settings.inputs import feeds_of
+from bot.app.settings.feeds import feeds_of
 from bot.app.settings.kinds import near
 from bot.app.settings.strategies import Strategy
 from bot.domain.errors import ConfigError

@@ -23,13 +23,13 @@ from bot.adapters.history.folder import History, HistorySource, open_history
 from bot.adapters.sql.engine import ledger_name, ledger_url, parse_url
 from bot.adapters.sql.ledger import SqlLedger, writing
 from bot.adapters.sql.reads import Reader
-from bot.app.cycle.run_cycle import RunSetup, run_cycle
+from bot.app.cycle.run_cycle import run_cycle
 from bot.app.cycle.schedule import slots_between
+from bot.app.cycle.setup import RunSetup
 from bot.app.replay.packing import tell_packing
 from bot.app.replay.random_entries import draw
 from bot.app.replay.waking import Waking
 from bot.app.review.results import statistics, summary, tell_run
-from bot.app.settings.inputs import inputs_of
 from bot.app.settings.strategies import Strategy, load_strategy
 from bot.app.telling.answers import to_json
 from bot.app.telling.progress import tell_progress
@@ -43,8 +43,18 @@ from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Mark
 from bot.domain.record import CycleRecord, Run
 from bot.engine.cycle import decide, mark_only
+from bot.engine.demand import demand_of
+from bot.engine.needs import Input
 from bot.figures.luck import Drawn
 
+# The file of a history that each input comes from; the others come from bars.
+FILES = {
+    Input.LEVELS: "levels",
+    Input.QUANTMETRICS: "quantmetrics",
+    Input.GRADES: "grades",
+    Input.TRADER_GRADES: "grades",
+    Input.MARKET: "market",
+}
 END_OF_DAY = time_of_day.max  # its last microsecond
 
 Window = tuple[datetime | None, datetime | None]
@@ -345,32 +355,30 @@ def open_for(strategy: Strategy, folder: Path) -> History:
 
     Raises ConfigError if the folder lacks a file that the strategy needs.
     """
-    needs = inputs_of(strategy.rules)
+    needs = demand_of(strategy.rules).inputs
     history = open_history(
         folder,
         timeframe=strategy.bars,
         universe=strategy.universe,
-        finer="finer" in needs,
+        finer=Input.FINER in needs,
         tell=tell_packing,
     )
     require_files(needs, history)
     return history
 
 
-def require_files(needs: Mapping[str, str], history: History) -> None:
+def require_files(needs: Mapping[Input, str], history: History) -> None:
     """Refuse a strategy that needs a file the folder does not have, before anything starts."""
     for name, why in needs.items():
-        file = "grades" if name == "trader_grades" else name
-        if name == "finer" and not history.has(name):
+        file = FILES.get(name)
+        if name is Input.FINER and not history.has(name):
             message = (
                 f"{history.folder / 'bars'}: no token has bars below {history.timeframe};"
                 f" {why} needs them: write 1m/SYMBOL.csv or 5m/SYMBOL.csv, or drop the key"
             )
             raise ConfigError(message)
-        if (
-            name != "days"
-            and not history.has(file)
-            and not (name == "trader_grades" and history.has_grades)
-        ):
+        if name is Input.TRADER_GRADES and history.has_grades:
+            continue
+        if file is not None and not history.has(file):
             message = f"{history.folder / file}.csv: no such file; {why} needs it"
             raise ConfigError(message)

@@ -16,8 +16,7 @@ import numpy as np
 from bot.adapters.history.bar_columns import Columns, Integers
 from bot.adapters.history.folder import HistoryArchive
 from bot.adapters.history.reader import micros
-from bot.app.cycle.gather import may_look_at_held
-from bot.app.cycle.run_cycle import RunSetup
+from bot.app.cycle.setup import RunSetup
 from bot.domain.ids import TokenId
 from bot.domain.instants import MICROSECOND
 from bot.domain.market import HALT_LENGTH
@@ -25,12 +24,12 @@ from bot.domain.numbers import EXACT, Price, Quantity, to_float
 from bot.domain.orders import Side
 from bot.domain.portfolio import AT_MARKET, Holding, Portfolio
 from bot.domain.positions import Position
-from bot.domain.reach import Floats
+from bot.domain.reach import EVERY_BAR, Floats
 from bot.engine.candidates import is_due
 from bot.engine.equity import follow_equity, value_positions
 from bot.engine.exits import time_stop_at
 from bot.engine.fills import DAY
-from bot.engine.horizon import WIDENED, is_restless, reach_of, telling_places
+from bot.engine.horizon import WIDENED, reach_of, telling_places
 
 MICRO_DOLLAR = 1e-6
 
@@ -69,8 +68,9 @@ class Waking:
         self._turns = sorted(place for place in self._turned if place < len(slots))
         self.asked = frozenset(setup.universe)
         self._wakes: dict[TokenId, Wake] = {}
-        self._restless = is_restless(setup.rules)
-        self._watches_all = self._restless or may_look_at_held(setup.rules)
+        self._restless = setup.demand.is_restless
+        # A decision may look at held tokens that nothing concerns.
+        self._watches_all = self._restless or bool(setup.demand.of_held)
 
     def after(self, place: int, portfolio: Portfolio) -> int:
         """Find the place of the next slot to run after one that was run.
@@ -150,7 +150,9 @@ class Waking:
         rules = self.setup.rules
         columns = self.archive.columns[token_id]
         start, end = columns.count_closed(int(self._instants[place])), len(columns.opened_at)
-        row = columns.first_touch(start, end, reach_of(portfolio, holding, rules))
+        every = self.setup.demand.takes_every_bar
+        reach = EVERY_BAR if every else reach_of(portfolio, holding, rules)
+        row = columns.first_touch(start, end, reach)
         found = self._silent(place, columns)
         if row < end:
             found = min(found, self._first_at(int(columns.opened_at[row]) + columns.span))

@@ -19,7 +19,6 @@ from bot.adapters.sql.trials import trials_in
 from bot.app.replay.packing import tell_packing
 from bot.app.replay.replay import require_files, slots_in
 from bot.app.settings.hooks import hooks_text
-from bot.app.settings.inputs import inputs_of
 from bot.app.settings.kinds import Value
 from bot.app.settings.strategy_keys import KEYS
 from bot.app.settings.strategy_kinds import Universe
@@ -35,6 +34,7 @@ from bot.app.sweep.workers import workers_on
 from bot.app.telling.answers import to_json
 from bot.domain.errors import ConfigError
 from bot.domain.sweeps import Trial
+from bot.engine.demand import demand_of
 from bot.engine.rules import SameBar
 
 ABOUT = tuple(key for key in KEYS if key.section in {"strategy", "fills"})
@@ -112,7 +112,7 @@ class Course:
         except ConfigError as error:
             self.refused[parameters] = str(error)
             return False
-        require_files(inputs_of(strategy.rules), self.history)
+        require_files(demand_of(strategy.rules).inputs, self.history)
         self._accepted.add(parameters)
         return True
 

@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 
 from bot.domain.decisions import Comparator, Reason
-from bot.domain.market import QuantMetrics
 from bot.domain.numbers import ONE, ZERO
 from bot.domain.snapshot import TokenView
 from bot.engine.ages import hours_between
-from bot.engine.gates.findings import Finding, Gate, Proposal, at_least, at_most
-from bot.engine.rules import GateRules
+from bot.engine.gates.findings import Finding, Gate, Proposal, at_most
 
-Threshold = Callable[[GateRules], Decimal | None]
+Value = Callable[[TokenView], Decimal | None]
+Compare = Callable[[Decimal | None, Decimal, Reason], Finding]
 
 
 def signal_age(proposal: Proposal) -> Finding:
@@ -88,26 +88,13 @@ def freshness(name: str, missing: Reason, dated: Callable[[Proposal], datetime |
     return gate
 
 
-def threshold_min(
-    threshold: Threshold, missing: Reason, value: Callable[[TokenView], Decimal | None]
-) -> Gate:
-    """Build the gate that requires a minimum."""
+def threshold(key: str, missing: Reason, value: Value, compare: Compare) -> Gate:
+    """Build the gate that compares a value with the threshold under a key of [gates]."""
+    configured = attrgetter(key)
 
     def gate(proposal: Proposal) -> Finding | None:
-        least = threshold(proposal.rules.gates)
-        return None if least is None else at_least(value(proposal.view), least, missing)
-
-    return gate
-
-
-def threshold_max(
-    threshold: Threshold, missing: Reason, value: Callable[[TokenView], Decimal | None]
-) -> Gate:
-    """Build the gate that allows a maximum."""
-
-    def gate(proposal: Proposal) -> Finding | None:
-        most = threshold(proposal.rules.gates)
-        return None if most is None else at_most(value(proposal.view), most, missing)
+        bound = configured(proposal.rules.gates)
+        return None if bound is None else compare(value(proposal.view), bound, missing)
 
     return gate
 
@@ -119,8 +106,7 @@ def trader_grade(view: TokenView) -> Decimal | None:
     return view.episode.latest.grade if view.episode else None
 
 
-def measure_of(
-    value: Callable[[QuantMetrics], Decimal | None],
-) -> Callable[[TokenView], Decimal | None]:
-    """Build the function that reads one measure of a token; it gives None when there are none."""
-    return lambda view: value(view.quantmetrics) if view.quantmetrics else None
+def measure(name: str) -> Value:
+    """Build the function that reads one of a token's measures; None when there are none."""
+    read = attrgetter(name)
+    return lambda view: read(view.quantmetrics) if view.quantmetrics else None

@@ -1,14 +1,29 @@
-"""What rules read: the files a replay asks for and the feeds a daemon fetches come from one list."""
+"""What rules declare that they need: snapshots, files of a replay, feeds and slots all come from these rows."""
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from bot.app.settings.inputs import GATE_INPUTS, feeds_of, inputs_of
+from bot.app.settings.feeds import feeds_of
+from bot.app.settings.strategy_keys import KEYS
+from bot.app.settings.tables import every
+from bot.domain.errors import InvariantError
+from bot.domain.snapshot import NotAskedFor
+from bot.engine.breakers import BREAKERS
+from bot.engine.candidates import SCORES
+from bot.engine.demand import demand_of, families
+from bot.engine.exits import EXITS
+from bot.engine.gates.table import GATES
+from bot.engine.needs import Declaration, Wakes
+from bot.engine.placement import STOPS, TARGETS
 from bot.engine.rules import (
     Breaker,
+    BreakerName,
     EntryRules,
+    ExitRule,
     ExitRules,
     Fallback,
     FillRules,
@@ -26,6 +41,7 @@ from bot.engine.rules import (
     TargetRules,
     VolatilitySource,
 )
+from bot.engine.sizing import SIZES
 
 PLAIN = SizingRules(rule=SizeRule.FIXED_NOTIONAL, notional=Decimal(1))
 
@@ -41,7 +57,7 @@ PLAIN = SizingRules(rule=SizeRule.FIXED_NOTIONAL, notional=Decimal(1))
         ),
         (
             Rules(name="atr", sizing=PLAIN, stop=StopRules(fallback=Fallback(rule=PriceRule.ATR))),
-            {"days": 'stop.rule = "atr"'},
+            {"days": 'stop.fallback.rule = "atr"'},
         ),
         (
             Rules(name="fresh", sizing=PLAIN, gates=GateRules(freshness_hours={"grades": Decimal(1)})),
@@ -136,20 +152,66 @@ PLAIN = SizingRules(rule=SizeRule.FIXED_NOTIONAL, notional=Decimal(1))
                 gates=GateRules(price_disagreement_max=Decimal(1), frozen_hours_max=Decimal(1)),
                 exits=ExitRules(trailing_fraction=Decimal("0.1"), break_even_r=Decimal(1)),
             ),
-            {},
+            {"close": "gates.price_disagreement_max", "moved_at": "gates.frozen_hours_max"},
         ),
     ],
 )
 def test_each_rule_names_what_it_reads(rules: Rules, expected: dict[str, str]) -> None:
     """A rule's input is listed with the key that needs it."""
-    assert inputs_of(rules) == expected
+    assert demand_of(rules).inputs == expected
 
 
-@pytest.mark.parametrize("key", sorted(GATE_INPUTS))
-def test_each_gate_names_what_it_reads(key: str) -> None:
-    """Every gate with an input of its own is listed under its key."""
-    gates = GateRules(**{key: Decimal(1)})
-    assert inputs_of(Rules(name="gate", sizing=PLAIN, gates=gates)) == {GATE_INPUTS[key]: f"gates.{key}"}
+OWN_INPUT = {name: row.declaration for name, row in GATES.items() if row.declaration.needs}
+
+
+@pytest.mark.parametrize("name", OWN_INPUT)
+def test_each_gate_names_what_it_reads(name: str) -> None:
+    """Every gate with an input of its own is listed under its key, and asks for no slot."""
+    (key,), (wanted,) = OWN_INPUT[name].keys, OWN_INPUT[name].needs
+    *_, last = key.split(".")
+    given = {"freshness_hours": {last: Decimal(1)}} if "freshness" in key else {last: Decimal(1)}
+    found = demand_of(Rules(name="gate", sizing=PLAIN, gates=GateRules(**given)))  # type: ignore[arg-type]
+    assert (found.inputs, found.is_restless) == ({wanted: key}, False)
+
+
+@pytest.mark.parametrize(
+    ("members", "rows"),
+    [
+        (ExitRule, EXITS),
+        (SizeRule, SIZES),
+        (BreakerName, BREAKERS),
+        (set(Rank) - {Rank.TOKEN_ID, Rank.COMPOSITE}, SCORES),
+        (set(PriceRule) - {PriceRule.NONE}, {**STOPS, **TARGETS}),
+    ],
+)
+def test_every_rule_has_a_row(members: Iterable[str], rows: Mapping[str, object]) -> None:
+    """No word of a strategy file goes without a declaration, and none is declared that is no word."""
+    assert set(members) == set(rows)
+
+
+def test_every_declared_key_is_a_key_of_strategy_files() -> None:
+    """A row is switched on by keys and words that a strategy may write, and says what it computes."""
+    known = {key.path: key.kind for key in every(KEYS)}
+    for family, name, row in families():
+        assert row.formula, (family, name)
+        for key in (*row.keys, *row.among):
+            path, _, word = key.partition(" = ")
+            if family != "hook":
+                assert path in known, key
+                assert not word or word.strip('"') in known[path].describe(), key
+
+
+def test_a_row_that_says_nothing_of_waking_is_asked_at_every_slot() -> None:
+    """The default is slow and right."""
+    assert Declaration().wakes is Wakes.SLOTS
+
+
+@pytest.mark.parametrize("read", [bool, len, iter, lambda found: found.price, lambda found: found[0]])
+def test_what_was_not_asked_for_cannot_be_read(read: Callable[[Any], object]) -> None:
+    """It is an error that names the data and the mend: never None, which means unknown."""
+    with pytest.raises(InvariantError, match="reads grades of a token for which no rule"):
+        read(NotAskedFor("grades"))
+    assert repr(NotAskedFor("grades")) == "<grades: not asked for>"
 
 
 def test_feeds_are_the_union_of_what_the_runs_read() -> None:
