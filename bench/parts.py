@@ -85,7 +85,6 @@ def parts(strategy: Path, folder: Path) -> dict[str, float]:
             window=(WARM, None),
             schedule=None,
             random_entries=None,
-            as_json=True,
         )
     return clocks.spent
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from bot.app.telling.answers import Answer
 from bot.cli.options import add_command, add_config_option, add_ledger_options, add_reading_options, add_window_options
 
 if TYPE_CHECKING:
@@ -28,22 +29,21 @@ def register(commands: Commands) -> None:
     upgrade.add_argument("--ledger", metavar="URL", help="this ledger, a URL or a file [the configuration's]")
 
 
-def _verify(arguments: argparse.Namespace) -> int:
+def _verify(arguments: argparse.Namespace) -> Answer:
     from bot.app.parity.verifying import verify
 
-    return verify(arguments.config, arguments.ledger, deep=arguments.deep, as_json=arguments.json)
+    return verify(arguments.config, arguments.ledger, deep=arguments.deep)
 
 
-def _parity(arguments: argparse.Namespace) -> int:
+def _parity(arguments: argparse.Namespace) -> Answer:
     from bot.app.parity.parity import parity
 
     window = (arguments.start, arguments.end)
-    return parity(arguments.config, arguments.ledger, arguments.run, window, as_json=arguments.json)
+    return parity(arguments.config, arguments.ledger, arguments.run, window)
 
 
-def _db_upgrade(arguments: argparse.Namespace) -> int:
+def _db_upgrade(arguments: argparse.Namespace) -> Answer:
     from bot.adapters.sql.migrate import upgrade
     from bot.app.settings.config import ledger_of
 
-    print(upgrade(ledger_of(arguments.config, arguments.ledger)))
-    return 0
+    return Answer(parts=(upgrade(ledger_of(arguments.config, arguments.ledger)),))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.app.settings.instants import first_instant
+from bot.app.telling.answers import Answer
 from bot.cli.options import (
     add_command,
     add_config_option,
@@ -77,21 +78,19 @@ def _add_operating(commands: Commands) -> None:
         add_reading_options(added)
 
 
-def _demo(arguments: argparse.Namespace) -> int:
+def _demo(arguments: argparse.Namespace) -> Answer:
     from bot.app.live.demo import demo
 
     return demo(arguments.ledger, arguments.days, arguments.port)
 
 
-def _init(arguments: argparse.Namespace) -> int:
+def _init(arguments: argparse.Namespace) -> Answer:
     from bot.app.live.starting import write_starter
 
-    for line in write_starter(arguments.folder):
-        print(line)
-    return 0
+    return write_starter(arguments.folder)
 
 
-def _check(arguments: argparse.Namespace) -> int:
+def _check(arguments: argparse.Namespace) -> Answer:
     window = (arguments.start, arguments.end)
     if not arguments.lookahead:
         from bot.app.live.starting import check
@@ -99,13 +98,13 @@ def _check(arguments: argparse.Namespace) -> int:
         if any((arguments.history, arguments.strategy, *window)):
             message = "check: --history, --strategy, --from and --to go with --lookahead: add it, or leave them out"
             raise UsageError(message)
-        return check(arguments.config, as_json=arguments.json)
+        return check(arguments.config)
     from bot.app.replay.lookahead import check_lookahead
 
     if arguments.history is None:
         message = "check: --lookahead needs a history: add --history DIR"
         raise UsageError(message)
-    return check_lookahead(arguments.config, arguments.strategy, arguments.history, window, as_json=arguments.json)
+    return check_lookahead(arguments.config, arguments.strategy, arguments.history, window)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -114,7 +113,7 @@ def _run(arguments: argparse.Namespace) -> int:
     return serve(arguments.config)
 
 
-def _once(arguments: argparse.Namespace) -> int:
+def _once(arguments: argparse.Namespace) -> Answer:
     from bot.app.live.daemon import once
 
     return once(arguments.config, arguments.run, arguments.at, keep=not arguments.dry_run)
@@ -126,15 +125,10 @@ def _simulate(arguments: argparse.Namespace) -> int:
     return simulate(arguments.host, arguments.port, arguments.seed, arguments.key)
 
 
-def _operate(arguments: argparse.Namespace) -> int:
+def _operate(arguments: argparse.Namespace) -> Answer:
     from bot.app.live.operating import operate
     from bot.domain.events import Act
 
     return operate(
-        Act(arguments.act),
-        arguments.token,
-        arguments.config,
-        arguments.ledger,
-        arguments.run,
-        as_json=arguments.json,
+        Act(arguments.act), arguments.token, arguments.config, arguments.ledger, arguments.run
     )

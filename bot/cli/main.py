@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from bot import __version__
+from bot.app.telling.answers import Answer
+from bot.app.telling.printing import give
 from bot.cli import ledger, live, replay, review
 from bot.domain.errors import BotError
 
@@ -23,9 +25,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser().parse_args(argv)
     except SystemExit as stop:
         return int(stop.code or 0)
-    command: Callable[[argparse.Namespace], int] = arguments.command
+    command: Callable[[argparse.Namespace], Answer | int] = arguments.command
     try:
-        return command(arguments)
+        answer = command(arguments)
+        as_json = getattr(arguments, "json", False)
+        return give(answer, as_json=as_json) if isinstance(answer, Answer) else answer
     except BotError as error:
         sys.stderr.write(f"bot: {error}\n")
         return error.exit_code

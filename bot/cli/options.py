@@ -43,9 +43,9 @@ def add_reading_options(added: argparse.ArgumentParser) -> None:
     added.add_argument("--run", help="one run only")
 
 
-def add_window_options(added: argparse.ArgumentParser) -> None:
-    """Add --from and --to."""
-    first, last = "first slot; of a date alone, its 00:00", "last slot; of a date alone, the day's last"
+def add_window_options(added: argparse.ArgumentParser, what: str = "slot") -> None:
+    """Add --from and --to; what: the word for what they bound."""
+    first, last = f"first {what}; of a date alone, its 00:00", f"last {what}; of a date alone, the day's last"
     added.add_argument("--from", dest="start", type=instant(first_instant), metavar="T", help=first)
     added.add_argument("--to", dest="end", type=instant(last_instant), metavar="T", help=last)
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bot.app.telling.answers import Answer
 from bot.cli.options import add_command, add_window_options, whole_number
 from bot.domain.errors import UsageError
 
@@ -61,7 +62,7 @@ def _add_history(commands: Commands) -> None:
     pack.add_argument("--json", action="store_true", help="print JSON")
 
 
-def _replay(arguments: argparse.Namespace) -> int:
+def _replay(arguments: argparse.Namespace) -> Answer:
     from functools import partial
 
     from bot.app.replay.replay import open_history_material, replay
@@ -83,11 +84,10 @@ def _replay(arguments: argparse.Namespace) -> int:
         window=(arguments.start, arguments.end),
         schedule=arguments.schedule,
         random_entries=arguments.random_entries,
-        as_json=arguments.json,
     )
 
 
-def _sweep(arguments: argparse.Namespace) -> int:
+def _sweep(arguments: argparse.Namespace) -> Answer:
     from bot.app.sweep.course import sweep
 
     return sweep(
@@ -96,11 +96,10 @@ def _sweep(arguments: argparse.Namespace) -> int:
         arguments.ledger,
         on=arguments.on,
         workers=arguments.workers,
-        as_json=arguments.json,
     )
 
 
-def _history_pack(arguments: argparse.Namespace) -> int:
+def _history_pack(arguments: argparse.Namespace) -> Answer:
     from bot.app.replay.packing import pack
 
-    return pack(arguments.folder, as_json=arguments.json)
+    return pack(arguments.folder)

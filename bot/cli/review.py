@@ -6,11 +6,21 @@ import argparse
 from typing import TYPE_CHECKING
 
 from bot.app.settings.instants import first_instant, last_instant
-from bot.cli.options import add_command, add_ledger_options, add_reading_options, instant
+from bot.app.telling.answers import Answer
+from bot.cli.options import (
+    add_command,
+    add_ledger_options,
+    add_reading_options,
+    add_window_options,
+    instant,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from bot.cli.options import Commands
 
+
+ROWS_MAX = 10**9
 
 
 def register(commands: Commands) -> None:
@@ -25,6 +35,10 @@ def register(commands: Commands) -> None:
         added = add_command(commands, name, text, _read)
         added.set_defaults(report=name)
         add_reading_options(added)
+        if name != "status":
+            add_window_options(added, "row")
+            last = whole_number(1, ROWS_MAX)
+            added.add_argument("--last", type=last, metavar="N", help="the newest N rows only [all]")
     text = "the statistics of a run, as a replay prints them, beside holding its universe"
     add_reading_options(add_command(commands, "figures", text, _figures))
     text = "why a token was or was not traded; without one, why each run did or did not"
@@ -41,33 +55,33 @@ def register(commands: Commands) -> None:
     add_ledger_options(explain)
 
 
-def _read(arguments: argparse.Namespace) -> int:
+def _read(arguments: argparse.Namespace) -> Answer:
     from bot.app.review.reading import show
+    from bot.app.review.reports import Asked
+    from bot.app.settings.config import ledger_of
 
-    return show(arguments.report, arguments.config, arguments.ledger, arguments.run, as_json=arguments.json)
+    window = (getattr(arguments, "start", None), getattr(arguments, "end", None))
+    asked = Asked(arguments.run, window, getattr(arguments, "last", None))
+    return show(arguments.report, ledger_of(arguments.config, arguments.ledger), asked)
 
 
-def _figures(arguments: argparse.Namespace) -> int:
+def _figures(arguments: argparse.Namespace) -> Answer:
     from bot.app.review.results import show_figures
     from bot.app.settings.config import ledger_of
 
-    return show_figures(ledger_of(arguments.config, arguments.ledger), arguments.run, as_json=arguments.json)
+    return show_figures(ledger_of(arguments.config, arguments.ledger), arguments.run)
 
 
-def _why(arguments: argparse.Namespace) -> int:
+def _why(arguments: argparse.Namespace) -> Answer:
     from bot.app.review.reading import show_why
+    from bot.app.settings.config import ledger_of
 
-    return show_why(
-        arguments.symbol,
-        (arguments.start, arguments.at),
-        arguments.config,
-        arguments.ledger,
-        arguments.run,
-        as_json=arguments.json,
-    )
+    url, window = ledger_of(arguments.config, arguments.ledger), (arguments.start, arguments.at)
+    return show_why(arguments.symbol, url, window, arguments.run)
 
 
-def _explain(arguments: argparse.Namespace) -> int:
-    from bot.app.review.reading import show_explained
+def _explain(arguments: argparse.Namespace) -> Answer:
+    from bot.app.review.reading import show_order
+    from bot.app.settings.config import ledger_of
 
-    return show_explained(arguments.order_id, arguments.config, arguments.ledger, as_json=arguments.json)
+    return show_order(arguments.order_id, ledger_of(arguments.config, arguments.ledger))

@@ -5,7 +5,7 @@ from bot.adapters.sql.parity_checks import keep
 from bot.adapters.sql.reads import Reader
 from bot.adapters.sql.verify import violations
 from bot.app.review.reading import parity_state
-from bot.app.telling.answers import show_value
+from bot.app.telling.printing import show_value
 from tests.contract.ledger_samples import HOUR, RUN, TEN, parity_check, story
 
 

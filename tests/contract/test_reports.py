@@ -10,10 +10,11 @@ import pytest
 
 from bot.adapters.sql.ledger import writing
 from bot.adapters.sql.reads import Reader
-from bot.app.review.digest import digest, in_force, tell_digest
-from bot.app.review.explaining import _is_about, explain, print_order
-from bot.app.review.why import symbol_in, tell_why, why
-from bot.app.telling.answers import to_json
+from bot.app.review.digest import describe_digest, digest, in_force
+from bot.app.review.explaining import _is_about, describe_order, explain
+from bot.app.review.why import describe_decision, symbol_in, why
+from bot.app.telling.answers import Row
+from bot.app.telling.printing import text_of_parts, to_json
 from bot.domain.errors import ConfigError
 from bot.domain.record import Run
 from bot.engine.rules import ActOn, EntryRules, GateRules, PriceRule, Rules, SizeRule, SizingRules, StopRules
@@ -48,6 +49,11 @@ def graded(token: int, *given: str) -> Token:
 
 # T1 is entered at its first slot; T2 and T3 are refused at each slot for their grades; of T4 no grade is known; T5 is
 # refused at its first slot and entered at its second.
+def told_of(decision: Row) -> str:
+    """Print a decision."""
+    return text_of_parts(describe_decision(decision))
+
+
 TAPE = Tape({1: graded(1, "70"), 2: graded(2, "30"), 3: graded(3, "57"), 4: graded(4), 5: graded(5, "50", "70")})
 
 
@@ -87,7 +93,7 @@ def test_the_digest_counts_each_episode_once(refused: Reader) -> None:
         "candidates": 5,
         "refused": {"trader_grade": 2, "missing_grade": 1},
     }
-    told = tell_digest([row]).splitlines()
+    told = text_of_parts(describe_digest([row])).splitlines()
     assert told[0] == "test: 2 entries in 7 cycles: 5 candidates, 2 trader_grade, 1 missing_grade"
     assert told[-1].startswith("(each episode counts once")
 
@@ -101,7 +107,7 @@ def test_near_misses_come_nearest_first_each_episode_once(refused: Reader) -> No
         ("T5", "trader_grade", 50, pytest.approx(1 / 6)),
         ("T2", "trader_grade", 30, 0.5),
     ]
-    assert "16.7%" in tell_digest([row])
+    assert "16.7%" in text_of_parts(describe_digest([row]))
 
 
 def test_a_digest_has_a_window(refused: Reader) -> None:
@@ -109,8 +115,8 @@ def test_a_digest_has_a_window(refused: Reader) -> None:
     (row,) = digest(refused, (at("2024-01-01 02:00"), at("2024-01-01 03:00")), None)
     assert (row["cycles"], row["entries"], row["candidates"]) == (2, 1, 4)
     (row,) = digest(refused, (at("2024-02-01"), None), None)
-    assert tell_digest([row]).startswith("test: 0 entries in 0 cycles: 0 candidates\n")
-    assert tell_digest([]).startswith("no run yet")
+    assert text_of_parts(describe_digest([row])).startswith("test: 0 entries in 0 cycles: 0 candidates\n")
+    assert text_of_parts(describe_digest([])).startswith("no run yet")
 
 
 def test_repeats_under_a_decision_are_one_line(refused: Reader) -> None:
@@ -119,10 +125,10 @@ def test_repeats_under_a_decision_are_one_line(refused: Reader) -> None:
     assert answer is not None
     (earlier,) = plainly(answer["earlier"])
     assert (earlier["decisions"], earlier["outcome"], earlier["first_reason"]) == (6, "rejected", "trader_grade")
-    assert tell_why(answer).splitlines()[-1] == "before: 6 x rejected trader_grade, 2024-01-01 01:00 to 06:00"
+    assert told_of(answer).splitlines()[-1] == "before: 6 x rejected trader_grade, 2024-01-01 01:00 to 06:00"
     first = why(refused, "T2", (None, at("2024-01-01 02:30")), None)
     assert first is not None
-    assert tell_why(first).splitlines()[-1] == "before: 1 x rejected trader_grade, 2024-01-01 01:00"
+    assert told_of(first).splitlines()[-1] == "before: 1 x rejected trader_grade, 2024-01-01 01:00"
     assert why(refused, "T2", (None, at("2024-01-01")), None) is None
 
 
@@ -132,8 +138,8 @@ def test_a_decision_shows_the_levels_of_its_slot(refused: Reader) -> None:
     assert old is not None
     assert new is not None
     assert [row["price"] for row in plainly(old["levels"])] == [90, 98, 105]
-    assert "nearest of 3 levels: supports 98, 90; resistances 105" in tell_why(old)
-    assert "nearest of 6 levels: supports 99, 97, 91; resistances 101" in tell_why(new)
+    assert "nearest of 3 levels: supports 98, 90; resistances 105" in told_of(old)
+    assert "nearest of 6 levels: supports 99, 97, 91; resistances 101" in told_of(new)
 
 
 def test_an_unknown_symbol_or_run_names_the_nearest(refused: Reader) -> None:
@@ -157,10 +163,10 @@ def test_a_decision_shows_its_side_its_own_levels_and_how_the_stop_moved(moved: 
         (103, "trailing_stop"),
         (101, "break_even"),
     ]
-    assert tell_why(answer).startswith("SOL short at 2024-03-01 10:00:00Z, run both_ways: entered")
+    assert told_of(answer).startswith("SOL short at 2024-03-01 10:00:00Z, run both_ways: entered")
     newest = why(moved, "SOL", EVER, "both_ways")
     assert newest is not None
-    assert tell_why(newest).splitlines()[-1] == "before: 1 x entered, 2024-03-01 10:00"
+    assert told_of(newest).splitlines()[-1] == "before: 1 x entered, 2024-03-01 10:00"
 
 
 def test_a_tripped_breaker_is_in_force_until_it_is_reset(moved: Reader) -> None:
@@ -168,7 +174,7 @@ def test_a_tripped_breaker_is_in_force_until_it_is_reset(moved: Reader) -> None:
     (stop,) = plainly(in_force(moved, TWELVE, None))
     assert (stop["name"], stop["until"]) == ("daily_loss", "2024-03-02T12:00:00.000000Z")
     (row,) = digest(moved, (None, TWELVE), None)
-    assert "both_ways: in force since 2024-03-01 12:00:00Z: daily_loss tripped" in tell_digest([row])
+    assert "both_ways: in force since 2024-03-01 12:00:00Z: daily_loss tripped" in text_of_parts(describe_digest([row]))
     assert in_force(moved, THIRTEEN, None) == []
     assert in_force(moved, TWELVE - timedelta(hours=1), None) == []
 
@@ -182,7 +188,7 @@ def test_an_order_is_explained_from_its_decision_to_its_books(moved: Reader) -> 
     assert [(fill["price"], fill["reason"]) for fill in answer["fills"]] == [(101.07, "break_even")]
     legs = {leg["account"]: leg["amount"] for leg in answer["postings"]}
     assert legs == {"cash": -1011.7107, "fees": 1.0107, "position": 999, "profit": 11.7}
-    told = print_order(answer)
+    told = text_of_parts(describe_order(answer))
     assert told.startswith("SOL short stop of run both_ways: filled, break_even; 10 at 101,")
     with pytest.raises(ConfigError, match=r"no order ord-0 .*bot orders"):
         explain(moved, "ord-0")

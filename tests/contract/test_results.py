@@ -6,8 +6,8 @@ from pathlib import Path
 from bot.adapters.sql.ledger import SqlLedger, writing
 from bot.adapters.sql.reads import Reader
 from bot.adapters.sql.verify import violations
-from bot.app.review.results import statistics, tell_statistics
-from bot.app.telling.answers import to_json
+from bot.app.review.results import describe_statistics, statistics
+from bot.app.telling.printing import to_json
 from tests.base_case import hours, strategy_text
 from tests.contract.decision_samples import BOTH, both_ways
 from tests.contract.ledger_samples import RUN, opened
@@ -83,4 +83,4 @@ def test_a_run_without_a_cycle_has_reasons_for_everything(book: SqlLedger) -> No
     assert (found["days"], found["closed_trades"]) == (0, 0)
     for name in ("total_return", "cagr", "sharpe", "win_rate", "sqn", "exposure_time", "turnover"):
         assert found[name] is None
-        assert reasons[name] in tell_statistics(found)
+        assert reasons[name] in describe_statistics(found)

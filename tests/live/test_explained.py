@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bot.app.live.demo import play
+from bot.app.telling.printing import show_number
 from bot.cli.main import main
 from tests.live.conftest import Command
 
@@ -98,3 +99,34 @@ def test_an_unknown_order_is_one_line(ledger: Path, capsys: pytest.CaptureFixtur
     """An id that no order has: 78, and where the ids are."""
     assert main(["explain", "ord-0", "--ledger", str(ledger)]) == 78
     assert "`bot orders` lists them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "at"), [("trades", "opened_at"), ("orders", "accepted_at"), ("equity", "slot")])
+def test_tables_take_a_window_and_the_last_rows(ledger: Path, bot: Command, name: str, at: str) -> None:
+    """U9: --from and --to bound the column that dates a row, --last keeps the newest; JSON has the same rows."""
+
+    def asked(*options: str) -> list[dict[str, Any]]:
+        code, out, _ = bot(name, "--ledger", str(ledger), "--json", *options)
+        assert code == 0
+        return list(json.loads(out))
+
+    every = asked()
+    instants = sorted(row[at] for row in every)
+    assert len(every) > 3
+    assert asked("--last", "2") == [row for row in every if row[at] in instants[-2:]][-2:]
+    window = ("--from", instants[1], "--to", instants[-2])
+    assert asked(*window) == [row for row in every if instants[1] <= row[at] <= instants[-2]]
+    assert asked("--from", "2031-01-01") == []
+    code, out, _ = bot(name, "--ledger", str(ledger), "--last", "1")
+    assert (code, len(out.splitlines())) == (0, 3 if name == "trades" else 2)
+    assert bot(name, "--ledger", str(ledger), "--last", "0")[0] == 2
+
+
+def test_trades_end_with_their_sums(ledger: Path, bot: Command) -> None:
+    """U9: how many, won and lost, and the sums of profit and fees, as SQL has them."""
+    _, out, _ = bot("trades", "--ledger", str(ledger))
+    (count, profit) = rows(ledger, "select count(*), round(sum(profit), 6) from v_trades")[0]
+    last = out.splitlines()[-1]
+    assert last.startswith(f"{count} trades")
+    assert show_number(profit) in last
+    assert " won, " in last

@@ -13,7 +13,7 @@ from statistics import mean, stdev
 import pytest
 
 from bot.app.replay.tally import Tally
-from bot.app.review.results import MEANINGS, statistics, tell_statistics
+from bot.app.review.results import MEANINGS, describe_statistics, statistics
 from bot.app.sweep.task import _figures as trial_figures
 from bot.cli.main import main
 from bot.figures.account import FALL
@@ -177,19 +177,19 @@ def test_what_is_undefined_is_null_with_its_reason(tmp_path: Path, capsys: pytes
 
 def test_people_read_each_figure_with_what_it_is(answer: Json) -> None:
     """A value with its definition, a dash with its reason, and the drawdown with its instants."""
-    told = tell_statistics(answer)
+    told = describe_statistics(answer)
     assert "x sqrt(365), no risk-free rate" in told
     assert f"{answer['sharpe']:.4f}".rstrip("0") in told
     assert f"from {str(answer['drawdown_started_at'])[:10]}" in told
-    told = tell_statistics({**answer, "sqn": None, "reasons": {"sqn": "needs two closed trades"}})
+    told = describe_statistics({**answer, "sqn": None, "reasons": {"sqn": "needs two closed trades"}})
     assert "-  needs two closed trades" in told
     assert "sqrt(closed trades)" not in told
-    flagged = tell_statistics({**answer, "reasons": {"sqn": "12 trades: not to be relied upon below 30"}})
+    flagged = describe_statistics({**answer, "reasons": {"sqn": "12 trades: not to be relied upon below 30"}})
     assert "sample deviation; 12 trades: not to be relied upon below 30" in flagged
     flat = {"drawdown_started_at": None, "drawdown_trough_at": None, "drawdown_recovered_at": None}
-    assert "equity never fell" in tell_statistics({**answer, **flat})
-    assert "not recovered" in tell_statistics({**answer, "drawdown_recovered_at": None})
-    assert "recovered 2024-03-01 00:00:00Z" in tell_statistics(
+    assert "equity never fell" in describe_statistics({**answer, **flat})
+    assert "not recovered" in describe_statistics({**answer, "drawdown_recovered_at": None})
+    assert "recovered 2024-03-01 00:00:00Z" in describe_statistics(
         {**answer, "drawdown_recovered_at": "2024-03-01T00:00:00.000000Z"}
     )
 
@@ -246,7 +246,7 @@ def test_the_money_of_a_drawdown_is_that_of_the_deepest_fraction() -> None:
     """T12: 500 of 1,000 is deeper than 1,000 of 10,000, and the line says which money it is."""
     found = statistics(MarkedReader(1000, 500, 10_000, 9_000), "deep")  # type: ignore[arg-type]
     assert (found["max_drawdown"], found["max_drawdown_amount"]) == (0.5, 500)
-    (line,) = [line for line in tell_statistics(found).splitlines() if line.startswith("max drawdown amount")]
+    (line,) = [line for line in describe_statistics(found).splitlines() if line.startswith("max drawdown amount")]
     assert line.endswith("500  the money lost in that fall, from its high to its lowest")
 
 
@@ -286,5 +286,5 @@ def test_ratios_end_where_equity_does() -> None:
 def test_a_small_loss_is_told_as_nothing() -> None:
     """What rounds to zero has no sign."""
     answer = {**dict.fromkeys(("drawdown_started_at", "drawdown_trough_at", "drawdown_recovered_at")), "reasons": {}}
-    (line, _) = tell_statistics({**answer, "expectancy": -0.00001}).splitlines()
+    (line, _) = describe_statistics({**answer, "expectancy": -0.00001}).splitlines()
     assert line.split()[:2] == ["expectancy", "0"]

@@ -24,11 +24,12 @@ from bot.app.live.logs import set_up_logs
 from bot.app.live.parity_check import check_parity
 from bot.app.live.wiring import Live, live, rehearsal
 from bot.app.settings.config import Config, load_config, resolve_key
+from bot.app.telling.answers import Answer
+from bot.app.telling.printing import show_number
 from bot.domain.errors import BotError, ConfigError, InvariantError, LeaseError, UsageError
 from bot.domain.events import RunEvent
 from bot.domain.ids import TokenId
 from bot.domain.instruments import Instrument
-from bot.domain.numbers import plain
 from bot.domain.orders import Fill, Order
 from bot.domain.record import CycleRecord
 
@@ -203,8 +204,8 @@ def slot_of(schedule: str, at: datetime | None, now: datetime) -> datetime:
     return slot
 
 
-def once(config_path: Path, name: str | None, at: datetime | None, *, keep: bool) -> int:
-    """Run one cycle of one run, print it and return the exit code; without keep, write nothing."""
+def once(config_path: Path, name: str | None, at: datetime | None, *, keep: bool) -> Answer:
+    """Run one cycle of one run and answer with it; without keep, write nothing."""
     config = load_config(config_path)
     key = resolve_key(config)
     set_up_logs([key.reveal()], level=logging.WARNING)
@@ -215,16 +216,13 @@ def once(config_path: Path, name: str | None, at: datetime | None, *, keep: bool
         slot = slot_of(run.schedule, at, clock.now())
         record = fire(run, slot)
     if record is None:
-        print(
+        text = (
             f"{wanted} {slot:%Y-%m-%d %H:%M}Z: this slot, or a later one, was committed before;"
             " nothing to do"
         )
-        return 0
-    for line in summarise(record, opened.source.archive.instruments):
-        print(line)
-    if not keep:
-        print("dry run: nothing was written")
-    return 0
+        return Answer(parts=(text,))
+    lines = summarise(record, opened.source.archive.instruments)
+    return Answer(parts=(*lines, *(() if keep else ("dry run: nothing was written",))))
 
 
 def summarise(record: CycleRecord, instruments: Mapping[TokenId, Instrument]) -> list[str]:
@@ -241,7 +239,7 @@ def summarise(record: CycleRecord, instruments: Mapping[TokenId, Instrument]) ->
         *(
             f"  {instruments[fact.token_id].symbol} {fact.role}"
             f" {'filled' if isinstance(fact, Fill) else 'order'}:"
-            f" {plain(fact.quantity)} at {plain(fact.price)}"
+            f" {show_number(fact.quantity)} at {show_number(fact.price)}"
             for fact in made
         ),
     ]

@@ -17,10 +17,10 @@ from bot.app.cycle.runner import fire
 from bot.app.cycle.schedule import slots_between
 from bot.app.live.simulating import listen
 from bot.app.live.wiring import live
-from bot.app.review import reports
-from bot.app.review.why import tell_why, why
+from bot.app.review.reading import show, show_why
+from bot.app.review.reports import Asked
 from bot.app.settings.config import Config, Secret, parse_config, starter_strategy
-from bot.app.telling.answers import table
+from bot.app.telling.answers import Answer, Table
 from bot.app.telling.progress import tell_progress
 from bot.domain.errors import ConfigError
 from bot.simulator.market import SEED, Market
@@ -65,8 +65,8 @@ where failed > 0 order by failed desc, gate limit 6""",
 )
 
 
-def demo(ledger: Path, days: int, port: int = 0) -> int:
-    """Run the demo on a fresh ledger, print the results and return the exit code.
+def demo(ledger: Path, days: int, port: int = 0) -> Answer:
+    """Run the demo on a fresh ledger and answer with the results.
 
     Raises ConfigError when the ledger exists under a name that is not the demo's own. The base URL
     and the ledger's path are configuration, so the same port and path give the same hash chain.
@@ -76,10 +76,9 @@ def demo(ledger: Path, days: int, port: int = 0) -> int:
         message = f"{ledger} exists, and the demo replaces no ledger but {OWN}: name another file"
         raise ConfigError(message)
     play(ledger, days, port, anew=True)
-    _tell(Reader(str(ledger)), days)
-    print(f"\n{days} days in {time.perf_counter() - began:.1f} s")
-    print(f"ledger: {ledger}")
-    return 0
+    parts = _describe(Reader(str(ledger)), days)
+    took = f"\n{days} days in {time.perf_counter() - began:.1f} s"
+    return Answer(parts=(*parts, took, f"ledger: {ledger}"))
 
 
 def _clear(ledger: Path) -> None:
@@ -129,25 +128,23 @@ def _run(config: Config, clock: SteppedClock, days: int) -> None:
             tell_progress("hourly cycles", number + 1, len(slots))
 
 
-def _tell(reader: Reader, days: int) -> None:
-    trades = reports.rows_of(reader, reports.TRADES, None)
-    print(f"Trades of {days} simulated days\n")
-    print(
-        table(
-            [{name: value for name, value in row.items() if name != "run"} for row in trades]
-        )
-        or "none"
-    )
-    print("\nEquity against buy-and-hold of the same tokens\n")
-    print(table(_equity(reader, days)))
+def _describe(reader: Reader, days: int) -> list[str | Table]:
+    trades = show("trades", reader.name, Asked())
+    parts: list[str | Table] = [
+        f"Trades of {days} simulated days\n",
+        *trades.parts,
+        "\nEquity against buy-and-hold of the same tokens\n",
+        Table(rows=_equity(reader, days)),
+    ]
     for outcome in ("entered", "rejected"):
         for symbol, slot in _example(reader, outcome):
-            print(f"\n$ bot why {symbol} --at {slot} --ledger {reader.name}\n")
-            answer = why(reader, symbol, (None, datetime.fromisoformat(slot)), RUN)
-            print(tell_why(answer) if answer else "")
+            parts.append(f"\n$ bot why {symbol} --at {slot} --ledger {reader.name}\n")
+            window = (None, datetime.fromisoformat(slot))
+            parts += show_why(symbol, reader.name, window, RUN).parts
     for question, statement in QUESTIONS:
-        print(f"\n-- {question}\n{statement};\n")
-        print(table(reader.rows(statement, {})))
+        parts.append(f"\n-- {question}\n{statement};\n")
+        parts.append(Table(rows=reader.rows(statement, {})))
+    return parts
 
 
 def _example(reader: Reader, outcome: str) -> list[tuple[str, str]]:

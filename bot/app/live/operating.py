@@ -14,7 +14,8 @@ from bot.adapters.sql.requests import put
 from bot.app.cycle.schedule import interval_of
 from bot.app.settings.config import ledger_of, load_config
 from bot.app.settings.kinds import near
-from bot.app.telling.answers import Row, show_value, to_json
+from bot.app.telling.answers import Answer, Row
+from bot.app.telling.printing import show_value
 from bot.domain.errors import ConfigError
 from bot.domain.events import Act, Request, request_id_of
 from bot.domain.ids import RunName, TokenId
@@ -34,12 +35,10 @@ def operate(
     config_path: Path,
     ledger: str | None,
     run: str | None,
-    *,
-    as_json: bool,
-) -> int:
-    """Store a request to one run, or to all live runs, and print when it takes effect.
+) -> Answer:
+    """Store a request to one run, or to all live runs, and answer when it takes effect.
 
-    named: the symbol or token_id of what to close. Returns the exit code.
+    named: the symbol or token_id of what to close.
     """
     # The configuration's schedules hold for its own ledger only.
     config = load_config(config_path) if ledger is None else None
@@ -50,8 +49,7 @@ def operate(
     )
     put(url, asked)
     answer = [_answer(request, schedules) for request in asked]
-    print(to_json(answer) if as_json else "\n".join(_describe(row, named) for row in answer))
-    return 0
+    return Answer(payload=answer, parts=tuple(_describe(row, named) for row in answer))
 
 
 def requests_of(

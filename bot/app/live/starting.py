@@ -1,6 +1,5 @@
 """`bot init` and `bot check`: write a first configuration, and check everything before a start."""
 
-import sys
 from collections.abc import Iterable
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -17,14 +16,15 @@ from bot.app.cycle.schedule import interval_of, slots_between
 from bot.app.live.wiring import Untaped, client_of, resolve, run_of, strategies_of
 from bot.app.settings.config import load_config, resolve_key, starter_config, starter_strategy
 from bot.app.settings.feeds import feeds_of
-from bot.app.telling.answers import show_value, to_json
+from bot.app.telling.answers import Answer
+from bot.app.telling.printing import show_value
 from bot.domain.errors import ConfigError, StorageError
 
 DAY = timedelta(days=1)
 HOURS_A_DAY = 24
 
 
-def write_starter(folder: Path) -> list[str]:
+def write_starter(folder: Path) -> Answer:
     """Write config.toml and a first strategy, and list what was done.
 
     A strategy that exists is kept as it is. Raises ConfigError, before anything is written, if
@@ -43,7 +43,9 @@ def write_starter(folder: Path) -> list[str]:
     except OSError as error:
         message = f"{folder}: cannot write there ({error.strerror})"
         raise StorageError(message) from None
-    return [*done, "next: put your key into tokenmetrics.key (chmod 600), then `bot check`"]
+    return Answer(
+        parts=(*done, "next: put your key into tokenmetrics.key (chmod 600), then `bot check`")
+    )
 
 
 def _write_new(path: Path, text: str) -> str:
@@ -56,8 +58,8 @@ def _write_new(path: Path, text: str) -> str:
     return f"wrote {path}"
 
 
-def check(config_path: Path, *, as_json: bool) -> int:
-    """Check configuration, strategies, schedules, ledger, key and universe; print a day's cost."""
+def check(config_path: Path) -> Answer:
+    """Check configuration, strategies, schedules, ledger, key and universe; tell a day's cost."""
     config = load_config(config_path)
     strategies = strategies_of(config)
     key = resolve_key(config)
@@ -100,11 +102,10 @@ def check(config_path: Path, *, as_json: bool) -> int:
         "parity_window_hours": config.verify.window_hours,
         "next_parity": _next(config.verify.parity, now),
     }
-    print(to_json(answer) if as_json else _describe(answer, runs))
     plan = config.source.credits_per_month
-    if plan is not None and daily * 31 > plan:
-        sys.stderr.write("bot: this schedule costs more credits than the plan has\n")
-    return 0
+    costly = plan is not None and daily * 31 > plan
+    notes = ("bot: this schedule costs more credits than the plan has",) if costly else ()
+    return Answer(payload=answer, parts=(_describe(answer, runs),), notes=notes)
 
 
 def _next(cron: str | None, now: datetime) -> datetime | None:

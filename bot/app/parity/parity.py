@@ -26,7 +26,7 @@ from bot.app.settings.hooks import load_hooks
 from bot.app.settings.kinds import near
 from bot.app.settings.stored_rules import StoredRun, read_stored_run
 from bot.app.settings.strategies import strategy_file
-from bot.app.telling.answers import Row, to_json
+from bot.app.telling.answers import Answer, Row
 from bot.app.telling.progress import tell_progress
 from bot.domain.errors import BadInputError, ConfigError, UsageError
 from bot.domain.ids import RunName
@@ -80,12 +80,10 @@ class Parity:
         return f"{self.run}: differs after {self.cycles} cycles: {self.difference}{made}"
 
 
-def parity(
-    config_path: Path, ledger: str | None, run: str | None, window: Window, *, as_json: bool
-) -> int:
-    """Derive a window of a live run again and print the result.
+def parity(config_path: Path, ledger: str | None, run: str | None, window: Window) -> Answer:
+    """Derive a window of a live run again; 65 when something differs.
 
-    Returns the exit code: 65 when something differs, else 0. Raises UsageError without a cycle.
+    Raises UsageError when the window has no cycle.
     """
     with open_recorded(ledger_of(config_path, ledger)) as connection:
         name = _choose_run([one.name for one in live_runs(connection)], run)
@@ -96,8 +94,8 @@ def parity(
             " widen --from or --to"
         )
         raise UsageError(message)
-    print(to_json(found.row) if as_json else found)
-    return BadInputError.exit_code if found.difference else 0
+    code = BadInputError.exit_code if found.difference else 0
+    return Answer(payload=found.row, parts=(str(found),), exit_code=code)
 
 
 def every_parity(config_path: Path, ledger: str | None) -> list[Parity]:

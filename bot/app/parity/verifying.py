@@ -5,22 +5,24 @@ from pathlib import Path
 from bot.adapters.sql.verify import violations
 from bot.app.parity.parity import every_parity
 from bot.app.settings.config import ledger_of
-from bot.app.telling.answers import to_json
+from bot.app.telling.answers import Answer
 from bot.domain.errors import BadInputError
 
 
-def verify(config_path: Path, ledger: str | None, *, deep: bool, as_json: bool) -> int:
+def verify(config_path: Path, ledger: str | None, *, deep: bool) -> Answer:
     """Check every invariant of a ledger; the exit code is 65 if something is wrong.
 
     deep: also derive its live runs again.
     """
     found = violations(ledger_of(config_path, ledger))
     runs = every_parity(config_path, ledger) if deep else []
-    wrong = [*found, *(str(run) for run in runs if run.difference)]
-    if as_json:
-        derived = {"derived": [run.row for run in runs]} if deep else {}
-        print(to_json({"violations": found, **derived}))
-    else:
-        right = [*(str(run) for run in runs), "the ledger is right: books balanced, ids and hash chain recomputed"]
-        print("\n".join(wrong or right))
-    return BadInputError.exit_code if wrong else 0
+    wrong = (*found, *(str(run) for run in runs if run.difference))
+    right = "the ledger is right: books balanced, ids and hash chain recomputed"
+    return Answer(
+        payload={
+            "violations": found,
+            **({"derived": [run.row for run in runs]} if deep else {}),
+        },
+        parts=wrong or (*map(str, runs), right),
+        exit_code=BadInputError.exit_code if wrong else 0,
+    )

@@ -22,7 +22,7 @@ from bot.app.replay.replay import Window, is_eventful, open_for, run_slots, setu
 from bot.app.settings.config import load_config
 from bot.app.settings.hook_source import SIGNATURES
 from bot.app.settings.strategies import Strategy, load_strategy, strategy_file
-from bot.app.telling.answers import Row, to_json
+from bot.app.telling.answers import Answer, Row
 from bot.app.telling.progress import tell_progress
 from bot.domain.decisions import Candidate, Fact
 from bot.domain.errors import BadInputError, ConfigError
@@ -170,16 +170,14 @@ class _Play:
         )
 
 
-def check_lookahead(
-    config_path: Path, named: str | None, folder: Path, window: Window, *, as_json: bool
-) -> int:
-    """Check a strategy, or all of a configuration, and print the results.
-
-    Returns the exit code: 65 when a strategy looks ahead or remembers, else 0.
-    """
+def check_lookahead(config_path: Path, named: str | None, folder: Path, window: Window) -> Answer:
+    """Check a strategy, or all of a configuration; 65 when one looks ahead or remembers."""
     looks = [look(one, folder, window) for one in _choose_subjects(config_path, named)]
-    print(to_json([one.row for one in looks]) if as_json else "\n".join(map(str, looks)))
-    return BadInputError.exit_code if any(one.difference for one in looks) else 0
+    return Answer(
+        payload=[one.row for one in looks],
+        parts=tuple(map(str, looks)),
+        exit_code=BadInputError.exit_code if any(one.difference for one in looks) else 0,
+    )
 
 
 def _choose_subjects(config_path: Path, named: str | None) -> list[Subject]:

@@ -4,24 +4,25 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bot.adapters.history.packing import pack_history
-from bot.app.telling.answers import to_json
+from bot.app.telling.answers import Answer
 from bot.app.telling.progress import tell_progress
 
 
-def pack(folder: Path, *, as_json: bool) -> int:
-    """Pack a history folder, print what the packs hold, and return the exit code."""
+def pack(folder: Path) -> Answer:
+    """Pack a history folder and answer with what the packs hold."""
     packed = pack_history(folder, tell_packing)
-    if as_json:
-        print(to_json({"folder": str(folder), **asdict(packed), "place": str(packed.place)}))
-        return 0
     counts = {"files": packed.files, "tokens": packed.tokens}
     counts |= {f"bars {timeframe}": count for timeframe, count in packed.bars.items()}
     counts |= {f"rows {name}": count for name, count in packed.rows.items()}
     counts |= {"candles refused": packed.refused, "bytes": packed.bytes}
     width = max(map(len, counts))
-    print("\n".join(f"{name:<{width}}  {count:,}" for name, count in counts.items()))
-    print(f"\npack: {packed.place}")
-    return 0
+    return Answer(
+        payload={"folder": str(folder), **asdict(packed), "place": str(packed.place)},
+        parts=(
+            *(f"{name:<{width}}  {count:,}" for name, count in counts.items()),
+            f"\npack: {packed.place}",
+        ),
+    )
 
 
 def tell_packing(what: str, done: int, total: int) -> None:

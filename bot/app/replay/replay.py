@@ -29,9 +29,9 @@ from bot.app.cycle.setup import RunSetup
 from bot.app.replay.packing import tell_packing
 from bot.app.replay.random_entries import draw
 from bot.app.replay.waking import Waking
-from bot.app.review.results import statistics, summary, tell_run
+from bot.app.review.results import describe_run, statistics, summary
 from bot.app.settings.strategies import Strategy, load_strategy
-from bot.app.telling.answers import to_json
+from bot.app.telling.answers import Answer
 from bot.app.telling.progress import tell_progress
 from bot.domain.decisions import EquityMark
 from bot.domain.errors import ConfigError, UsageError
@@ -107,8 +107,7 @@ def replay(
     window: Window,
     schedule: str | None,
     random_entries: int | None,
-    as_json: bool,
-) -> int:
+) -> Answer:
     """Replay a strategy, write the ledger and print the result; return the exit code."""
     began = time.perf_counter()
     strategy = load_strategy(strategy_name, Path("strategies"))
@@ -122,8 +121,6 @@ def replay(
         setup = setup_of(strategy, material.instruments, capital)
         with writing(url, create=True) as book:
             added = _write(book, setup, strategy, material, identity)
-        for remark in material.remarks:
-            sys.stderr.write(f"{remark}\n")
         reader = Reader(url)
         drawn = material.draw(setup, random_entries) if material.draw and random_entries else None
         figures = statistics(reader, strategy.name, drawn)
@@ -138,8 +135,8 @@ def replay(
             "statistics": figures,
             "seconds": round(time.perf_counter() - began, 3),
         }
-    print(to_json(result) if as_json else f"{tell_run(result, TOLD)}\n\nledger: {result['ledger']}")
-    return 0
+    text = f"{describe_run(result, TOLD)}\n\nledger: {result['ledger']}"
+    return Answer(payload=result, parts=(text,), notes=material.remarks)
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from datetime import datetime
 from bot.adapters.sql.reads import Reader
 from bot.app.review.reports import require_run, within
 from bot.app.review.why import rows_in
-from bot.app.telling.answers import Row, show_value, table
+from bot.app.telling.answers import Row, Table, without_empty
+from bot.app.telling.printing import show_value
 
 Window = tuple[datetime | None, datetime | None]
 
@@ -106,36 +107,35 @@ def _of_run(rows: Sequence[Row], run: object) -> list[Row]:
     ]
 
 
-def tell_digest(answer: list[Row]) -> str:
-    """Write the digest as text: for each run its counts, its near misses and what blocks it."""
+def describe_digest(answer: list[Row]) -> tuple[str | Table, ...]:
+    """Describe for each run its counts, its near misses and what blocks it."""
     if not answer:
-        return "no run yet: `bot run` starts those of the configuration"
-    return "\n".join([line for row in answer for line in _lines(row)] + [f"({LEGEND})"])
+        return ("no run yet: `bot run` starts those of the configuration",)
+    return (*(part for row in answer for part in _describe_run(row)), f"({LEGEND})")
 
 
-def _lines(row: Row) -> list[str]:
+def _describe_run(row: Row) -> tuple[str | Table, ...]:
     refused = row["refused"] if isinstance(row["refused"], dict) else {}
     counts = [
         f"{row['candidates']} candidates",
         *(f"{count} {reason}" for reason, count in refused.items()),
     ]
-    lines = [
-        f"{row['run']}: {row['entries']} entries in {row['cycles']} cycles: {', '.join(counts)}"
+    misses = [
+        {
+            "near miss": miss["symbol"],
+            "slot": miss["slot"],
+            "gate": miss["gate"],
+            "value": miss["value"],
+            "must be": f"{miss['comparator']} {show_value(miss['threshold'])}",
+            "off by": f"{float(str(miss['distance'])):.1%}",
+        }
+        for miss in rows_in(row["near_misses"])[:MISSES_SHOWN]
     ]
-    if misses := rows_in(row["near_misses"]):
-        shown_rows = [
-            {
-                "near miss": miss["symbol"],
-                "slot": miss["slot"],
-                "gate": miss["gate"],
-                "value": miss["value"],
-                "must be": f"{miss['comparator']} {show_value(miss['threshold'])}",
-                "off by": f"{float(str(miss['distance'])):.1%}",
-            }
-            for miss in misses[:MISSES_SHOWN]
-        ]
-        lines.append(table(shown_rows))
-    stops = rows_in(row["in_force"])
-    return lines + [
-        f"{row['run']}: in force since {show_value(one['slot'])}: {one['notice']}" for one in stops
-    ]
+    return without_empty(
+        f"{row['run']}: {row['entries']} entries in {row['cycles']} cycles: {', '.join(counts)}",
+        Table(rows=misses),
+        *(
+            f"{row['run']}: in force since {show_value(one['slot'])}: {one['notice']}"
+            for one in rows_in(row["in_force"])
+        ),
+    )

@@ -8,7 +8,8 @@ from types import MappingProxyType
 
 from bot.adapters.sql.reads import Reader
 from bot.app.review.why import CUT_OFF, GATES, NEWEST, describe_proposal, gate_table, levels_of, rows_in
-from bot.app.telling.answers import Row, show_value, table
+from bot.app.telling.answers import Row, Table, without_empty
+from bot.app.telling.printing import show_value
 from bot.domain.errors import ConfigError
 
 ORDER = "select * from v_orders where order_id = :order_id"
@@ -110,8 +111,8 @@ def _is_about(call: Row, token: str) -> bool:
     return token in named.get("token_id", "").split(",")
 
 
-def print_order(answer: Row) -> str:
-    """Write an order as text, from the answers to the postings."""
+def describe_order(answer: Row) -> tuple[str | Table, ...]:
+    """Describe an order, from the answers to the postings."""
     order, decision = _row(answer["order"]), _row(answer["decision"])
     head = (
         f"{order['symbol']} {order['side']} {order['role']} of run {order['run']}: {order['state']}"
@@ -123,10 +124,13 @@ def print_order(answer: Row) -> str:
         f"decided at {show_value(decision['slot'])}: {decision['outcome']};"
         f" {describe_proposal(decision)}"
     )
-    data = [line for row in rows_in(answer["data"]) for line in _datum_lines(row)]
-    parts = [head, decided, *data, gate_table(rows_in(answer["gates"]))]
-    parts += [table(rows_in(answer[name])) for name in ("fills", "postings")]
-    return "\n".join(part for part in parts if part)
+    return without_empty(
+        head,
+        decided,
+        *(line for row in rows_in(answer["data"]) for line in _datum_lines(row)),
+        gate_table(rows_in(answer["gates"])),
+        *(Table(rows=rows_in(answer[name])) for name in ("fills", "postings")),
+    )
 
 
 def _datum_lines(row: Row) -> list[str]:

@@ -1,39 +1,27 @@
 """The reading commands: they need a ledger and nothing else, so they work with the daemon dead."""
 
-from pathlib import Path
-
 from bot.adapters.sql.reads import Reader
-from bot.app.review import reports
-from bot.app.review.digest import Window, digest, in_force, tell_digest
-from bot.app.review.explaining import explain, print_order
-from bot.app.review.why import tell_why, why
-from bot.app.settings.config import ledger_of
-from bot.app.telling.answers import show_value, table, to_json
-
-STATEMENTS = {
-    "status": reports.STATUS,
-    "trades": reports.TRADES,
-    "positions": reports.POSITIONS,
-    "orders": reports.ORDERS,
-    "equity": reports.EQUITY,
-}
+from bot.app.review.digest import Window, describe_digest, digest, in_force
+from bot.app.review.explaining import describe_order, explain
+from bot.app.review.reports import PARITY, REPORTS, Asked, rows_of
+from bot.app.review.why import describe_decision, why
+from bot.app.telling.answers import Answer, Table
+from bot.app.telling.printing import show_value
 
 
-def show(name: str, config_path: Path, ledger: str | None, run: str | None, *, as_json: bool) -> int:
-    """Print one of the tables and return the exit code."""
-    reader = Reader(ledger_of(config_path, ledger))
-    found = reports.rows_of(reader, STATEMENTS[name], run)
+def show(name: str, url: str, asked: Asked) -> Answer:
+    """Answer with one of the tables."""
+    reader, report = Reader(url), REPORTS[name]
+    found = rows_of(reader, report, asked)
     if name == "status":
         found = [
             {**row, "in_force": stops_in_force(reader, run), "parity": parity_state(reader, run)}
             for row in found
             for run in [str(row["run"])]
         ]
-    if as_json:
-        print(to_json(found))
-    else:
-        print(table(found) if found else f"no {name} yet")
-    return 0
+    totals = report.totals(found) if found else None
+    table = Table(rows=found, columns=report.columns, totals=totals, empty=f"no {name} yet")
+    return Answer(payload=found, parts=(table,))
 
 
 def stops_in_force(reader: Reader, run: str) -> str | None:
@@ -43,7 +31,7 @@ def stops_in_force(reader: Reader, run: str) -> str | None:
 
 def parity_state(reader: Reader, run: str) -> str | None:
     """Describe a run's newest parity check and the last difference; None without a check."""
-    rows = reader.rows(reports.PARITY, {"run": run})
+    rows = reader.rows(PARITY, {"run": run})
     if not rows:
         return None
     differing = [row for row in rows if not row["is_identical"]]
@@ -54,31 +42,21 @@ def parity_state(reader: Reader, run: str) -> str | None:
     return f"differs: {told}" if last is rows[0] else f"identical, but differed at {told}"
 
 
-def show_why(
-    symbol: str | None, window: Window, config_path: Path, ledger: str | None, run: str | None, *, as_json: bool
-) -> int:
-    """Print why a token was or was not traded.
-
-    Without a symbol, prints for each run why it did or did not trade.
-    """
-    reader = Reader(ledger_of(config_path, ledger))
+def show_why(symbol: str | None, url: str, window: Window, run: str | None) -> Answer:
+    """Answer why a token was or was not traded; without a symbol why each run did or did not."""
+    reader = Reader(url)
     if symbol is None:
         found = digest(reader, window, run)
-        print(to_json(found) if as_json else tell_digest(found))
-        return 0
-    answer = why(reader, symbol, window, run)
-    if as_json:
-        print(to_json(answer))
-    elif answer is None:
+        return Answer(payload=found, parts=describe_digest(found))
+    decision = why(reader, symbol, window, run)
+    if decision is None:
         span = " in this window" if any(window) else ""
-        print(f"{symbol} was no candidate{span}: no turn of it has come to a decision{span or ' yet'}")
-    else:
-        print(tell_why(answer))
-    return 0
+        text = f"{symbol} was no candidate{span}: no turn of it has come to a decision{span or ' yet'}"
+        return Answer(parts=(text,))
+    return Answer(payload=decision, parts=describe_decision(decision))
 
 
-def show_explained(order_id: str, config_path: Path, ledger: str | None, *, as_json: bool) -> int:
-    """Print an order with everything behind it, from recorded answers to postings."""
-    answer = explain(Reader(ledger_of(config_path, ledger)), order_id)
-    print(to_json(answer) if as_json else print_order(answer))
-    return 0
+def show_order(order_id: str, url: str) -> Answer:
+    """Answer with an order and everything behind it, from recorded answers to postings."""
+    found = explain(Reader(url), order_id)
+    return Answer(payload=found, parts=describe_order(found))

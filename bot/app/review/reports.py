@@ -3,17 +3,49 @@
 Nothing here computes a figure that the ledger does not hold.
 """
 
+import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
+from types import MappingProxyType
+from typing import NamedTuple
 
 from bot.adapters.sql.reads import Reader
 from bot.app.settings.kinds import near
-from bot.app.telling.answers import Row
+from bot.app.telling.answers import Column, Row
 from bot.domain.errors import ConfigError
 
+QUOTE, SHARE, UTC = "quote currency", "fraction", "UTC"
+UNITS: Mapping[str, str] = MappingProxyType(
+    {
+        "cash": QUOTE,
+        "equity": QUOTE,
+        "high_water_mark": QUOTE,
+        "positions_value": QUOTE,
+        "profit": QUOTE,
+        "fees": QUOTE,
+        "unrealised_profit": QUOTE,
+        "price": QUOTE,
+        "entry_price": QUOTE,
+        "exit_price": QUOTE,
+        "mark_price": QUOTE,
+        "stop": QUOTE,
+        "target": QUOTE,
+        "slot": UTC,
+        "last_slot": UTC,
+        "opened_at": UTC,
+        "closed_at": UTC,
+        "accepted_at": UTC,
+        "drawdown": SHARE,
+        "exposure": SHARE,
+        "quantity": "base units",
+        "age_hours": "hours",
+        "r_multiple": "R",
+    }
+)
 TRADES = """
-select symbol, side, opened_at, closed_at, quantity, entry_price, exit_price, \
-stop_initial as stop, target,
-       exit_reason, profit, fees, r_multiple, run
+select symbol, side, opened_at, closed_at, quantity, entry_price, exit_price, stop_initial as stop, \
+target, exit_reason, profit, fees, r_multiple, run
 from v_trades {where} order by opened_at, symbol, run
 """
 POSITIONS = """
@@ -44,17 +76,114 @@ and n.state in ('committed', 'caught_up'))
 order by c.run
 """
 
+
+class Asked(NamedTuple):
+    """What is asked of a table; last: so many of the newest rows, None: all."""
+
+    run: str | None = None
+    window: tuple[datetime | None, datetime | None] = (None, None)
+    last: int | None = None
+
+
+class Report(NamedTuple):
+    """A table of one view: its statement, the column that dates its rows, and how it is shown."""
+
+    statement: str
+    at: str
+    columns: tuple[Column, ...]
+    totals: Callable[[Sequence[Row]], Row | None] = lambda _rows: None
+
+
+def _total_trades(rows: Sequence[Row]) -> Row:
+    """Count the trades, those won and lost, and sum profit and fees."""
+    closed = [row for row in rows if row["closed_at"] is not None]
+    won, lost = (sum(sign * _number(row["profit"]) > 0 for row in closed) for sign in (1, -1))
+    return {
+        "symbol": f"{len(rows)} trades",
+        "exit_reason": f"{won} won, {lost} lost",
+        "profit": sum(_number(row["profit"]) for row in rows),
+        "fees": sum(_number(row["fees"]) for row in rows),
+    }
+
+
+def _total_positions(rows: Sequence[Row]) -> Row:
+    unrealised = sum(_number(row["unrealised_profit"]) for row in rows)
+    return {"symbol": f"{len(rows)} open", "unrealised_profit": unrealised}
+
+
+def _number(value: object) -> Decimal:
+    return Decimal(str(value)) if value is not None else Decimal(0)
+
+
+def _columns(names: str) -> tuple[Column, ...]:
+    """Lay out columns; the more question marks one has, the sooner it leaves a narrow terminal."""
+    return tuple(
+        Column(name, UNITS.get(name, ""), len(marks))
+        for name, marks in re.findall(r"(\w+)(\?*)", names)
+    )
+
+
+REPORTS: Mapping[str, Report] = MappingProxyType(
+    {
+        "status": Report(
+            STATUS,
+            "slot",
+            _columns(
+                "run last_slot state?? equity cash??? drawdown? exposure??? open_positions??"
+                " trades?? profit missed? requests_waiting??? in_force parity??"
+            ),
+        ),
+        "trades": Report(
+            TRADES,
+            "opened_at",
+            _columns(
+                "symbol side?? opened_at closed_at?? quantity??? entry_price? exit_price?"
+                " stop??? target??? exit_reason profit fees??? r_multiple?? run???"
+            ),
+            _total_trades,
+        ),
+        "positions": Report(
+            POSITIONS,
+            "opened_at",
+            _columns(
+                "run??? symbol side?? opened_at?? quantity? entry_price mark_price stop? target?"
+                " unrealised_profit age_hours???"
+            ),
+            _total_positions,
+        ),
+        "orders": Report(
+            ORDERS,
+            "accepted_at",
+            _columns(
+                "run??? order_id? symbol side?? role part??? state reason?? quantity? price"
+                " accepted_at??"
+            ),
+        ),
+        "equity": Report(
+            EQUITY,
+            "slot",
+            _columns(
+                "run?? slot cash? positions_value?? equity high_water_mark?? drawdown exposure?"
+                " open_positions?"
+            ),
+        ),
+    }
+)
 PARITY = (
     "select is_identical, kind, differs_at, what from v_parity where run = :run"
     " order by checked_at desc"
 )
 
 
-def rows_of(reader: Reader, statement: str, run: str | None) -> list[Row]:
-    """Run one of the statements above, for one run or for all."""
-    require_run(reader, run)
-    where = "" if run is None else "where run = :run"
-    return list(reader.rows(statement.format(where=where), {} if run is None else {"run": run}))
+def rows_of(reader: Reader, report: Report, asked: Asked) -> list[Row]:
+    """Read the rows of a report, for one run or for all, within a window, or the last of them."""
+    require_run(reader, asked.run)
+    where, given = within(*asked.window, asked.run, report.at)
+    rows: list[Row] = list(reader.rows(report.statement.format(where=where), given))
+    if asked.last is None:
+        return rows
+    newest = sorted(rows, key=lambda row: str(row[report.at]))[-asked.last :]
+    return [row for row in rows if row in newest]
 
 
 def require_run(reader: Reader, run: str | None) -> None:
@@ -68,14 +197,10 @@ def require_run(reader: Reader, run: str | None) -> None:
 
 
 def within(
-    start: datetime | None, end: datetime | None, run: str | None
+    start: datetime | None, end: datetime | None, run: str | None, at: str = "slot"
 ) -> tuple[str, dict[str, object]]:
-    """Build the condition for a window of slots and a run, and its parameters."""
-    asked = (
-        ("slot >= :start", "start", start),
-        ("slot <= :end", "end", end),
-        ("run = :run", "run", run),
-    )
+    """Build the SQL condition for a window of instants and a run, and its parameters."""
+    asked = ((f"{at} >= :start", "start", start), (f"{at} <= :end", "end", end), ("run = :run", "run", run))
     given = [(test, name, value) for test, name, value in asked if value is not None]
     tests = " and ".join(test for test, _, _ in given)
     return (f"where {tests}" if tests else "", {name: value for _, name, value in given})

@@ -11,7 +11,8 @@ from types import MappingProxyType
 
 from bot.adapters.sql.reads import Reader
 from bot.app.review.reports import require_run
-from bot.app.telling.answers import show_value, to_json
+from bot.app.telling.answers import Answer
+from bot.app.telling.printing import show_value
 from bot.domain.numbers import to_float
 from bot.figures.account import FALL, counts_of, fall_of, figures_of, is_ruined
 from bot.figures.luck import Drawn, deflated_sharpe, figures_of_random_runs, sharpe_interval
@@ -138,8 +139,8 @@ def summary(reader: Reader, run: str) -> dict[str, object]:
     return {**totals, **(last[0] if last else {})}
 
 
-def show_figures(url: str, run: str | None, *, as_json: bool) -> int:
-    """Print the statistics of one run of a ledger, or of each, as a replay prints them."""
+def show_figures(url: str, run: str | None) -> Answer:
+    """Answer with the statistics of one run of a ledger, or of each, as a replay prints them."""
     reader = Reader(url)
     require_run(reader, run)
     names = [str(row["name"]) for row in reader.rows("select name from v_runs order by name", {})]
@@ -148,26 +149,23 @@ def show_figures(url: str, run: str | None, *, as_json: bool) -> int:
         for name in names
         if run in {None, name}
     ]
-    if as_json:
-        print(to_json(found))
-    else:
-        print("\n\n".join(tell_run(one, TOLD) for one in found) or "no run yet")
-    return 0
+    text = "\n\n".join(describe_run(one, TOLD) for one in found) or "no run yet"
+    return Answer(payload=found, parts=(text,))
 
 
-def tell_run(result: Mapping[str, object], names: Sequence[str]) -> str:
+def describe_run(result: Mapping[str, object], names: Sequence[str]) -> str:
     """Format the result of a run as text: the named figures, then its statistics."""
     width = max(len(name) for name in names)
     lines = [f"{name.replace('_', ' '):<{width}}  {_figure(result.get(name))}" for name in names]
     figures = result["statistics"] if isinstance(result["statistics"], dict) else {}
-    return "\n".join([*lines, "", tell_statistics(figures)])
+    return "\n".join([*lines, "", describe_statistics(figures)])
 
 
 def _figure(value: object) -> str:
     return f"{float(value):,.2f}" if isinstance(value, float | Decimal) else show_value(value)
 
 
-def tell_statistics(found: Mapping[str, object]) -> str:
+def describe_statistics(found: Mapping[str, object]) -> str:
     """Format the figures as lines: name, value, meaning, and why it is missing or doubtful."""
     reasons = found["reasons"] if isinstance(found["reasons"], dict) else {}
     lines = []

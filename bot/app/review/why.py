@@ -9,7 +9,8 @@ from datetime import datetime
 from bot.adapters.sql.reads import Reader
 from bot.app.review.reports import require_run, within
 from bot.app.settings.kinds import near
-from bot.app.telling.answers import Row, show_value, table
+from bot.app.telling.answers import Row, Table, without_empty
+from bot.app.telling.printing import show_value
 from bot.domain.errors import ConfigError
 
 SYMBOLS = "select distinct symbol from instruments order by symbol"
@@ -120,8 +121,8 @@ def _pick(row: Row, *names: str) -> dict[str, object]:
     return {name: row[name] for name in names}
 
 
-def tell_why(answer: Row) -> str:
-    """Format a decision as text: the proposal, each gate's verdict, and what followed."""
+def describe_decision(answer: Row) -> tuple[str | Table, ...]:
+    """Describe a decision: the proposal, each gate's verdict, and what followed."""
     head = (
         f"{answer['symbol']} {answer['side']} at {show_value(answer['slot'])}, run {answer['run']}:"
         f" {answer['outcome']}"
@@ -131,16 +132,15 @@ def tell_why(answer: Row) -> str:
         {name: trade[name] for name in trade if name != "position_id"}
         for trade in rows_in(answer["trades"])
     ]
-    parts = [
+    return without_empty(
         head,
         describe_proposal(answer),
         _describe_levels(answer),
         gate_table(rows_in(answer["gates"])),
-        table(trades),
-        table(rows_in(answer["stop_moves"])),
+        Table(rows=trades),
+        Table(rows=rows_in(answer["stop_moves"])),
         "\n".join(_describe_stretch(row) for row in rows_in(answer["earlier"])),
-    ]
-    return "\n".join(part for part in parts if part)
+    )
 
 
 def describe_proposal(decision: Row) -> str:
@@ -152,10 +152,10 @@ def describe_proposal(decision: Row) -> str:
     )
 
 
-def gate_table(gates: Sequence[Row]) -> str:
-    """Format the verdicts of the gates as a table."""
-    return table(
-        [
+def gate_table(gates: Sequence[Row]) -> Table:
+    """Lay out the verdicts of the gates."""
+    return Table(
+        rows=[
             {
                 "gate": gate["gate"],
                 "value": gate["value"],

@@ -53,7 +53,7 @@ from bot.app.settings.strategy_kinds import (
     WAIT,
     Tokens,
 )
-from bot.app.settings.tables import Chosen, Key, Table
+from bot.app.settings.tables import Chosen, InnerTable, Key
 from bot.domain.numbers import ONE, ZERO
 from bot.domain.orders import Side
 from bot.engine.rules import (
@@ -91,7 +91,7 @@ def _breaker(name: BreakerName, at: Kind, watched: str, until: str) -> Key:
         ),
         Key(f"{path}.hours", HOURS, f"how long it stays tripped; absent: {until}"),
     )
-    return Key(path, Table(keys), f"breaker: {watched}")
+    return Key(path, InnerTable(keys), f"breaker: {watched}")
 
 
 BY_HAND = "until `bot resume`"
@@ -130,7 +130,7 @@ KEYS: tuple[Key, ...] = (
     Key("entry.rank", Word(tuple(Rank)), "which candidate goes first", Rank.TOKEN_ID),
     Key(
         "entry.weights",
-        Table(
+        InnerTable(
             (
                 Key("entry.weights.grade", POSITIVE, "weight of the trader grade"),
                 Key("entry.weights.sortino", POSITIVE, "weight of the Sortino ratio"),
@@ -227,7 +227,7 @@ KEYS: tuple[Key, ...] = (
     Key("target.rule", TARGET_RULES, "how the target is found", PriceRule.NONE),
     Key(
         "target.part",
-        Table(
+        InnerTable(
             (
                 Key(
                     "target.part.share", SHARE,

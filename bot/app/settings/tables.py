@@ -69,7 +69,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class InnerTable:
     """A table with keys of its own, or a list of such tables; its keys have their whole paths."""
 
     keys: tuple[Key, ...]
@@ -102,7 +102,7 @@ def every(keys: Iterable[Key]) -> Iterator[Key]:
     """Yield all keys; the keys inside a table follow the table."""
     for key in keys:
         yield key
-        if isinstance(key.kind, Table):
+        if isinstance(key.kind, InnerTable):
             yield from key.kind.keys
 
 
@@ -186,7 +186,7 @@ def members(values: Mapping[str, Value], section: str) -> dict[str, Value]:
 
 def _read(where: str, key: Key, raw: object, around: Mapping[str, Value]) -> Value:
     try:
-        if not isinstance(key.kind, Table):
+        if not isinstance(key.kind, InnerTable):
             return key.kind.read(raw)
         tables = key.kind.read(raw)
     except ValueError as error:
@@ -200,7 +200,7 @@ def _read(where: str, key: Key, raw: object, around: Mapping[str, Value]) -> Val
 
 
 def _read_inside(
-    where: str, path: str, table: Mapping[str, object], kind: Table, around: Mapping[str, Value]
+    where: str, path: str, table: Mapping[str, object], kind: InnerTable, around: Mapping[str, Value]
 ) -> dict[str, Value]:
     """Read the keys of an inner table to their values by name."""
     # The keys inside have whole paths, so put the table back into its enclosing tables.

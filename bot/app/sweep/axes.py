@@ -23,7 +23,7 @@ from bot.app.settings.hooks import hooks_from
 from bot.app.settings.kinds import Flag, Kind, Number, Value, near, show_value
 from bot.app.settings.strategies import Strategy, strategy_from
 from bot.app.settings.strategy_keys import KEYS
-from bot.app.settings.tables import Table, every, parse_toml, refuse
+from bot.app.settings.tables import InnerTable, every, parse_toml, refuse
 from bot.domain.ids import canonical
 from bot.domain.numbers import ZERO, fraction_half_even, plain, to_float
 
@@ -32,7 +32,7 @@ KEPT = ("strategy.name", "strategy.universe", "strategy.bars")
 SWEPT: Mapping[str, Kind] = {
     key.path: key.kind
     for key in every(KEYS)
-    if not isinstance(key.kind, Table)
+    if not isinstance(key.kind, InnerTable)
     and key.path not in KEPT
     and not key.path.startswith("target.part.")
 }

@@ -31,7 +31,7 @@ from bot.app.sweep.search import search_of
 from bot.app.sweep.task import Ground, Task, code_version
 from bot.app.sweep.telling import describe_result, result_of
 from bot.app.sweep.workers import workers_on
-from bot.app.telling.answers import to_json
+from bot.app.telling.answers import Answer
 from bot.domain.errors import ConfigError
 from bot.domain.sweeps import Trial
 from bot.engine.demand import demand_of
@@ -215,9 +215,8 @@ def sweep(
     *,
     on: str,
     workers: int | None,
-    as_json: bool,
-) -> int:
-    """Run the missing trials of a sweep and print the best sets; return the exit code."""
+) -> Answer:
+    """Run the missing trials of a sweep and answer with the best sets."""
     began = time.perf_counter()
     plan, places = load_sweep(path), workers_on(on, workers)
     course = Course(plan, history or plan.history)
@@ -235,5 +234,4 @@ def sweep(
         "ledger": ledger_name(parse_url(url)),
         "seconds": round(time.perf_counter() - began, 3),
     }
-    print(to_json(result) if as_json else describe_result(result))
-    return 0
+    return Answer(payload=result, parts=describe_result(result))

@@ -7,7 +7,8 @@ from typing import Any
 
 from bot.app.sweep.judging import Judged, deflated_sharpe
 from bot.app.sweep.plan import Sweep
-from bot.app.telling.answers import show_value, table
+from bot.app.telling.answers import Table, without_empty
+from bot.app.telling.printing import show_value
 from bot.domain.sweeps import Trial
 from bot.figures.performance import Figure
 
@@ -60,33 +61,30 @@ def _of_trial(plan: Sweep, trial: Trial) -> dict[str, Any]:
     }
 
 
-def describe_result(result: Mapping[str, Any]) -> str:
-    """Format the best sets as a table.
+def describe_result(result: Mapping[str, Any]) -> tuple[str | Table, ...]:
+    """Describe the best sets.
 
     One window without a test shows its ten best sets; otherwise each window shows its best set
     beside the test.
     """
     windows = result["windows"]
-    parts = [
-        _one_window(windows[0])
-        if len(windows) == 1 and not windows[0]["test"]
-        else _all_windows(result)
-    ]
+    found: list[str | Table]
+    if len(windows) == 1 and not windows[0]["test"]:
+        found = [Table(rows=[_row(one) for one in windows[0]["best"]]), _luck(windows[0])]
+    else:
+        found = _all_windows(result)
     if result["sets_refused"]:
-        parts.append(
+        found.append(
             f"sets passed over: {result['sets_refused']},"
             f" the first because {result['refused_because']}"
         )
-    parts.append(
+    found.append(
         f"{result['trials_run']} trials run, {result['trials_found']} found in the ledger:"
         f" {result['ledger']}"
     )
-    return "\n\n".join(parts)
-
-
-def _one_window(window: Mapping[str, Any]) -> str:
-    best = [_row(one) for one in window["best"]]
-    return "\n\n".join(filter(None, [table(best), _luck(window)]))
+    # A blank line between the parts.
+    first, *rest = without_empty(*found)
+    return (first, *(one for part in rest for one in ("", part)))
 
 
 def _row(one: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,7 +113,7 @@ def _luck(window: Mapping[str, Any]) -> str:
     )
 
 
-def _all_windows(result: Mapping[str, Any]) -> str:
+def _all_windows(result: Mapping[str, Any]) -> list[str | Table]:
     figure, rows = result["figure"], []
     for window in result["windows"]:
         best, test = (window["best"] or [{"parameters": {}}])[0], window["test"] or {}
@@ -132,7 +130,7 @@ def _all_windows(result: Mapping[str, Any]) -> str:
                 "test_trades": test.get("trades"),
             }
         )
-    return "\n\n".join([table(rows), *_missing(result)])
+    return [Table(rows=rows), *_missing(result)]
 
 
 def _missing(result: Mapping[str, Any]) -> Iterator[str]:
