@@ -33,19 +33,32 @@ def register(commands: Commands) -> None:
 
 
 def _add_running(commands: Commands) -> None:
-    demo = add_command(commands, "demo", "thirty simulated days, from signals to a ledger with answers", _demo)
-    demo.add_argument("--ledger", type=Path, default=Path("tidemark-demo.db"), help="where to write [tidemark-demo.db]")
-    demo.add_argument("--days", type=whole_number(1, DEMO_DAYS_MAX), default=30, help="simulated days [30]")
+    demo = add_command(
+        commands, "demo", "thirty simulated days, from signals to a ledger with answers", _demo
+    )
+    demo.add_argument(
+        "--ledger",
+        type=Path,
+        default=Path("tidemark-demo.db"),
+        help="where to write [tidemark-demo.db]",
+    )
+    demo.add_argument(
+        "--days", type=whole_number(1, DEMO_DAYS_MAX), default=30, help="simulated days [30]"
+    )
     text = "port of the simulated API, part of the configuration's hash [any free one]"
     demo.add_argument("--port", type=whole_number(0, PORT_MAX), default=0, help=text)
     init = add_command(commands, "init", "write config.toml and a first strategy", _init)
     init.add_argument("folder", nargs="?", type=Path, default=Path(), help="where [this folder]")
-    check = add_command(commands, "check", "validate configuration, strategies, key, ledger and universe", _check)
+    check = add_command(
+        commands, "check", "validate configuration, strategies, key, ledger and universe", _check
+    )
     add_config_option(check)
     check.add_argument("--json", action="store_true", help="print JSON")
     text = "instead: replay histories cut short and taken up again; hooks that look ahead or remember differ (65)"
     check.add_argument("--lookahead", action="store_true", help=text)
-    check.add_argument("--history", type=Path, metavar="DIR", help="history folder to look at, with --lookahead")
+    check.add_argument(
+        "--history", type=Path, metavar="DIR", help="history folder to look at, with --lookahead"
+    )
     text = "strategies/NAME.toml or a file, with --lookahead [those of the configuration]"
     check.add_argument("--strategy", metavar="NAME_OR_FILE", help=text)
     add_window_options(check)
@@ -59,22 +72,38 @@ def _add_running(commands: Commands) -> None:
     once.add_argument("--dry-run", action="store_true", help="decide and print, write nothing")
     simulate = add_command(commands, "simulate", "serve the simulated Token Metrics API", _simulate)
     simulate.add_argument("--host", default="127.0.0.1", help="address to listen on [127.0.0.1]")
-    simulate.add_argument("--port", type=whole_number(0, PORT_MAX), default=8765, help="port to listen on [8765]")
+    simulate.add_argument(
+        "--port", type=whole_number(0, PORT_MAX), default=8765, help="port to listen on [8765]"
+    )
     simulate.add_argument("--seed", type=whole_number(0, SEED_MAX), help="seed of the market")
     simulate.add_argument("--key", help="the only key to accept [any]")
 
 
 def _add_operating(commands: Commands) -> None:
     for act, text, example in (
-        ("pause", "make no new entries until `bot resume`; what is open goes on", "pause --run levels_long"),
+        (
+            "pause",
+            "make no new entries until `bot resume`; what is open goes on",
+            "pause --run levels_long",
+        ),
         ("resume", "make entries again, and arm tripped breakers again", "resume"),
-        ("close", "close the position of one token at its next price, and cancel its waiting entry", "close SOL"),
-        ("flatten", "close every position at its next price, and cancel waiting entries", "flatten"),
+        (
+            "close",
+            "close the position of one token at its next price, and cancel its waiting entry",
+            "close SOL",
+        ),
+        (
+            "flatten",
+            "close every position at its next price, and cancel waiting entries",
+            "flatten",
+        ),
     ):
         added = add_command(commands, act, f"{text}, from the next cycle on", _operate, example)
         added.set_defaults(act=act, token=None)
         if act == "close":
-            added.add_argument("token", metavar="SYMBOL", help="the token's symbol, or its token_id")
+            added.add_argument(
+                "token", metavar="SYMBOL", help="the token's symbol, or its token_id"
+            )
         add_reading_options(added)
 
 
@@ -96,14 +125,14 @@ def _check(arguments: argparse.Namespace) -> Answer:
         from bot.app.live.starting import check
 
         if any((arguments.history, arguments.strategy, *window)):
-            message = "check: --history, --strategy, --from and --to go with --lookahead: add it, or leave them out"
-            raise UsageError(message)
+            raise UsageError(
+                "check: --history, --strategy, --from and --to go with --lookahead: add it, or leave them out"
+            )
         return check(arguments.config)
     from bot.app.replay.lookahead import check_lookahead
 
     if arguments.history is None:
-        message = "check: --lookahead needs a history: add --history DIR"
-        raise UsageError(message)
+        raise UsageError("check: --lookahead needs a history: add --history DIR")
     return check_lookahead(arguments.config, arguments.strategy, arguments.history, window)
 
 

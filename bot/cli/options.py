@@ -20,20 +20,26 @@ def add_command(
 ) -> argparse.ArgumentParser:
     """Add a command with its help and, at its end, an example."""
     epilog = None if example is None else f"example: bot {example}"
-    added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", epilog=epilog)
+    added = commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + ".", epilog=epilog
+    )
     added.set_defaults(command=command)
     return added
 
 
 def add_config_option(added: argparse.ArgumentParser) -> None:
     """Add --config."""
-    added.add_argument("--config", type=Path, default=Path("config.toml"), help="configuration file [config.toml]")
+    added.add_argument(
+        "--config", type=Path, default=Path("config.toml"), help="configuration file [config.toml]"
+    )
 
 
 def add_ledger_options(added: argparse.ArgumentParser) -> None:
     """Add --config, --ledger and --json."""
     add_config_option(added)
-    added.add_argument("--ledger", metavar="URL", help="this ledger, a URL or a file [the configuration's]")
+    added.add_argument(
+        "--ledger", metavar="URL", help="this ledger, a URL or a file [the configuration's]"
+    )
     added.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -45,7 +51,10 @@ def add_reading_options(added: argparse.ArgumentParser) -> None:
 
 def add_window_options(added: argparse.ArgumentParser, what: str = "slot") -> None:
     """Add --from and --to; what: the word for what they bound."""
-    first, last = f"first {what}; of a date alone, its 00:00", f"last {what}; of a date alone, the day's last"
+    first, last = (
+        f"first {what}; of a date alone, its 00:00",
+        f"last {what}; of a date alone, the day's last",
+    )
     added.add_argument("--from", dest="start", type=instant(first_instant), metavar="T", help=first)
     added.add_argument("--to", dest="end", type=instant(last_instant), metavar="T", help=last)
 
@@ -56,8 +65,7 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if text.isdecimal() and least <= int(text) <= most:
             return int(text)
-        message = f"{text!r} is no whole number from {least} to {most}"
-        raise argparse.ArgumentTypeError(message)
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
 
     return read
 
@@ -69,7 +77,8 @@ def instant(read: Callable[[str], datetime]) -> Callable[[str], datetime]:
         try:
             return read(text)
         except ValueError:
-            message = f"{text!r} is no instant; write it like 2024-01-31T12:00Z"
-            raise argparse.ArgumentTypeError(message) from None
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is no instant; write it like 2024-01-31T12:00Z"
+            ) from None
 
     return check

@@ -26,20 +26,34 @@ def register(commands: Commands) -> None:
 def _add_replay(commands: Commands) -> None:
     text = "run a strategy over a history folder, or over what a daemon recorded"
     replay = add_command(commands, "replay", text, _replay)
-    replay.add_argument("--strategy", required=True, metavar="NAME_OR_FILE", help="strategies/NAME.toml or a file")
+    replay.add_argument(
+        "--strategy", required=True, metavar="NAME_OR_FILE", help="strategies/NAME.toml or a file"
+    )
     over = replay.add_mutually_exclusive_group(required=True)
     over.add_argument("--history", type=Path, metavar="DIR", help="history folder")
-    over.add_argument("--recorded", metavar="URL", help="the answers recorded in a live ledger, a URL or a file")
+    over.add_argument(
+        "--recorded", metavar="URL", help="the answers recorded in a live ledger, a URL or a file"
+    )
     replay.add_argument("--ledger", metavar="URL", help="where to write [replay.db]")
     add_window_options(replay)
     replay.add_argument("--cash", default="10000", help="opening cash in quote currency [10000]")
-    replay.add_argument("--schedule", metavar="CRON", help="slots, five fields, UTC [every close of a bar, or cycle]")
+    replay.add_argument(
+        "--schedule",
+        metavar="CRON",
+        help="slots, five fields, UTC [every close of a bar, or cycle]",
+    )
     text = "replay so often again in memory with the instants of all signals drawn, for the statistics; with --history"
-    replay.add_argument("--random-entries", type=whole_number(1, RANDOM_RUNS_MAX), metavar="N", help=text)
+    replay.add_argument(
+        "--random-entries", type=whole_number(1, RANDOM_RUNS_MAX), metavar="N", help=text
+    )
     replay.add_argument("--json", action="store_true", help="print one JSON object")
     text = "try a strategy with many sets of parameters, and say how far the best may be luck"
-    sweep = add_command(commands, "sweep", text, _sweep, "sweep sweep.toml --history HISTORY --workers 4")
-    sweep.add_argument("file", type=Path, metavar="SWEEP.toml", help="what is tried; docs/sweep.md tells every key")
+    sweep = add_command(
+        commands, "sweep", text, _sweep, "sweep sweep.toml --history HISTORY --workers 4"
+    )
+    sweep.add_argument(
+        "file", type=Path, metavar="SWEEP.toml", help="what is tried; docs/sweep.md tells every key"
+    )
     sweep.add_argument("--history", type=Path, metavar="DIR", help="history folder [the file's]")
     sweep.add_argument("--ledger", metavar="URL", help="where to write [sweep.db]")
     sweep.add_argument(
@@ -49,12 +63,16 @@ def _add_replay(commands: Commands) -> None:
         help="who computes: processes of this machine, dask://HOST:PORT or ray://HOST:PORT [processes]",
     )
     workers = whole_number(1, WORKERS_MAX)
-    sweep.add_argument("--workers", type=workers, metavar="N", help="how many processes [one a core]")
+    sweep.add_argument(
+        "--workers", type=workers, metavar="N", help="how many processes [one a core]"
+    )
     sweep.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _add_history(commands: Commands) -> None:
-    history = commands.add_parser("history", help="look after history folders", description="Look after histories.")
+    history = commands.add_parser(
+        "history", help="look after history folders", description="Look after histories."
+    )
     actions = history.add_subparsers(title="actions", metavar="ACTION", required=True)
     text = "pack a history folder ahead of its first replay, and say what it holds"
     pack = add_command(actions, "pack", text, _history_pack, "history pack HISTORY")
@@ -71,8 +89,9 @@ def _replay(arguments: argparse.Namespace) -> Answer:
         opening = partial(open_history_material, arguments.history)
     else:
         if arguments.random_entries is not None:
-            message = "replay: --random-entries draws the signals of a history: give --history, or leave it out"
-            raise UsageError(message)
+            raise UsageError(
+                "replay: --random-entries draws the signals of a history: give --history, or leave it out"
+            )
         from bot.app.replay.recorded import open_recorded_material
 
         opening = partial(open_recorded_material, arguments.recorded)

@@ -21,6 +21,5 @@ def amend(value: V, **fields: object) -> V:
         else:
             object.__setattr__(made, name, getattr(value, name))
     if used != len(fields):
-        message = f"{type(value).__name__} has not all of the fields {', '.join(fields)}"
-        raise TypeError(message)
+        raise TypeError(f"{type(value).__name__} has not all of the fields {', '.join(fields)}")
     return made

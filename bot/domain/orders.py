@@ -63,8 +63,9 @@ TRANSITIONS: Mapping[OrderState | None, frozenset[OrderState]] = MappingProxyTyp
 def check_transition(order_id: OrderId, state: OrderState | None, following: OrderState) -> None:
     """Raise InvariantError for a change of state that the table lacks."""
     if following not in TRANSITIONS[state]:
-        message = f"order {order_id}: {state or 'unknown'} -> {following} is no transition"
-        raise InvariantError(message)
+        raise InvariantError(
+            f"order {order_id}: {state or 'unknown'} -> {following} is no transition"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

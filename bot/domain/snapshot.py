@@ -30,11 +30,10 @@ class NotAskedFor:
         self._name = name
 
     def _refuse(self, *_given: object) -> NoReturn:
-        message = (
+        raise InvariantError(
             f"a rule reads {self._name} of a token for which no rule that is on needs them:"
             " add them to the needs of the rule's row"
         )
-        raise InvariantError(message)
 
     __bool__ = __iter__ = __len__ = __getitem__ = __getattr__ = _refuse
 

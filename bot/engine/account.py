@@ -86,12 +86,11 @@ def gross_value(portfolio: Portfolio, prices: Mapping[TokenId, Price]) -> Decima
 def check_amount(amount: Decimal, token_id: TokenId, slot: datetime) -> None:
     """Raise BadInputError when a token's price makes an amount larger than a ledger can hold."""
     if abs(amount) > AMOUNT_MAX:
-        message = (
+        raise BadInputError(
             f"token_id {token_id} at {slot:%Y-%m-%dT%H:%MZ}:"
             f" an amount of {micro_half_even(amount):,} is beyond the {AMOUNT_MAX:,}"
             " that a ledger holds: correct the price, or trade a smaller quantity"
         )
-        raise BadInputError(message)
 
 
 def drawdown(equity: Decimal, high: Decimal) -> Decimal:

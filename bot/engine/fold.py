@@ -58,8 +58,9 @@ def _fold_order(portfolio: Portfolio, order: Order) -> None:
 def _fold_order_event(portfolio: Portfolio, event: OrderEvent) -> None:
     live = portfolio.orders.get(event.order_id)
     if live is None:
-        message = f"order {event.order_id}: {event.state} is said of an order that is not live"
-        raise InvariantError(message)
+        raise InvariantError(
+            f"order {event.order_id}: {event.state} is said of an order that is not live"
+        )
     check_transition(event.order_id, live.state, event.state)
     if event.state in FINAL:
         portfolio.drop(live.order)
@@ -116,8 +117,7 @@ def _open_holding(portfolio: Portfolio, position_id: PositionId) -> Holding:
     for held in portfolio.holdings.values():
         if held.position.position_id == position_id:
             return held
-    message = f"position {position_id} is not open"
-    raise InvariantError(message)
+    raise InvariantError(f"position {position_id} is not open")
 
 
 def _fold_mark(portfolio: Portfolio, mark: Mark) -> None:

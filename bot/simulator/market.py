@@ -135,8 +135,7 @@ class Market:
     def __init__(self, seed: int, start: datetime, days: int = 400) -> None:
         """Set up a market around the UTC day of `start`; prices are drawn on first use."""
         if start.tzinfo is None:
-            message = "start must carry a zone"
-            raise ValueError(message)
+            raise ValueError("start must carry a zone")
         self.seed = seed
         self.start = start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         self.begin = self.start - timedelta(days=HISTORY_DAYS)
@@ -217,8 +216,7 @@ class Market:
         """
         hour = self.hour_of(instant)
         if hour < self.born_day(token_id) * DAY_HOURS:
-            message = f"token {token_id} does not trade at {instant.isoformat()}"
-            raise LookupError(message)
+            raise LookupError(f"token {token_id} does not trade at {instant.isoformat()}")
         bars = self.hourly(token_id)
         if hour >= self.hours:
             return [float(bars.close[-1])]

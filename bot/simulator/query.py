@@ -54,16 +54,13 @@ def parse_query(text: str, known: Collection[str], required: Collection[str]) ->
     given: dict[str, str] = {}
     for name, value in parse_qsl(text, keep_blank_values=True):
         if name not in known:
-            message = f"Unknown parameter: {name}"
-            raise QueryError(message)
+            raise QueryError(f"Unknown parameter: {name}")
         if name in given:
-            message = f"Parameter given twice: {name}"
-            raise QueryError(message)
+            raise QueryError(f"Parameter given twice: {name}")
         given[name] = value.strip()
     for name in required:
         if name not in given:
-            message = f"Missing parameter: {name}"
-            raise QueryError(message)
+            raise QueryError(f"Missing parameter: {name}")
     return _query(given)
 
 
@@ -71,16 +68,13 @@ def _query(given: dict[str, str]) -> ParsedQuery:
     """Check the values of parameters whose names are valid, and build the query."""
     first, last = _day(given, "startDate"), _day(given, "endDate")
     if first and last and not 0 <= (last - first).days <= RANGE_DAYS_MAX:
-        message = f"endDate must lie 0 to {RANGE_DAYS_MAX} days after startDate"
-        raise QueryError(message)
+        raise QueryError(f"endDate must lie 0 to {RANGE_DAYS_MAX} days after startDate")
     signal = given.get("signal")
     if signal is not None and signal not in _SIGNALS:
-        message = "signal must be 1, 0 or -1"
-        raise QueryError(message)
+        raise QueryError("signal must be 1, 0 or -1")
     ids = _names(given, "token_id")
     if not all(_WHOLE.fullmatch(each) for each in ids):
-        message = "token_id must be a list of whole numbers"
-        raise QueryError(message)
+        raise QueryError("token_id must be a list of whole numbers")
     return ParsedQuery(
         token_id=frozenset(each.lstrip("0") for each in ids),
         symbol=_names(given, "symbol"),
@@ -117,8 +111,7 @@ def _names(given: dict[str, str], name: str) -> frozenset[str]:
         return frozenset()
     elements = [element.strip().lower() for element in given[name].split(",")]
     if not all(elements):
-        message = f"{name} holds an empty element"
-        raise QueryError(message)
+        raise QueryError(f"{name} holds an empty element")
     return frozenset(elements)
 
 
@@ -140,8 +133,7 @@ def _count(given: dict[str, str], name: str, default: int, most: int) -> int:
     """Parse a whole number from 1 to the largest allowed."""
     text = given.get(name, str(default))
     if not _WHOLE.fullmatch(text) or not 1 <= int(text) <= most:
-        message = f"{name} must be a whole number from 1 to {most}"
-        raise QueryError(message)
+        raise QueryError(f"{name} must be a whole number from 1 to {most}")
     return int(text)
 
 
@@ -149,6 +141,5 @@ def _amount(given: dict[str, str], name: str) -> float:
     """Parse a minimum amount in dollars."""
     text = given.get(name, "0")
     if not _AMOUNT.fullmatch(text):
-        message = f"{name} must be an amount"
-        raise QueryError(message)
+        raise QueryError(f"{name} must be an amount")
     return float(text)

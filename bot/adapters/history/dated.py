@@ -112,8 +112,7 @@ class _Rows:
         elif not self._grouped:
             raise ValueError(DUPLICATED)
         elif cells[0] in self._latest:
-            message = f"duplicated level {cells[0]} in the set of its time"
-            raise ValueError(message)
+            raise ValueError(f"duplicated level {cells[0]} in the set of its time")
         if self._grouped:
             self._latest.add(cells[0])
         for place, value in enumerate(numbers):
@@ -127,8 +126,7 @@ class _Rows:
 def token_of(cell: str) -> TokenId:
     """Read a token_id. Raises ValueError."""
     if not (cell.isascii() and cell.isdigit() and len(cell) <= TOKEN_DIGITS and int(cell)):
-        message = f"{cell[:40]!r} is no token_id"
-        raise ValueError(message)
+        raise ValueError(f"{cell[:40]!r} is no token_id")
     return TokenId(int(cell))
 
 
@@ -159,8 +157,7 @@ def _share(cell: str) -> Decimal:
     """Read a strength between 0 and 1. Raises ValueError."""
     value = number(cell)
     if not 0 <= value <= 1:
-        message = f"strength {cell[:40]!r} is not between 0 and 1"
-        raise ValueError(message)
+        raise ValueError(f"strength {cell[:40]!r} is not between 0 and 1")
     return value
 
 
@@ -169,8 +166,7 @@ def _stance(cell: str) -> float:
     place = STANCE_PLACES.get(cell)
     if place is None:
         *others, last = STANCES
-        message = f"{cell[:40]!r} is no stance: write {', '.join(others)} or {last}"
-        raise ValueError(message)
+        raise ValueError(f"{cell[:40]!r} is no stance: write {', '.join(others)} or {last}")
     return place
 
 

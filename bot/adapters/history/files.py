@@ -88,16 +88,14 @@ class BarFile(NamedTuple):
 def listing_of(folder: Path) -> SourceFile:
     """Read the file that lists a folder's instruments; raises ConfigError when there is none."""
     if not folder.is_dir():
-        message = f"{folder}: no such history folder"
-        raise ConfigError(message)
+        raise ConfigError(f"{folder}: no such history folder")
     return load(_require_file(folder, "instruments"))
 
 
 def _require_file(folder: Path, name: str) -> Path:
     path = find_file(folder, name)
     if path is None:
-        message = f"{folder / name}.csv: no such file; every history folder needs it"
-        raise ConfigError(message)
+        raise ConfigError(f"{folder / name}.csv: no such file; every history folder needs it")
     return path
 
 
@@ -111,9 +109,9 @@ def dated_parts(
     found = {name: find_file(folder, name) for name in PARSERS}
     found["signals"] = _require_file(folder, "signals")
     return {
-        name: Pack(place, name, tell).parts(
-            {path.name: path}, PARSERS[name], always=always
-        )[path.name]
+        name: Pack(place, name, tell).parts({path.name: path}, PARSERS[name], always=always)[
+            path.name
+        ]
         for name, path in found.items()
         if path is not None
     }
@@ -158,10 +156,9 @@ def bar_files(
     if not lacking:
         symbol = next(iter(instruments.values())).symbol
         lacking = f"{folder / 'bars' / '1h' / symbol}.csv"
-    message = (
+    raise ConfigError(
         f"{lacking}: no such file; every token of the universe needs its bars in one timeframe"
     )
-    raise ConfigError(message)
 
 
 def bars_in(

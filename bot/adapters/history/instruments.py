@@ -50,8 +50,7 @@ def _instrument(cells: Sequence[str]) -> Instrument:
     # The symbol is the name of its bars files, so it must not lead out of their folder.
     fits = 0 < len(symbol) <= SYMBOL_LENGTH_MAX and symbol.isprintable()
     if not fits or symbol.startswith(".") or set(symbol) & set("/\\"):
-        message = f"{symbol[:40]!r} is no symbol"
-        raise ValueError(message)
+        raise ValueError(f"{symbol[:40]!r} is no symbol")
     return Instrument(
         token_id=token_of(token),
         symbol=Symbol(symbol),
@@ -77,15 +76,13 @@ def resolve(
         }
         found = [_resolve(file, by_symbol, wanted) for wanted in universe]
     if not found:
-        message = f"{file.path}: the universe is empty: it needs at least one instrument"
-        raise ConfigError(message)
+        raise ConfigError(f"{file.path}: the universe is empty: it needs at least one instrument")
     twice = [token_id for token_id, times in Counter(found).items() if times > 1]
     if twice:
-        message = (
+        raise ConfigError(
             f"universe: {instruments[twice[0]].symbol} and {twice[0]} are the same token: "
             "name it once"
         )
-        raise ConfigError(message)
     return tuple(sorted(found))
 
 
@@ -105,5 +102,4 @@ def _resolve(file: SourceFile, by_symbol: Mapping[str, TokenId], wanted: str | i
         if near
         else f"; it has {', '.join(sorted(by_symbol)[:8])}"
     )
-    message = f"universe: {wanted!r} is not in {file.path}{hint}"
-    raise ConfigError(message)
+    raise ConfigError(f"universe: {wanted!r} is not in {file.path}{hint}")

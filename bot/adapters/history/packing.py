@@ -41,8 +41,9 @@ def pack_history(folder: Path, tell: Tell) -> Packed:
         bar_files(folder, instruments, tuple(SPANS))  # raises an error that names what is missing
     place = place_of(folder)
     if place is None:
-        message = "this user has no home folder to keep packs in: set XDG_CACHE_HOME to a folder"
-        raise StorageError(message)
+        raise StorageError(
+            "this user has no home folder to keep packs in: set XDG_CACHE_HOME to a folder"
+        )
     try:
         dated = dated_parts(folder, place, tell, always=True)
         bars = {
@@ -52,11 +53,10 @@ def pack_history(folder: Path, tell: Tell) -> Packed:
         }
         size = sum(file.stat().st_size for file in place.iterdir())
     except OSError as error:
-        message = (
+        raise StorageError(
             f"{place}: cannot be written: {error.strerror}; "
             "set XDG_CACHE_HOME to a folder with room"
-        )
-        raise StorageError(message) from error
+        ) from error
     return Packed(
         place=place,
         files=len(dated) + sum(map(len, bars.values())),

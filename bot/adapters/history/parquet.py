@@ -93,24 +93,22 @@ def _open(file: SourceFile, required: Sequence[str], optional: Sequence[str] = (
         with parquet.ParquetFile(pa.BufferReader(file.content)) as table:
             fault = fault_of(table.schema_arrow.names, required, optional)
             if fault:
-                message = f"{file.path}: {fault}"
-                raise BadInputError(message)
+                raise BadInputError(f"{file.path}: {fault}")
             yield table
     except (pa.ArrowException, OSError) as error:
-        message = (
+        raise BadInputError(
             f"{file.path}: cannot be read as Parquet ({' '.join(str(error).split())}): "
             "write it again"
-        )
-        raise BadInputError(message) from error
+        ) from error
 
 
 def _micros(stamps: Any) -> Any:
     """Convert instants to microseconds since 1970; cut off finer parts, as for CSV."""
     import pyarrow as pa  # noqa: PLC0415 - as above
 
-    return stamps.cast(
-        pa.timestamp("us", stamps.type.tz), safe=stamps.type.unit != "ns"
-    ).cast(pa.int64())
+    return stamps.cast(pa.timestamp("us", stamps.type.tz), safe=stamps.type.unit != "ns").cast(
+        pa.int64()
+    )
 
 
 def _cells(column: Any) -> list[str]:

@@ -114,8 +114,7 @@ def choose(folder: Path, name: str, names: AbstractSet[str]) -> Path | None:
     """Choose the file that holds NAME from the names in a folder; raises ConfigError for two."""
     found = [folder / f"{name}{suffix}" for suffix in SUFFIXES if f"{name}{suffix}" in names]
     if len(found) > 1:
-        message = f"{found[1]}: {found[0].name} is there too: keep one of them"
-        raise ConfigError(message)
+        raise ConfigError(f"{found[1]}: {found[0].name} is there too: keep one of them")
     return found[0] if found else None
 
 
@@ -132,11 +131,9 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except PermissionError as error:
-        message = f"{path}: may not be read; grant this user read permission"
-        raise AccessError(message) from error
+        raise AccessError(f"{path}: may not be read; grant this user read permission") from error
     except OSError as error:
-        message = f"{path}: cannot be read: {error.strerror}"
-        raise StorageError(message) from error
+        raise StorageError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def csv_rows(file: SourceFile, required: Sequence[str], optional: Sequence[str] = ()) -> Rows:
@@ -213,14 +210,14 @@ def _describe_header(header: Sequence[str], missing: Sequence[str]) -> str:
 def instant(text: str) -> datetime:
     """Read an ISO 8601 instant: UTC when it has no offset, 00:00 for a date. Raises ValueError."""
     if not DATE.match(text):
-        message = f"{text[:40]!r} is no ISO 8601 time such as 2024-01-31T12:00:00Z"
-        raise ValueError(message)
+        raise ValueError(f"{text[:40]!r} is no ISO 8601 time such as 2024-01-31T12:00:00Z")
     try:
         read = datetime.fromisoformat(text)
         return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        message = f"{text[:40]!r} is no ISO 8601 time such as 2024-01-31T12:00:00Z"
-        raise ValueError(message) from error
+        raise ValueError(
+            f"{text[:40]!r} is no ISO 8601 time such as 2024-01-31T12:00:00Z"
+        ) from error
 
 
 def counting_start(text: str) -> datetime:
@@ -231,8 +228,7 @@ def counting_start(text: str) -> datetime:
     """
     at = instant(text)
     if at > LATEST:
-        message = f"{text[:40]!r} is later than this program looks"
-        raise ValueError(message)
+        raise ValueError(f"{text[:40]!r} is later than this program looks")
     return at + DAY if DATE.fullmatch(text) else at
 
 
@@ -244,8 +240,7 @@ def micros(at: datetime) -> int:
 def number(cell: str) -> Decimal:
     """Read a number exactly as written. Raises ValueError."""
     if not NUMBER.fullmatch(cell) or abs((value := Decimal(cell)).adjusted()) > MAGNITUDE_MAX:
-        message = f"{cell[:40]!r} is no number"
-        raise ValueError(message)
+        raise ValueError(f"{cell[:40]!r} is no number")
     return value
 
 
@@ -253,8 +248,7 @@ def positive(cell: str) -> Decimal:
     """Read a number above zero. Raises ValueError."""
     value = number(cell)
     if value <= 0:
-        message = f"{cell[:40]!r} is not above zero"
-        raise ValueError(message)
+        raise ValueError(f"{cell[:40]!r} is not above zero")
     return value
 
 
@@ -262,8 +256,7 @@ def price(cell: str) -> Price:
     """Read a price, rounded to the decimals of prices. Raises ValueError, also if that is zero."""
     value = price_half_even(positive(cell))
     if not value:
-        message = f"{cell[:40]!r} is zero at the 18 decimals that prices have"
-        raise ValueError(message)
+        raise ValueError(f"{cell[:40]!r} is zero at the 18 decimals that prices have")
     return value
 
 
@@ -271,6 +264,5 @@ def not_negative(cell: str) -> Decimal:
     """Read a number that is not below zero. Raises ValueError."""
     value = number(cell)
     if value < 0:
-        message = f"{cell[:40]!r} is below zero"
-        raise ValueError(message)
+        raise ValueError(f"{cell[:40]!r} is below zero")
     return value

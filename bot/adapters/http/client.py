@@ -283,15 +283,13 @@ def _check(base_url: str, headers: Mapping[str, str]) -> None:
     except ValueError:  # brackets that do not close, or a host that IDNA cannot encode
         named = False
     if not named or parts.scheme not in {"http", "https"}:
-        message = "source.base_url must be an http or https address with a host"
-        raise ConfigError(message)
+        raise ConfigError("source.base_url must be an http or https address with a host")
     for name, value in headers.items():
         if not (value.isascii() and value.isprintable() and value == value.strip() and value):
-            message = (
+            raise ConfigError(
                 f"the value of header {name} is empty or holds characters a header cannot;"
                 " check the key file"
             )
-            raise ConfigError(message)
 
 
 def _judge(where: str, status: int, body: bytes) -> tuple[BotError | None, bool]:

@@ -35,8 +35,7 @@ class BoundSockets(httpcore.NetworkBackend):
         """Shorten a wait to the seconds that remain; raise ReadTimeout when none do."""
         left = self.seconds_remaining()
         if left <= 0:
-            message = "deadline"
-            raise httpcore.ReadTimeout(message)
+            raise httpcore.ReadTimeout("deadline")
         return left if timeout is None else min(timeout, left)
 
     def connect_tcp(

@@ -40,23 +40,20 @@ def parse_url(url: str) -> URL:
     try:
         parsed = make_url(ledger_url(url))
     except (ArgumentError, ValueError):
-        message = (
+        raise ConfigError(
             "the ledger's url cannot be read: use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
-        )
-        raise ConfigError(message) from None
+        ) from None
     backend = parsed.drivername.partition("+")[0]
     if backend == "sqlite" and parsed.query:
-        message = "the ledger's url has a query after its path: write sqlite:///PATH alone"
-        raise ConfigError(message)
+        raise ConfigError("the ledger's url has a query after its path: write sqlite:///PATH alone")
     if backend == "sqlite" and parsed.database and parsed.database != ":memory:":
         return parsed.set(drivername="sqlite")
     if backend in {POSTGRESQL, "postgres"}:
         return parsed.set(drivername="postgresql+psycopg")
-    message = (
+    raise ConfigError(
         f"{parsed.drivername} keeps no ledger:"
         " use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
     )
-    raise ConfigError(message)
 
 
 def ledger_url(text: str) -> str:
@@ -148,28 +145,23 @@ def _refuse_path(path: Path, *, read_only: bool, create: bool) -> None:
     # missing.
     for folder in (path.parent, Path(os.path.realpath(path)).parent):
         if not folder.is_dir():
-            message = f"the ledger's directory {folder} does not exist: create it"
-            raise StorageError(message)
+            raise StorageError(f"the ledger's directory {folder} does not exist: create it")
     if path.is_dir():
-        message = f"the ledger {path} is a directory: name a file in it"
-        raise StorageError(message)
+        raise StorageError(f"the ledger {path} is a directory: name a file in it")
     if not read_only and not _may_access(path.parent, os.W_OK | os.X_OK):
-        message = (
+        raise AccessError(
             f"the ledger's directory {path.parent} is not writable: allow this user to write there"
         )
-        raise AccessError(message)
     if not path.exists():
         if create:
             return
-        message = (
+        raise ConfigError(
             f"there is no ledger at {path}: check the path; `bot run` or `bot replay` creates one"
         )
-        raise ConfigError(message)
     if not _may_access(path, os.R_OK if read_only else os.R_OK | os.W_OK):
-        message = (
+        raise AccessError(
             f"the ledger {path} is not {'readable' if read_only else 'writable'}: allow this user"
         )
-        raise AccessError(message)
 
 
 def _open_sqlite(url: URL, path: Path, *, read_only: bool) -> Engine:

@@ -64,8 +64,9 @@ def lock_file(ledger: Path) -> Iterator[None]:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(held, 20, 0).decode("ascii", "replace") or "unknown"
-            message = f"another writer holds the ledger {ledger} (process {holder}): stop it first"
-            raise LeaseError(message) from None
+            raise LeaseError(
+                f"another writer holds the ledger {ledger} (process {holder}): stop it first"
+            ) from None
         os.ftruncate(held, 0)
         os.pwrite(held, str(os.getpid()).encode(), 0)
         yield
@@ -84,8 +85,9 @@ def _advisory_lock(engine: Engine) -> Iterator[None]:
             text("SELECT pg_try_advisory_lock(:number)"), {"number": _ADVISORY_LOCK}
         )
         if not asked.scalar():
-            message = f"another writer holds the ledger {ledger_name(engine.url)}: stop it first"
-            raise LeaseError(message)
+            raise LeaseError(
+                f"another writer holds the ledger {ledger_name(engine.url)}: stop it first"
+            )
         yield
 
 
@@ -114,8 +116,7 @@ def check_epoch(connection: Connection, epoch: int) -> None:
         asked = asked.with_for_update()
     newest = connection.execute(asked).scalar_one()
     if newest != epoch:
-        message = (
+        raise LeaseError(
             f"another writer holds the ledger {ledger_name(connection.engine.url)}:"
             f" its epoch is {newest}, ours {epoch}; nothing was written"
         )
-        raise LeaseError(message)

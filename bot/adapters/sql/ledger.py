@@ -200,17 +200,17 @@ class SqlLedger:
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         if self._epoch is None:
-            message = f"the ledger {ledger_name(self.engine.url)} was opened for reading"
-            raise InvariantError(message)
+            raise InvariantError(
+                f"the ledger {ledger_name(self.engine.url)} was opened for reading"
+            )
         if self._open is not None:
             yield self._open
             return
         if file_identity(self.engine.url) != self._file:
-            message = (
+            raise LeaseError(
                 f"the ledger {ledger_name(self.engine.url)} was removed or replaced:"
                 " restore it, then start again"
             )
-            raise LeaseError(message)
         with begin(self.engine) as connection:
             check_epoch(connection, self._epoch)
             yield connection
@@ -241,11 +241,10 @@ def _refuse_gap(connection: Connection, cycle: Cycle, newest: datetime) -> None:
     """Accept a slot that is committed; raise InvariantError for one that was skipped."""
     asked = select(cycles.c.slot).where(cycles.c.run == cycle.run, cycles.c.slot == cycle.slot)
     if connection.execute(asked).first() is None:
-        message = (
+        raise InvariantError(
             f"run {cycle.run}: slot {utc_text(cycle.slot)} comes after {utc_text(newest)} was"
             " committed; slots are committed in order"
         )
-        raise InvariantError(message)
 
 
 def _check_run(connection: Connection, run: Run, universe: Mapping[TokenId, Instrument]) -> None:
@@ -263,22 +262,20 @@ def _same_run(stored: Run, given: Run) -> None:
             what = f"with another {name} {_text_of(was)}, now {_text_of(now)}"
             if name == "identity":
                 what = f"as {'a live run' if was is None else 'a replay of other data or settings'}"
-            message = (
+            raise ConfigError(
                 f"run {given.name} is in the ledger {what}:"
                 " name the new run differently, or take another ledger"
             )
-            raise ConfigError(message)
 
 
 def _same_instrument(run: Run, stored: Instrument, given: Instrument | None) -> None:
     for name in ("symbol", "quantity_step", "price_tick"):
         if given is not None and getattr(stored, name) != getattr(given, name):
-            message = (
+            raise ConfigError(
                 f"run {run.name} knows token {stored.token_id} with another {name}:"
                 f" {_text_of(getattr(stored, name))},"
                 f" now {_text_of(getattr(given, name))}; name the new run differently"
             )
-            raise ConfigError(message)
 
 
 def _text_of(value: object) -> str:

@@ -40,8 +40,9 @@ def upgrade(url: str) -> str:
         with exclusive(engine):
             before, empty = _look(engine)
             if before is None and not empty:
-                message = f"{name} holds other tables than a ledger's: name another database"
-                raise ConfigError(message)
+                raise ConfigError(
+                    f"{name} holds other tables than a ledger's: name another database"
+                )
             if before is not None and before not in REVISIONS:
                 check_schema(engine)
             if before is not None and engine.dialect.name == "sqlite":
@@ -129,11 +130,10 @@ def _migrate(engine: Engine) -> None:
             _run_revisions(connection)
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
             if broken:
-                message = (
+                raise InvariantError(
                     f"the ledger {ledger_name(engine.url)} would lose references of {broken[0][0]}:"
                     " not migrated"
                 )
-                raise InvariantError(message)
     finally:
         # The pooled connection still has foreign keys off: close it.
         engine.dispose()
@@ -158,8 +158,7 @@ def migrations_folder() -> Path:
     for folder in (package / "_migrations", package.parent / "migrations"):
         if (folder / "env.py").is_file():
             return folder
-    message = f"the migrations are missing beside {package}: install the program again"
-    raise ConfigError(message)
+    raise ConfigError(f"the migrations are missing beside {package}: install the program again")
 
 
 def backup(engine: Engine, target: Path) -> None:
@@ -168,12 +167,10 @@ def backup(engine: Engine, target: Path) -> None:
     Raises StorageError when the target exists or cannot be written.
     """
     if target.exists():
-        message = f"{target} exists already: move it away"
-        raise StorageError(message)
+        raise StorageError(f"{target} exists already: move it away")
     try:
         with open_connection(engine) as connection:
             connection.connection.cursor().execute("VACUUM INTO ?", (str(target),))
     except sqlite3.Error as error:
-        message = f"the backup {target} cannot be written: {error}"
-        raise StorageError(message) from error
+        raise StorageError(f"the backup {target} cannot be written: {error}") from error
     target.chmod(0o600)

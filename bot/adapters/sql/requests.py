@@ -44,11 +44,10 @@ def _check_runs(connection: Connection, requests: Sequence[Request]) -> None:
     for request in requests:
         if request.run not in known:
             name = ledger_name(connection.engine.url)
-            message = (
+            raise ConfigError(
                 f"no run {request.run} in the ledger {name}:"
                 f" it has {', '.join(known) or 'none yet'}"
             )
-            raise ConfigError(message)
 
 
 def pending(connection: Connection, run: RunName) -> tuple[Request, ...]:

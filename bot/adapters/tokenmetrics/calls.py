@@ -135,11 +135,10 @@ class Desk:
 
 def _check_paging(query: ApiQuery, rows: Sequence[object], digest: str | None) -> None:
     if rows and digest == query.page_before:
-        message = (
+        raise UpstreamError(
             f"{query.endpoint}: page {query.page} is page {query.page - 1} again;"
             " ask for fewer tokens"
         )
-        raise UpstreamError(message)
 
 
 def _has_more(reply: Reply) -> bool:

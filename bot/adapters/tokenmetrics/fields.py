@@ -89,22 +89,19 @@ def rows_of(
     if envelope is not None and status == NOT_FOUND and envelope.message == "Data not found":
         return ()
     if envelope is not None and status == UNAUTHORIZED and "plan" in envelope.message:
-        message = (
+        raise AccessError(
             f"{endpoint}: the key's plan does not include this endpoint;"
             " change the plan, or what needs it"
         )
-        raise AccessError(message)
     if error is not None:
         raise error
     if envelope is None or envelope.rows is None:
-        message = (
+        raise UpstreamError(
             f"{endpoint}: the answer is not an object with a list of data;"
             " check base_url and api_version"
         )
-        raise UpstreamError(message)
     if not envelope.success:
-        message = f"{endpoint}: the answer says that it failed; the next slot asks again"
-        raise UpstreamError(message)
+        raise UpstreamError(f"{endpoint}: the answer says that it failed; the next slot asks again")
     return envelope.rows
 
 

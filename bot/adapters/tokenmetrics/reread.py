@@ -16,11 +16,10 @@ def read_again(call: ApiCall, body: bytes) -> tuple[Datum, ...]:
     Raises BadInputError for a call that this program cannot have made: its row was changed.
     """
     if call.endpoint not in READERS:
-        message = (
+        raise BadInputError(
             f"call {call.request_id} asked for {call.endpoint}, which nothing is read from:"
             " its row was changed"
         )
-        raise BadInputError(message)
     failed = (
         None
         if call.status is not None and call.status // 100 == 2  # noqa: PLR2004
@@ -38,6 +37,5 @@ def _tokens(query: str) -> frozenset[TokenId]:
     named = dict(part.partition("=")[::2] for part in query.split("&"))
     tokens = [token for token in named.get("token_id", "").split(",") if token]
     if not all(token.isdecimal() for token in tokens):
-        message = f"a call asked for {query}, which names no tokens: its row was changed"
-        raise BadInputError(message)
+        raise BadInputError(f"a call asked for {query}, which names no tokens: its row was changed")
     return frozenset(TokenId(int(token)) for token in tokens)

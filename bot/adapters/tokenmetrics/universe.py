@@ -31,11 +31,10 @@ def resolve(desk: Desk, at: datetime, wanted: Sequence[str | int]) -> Mapping[To
     listed = _ask_listing(desk, at, queries)
     by_id = {token.token_id: token for token in listed}
     if unknown := sorted(ids - set(by_id)):
-        message = (
+        raise ConfigError(
             f"universe: the provider lists no token_id {unknown[0]};"
             " correct it in the strategy's universe"
         )
-        raise ConfigError(message)
     chosen = [by_id[TokenId(token_id)] for token_id in ids]
     for symbol in sorted(symbols):
         alike = [token for token in listed if token.symbol.upper() == symbol.upper()]
@@ -55,8 +54,9 @@ def _choose(symbol: str, alike: Sequence[ListedToken]) -> ListedToken:
     if largest > ZERO and largest >= LARGER_BY * second:
         return by_size[0]
     choices = ", ".join(f"{token.token_id} ({token.name})" for token in alike)
-    message = f"universe: {symbol} is the symbol of {choices}; write the token_id in universe"
-    raise ConfigError(message)
+    raise ConfigError(
+        f"universe: {symbol} is the symbol of {choices}; write the token_id in universe"
+    )
 
 
 def _miss(desk: Desk, at: datetime, symbol: str) -> ListedToken:
@@ -66,8 +66,7 @@ def _miss(desk: Desk, at: datetime, symbol: str) -> ListedToken:
         known.update({token.symbol.upper(): token.symbol, token.name.upper(): token.symbol})
     near = sorted({known[name] for name in get_close_matches(symbol.upper(), known, n=3)})
     mend = f"did you mean {' or '.join(near)}?" if near else "write the token_id in universe"
-    message = f"universe: the provider lists no symbol {symbol}; {mend}"
-    raise ConfigError(message)
+    raise ConfigError(f"universe: the provider lists no symbol {symbol}; {mend}")
 
 
 def _ask_listing(desk: Desk, at: datetime, queries: Sequence[ApiQuery]) -> tuple[ListedToken, ...]:

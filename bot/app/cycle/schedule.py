@@ -35,18 +35,17 @@ def trigger_of(cron: str) -> "CronTrigger":
 
     fields = cron.split()
     if len(fields) != 5:  # noqa: PLR2004 - minute, hour, day, month, weekday
-        message = f"schedule {cron!r}: write five fields (minute hour day month weekday), UTC"
-        raise ConfigError(message)
+        raise ConfigError(
+            f"schedule {cron!r}: write five fields (minute hour day month weekday), UTC"
+        )
     if fields[2] != "*" and fields[4] != "*":
-        message = f"schedule {cron!r}: give a day of month or a day of week, not both"
-        raise ConfigError(message)
+        raise ConfigError(f"schedule {cron!r}: give a day of month or a day of week, not both")
     # Every n-th day counts from Sunday in cron, and from Monday in the scheduler.
     fields[4] = _WEEKDAY.sub(_name_weekdays, re.sub(r"^\*/", "0-6/", fields[4]))
     try:
         return CronTrigger.from_crontab(" ".join(fields), timezone=UTC)
     except ValueError as error:
-        message = f"schedule {cron!r}: {error}"
-        raise ConfigError(message) from None
+        raise ConfigError(f"schedule {cron!r}: {error}") from None
 
 
 def slots_between(cron: str, start: datetime, end: datetime) -> list[datetime]:
@@ -73,6 +72,5 @@ def interval_of(cron: str, slot: datetime) -> timedelta:
     """Compute the time from a slot to the next one; raises ConfigError where none follows."""
     following: datetime | None = trigger_of(cron).get_next_fire_time(slot, slot + MICROSECOND)
     if following is None:
-        message = f"schedule {cron!r} has no slot after {slot:%Y-%m-%d %H:%M}Z"
-        raise ConfigError(message)
+        raise ConfigError(f"schedule {cron!r} has no slot after {slot:%Y-%m-%d %H:%M}Z")
     return following - slot

@@ -184,23 +184,21 @@ def choose_run(config: Config, name: str | None) -> str:
     """Choose the run that was named, or the only one."""
     names = [run.name for run in config.runs]
     if name is None and len(names) > 1:
-        message = f"this configuration has the runs {', '.join(names)}; choose one with --run"
-        raise UsageError(message)
+        raise UsageError(
+            f"this configuration has the runs {', '.join(names)}; choose one with --run"
+        )
     if name is not None and name not in names:
-        message = f"no run {name} in {config.path}; it has {', '.join(names)}"
-        raise ConfigError(message)
+        raise ConfigError(f"no run {name} in {config.path}; it has {', '.join(names)}")
     return name or names[0]
 
 
 def slot_of(schedule: str, at: datetime | None, now: datetime) -> datetime:
     """Choose the slot to run: the one asked for, or the newest of the schedule."""
     if at is not None and at > now:
-        message = f"--at {at:%Y-%m-%dT%H:%MZ} has not come yet"
-        raise UsageError(message)
+        raise UsageError(f"--at {at:%Y-%m-%dT%H:%MZ} has not come yet")
     slot = at or newest_slot(schedule, now)
     if slot is None:
-        message = f"schedule {schedule!r} has had no slot yet"
-        raise ConfigError(message)
+        raise ConfigError(f"schedule {schedule!r} has had no slot yet")
     return slot
 
 

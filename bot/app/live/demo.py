@@ -73,8 +73,9 @@ def demo(ledger: Path, days: int, port: int = 0) -> Answer:
     """
     began = time.perf_counter()
     if ledger.exists() and ledger.name != OWN:
-        message = f"{ledger} exists, and the demo replaces no ledger but {OWN}: name another file"
-        raise ConfigError(message)
+        raise ConfigError(
+            f"{ledger} exists, and the demo replaces no ledger but {OWN}: name another file"
+        )
     play(ledger, days, port, anew=True)
     parts = _describe(Reader(str(ledger)), days)
     took = f"\n{days} days in {time.perf_counter() - began:.1f} s"

@@ -68,16 +68,14 @@ def requests_of(
     live = [str(row["name"]) for row in reader.rows(LIVE_RUNS, {})]
     runs = [name for name in live if only is None or name in only]
     if run is not None and run not in runs:
-        message = (
+        raise ConfigError(
             f"no live run {run} in the ledger {reader.name}{near(run, runs)};"
             f" it has {', '.join(runs) or 'none'}"
         )
-        raise ConfigError(message)
     if not runs:
-        message = (
+        raise ConfigError(
             f"no live run in the ledger {reader.name}: `bot run` starts those of a configuration"
         )
-        raise ConfigError(message)
     concerned = [run] if run is not None else runs
     token_id = None
     if named is not None:
@@ -105,12 +103,10 @@ def _token(named: str, known: Sequence[Row]) -> tuple[TokenId, list[str]]:
     if not names:
         symbols = sorted({str(row["symbol"]) for row in known})
         hint = near(named, symbols) or f"; they trade {', '.join(symbols)}"
-        message = f"no token {named} in these runs{hint}"
-        raise ConfigError(message)
+        raise ConfigError(f"no token {named} in these runs{hint}")
     if len(names) > 1:
         choices = ", ".join(f"{token_id} ({name})" for token_id, name in names.items())
-        message = f"{named} is more than one token: {choices}; write the token_id"
-        raise ConfigError(message)
+        raise ConfigError(f"{named} is more than one token: {choices}; write the token_id")
     return TokenId(next(iter(names))), [str(row["run"]) for row in found]
 
 

@@ -38,7 +38,6 @@ def listen(
     try:
         return serve(market, now, host=host, port=port, api_key=key)
     except OSError as error:
-        message = (
+        raise StorageError(
             f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --port"
-        )
-        raise StorageError(message) from None
+        ) from None

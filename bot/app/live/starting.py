@@ -32,17 +32,15 @@ def write_starter(folder: Path) -> Answer:
     """
     config, strategy = folder / "config.toml", folder / "strategies" / "levels_long.toml"
     if config.exists():
-        message = (
+        raise ConfigError(
             f"{config} exists; `bot init` overwrites nothing: move it away or choose another folder"
         )
-        raise ConfigError(message)
     try:
         strategy.parent.mkdir(parents=True, exist_ok=True)
         # The configuration comes last: if writing fails before it, `bot init` can run again.
         done = [_write_new(strategy, starter_strategy()), _write_new(config, starter_config())]
     except OSError as error:
-        message = f"{folder}: cannot write there ({error.strerror})"
-        raise StorageError(message) from None
+        raise StorageError(f"{folder}: cannot write there ({error.strerror})") from None
     return Answer(
         parts=(*done, "next: put your key into tokenmetrics.key (chmod 600), then `bot check`")
     )

@@ -191,9 +191,8 @@ def run_of(run: RunConfig, strategy: Strategy, now: datetime) -> Run:
 def resolve(source: TokenMetricsSource, strategy: Strategy) -> Mapping[TokenId, Instrument]:
     """Resolve a strategy's universe to tokens, once, at the start."""
     if strategy.universe == "*":
-        message = (
+        raise ConfigError(
             f"strategy {strategy.name}: universe '*' is for replays;"
             " name the tokens a daemon is to watch"
         )
-        raise ConfigError(message)
     return source.resolve(strategy.universe)

@@ -149,8 +149,7 @@ class RecordedSource:
 
     def _at(self) -> Cycle:
         if self._cycle is None:
-            message = "no cycle was turned to yet"
-            raise InvariantError(message)
+            raise InvariantError("no cycle was turned to yet")
         return self._cycle
 
 

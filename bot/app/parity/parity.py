@@ -89,11 +89,10 @@ def parity(config_path: Path, ledger: str | None, run: str | None, window: Windo
         name = _choose_run([one.name for one in live_runs(connection)], run)
         found = derive_run(Recorded(connection, name), name, window, config_path, tell_progress)
     if not found.cycles and found.difference is None:
-        message = (
+        raise UsageError(
             f"run {name} has no cycle in this window: `bot status` shows its last;"
             " widen --from or --to"
         )
-        raise UsageError(message)
     code = BadInputError.exit_code if found.difference else 0
     return Answer(payload=found.row, parts=(str(found),), exit_code=code)
 
@@ -114,16 +113,14 @@ def _choose_run(live: Sequence[RunName], name: str | None) -> RunName:
     if name is None and len(live) == 1:
         return live[0]
     if name is None and live:
-        message = f"this ledger has the live runs {', '.join(live)}; choose one with --run"
-        raise UsageError(message)
+        raise UsageError(f"this ledger has the live runs {', '.join(live)}; choose one with --run")
     for run in live:
         if run == name:
             return run
-    message = (
+    raise ConfigError(
         f"no live run {name or ''} in this ledger{near(name or '', live)};"
         f" it has {', '.join(live) or 'none'}"
     )
-    raise ConfigError(message)
 
 
 def derive_run(
@@ -233,9 +230,9 @@ def _with_hooks(stored: StoredRun, name: RunName, cycle: Cycle, config_path: Pat
     config = load_config(config_path) if config_path.exists() else None
     strategies = {run.name: run.strategy for run in config.runs} if config else {}
     folder = config.folder if config else Path()
-    path = strategy_file(
-        strategies.get(name, stored.strategy), folder / "strategies"
-    ).with_suffix(".py")
+    path = strategy_file(strategies.get(name, stored.strategy), folder / "strategies").with_suffix(
+        ".py"
+    )
     hooks = load_hooks(path)
     if hooks is None or hooks.digest != stored.hooks:
         what = f"{path} is not the file that decided: put the one with this digest back"

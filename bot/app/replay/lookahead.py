@@ -225,11 +225,10 @@ def _require_decisions(strategy: Strategy, whole: _Play, cuts: Sequence[datetime
     )
     if not cuts or not judged:
         lacking = "a slot to cut at" if not cuts else "a candidate"
-        message = (
+        raise ConfigError(
             f"{strategy.name}: this window has not {lacking}, so nothing was looked at:"
             " widen --from and --to"
         )
-        raise ConfigError(message)
 
 
 def cuts_of(slots: Sequence[datetime], whole: _Play) -> list[datetime]:

@@ -172,8 +172,7 @@ def _universe(
                 else f" was not recorded in {name}"
             )
             others = "" if alike else near(text, symbols) or f"; it has {', '.join(symbols[:8])}"
-            message = f"universe: {wanted!r}{hint}{others}"
-            raise ConfigError(message)
+            raise ConfigError(f"universe: {wanted!r}{hint}{others}")
         found[alike[0].token_id] = alike[0]
     return found
 
@@ -182,10 +181,9 @@ def _require_feeds(name: str, strategy: Strategy, calls: Sequence[ApiCall]) -> N
     """Refuse a strategy that reads a feed which the daemon never asked for."""
     missing = feeds_of([strategy.rules]) - {call.endpoint for call in calls}
     if missing:
-        message = (
+        raise ConfigError(
             f"{name}: no answer of {min(missing)} was recorded; strategy {strategy.name} needs it"
         )
-        raise ConfigError(message)
 
 
 def _run_slots(setup: RunSetup, book: Recorded, turns: Sequence[Turn]) -> Iterator[Played]:

@@ -187,19 +187,17 @@ def slots_in(history: History, window: Window, schedule: str | None) -> list[dat
     """
     closes = history.closes
     if not closes:
-        message = f"{history.folder}: no bars to replay"
-        raise ConfigError(message)
+        raise ConfigError(f"{history.folder}: no bars to replay")
     start, end = max(window[0] or closes[0], closes[0]), window[1] or history.ends_at
     if schedule is not None:
         found = slots_between(schedule, start, end)
     else:
         found = [close for close in closes if start <= close <= end]
     if not found:
-        message = (
+        raise ConfigError(
             f"no slot in this window: the bars close from {closes[0]:%Y-%m-%dT%H:%MZ}"
             f" to {closes[-1]:%Y-%m-%dT%H:%MZ}; widen --from, --to or --schedule"
         )
-        raise ConfigError(message)
     if schedule is not None and end.time() == END_OF_DAY and found[-1].date() == end.date():
         return found
     # The last instant in the window that lies on the grid of the bars.
@@ -215,12 +213,11 @@ def _write(
         name=setup.name, strategy=strategy.name, cash=setup.cash, identity=identity, started_at=now
     )
     if not material.is_recorded and (live := book.live_runs()):
-        message = (
+        raise ConfigError(
             f"{ledger_name(book.engine.url)} is the ledger of the live run {live[0]}, which would"
             " take the rows of this history for its own at its next start: name another with"
             " --ledger"
         )
-        raise ConfigError(message)
     already = book.last_cycle(setup.name) is not None
     with book.one_transaction(), without_collection():
         book.open_run(run, material.instruments)
@@ -339,11 +336,10 @@ def _capital(text: str) -> Decimal:
     except InvalidOperation:
         value = ZERO
     if not value.is_finite() or not MICRO <= value <= CASH_MAX or value != micro_half_even(value):
-        message = (
+        raise UsageError(
             f"--cash {text}: write a positive number up to {CASH_MAX:,},"
             " with at most 6 digits after the point"
         )
-        raise UsageError(message)
     return value
 
 
@@ -369,13 +365,11 @@ def require_files(needs: Mapping[Input, str], history: History) -> None:
     for name, why in needs.items():
         file = FILES.get(name)
         if name is Input.FINER and not history.has(name):
-            message = (
+            raise ConfigError(
                 f"{history.folder / 'bars'}: no token has bars below {history.timeframe};"
                 f" {why} needs them: write 1m/SYMBOL.csv or 5m/SYMBOL.csv, or drop the key"
             )
-            raise ConfigError(message)
         if name is Input.TRADER_GRADES and history.has_grades:
             continue
         if file is not None and not history.has(file):
-            message = f"{history.folder / file}.csv: no such file; {why} needs it"
-            raise ConfigError(message)
+            raise ConfigError(f"{history.folder / file}.csv: no such file; {why} needs it")

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from bot.adapters.sql.reads import Reader
-from bot.app.review.why import CUT_OFF, GATES, NEWEST, describe_proposal, gate_table, levels_of, rows_in
+from bot.app.review.why import (
+    CUT_OFF,
+    GATES,
+    NEWEST,
+    describe_proposal,
+    gate_table,
+    levels_of,
+    rows_in,
+)
 from bot.app.telling.answers import Row, Table, without_empty
 from bot.app.telling.printing import show_value
 from bot.domain.errors import ConfigError
@@ -65,8 +73,9 @@ def explain(reader: Reader, order_id: str) -> Row:
     """
     order = reader.rows(ORDER, {"order_id": order_id})
     if not order:
-        message = f"no order {order_id} in the ledger {reader.name}: `bot orders` lists them"
-        raise ConfigError(message)
+        raise ConfigError(
+            f"no order {order_id} in the ledger {reader.name}: `bot orders` lists them"
+        )
     named = {"order_id": order_id}
     (decision,) = reader.rows(DECISION, named)
     return {
@@ -84,9 +93,9 @@ def _inputs(reader: Reader, decision: Row) -> list[Row]:
     """Read the newest row of each input known at a decision, and its answers; a replay has none."""
     key = {"run": decision["run"], "slot": decision["slot"]}
     token = str(decision["token_id"])
-    known = {
-        name: decision[name] for name in ("token_id", "signal_id", "slot")
-    } | reader.rows(CUT_OFF, key)[0]
+    known = {name: decision[name] for name in ("token_id", "signal_id", "slot")} | reader.rows(
+        CUT_OFF, key
+    )[0]
     found: list[Row] = []
     for name, statement in DATA.items():
         for row in reader.rows(statement, known):

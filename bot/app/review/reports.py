@@ -190,17 +190,20 @@ def require_run(reader: Reader, run: str | None) -> None:
     """Refuse a run that the ledger does not have: a typo must not look like an empty run."""
     known = [str(row["name"]) for row in reader.rows("select name from runs order by name", {})]
     if run is not None and run not in known:
-        message = (
+        raise ConfigError(
             f"no run {run} in this ledger{near(run, known)}; it has {', '.join(known) or 'none'}"
         )
-        raise ConfigError(message)
 
 
 def within(
     start: datetime | None, end: datetime | None, run: str | None, at: str = "slot"
 ) -> tuple[str, dict[str, object]]:
     """Build the SQL condition for a window of instants and a run, and its parameters."""
-    asked = ((f"{at} >= :start", "start", start), (f"{at} <= :end", "end", end), ("run = :run", "run", run))
+    asked = (
+        (f"{at} >= :start", "start", start),
+        (f"{at} <= :end", "end", end),
+        ("run = :run", "run", run),
+    )
     given = [(test, name, value) for test, name, value in asked if value is not None]
     tests = " and ".join(test for test, _, _ in given)
     return (f"where {tests}" if tests else "", {name: value for _, name, value in given})

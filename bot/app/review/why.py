@@ -75,8 +75,7 @@ def symbol_in(reader: Reader, symbol: str) -> str:
     if symbol.upper() in known:
         return symbol.upper()
     hint = near(symbol, known) or f"; it knows {', '.join(known) or 'none'}"
-    message = f"no token {symbol} in this ledger{hint}"
-    raise ConfigError(message)
+    raise ConfigError(f"no token {symbol} in this ledger{hint}")
 
 
 def why(

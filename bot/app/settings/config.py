@@ -217,10 +217,9 @@ def resolve_key(config: Config, environ: Mapping[str, str] | None = None) -> Sec
     if credentials and (Path(credentials) / CREDENTIAL).exists():
         return _key_in(CREDENTIAL, Path(credentials) / CREDENTIAL, shared=True)
     missing = "is not set" if named is None else "names no file"
-    message = (
+    raise ConfigError(
         f"{place} {missing}: put the API key into that file (chmod 600), or set {KEY_VARIABLE}"
     )
-    raise ConfigError(message)
 
 
 def effective(
@@ -345,24 +344,24 @@ def _key_in(place: str, path: Path, *, shared: bool) -> Secret:
     try:
         with path.open(encoding="ascii") as file:
             if not shared and os.fstat(file.fileno()).st_mode & OTHERS:
-                message = f"{place}: others may read the key file: chmod 600 it"
-                raise AccessError(message)
+                raise AccessError(f"{place}: others may read the key file: chmod 600 it")
             return _key(place, file.read(KEY_BYTES_MAX))
     except FileNotFoundError as error:
-        message = f"{place}: no such key file: create it, readable by its owner only"
-        raise ConfigError(message) from error
+        raise ConfigError(
+            f"{place}: no such key file: create it, readable by its owner only"
+        ) from error
     except (OSError, UnicodeDecodeError):
         # The cause is not chained, because it holds bytes of the file.
-        message = f"{place}: the key file cannot be read: it must be a text file of this user"
-        raise AccessError(message) from None
+        raise AccessError(
+            f"{place}: the key file cannot be read: it must be a text file of this user"
+        ) from None
 
 
 def _key(place: str, text: str) -> Secret:
     """Check that a key can be sent in an HTTP header; the error never repeats the key."""
     key = text.strip()
     if not key or not key.isascii() or not key.isprintable() or " " in key:
-        message = f"{place} holds no API key: it must be one word of printable characters"
-        raise AccessError(message)
+        raise AccessError(f"{place} holds no API key: it must be one word of printable characters")
     return Secret(key)
 
 

@@ -46,8 +46,7 @@ def hooks_text(path: Path) -> str | None:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError):
-        message = f"{path}: cannot be read: it must be a UTF-8 file of this user"
-        raise ConfigError(message) from None
+        raise ConfigError(f"{path}: cannot be read: it must be a UTF-8 file of this user") from None
 
 
 def hooks_from(path: Path, text: str) -> Hooks:

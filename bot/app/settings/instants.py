@@ -30,5 +30,4 @@ def _instant(written: str | date, of_day: time) -> datetime:
     try:
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except OverflowError as error:
-        message = f"{written} lies outside the calendar in UTC"
-        raise ValueError(message) from error
+        raise ValueError(f"{written} lies outside the calendar in UTC") from error

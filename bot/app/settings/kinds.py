@@ -70,8 +70,7 @@ class Number:
         """Read the number exactly as written; raises ValueError when it breaks a bound."""
         value = exact(raw, whole=self.whole)
         if broken := self._first_violation(value):
-            message = f"{show_value(raw)} is not {broken}{self._fraction_meant(value)}"
-            raise ValueError(message)
+            raise ValueError(f"{show_value(raw)} is not {broken}{self._fraction_meant(value)}")
         return value if not self.whole else int(value)
 
     def describe(self) -> str:
@@ -107,20 +106,18 @@ def exact(raw: object, *, whole: bool) -> Decimal:
     value = raw
     if isinstance(raw, str):
         if "%" in raw:
-            message = f"{show_value(raw)} is a percentage: write a fraction, 0.2 for 20 %"
-            raise ValueError(message)
+            raise ValueError(f"{show_value(raw)} is a percentage: write a fraction, 0.2 for 20 %")
         value = _number_in(raw.strip(), whole=whole)
     if isinstance(value, bool) or not isinstance(value, int if whole else int | Decimal):
-        message = f"{show_value(raw)} is no {'whole number' if whole else 'number'}"
-        raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
+        raise ValueError(f"{show_value(raw)} is no {'whole number' if whole else 'number'}")
     number = Decimal(value)
     exponent = number.as_tuple().exponent
     if not isinstance(exponent, int):
-        message = f"{show_value(raw)} is no finite number"
-        raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
+        raise ValueError(f"{show_value(raw)} is no finite number")
     if number and (exponent < -SCALE or number.adjusted() >= SCALE):
-        message = f"{show_value(raw)} has more than {SCALE} digits before or after the point"
-        raise ValueError(message)
+        raise ValueError(
+            f"{show_value(raw)} has more than {SCALE} digits before or after the point"
+        )
     return number
 
 
@@ -140,15 +137,15 @@ class Word:
     def read(self, raw: object) -> str:
         """Find the accepted word, which is an enum member where `words` holds one."""
         if not isinstance(raw, str):
-            message = f"{show_value(raw)} is no text: write one of {', '.join(quote(self.words))}"
-            raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
+            raise ValueError(
+                f"{show_value(raw)} is no text: write one of {', '.join(quote(self.words))}"
+            )
         for word in self.words:
             if word == raw:
                 return word
-        message = (
+        raise ValueError(
             f"{show_value(raw)} is none of {', '.join(quote(self.words))}{near(raw, self.words)}"
         )
-        raise ValueError(message)
 
     def describe(self) -> str:
         """Describe in words what is accepted."""
@@ -164,10 +161,9 @@ class Words:
     def read(self, raw: object) -> frozenset[str]:
         """Convert a list of accepted words to a set."""
         if not isinstance(raw, list):
-            message = (
+            raise ValueError(
                 f"{show_value(raw)} is no list: write e.g. [{', '.join(quote(self.word.words))}]"
             )
-            raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
         return frozenset(self.word.read(item) for item in raw)
 
     def describe(self) -> str:
@@ -185,8 +181,7 @@ class Text:
     def read(self, raw: object) -> str:
         """Check the text against the pattern, and return it unchanged."""
         if not isinstance(raw, str) or not re.fullmatch(self.pattern, raw):
-            message = f"the value is no {self.meaning}"
-            raise ValueError(message)
+            raise ValueError(f"the value is no {self.meaning}")
         return raw
 
     def describe(self) -> str:
@@ -201,8 +196,7 @@ class Flag:
     def read(self, raw: object) -> bool:
         """Check that the value is a flag, and return it."""
         if not isinstance(raw, bool):
-            message = f"{show_value(raw)} is neither true nor false"
-            raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
+            raise ValueError(f"{show_value(raw)} is neither true nor false")
         return raw
 
     def describe(self) -> str:

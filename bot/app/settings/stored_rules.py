@@ -52,11 +52,10 @@ def read_stored_run(text: str, name: str) -> StoredRun:
     """
     given = next((run for run in json.loads(text)["runs"] if run["name"] == name), None)
     if given is None:
-        message = (
+        raise ConfigError(
             f"run {name}: the configuration stored with its cycles does not name it:"
             " check `bot verify`"
         )
-        raise ConfigError(message)
     rules = dict(given["rules"])
     hooks = rules.pop("hooks", None)
     listed = given.get("instruments")
@@ -96,9 +95,8 @@ def _read_fields(kind: Any, value: Mapping[str, Any]) -> Any:
     hints = get_type_hints(kind)
     unknown = value.keys() - {field.name for field in fields(kind)}
     if unknown:
-        message = (
+        raise ConfigError(
             f"the stored configuration has {min(unknown)}, unknown to this version:"
             " use the one that wrote it"
         )
-        raise ConfigError(message)
     return kind(**{name: _read(hints[name], item) for name, item in value.items()})

@@ -26,11 +26,9 @@ class Tokens:
         if raw == EVERY:
             return EVERY
         if not isinstance(raw, list):
-            message = f'{show_value(raw)} is no list of symbols or token_ids, nor "*"'
-            raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
+            raise ValueError(f'{show_value(raw)} is no list of symbols or token_ids, nor "*"')
         if not raw:
-            message = 'empty: name symbols or token_ids, or write "*" for all'
-            raise ValueError(message)
+            raise ValueError('empty: name symbols or token_ids, or write "*" for all')
         for number, token in enumerate(raw):
             _check_token(token, raw[:number])
         return tuple(raw)

@@ -80,14 +80,14 @@ class InnerTable:
         if self.several:
             if isinstance(raw, list) and raw and all(isinstance(table, dict) for table in raw):
                 return tuple(raw)
-            message = (
+            raise ValueError(
                 f"{show_value(raw)} is no list of tables: write [[{self.keys[0].section}]] for each"
             )
-            raise ValueError(message)
         if not isinstance(raw, dict):
             names = ", ".join(key.name for key in self.keys)
-            message = f"{show_value(raw)} is no table: write [{self.keys[0].section}] with {names}"
-            raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
+            raise ValueError(
+                f"{show_value(raw)} is no table: write [{self.keys[0].section}] with {names}"
+            )
         return (raw,)
 
     def describe(self) -> str:
@@ -115,17 +115,13 @@ def load_toml(path: Path, mend: str) -> tuple[dict[str, object], str]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
-        message = f"{path}: no such file; {mend}"
-        raise ConfigError(message) from error
+        raise ConfigError(f"{path}: no such file; {mend}") from error
     except PermissionError as error:
-        message = f"{path}: may not be read; grant this user read permission"
-        raise AccessError(message) from error
+        raise AccessError(f"{path}: may not be read; grant this user read permission") from error
     except UnicodeDecodeError as error:
-        message = f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8"
-        raise ConfigError(message) from error
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
     except OSError as error:
-        message = f"{path}: cannot be read: {error.strerror}; {mend}"
-        raise ConfigError(message) from error
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}; {mend}") from error
     return parse_toml(path, text), text
 
 
@@ -139,8 +135,7 @@ def parse_toml(path: Path, text: str) -> dict[str, object]:
             if isinstance(error, tomllib.TOMLDecodeError)
             else "a value is out of range"
         )
-        message = f"{path}: not TOML: {reason}"
-        raise ConfigError(message) from error
+        raise ConfigError(f"{path}: not TOML: {reason}") from error
 
 
 def read_tables(
@@ -200,7 +195,11 @@ def _read(where: str, key: Key, raw: object, around: Mapping[str, Value]) -> Val
 
 
 def _read_inside(
-    where: str, path: str, table: Mapping[str, object], kind: InnerTable, around: Mapping[str, Value]
+    where: str,
+    path: str,
+    table: Mapping[str, object],
+    kind: InnerTable,
+    around: Mapping[str, Value],
 ) -> dict[str, Value]:
     """Read the keys of an inner table to their values by name."""
     # The keys inside have whole paths, so put the table back into its enclosing tables.

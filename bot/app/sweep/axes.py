@@ -91,13 +91,11 @@ class Axes:
         """Read the axes in the order in which they are written."""
         if not isinstance(raw, dict) or not raw:
             mend = 'write at least one strategy key with its values, "stop.fraction" = [0.03, 0.05]'
-            message = f"{show_value(raw)}: {mend}"
-            raise ValueError(message)
+            raise ValueError(f"{show_value(raw)}: {mend}")
         axes = tuple(_axes(raw, ""))
         for number, axis in enumerate(axes):
             if axis.path in [earlier.path for earlier in axes[:number]]:
-                message = f"{axis.path}: is there twice: keep one of them"
-                raise ValueError(message)
+                raise ValueError(f"{axis.path}: is there twice: keep one of them")
         return axes
 
     def describe(self) -> str:
@@ -112,8 +110,7 @@ def _axes(table: Mapping[str, object], prefix: str) -> Iterator[Axis]:
             try:
                 yield _axis(path, SWEPT[path], raw)
             except ValueError as error:
-                message = f"{path}: {error}"
-                raise ValueError(message) from error
+                raise ValueError(f"{path}: {error}") from error
         elif isinstance(raw, dict) and any(known.startswith(f"{path}.") for known in SWEPT):
             yield from _axes(raw, f"{path}.")
         else:
@@ -122,25 +119,22 @@ def _axes(table: Mapping[str, object], prefix: str) -> Iterator[Axis]:
                 if path in KEPT
                 else f"unknown strategy key{near(path, SWEPT)}"
             )
-            message = f"{path}: {why}"
-            raise ValueError(message)
+            raise ValueError(f"{path}: {why}")
 
 
 def _axis(path: str, kind: Kind, raw: object) -> Axis:
     if isinstance(raw, dict):
         return _range(path, kind, raw)
     if not isinstance(raw, list) or not raw:
-        message = (
+        raise ValueError(
             f"{show_value(raw)} is no list of values: write e.g. [1, 2],"
             " or { low = 1, high = 2 } for a number"
         )
-        raise ValueError(message)
     values = tuple(_read_typed(kind, one) for one in raw)
     texts = [value_text(value) for value in values]
     for number, text in enumerate(texts):
         if text in texts[:number]:
-            message = f"{text} is there twice"
-            raise ValueError(message)
+            raise ValueError(f"{text} is there twice")
     return Axis(path=path, values=values)
 
 
@@ -153,38 +147,32 @@ def _read_typed(kind: Kind, raw: object) -> Value:
 def _range(path: str, kind: Kind, raw: Mapping[str, object]) -> Axis:
     """Read a table with low, high and step or log; whole numbers and steps make a list."""
     if not isinstance(kind, Number):
-        message = f"takes no range: list its values ({kind.describe()})"
-        raise ValueError(message)  # noqa: TRY004 - every refusal is a ValueError
+        raise ValueError(f"takes no range: list its values ({kind.describe()})")
     for name in raw:
         if name not in RANGE:
-            message = f"{name}: unknown key{near(name, RANGE)}"
-            raise ValueError(message)
+            raise ValueError(f"{name}: unknown key{near(name, RANGE)}")
     low, high = (Decimal(_end(kind, raw, name)) for name in RANGE[:2])
     if low >= high:
-        message = f"low = {low} is not below high = {high}"
-        raise ValueError(message)
+        raise ValueError(f"low = {low} is not below high = {high}")
     is_log = Flag().read(raw.get("log", False))
     if not is_log and ("step" in raw or kind.whole):
         step = Decimal(Number(above=0, whole=kind.whole).read(raw.get("step", 1)))
         return Axis(path=path, values=_steps(kind, low, high, step))
     if "step" in raw or kind.whole or low <= 0:
-        message = "log goes with fractions above zero and without step: drop one of them"
-        raise ValueError(message)
+        raise ValueError("log goes with fractions above zero and without step: drop one of them")
     return Axis(path=path, low=low, high=high, is_log=is_log)
 
 
 def _end(kind: Number, raw: Mapping[str, object], name: str) -> Decimal | int:
     if name not in raw:
-        message = f"a range needs {name}: write {{ low = .., high = .. }}"
-        raise ValueError(message)
+        raise ValueError(f"a range needs {name}: write {{ low = .., high = .. }}")
     return kind.read(raw[name])
 
 
 def _steps(kind: Number, low: Decimal, high: Decimal, step: Decimal) -> tuple[Value, ...]:
     count = int((high - low) // step) + 1
     if count > LISTED_MAX:
-        message = f"step = {step} makes {count:,} values: keep them below {LISTED_MAX:,}"
-        raise ValueError(message)
+        raise ValueError(f"step = {step} makes {count:,} values: keep them below {LISTED_MAX:,}")
     exact = int if kind.whole else Decimal
     return tuple(kind.read(exact(low + number * step)) for number in range(count))
 
@@ -196,14 +184,14 @@ def grid(axes: Sequence[Axis]) -> list[Parameters]:
     """
     for axis in axes:
         if not axis.values:
-            message = f"{axis.path}: a grid needs a step: write one, or choose another method"
-            raise ValueError(message)
+            raise ValueError(
+                f"{axis.path}: a grid needs a step: write one, or choose another method"
+            )
     count = math.prod(len(axis.values) for axis in axes)
     if count > GRID_MAX:
-        message = (
+        raise ValueError(
             f'{count:,} combinations: keep them below {GRID_MAX:,}, or write method = "random"'
         )
-        raise ValueError(message)
     combined = itertools.product(*(axis.values for axis in axes))
     return [dict(zip((axis.path for axis in axes), values, strict=True)) for values in combined]
 

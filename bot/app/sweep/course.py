@@ -53,11 +53,10 @@ class Course:
         Raises ConfigError, before any trial runs, for what cannot be run.
         """
         if folder is None:
-            message = (
+            raise ConfigError(
                 f"{plan.path}: sweep.history: missing: add `history = ` (a folder),"
                 " or name it by --history"
             )
-            raise ConfigError(message)
         document, text = load_toml(plan.strategy, "sweep.strategy names a strategy's file")
         about = {table: document.get(table, {}) for table in ("strategy", "fills")}
         given = read_tables(str(plan.strategy), about, ABOUT)
@@ -138,8 +137,9 @@ class Course:
                 )
         if not any(tried):
             reason = next(iter(self.refused.values()))
-            message = f"{self.plan.path}: parameters: no set goes with the strategy: {reason}"
-            raise ConfigError(message)
+            raise ConfigError(
+                f"{self.plan.path}: parameters: no set goes with the strategy: {reason}"
+            )
         ranks = [rank_trials(tuple(mine.values()), self.plan.figure) for mine in tried]
         tests = {
             place: self._task(fold.test, best[0].parameters, is_test=True)
@@ -172,11 +172,10 @@ class Course:
             if self.plan.walk_forward is None:
                 raise
             span = f"{window.start:%Y-%m-%dT%H:%MZ} to {window.end:%Y-%m-%dT%H:%MZ}"
-            message = (
+            raise ConfigError(
                 f"{self.plan.path}: walk_forward: no slot from {span}: more days,"
                 " or more slots in sweep.schedule"
-            )
-            raise ConfigError(message) from None
+            ) from None
         return Window(slots[0], slots[-1])
 
 
@@ -200,8 +199,7 @@ def _whole(plan: Sweep, history: History) -> Window:
     """
     closes = history.closes
     if not closes:
-        message = f"{history.folder}: no bars to replay"
-        raise ConfigError(message)
+        raise ConfigError(f"{history.folder}: no bars to replay")
     first, end = closes[0].replace(hour=0, minute=0), plan.end or history.ends_at
     return Window(
         max(plan.start or first, first), min(end, history.ends_at) if plan.walk_forward else end

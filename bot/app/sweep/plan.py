@@ -65,12 +65,11 @@ def folds_of(whole: Window, walk_forward: WalkForward | None) -> list[Fold]:
         folds.append(Fold(Window(start, turning), Window(turning, min(turning + test, whole.end))))
         start += test
     if not folds:
-        message = (
+        raise ConfigError(
             f"walk_forward: {train.days} + {test.days} days do not fit between"
             f" {whole.start:%Y-%m-%dT%H:%MZ} and {whole.end:%Y-%m-%dT%H:%MZ}:"
             " shorten them, or widen the window"
         )
-        raise ConfigError(message)
     return folds
 
 
@@ -109,8 +108,7 @@ class Instant:
         if isinstance(raw, str | date):
             with suppress(ValueError):
                 return self.of(raw)
-        message = f"{show_value(raw)} is no instant: write it like 2024-01-31T12:00:00Z"
-        raise ValueError(message)
+        raise ValueError(f"{show_value(raw)} is no instant: write it like 2024-01-31T12:00:00Z")
 
     def describe(self) -> str:
         """Describe in words what is accepted."""

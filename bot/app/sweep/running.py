@@ -60,12 +60,11 @@ class TrialRunner:
             losses = losses + 1 if len(missing) == before else 0
             if losses == LOSSES_MAX:
                 first = next(iter(missing.values()))
-                message = (
+                raise UpstreamError(
                     f"workers were lost {losses} times in a row without one trial done,"
                     f" {len(missing)} are left: see what kills them (memory?) at"
                     f" {first.parameters}; what is done stays in the ledger"
-                )
-                raise UpstreamError(message) from lost
+                ) from lost
         return [self._known[task.trial_id] for task in tasks]
 
     def _round(self, missing: dict[str, Task]) -> BaseException | None:

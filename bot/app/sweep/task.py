@@ -104,11 +104,10 @@ def _history_of(
     """Open a history once per process; refuse a folder whose data have another digest."""
     history = open_history(Path(folder), timeframe=timeframe, universe=universe, finer=finer)
     if history.digest != digest:
-        message = (
+        raise ConfigError(
             f"{folder}: its files are not those that the sweep began with:"
             " give every worker the same ones"
         )
-        raise ConfigError(message)
     return history
 
 
@@ -119,11 +118,10 @@ def try_out(task: Task) -> Trial:
     """
     ground = task.ground
     if ground.code != (own := code_version()):
-        message = (
+        raise ConfigError(
             f"a worker runs Tidemark {own}, the sweep is of {ground.code}:"
             " install the same code, start it anew"
         )
-        raise ConfigError(message)
     with ALONE:
         strategy = strategy_with(Path(ground.path), ground.strategy, ground.hooks, task.parameters)
         history = _history_of(

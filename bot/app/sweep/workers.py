@@ -44,12 +44,12 @@ def workers_on(place: str, count: int | None) -> Workers:
     kind, _, address = place.partition("://")
     if kind in {"dask", "ray"} and address:
         if count is not None:
-            message = f"--workers goes with --on {PROCESSES}: a cluster has the workers it has"
-            raise UsageError(message)
+            raise UsageError(
+                f"--workers goes with --on {PROCESSES}: a cluster has the workers it has"
+            )
         return _dask(place, address) if kind == "dask" else _ray(place)
     if place != PROCESSES:
-        message = f"--on {place}: write {PROCESSES}, dask://HOST:PORT or ray://HOST:PORT"
-        raise UsageError(message)
+        raise UsageError(f"--on {place}: write {PROCESSES}, dask://HOST:PORT or ray://HOST:PORT")
     return Workers(lambda: _processes(count or os.cpu_count() or 1), (BrokenExecutor,))
 
 

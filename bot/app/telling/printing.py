@@ -96,7 +96,9 @@ def _print_on_terminal(part: str | Table, width: int) -> None:
     from rich.text import Text  # noqa: PLC0415
 
     columns, hidden = fit(part, width)
-    shown = RichTable(box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_footer=bool(part.totals))
+    shown = RichTable(
+        box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_footer=bool(part.totals)
+    )
     head, *lines = _cells(part, columns)
     foot = lines.pop() if part.totals else [""] * len(columns)
     for column, name, total in zip(columns, head, foot, strict=True):
@@ -109,7 +111,9 @@ def _print_on_terminal(part: str | Table, width: int) -> None:
             no_wrap=True,
         )
     for line in lines:
-        shown.add_row(*(Text(cell, "red" if cell.startswith("-") and cell != "-" else "") for cell in line))
+        shown.add_row(
+            *(Text(cell, "red" if cell.startswith("-") and cell != "-" else "") for cell in line)
+        )
     Console(width=width, highlight=False, soft_wrap=False).print(shown)
     if hidden:
         note = f"(not shown: {', '.join(hidden)}; a wider terminal or --json shows them)"
@@ -123,7 +127,9 @@ def _cells(part: Table, columns: Sequence[Column]) -> list[list[str]]:
     names = [column.name for column in columns]
     lines = [names, *([show_value(row[name]) for name in names] for row in part.rows)]
     if part.totals:
-        lines.append([show_value(part.totals[name]) if name in part.totals else "" for name in names])
+        lines.append(
+            [show_value(part.totals[name]) if name in part.totals else "" for name in names]
+        )
     return lines
 
 
@@ -182,8 +188,7 @@ def to_json(value: object, indent: str = "\n") -> str:
             return text if "." in text else f"{text}.0"
         case None | str() | int() | bool():
             return json.dumps(value)
-    message = f"{type(value).__name__} has no JSON form"
-    raise TypeError(message)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def _in_lines(opening: str, inside: Sequence[str], closing: str, indent: str) -> str:

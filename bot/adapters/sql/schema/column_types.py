@@ -63,11 +63,9 @@ def exact_text(value: Decimal) -> str:
         part = part.rstrip("0")
         return f"{whole}.{part}" if part else whole
     if not value.is_finite():
-        message = f"{value} is not a number the ledger can hold"
-        raise InvariantError(message)
+        raise InvariantError(f"{value} is not a number the ledger can hold")
     if value.adjusted() >= _WHOLE_DIGITS:
-        message = f"{value} has more than {_WHOLE_DIGITS} digits before the point"
-        raise InvariantError(message)
+        raise InvariantError(f"{value} has more than {_WHOLE_DIGITS} digits before the point")
     exponent = value.as_tuple().exponent
     if isinstance(exponent, int) and exponent < -_SCALE:
         value = value.quantize(PRICE_STEP, ROUND_HALF_EVEN, EXACT)
@@ -81,8 +79,9 @@ def whole_micros(amount: Decimal) -> int:
     """
     micros = EXACT.multiply(amount, _MICROS) if amount.is_finite() else amount
     if not micros.is_finite() or micros != micros.to_integral_value() or abs(micros) > MICRO_LIMIT:
-        message = f"{amount} is not a whole number of micro-dollars within the ledger's range"
-        raise InvariantError(message)
+        raise InvariantError(
+            f"{amount} is not a whole number of micro-dollars within the ledger's range"
+        )
     return int(micros)
 
 
@@ -90,8 +89,7 @@ def whole_micros(amount: Decimal) -> int:
 def utc_text(at: datetime) -> str:
     """Write an instant in UTC; raise InvariantError for a naive one."""
     if at.tzinfo is None:
-        message = f"{at.isoformat()} has no time zone"
-        raise InvariantError(message)
+        raise InvariantError(f"{at.isoformat()} has no time zone")
     utc = at if at.tzinfo is UTC else at.astimezone(UTC)
     # The canonical form of domain/ids: isoformat writes it fastest.
     return f"{utc.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
