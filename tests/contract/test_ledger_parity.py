@@ -1,7 +1,7 @@
 """What the nightly parity keeps: rows beside the writer, shown by v_parity and by `bot status`."""
 
+from bot.adapters.sql.beside import put
 from bot.adapters.sql.ledger import SqlLedger
-from bot.adapters.sql.parity_checks import keep
 from bot.adapters.sql.reads import Reader
 from bot.adapters.sql.verify import violations
 from bot.app.review.reading import parity_state
@@ -16,14 +16,14 @@ def test_checks_are_kept_beside_the_writer(book: SqlLedger) -> None:
     reader = Reader(url)
     assert parity_state(reader, RUN) is None
     for _ in range(2):
-        keep(url, parity_check(TEN))
+        put(url, [parity_check(TEN)])
     assert parity_state(reader, RUN) == "identical"
     what = "fills fill-1, price"
     other = parity_check(TEN + HOUR, kind="fill", differs_at=TEN, what=what, stored="1", derived="2")
-    keep(url, other)
+    put(url, [other])
     told = "fill 2024-03-01 10:00:00Z: fills fill-1, price"
     assert parity_state(reader, RUN) == f"differs: {told}"
-    keep(url, parity_check(TEN + 2 * HOUR))
+    put(url, [parity_check(TEN + 2 * HOUR)])
     assert parity_state(reader, RUN) == f"identical, but differed at {told}"
     rows = reader.rows("select * from v_parity order by checked_at", {})
     assert [bool(row["is_identical"]) for row in rows] == [True, False, True]

@@ -8,9 +8,9 @@ from threading import Thread
 
 import pytest
 
+from bot.adapters.sql.beside import put
 from bot.adapters.sql.ledger import SqlLedger, reading, writing
 from bot.adapters.sql.migrate import upgrade
-from bot.adapters.sql.requests import put
 from bot.adapters.sql.verify import violations
 from bot.domain.errors import ConfigError
 from bot.domain.events import Act, Request
@@ -25,7 +25,7 @@ PAUSE = request(Act.PAUSE)
 PUTTING = """
 import sys
 from datetime import UTC, datetime
-from bot.adapters.sql.requests import put
+from bot.adapters.sql.beside import put
 from bot.domain.events import Act, Request, request_id_of
 at = datetime(2024, 3, 1, 12, tzinfo=UTC)
 name = request_id_of("both_ways", Act.PAUSE, None, at)

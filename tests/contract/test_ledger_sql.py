@@ -9,19 +9,17 @@ from typing import Any, get_args
 import pytest
 from sqlalchemy import Table, select
 
+from bot.adapters.sql.beside import Store, put
 from bot.adapters.sql.engine import begin
 from bot.adapters.sql.lease import exclusive
 from bot.adapters.sql.ledger import SqlLedger, reading, writing
 from bot.adapters.sql.mapping import DATUM_TABLES, FACT_TABLES
 from bot.adapters.sql.migrate import create_if_empty
-from bot.adapters.sql.parity_checks import keep
-from bot.adapters.sql.requests import put
 from bot.adapters.sql.schema.column_types import metadata
 from bot.adapters.sql.schema.tables import cycles, parity_checks, requests, runs
 from bot.adapters.sql.schema.tape_tables import signals
 from bot.adapters.sql.schema.triggers import APPEND_ONLY
 from bot.adapters.sql.tape import SqlTape
-from bot.adapters.sql.trials import SqlTrials
 from bot.domain.books import JournalEntry
 from bot.domain.decisions import BenchmarkPart, Fact
 from bot.domain.errors import AccessError, ConfigError, InvariantError, LeaseError, StorageError
@@ -113,8 +111,8 @@ def test_nothing_can_be_changed_or_deleted(book: SqlLedger) -> None:
     opened(book, BOTH).commit_all([first, *others, *both_ways()])
     url = book.engine.url.render_as_string(hide_password=False)
     put(url, [CLOSE])
-    keep(url, parity_check(TEN))
-    SqlTrials(book.engine).put([TRIAL])
+    put(url, [parity_check(TEN)])
+    Store(book.engine).append([TRIAL])
     tape = SqlTape(book.engine)
     tape.rows(recorded())
     tape.answer(api_call("a" * 64), b"body")

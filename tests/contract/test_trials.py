@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from bot.adapters.sql.beside import open_store
 from bot.adapters.sql.engine import begin, open_engine
 from bot.adapters.sql.ledger import writing
 from bot.adapters.sql.reads import Reader
-from bot.adapters.sql.trials import trials_in
 from bot.adapters.sql.verify import violations
 from bot.domain.errors import ConfigError, InvariantError, StorageError
 from bot.domain.sweeps import Trial
@@ -21,18 +21,18 @@ from tests.contract.trial_samples import FIGURES, TRIAL
 def test_a_trial_comes_back_as_it_was(ledger_url: str) -> None:
     """Every field, to the last bit of its floats; another sweep's trials are not among them."""
     other = replace(TRIAL, trial_id="trial-2", sweep="second", is_test=True, schedule="0 * * * *")
-    with trials_in(ledger_url) as kept:
-        assert kept.of("first") == {}
-        kept.put([TRIAL, other])
-        assert kept.of("first") == {"trial-1": TRIAL}
-        assert kept.of("second") == {"trial-2": other}
+    with open_store(ledger_url, create=True) as kept:
+        assert kept.trials("first") == {}
+        kept.append([TRIAL, other])
+        assert kept.trials("first") == {"trial-1": TRIAL}
+        assert kept.trials("second") == {"trial-2": other}
     assert len(FIGURES) == 16
 
 
 def test_the_view_shows_amounts_as_numbers_and_nothing_for_the_undefined(ledger_url: str) -> None:
     """Cash and final equity in quote currency, figures as they are, NULL with its reason beside."""
-    with trials_in(ledger_url) as kept:
-        kept.put([TRIAL])
+    with open_store(ledger_url, create=True) as kept:
+        kept.append([TRIAL])
     (row,) = Reader(ledger_url).rows("SELECT * FROM v_sweep", {})
     assert set(row) == {field.name for field in fields(Trial)}
     assert (float(str(row["cash"])), float(str(row["final_equity"]))) == (10000, 10123.456789)
@@ -42,12 +42,12 @@ def test_the_view_shows_amounts_as_numbers_and_nothing_for_the_undefined(ledger_
 
 def test_the_same_trial_again_changes_nothing(ledger_url: str) -> None:
     """Doubled in one call, put again later, from another connection: one row."""
-    with trials_in(ledger_url) as kept:
-        kept.put([TRIAL])
-        kept.put([TRIAL])
-        with trials_in(ledger_url) as again:
-            again.put([TRIAL])
-        assert kept.of("first") == {"trial-1": TRIAL}
+    with open_store(ledger_url, create=True) as kept:
+        kept.append([TRIAL])
+        kept.append([TRIAL])
+        with open_store(ledger_url, create=True) as again:
+            again.append([TRIAL])
+        assert kept.trials("first") == {"trial-1": TRIAL}
 
 
 @pytest.mark.parametrize(
@@ -55,19 +55,19 @@ def test_the_same_trial_again_changes_nothing(ledger_url: str) -> None:
 )
 def test_the_same_trial_with_another_outcome_is_an_error(ledger_url: str, changed: dict[str, Any]) -> None:
     """The field is named, 70, and the row stays what it was."""
-    with trials_in(ledger_url) as kept:
-        kept.put([TRIAL])
+    with open_store(ledger_url, create=True) as kept:
+        kept.append([TRIAL])
         with pytest.raises(InvariantError, match=f"trials trial-1 is in the ledger with another {next(iter(changed))}"):
-            kept.put([replace(TRIAL, **changed)])
-        assert kept.of("first") == {"trial-1": TRIAL}
+            kept.append([replace(TRIAL, **changed)])
+        assert kept.trials("first") == {"trial-1": TRIAL}
 
 
 def test_trials_are_kept_beside_a_writer_and_its_books(ledger_url: str) -> None:
     """A daemon holds the lease: trials need none, the books verify, and no row of theirs can be changed."""
     with writing(ledger_url, create=True) as book:
         opened(book).commit_all(story()[:1])
-        with trials_in(ledger_url) as kept:
-            kept.put([TRIAL])
+        with open_store(ledger_url, create=True) as kept:
+            kept.append([TRIAL])
         opened(book).commit_all(story())
         assert ask(book, "SELECT count(*) AS trials FROM v_sweep") == [{"trials": 1}]
     assert violations(ledger_url) == []
@@ -80,11 +80,11 @@ def test_trials_are_kept_beside_a_writer_and_its_books(ledger_url: str) -> None:
 
 def test_an_older_ledger_names_the_upgrade(ledger_url: str) -> None:
     """A ledger without the table is not touched: 78 and the mend."""
-    with trials_in(ledger_url):
+    with open_store(ledger_url, create=True):
         pass
     engine = open_engine(ledger_url)
     with begin(engine) as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0002'")
     engine.dispose()
-    with pytest.raises(ConfigError, match="run `bot db upgrade`"), trials_in(ledger_url):
+    with pytest.raises(ConfigError, match="run `bot db upgrade`"), open_store(ledger_url, create=True):
         pass

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from bot.adapters.history.folder import open_history
-from bot.adapters.sql.trials import SqlTrials, trials_in
+from bot.adapters.sql.beside import Store, open_store
 from bot.app.sweep import running
 from bot.app.sweep.course import Course
 from bot.app.sweep.plan import Window, load_sweep
@@ -39,9 +39,9 @@ def course(tmp_path: Path) -> Course:
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Iterator[SqlTrials]:
+def kept(tmp_path: Path) -> Iterator[Store]:
     """A ledger for trials."""
-    with trials_in(str(tmp_path / "s.db")) as found:
+    with open_store(str(tmp_path / "s.db"), create=True) as found:
         yield found
 
 
@@ -60,7 +60,7 @@ class Losing:
         self.end_of_span += 1
 
 
-def test_lost_tasks_run_again_on_new_workers(course: Course, kept: SqlTrials, tmp_path: Path) -> None:
+def test_lost_tasks_run_again_on_new_workers(course: Course, kept: Store, tmp_path: Path) -> None:
     """The second, the last, and one that is lost twice: six trials in order, and nothing ran twice that was done."""
     losing = Losing(2, 6, 7)
     with closing(TrialRunner(Workers(losing.opened, (BrokenExecutor,)), kept, "first", 6)) as runner:
@@ -69,10 +69,10 @@ def test_lost_tasks_run_again_on_new_workers(course: Course, kept: SqlTrials, tm
     assert (losing.begun, losing.end_of_span) == (3, 3)
     assert losing.executor.count == 6 + 2 + 1
     assert [trial.parameters for trial in judged.tried] == sorted(trial.parameters for trial in judged.tried)
-    assert {trial.trial_id: trial for trial in judged.tried} == kept.of("first")
+    assert {trial.trial_id: trial for trial in judged.tried} == kept.trials("first")
 
 
-def test_workers_that_are_always_lost_end_the_sweep(course: Course, kept: SqlTrials) -> None:
+def test_workers_that_are_always_lost_end_the_sweep(course: Course, kept: Store) -> None:
     """Three times in a row without one trial done: 69, with the set that is next."""
     losing = Losing()
     runner = TrialRunner(Workers(losing.opened, (BrokenExecutor,)), kept, "first", 6)
@@ -83,7 +83,7 @@ def test_workers_that_are_always_lost_end_the_sweep(course: Course, kept: SqlTri
     assert (losing.begun, losing.end_of_span) == (3, 3)
 
 
-def test_workers_that_are_lost_while_tasks_are_sent_are_replaced(course: Course, kept: SqlTrials) -> None:
+def test_workers_that_are_lost_while_tasks_are_sent_are_replaced(course: Course, kept: Store) -> None:
     """A pool breaks before it has taken everything: what it took counts, the rest goes to the next one."""
 
     class Breaking(Serial):
@@ -98,7 +98,7 @@ def test_workers_that_are_lost_while_tasks_are_sent_are_replaced(course: Course,
     assert len(course.run(TrialRunner(workers, kept, "first", 6))[0].tried) == 6
 
 
-def test_a_bug_in_a_task_is_no_lost_worker(course: Course, kept: SqlTrials) -> None:
+def test_a_bug_in_a_task_is_no_lost_worker(course: Course, kept: Store) -> None:
     """What is not listed as a loss is raised as it is."""
     broken = Serial(lambda _: ZeroDivisionError("a bug"))
     runner = TrialRunner(Workers(lambda: nullcontext(broken), (BrokenExecutor,)), kept, "first", 6)
@@ -126,7 +126,7 @@ def task(tmp_path: Path, digest: str) -> Task:
     return Task(ground=ground, parameters="{}", start=START + day, end=START + 2 * day, is_test=False)
 
 
-def test_a_worker_with_another_history_refuses(tmp_path: Path, kept: SqlTrials) -> None:
+def test_a_worker_with_another_history_refuses(tmp_path: Path, kept: Store) -> None:
     """Files that are not those the sweep began with: 78 from the worker, one line from the sweep, wrapped or not."""
     place(tmp_path)
     with pytest.raises(ConfigError, match="give every worker the same ones"):
@@ -188,7 +188,7 @@ def test_a_scheduler_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("deaths", [0, 1])
 def test_ray_computes_where_it_is_installed(
-    course: Course, kept: SqlTrials, monkeypatch: pytest.MonkeyPatch, deaths: int
+    course: Course, kept: Store, monkeypatch: pytest.MonkeyPatch, deaths: int
 ) -> None:
     """A cluster runs the sweep, also where a node dies with a task; it is left as it was found."""
     monkeypatch.setitem(sys.modules, "ray", ray := ray_module(deaths))

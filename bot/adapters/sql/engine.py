@@ -237,6 +237,23 @@ def _open_postgresql(url: URL, *, read_only: bool) -> Engine:
 
 
 @contextmanager
+def ledger_engine(
+    url: str, *, read_only: bool = False, create: bool = False, is_checked: bool = True
+) -> Iterator[Engine]:
+    """Open a ledger's engine, and give its connections back at the end.
+
+    is_checked: raise ConfigError for a schema other than this program's.
+    """
+    engine = open_engine(url, read_only=read_only, create=create)
+    try:
+        if is_checked:
+            check_schema(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
 def open_connection(engine: Engine) -> Iterator[Connection]:
     """Open a connection outside any transaction of ours; translate database errors."""
     try:

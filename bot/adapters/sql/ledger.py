@@ -14,6 +14,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import IntegrityError
 
+from bot.adapters.sql.beside import pending
 from bot.adapters.sql.chain import GENESIS, contents, link
 from bot.adapters.sql.engine import (
     begin,
@@ -21,14 +22,13 @@ from bot.adapters.sql.engine import (
     check_schema,
     file_identity,
     is_there,
+    ledger_engine,
     ledger_name,
-    open_engine,
 )
 from bot.adapters.sql.facts import portfolio_facts
 from bot.adapters.sql.lease import check_epoch, writer
 from bot.adapters.sql.mapping import Rows, cycle_row, datum_rows, fact_from, portable_row, rows_of
 from bot.adapters.sql.migrate import create_if_empty, is_empty
-from bot.adapters.sql.requests import pending
 from bot.adapters.sql.schema.column_types import utc_text
 from bot.adapters.sql.schema.tables import config_versions, cycles, instruments, runs
 from bot.adapters.sql.writes import explain_conflict, insert_rows
@@ -290,13 +290,8 @@ def writing(url: str, *, create: bool = False) -> Iterator[SqlLedger]:
     """
     if create:
         create_if_empty(url)
-    engine = open_engine(url)
-    try:
-        check_schema(engine)
-        with writer(engine) as epoch:
-            yield SqlLedger(engine, epoch)
-    finally:
-        engine.dispose()
+    with ledger_engine(url) as engine, writer(engine) as epoch:
+        yield SqlLedger(engine, epoch)
 
 
 @contextmanager
@@ -309,12 +304,9 @@ def reading(url: str) -> Iterator[SqlLedger | None]:
         check_place(url)
         yield None
         return
-    engine = open_engine(url, read_only=True)
-    try:
+    with ledger_engine(url, read_only=True, is_checked=False) as engine:
         if is_empty(engine):
             yield None
             return
         check_schema(engine)
         yield SqlLedger(engine, None)
-    finally:
-        engine.dispose()

@@ -14,9 +14,9 @@ from bot.adapters.sql.engine import (
     begin,
     check_place,
     check_schema,
+    ledger_engine,
     ledger_name,
     open_connection,
-    open_engine,
 )
 from bot.adapters.sql.lease import check_lock, exclusive
 from bot.adapters.sql.schema.column_types import POSTGRESQL
@@ -31,8 +31,7 @@ def upgrade(url: str) -> str:
     Raises ConfigError for a database that is not a ledger or has a newer schema, and LeaseError
     while a writer holds the ledger.
     """
-    engine = open_engine(url, create=True)
-    try:
+    with ledger_engine(url, create=True, is_checked=False) as engine:
         before, empty = _look(engine)
         name = ledger_name(engine.url)
         if before == HEAD:
@@ -51,17 +50,12 @@ def upgrade(url: str) -> str:
         return f"ledger {name}: schema {HEAD}, " + (
             "created" if before is None else f"upgraded from {before}"
         )
-    finally:
-        engine.dispose()
 
 
 def create_if_empty(url: str) -> None:
     """Create the ledger when it is missing or empty; leave any other as it is."""
-    engine = open_engine(url, create=True)
-    try:
+    with ledger_engine(url, create=True, is_checked=False) as engine:
         empty = is_empty(engine)
-    finally:
-        engine.dispose()
     if empty:
         upgrade(url)
 
@@ -82,8 +76,7 @@ def outlook(url: str) -> Outlook:
     """
     if not check_place(url):
         return Outlook.ABSENT
-    engine = open_engine(url, read_only=True)
-    try:
+    with ledger_engine(url, read_only=True, is_checked=False) as engine:
         if is_empty(engine):
             if engine.dialect.name == POSTGRESQL:
                 _check_creation(url)
@@ -91,8 +84,6 @@ def outlook(url: str) -> Outlook:
         check_schema(engine)
         check_lock(engine)
         return Outlook.PRESENT
-    finally:
-        engine.dispose()
 
 
 def is_empty(engine: Engine) -> bool:
@@ -102,13 +93,13 @@ def is_empty(engine: Engine) -> bool:
 
 def _check_creation(url: str) -> None:
     """Raise what creating the schema on a server would raise: create a table and roll it back."""
-    engine = open_engine(url)
-    try:
-        with open_connection(engine) as connection, connection.begin() as transaction:
-            connection.exec_driver_sql("CREATE TABLE tidemark_probe (number integer)")
-            transaction.rollback()
-    finally:
-        engine.dispose()
+    with (
+        ledger_engine(url, is_checked=False) as engine,
+        open_connection(engine) as connection,
+        connection.begin() as transaction,
+    ):
+        connection.exec_driver_sql("CREATE TABLE tidemark_probe (number integer)")
+        transaction.rollback()
 
 
 def _look(engine: Engine) -> tuple[str | None, bool]:

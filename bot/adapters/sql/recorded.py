@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Table, and_, select, true
 
 from bot.adapters.sql.chain import GENESIS, contents, digest, link
-from bot.adapters.sql.engine import begin, check_schema, open_engine
+from bot.adapters.sql.engine import begin, ledger_engine
 from bot.adapters.sql.facts import facts_before
 from bot.adapters.sql.mapping import (
     DATUM_TABLES,
@@ -206,15 +206,10 @@ class Recorded:
 @contextmanager
 def open_recorded(url: str) -> Iterator[Connection]:
     """Open a ledger in one transaction, whose snapshot a daemon that writes does not change."""
-    engine = open_engine(url, read_only=True)
-    try:
-        check_schema(engine)
-        with begin(engine) as connection:
-            if connection.dialect.name == POSTGRESQL:
-                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            yield connection
-    finally:
-        engine.dispose()
+    with ledger_engine(url, read_only=True) as engine, begin(engine) as connection:
+        if connection.dialect.name == POSTGRESQL:
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        yield connection
 
 
 def live_runs(connection: Connection) -> list[Run]:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, Table, inspect, select
 
 from bot.adapters.sql.chain import GENESIS, link
 from bot.adapters.sql.checks import LEDGER_CHECK
-from bot.adapters.sql.engine import begin, check_schema, open_engine
+from bot.adapters.sql.engine import begin, ledger_engine
 from bot.adapters.sql.mapping import FACT_ORDER, portable_row
 from bot.adapters.sql.schema.column_types import POSTGRESQL, metadata, utc_text
 from bot.adapters.sql.schema.fact_tables import (
@@ -57,23 +57,15 @@ def violations(url: str) -> list[str]:
 
     Raises ConfigError when the ledger is missing or has another schema.
     """
-    engine = open_engine(url, read_only=True)
-    try:
-        check_schema(engine)
-        with begin(engine) as connection:
-            missing = [*_missing_tables(connection)]
-            if missing:
-                return missing
-            return [
-                *_guards(connection),
-                *_books(connection),
-                *_ids(connection),
-                *_life_cycles(connection),
-                *_chains(connection),
-                *_answers(connection),
-            ]
-    finally:
-        engine.dispose()
+    with ledger_engine(url, read_only=True) as engine, begin(engine) as connection:
+        return [*_missing_tables(connection)] or [
+            *_guards(connection),
+            *_books(connection),
+            *_ids(connection),
+            *_life_cycles(connection),
+            *_chains(connection),
+            *_answers(connection),
+        ]
 
 
 def _missing_tables(connection: Connection) -> Iterator[str]:

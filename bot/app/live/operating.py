@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 from bot.adapters.clock import SystemClock
+from bot.adapters.sql.beside import put
 from bot.adapters.sql.reads import Reader
-from bot.adapters.sql.requests import put
 from bot.app.cycle.schedule import interval_of
 from bot.app.settings.config import ledger_of, load_config
 from bot.app.settings.kinds import near

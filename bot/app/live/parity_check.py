@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from bot import __version__
-from bot.adapters.sql.parity_checks import keep, last_check
+from bot.adapters.sql.beside import last_check, put
 from bot.adapters.sql.recorded import Recorded, open_recorded
 from bot.app.parity.parity import Parity, derive_run
 from bot.app.settings.config import Config
@@ -76,21 +76,18 @@ def _tell(config: Config, found: Parity, now: datetime) -> None:
         code_version=__version__,
     )
     if difference is None:
-        keep(config.ledger_url, check)
         log.info("parity_identical", run=found.run, cycles=found.cycles, hash=found.hash)
-        return
-    log.error("parity_differs", run=found.run, difference=str(found))
-    keep(
-        config.ledger_url,
-        replace(
+    else:
+        log.error("parity_differs", run=found.run, difference=str(found))
+        check = replace(
             check,
             kind=difference.kind,
             differs_at=difference.at,
             what=difference.what,
             stored=_text(difference.stored),
             derived=_text(difference.derived),
-        ),
-    )
+        )
+    put(config.ledger_url, [check])
 
 
 def _text(value: object) -> str | None:

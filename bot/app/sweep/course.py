@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import cast
 
 from bot.adapters.history.folder import History, open_history
+from bot.adapters.sql.beside import open_store
 from bot.adapters.sql.engine import ledger_name, ledger_url, parse_url
-from bot.adapters.sql.trials import trials_in
 from bot.app.replay.packing import tell_packing
 from bot.app.replay.replay import require_files, slots_in
 from bot.app.settings.hooks import hooks_text
@@ -220,8 +220,8 @@ def sweep(
     course = Course(plan, history or plan.history)
     url = ledger_url(ledger or "sweep.db")
     with (
-        trials_in(url) as kept,
-        closing(TrialRunner(places, kept, plan.name, course.expected)) as runner,
+        open_store(url, create=True) as store,
+        closing(TrialRunner(places, store, plan.name, course.expected)) as runner,
     ):
         judged = course.run(runner)
     result = {

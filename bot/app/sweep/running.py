@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor, Future, as_completed
 from contextlib import ExitStack
 
-from bot.adapters.sql.trials import SqlTrials
+from bot.adapters.sql.beside import Store
 from bot.app.sweep.task import Task, try_out
 from bot.app.sweep.workers import Workers
 from bot.domain.errors import BotError, UpstreamError
@@ -24,13 +24,13 @@ TOLD_EVERY_SECONDS = 60.0
 class TrialRunner:
     """Workers, the trials that the ledger already has, and the progress."""
 
-    def __init__(self, workers: Workers, kept: SqlTrials, sweep: str, expected: int) -> None:
+    def __init__(self, workers: Workers, store: Store, sweep: str, expected: int) -> None:
         """Read what the ledger has; open no workers yet.
 
         expected: the largest number of trials that there can be.
         """
-        self._workers, self._kept = workers, kept
-        self._known = kept.of(sweep)
+        self._workers, self._store = workers, store
+        self._known = store.trials(sweep)
         # Trials of the ledger that no task has asked for yet. A search may ask for a set twice, and
         # each trial is counted as found only once.
         self._unasked = set(self._known)
@@ -89,7 +89,7 @@ class TrialRunner:
             except BotError as error:
                 # Ray wraps an error with its trace; `cause` is the original error of one line.
                 raise getattr(error, "cause", error) from None
-            self._kept.put([trial])
+            self._store.append([trial])
             self._known[trial.trial_id] = trial
             del missing[futures[future]]
             self.progress.count_done()
