@@ -3,7 +3,9 @@
 Each Protocol has at least two implementations.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -15,6 +17,7 @@ from bot.domain.market import Bar, Grades, LevelSet, MarketSize, QuantMetrics, Q
 from bot.domain.reach import EVERY_BAR, Reach
 from bot.domain.record import CycleRecord
 from bot.domain.signals import Episode
+from bot.domain.tape import ApiCall, Datum
 
 
 class Archive(Protocol):
@@ -113,6 +116,81 @@ class Source(Protocol):
 
     def quotes(self, tokens: Sequence[TokenId]) -> tuple[Quote, ...]:
         """Fetch the prices of these tokens again; a history folder has none and returns nothing."""
+
+
+class Clock(Protocol):
+    """A clock that gives the current time."""
+
+    def now(self) -> datetime:
+        """Read the current instant, aware and in UTC."""
+
+
+class Tape(Protocol):
+    """The place where answers and the data read from them are recorded."""
+
+    def answer(self, call: ApiCall, body: bytes | None) -> None:
+        """Record an answer as it came; `body` is None when there was none."""
+
+    def rows(self, data: Iterable[Datum]) -> None:
+        """Record data that is news."""
+
+
+class LiveSource(Protocol):
+    """A provider that is connected; all runs share it."""
+
+    @property
+    def failures(self) -> Sequence[str]:
+        """What the last refresh and the quotes after it could not fetch."""
+
+    @property
+    def refusals(self) -> Sequence[tuple[str, str]]:
+        """The reason and the place of each row that could not be read."""
+
+    def resolve(self, universe: Sequence[str | int]) -> Mapping[TokenId, Instrument]:
+        """Find the tokens of symbols and token_ids, and admit them to the archive.
+
+        Raises ConfigError for a token that is unknown or ambiguous.
+        """
+
+    def add(self, datum: Datum) -> bool:
+        """Add a recorded datum; return False when it is not news or its token was not admitted."""
+
+    def of_feed(self, feed: str) -> Source:
+        """Build the source for the runs that follow the signals of a feed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """What a provider is connected with; side_by_side: requests at once, None for its own limit."""
+
+    base_url: str
+    key: str
+    requests_per_minute: int
+    clock: Clock
+    tape: Tape
+    needs: frozenset[str]
+    side_by_side: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """Everything that the program knows of a provider, in one value.
+
+    feeds: all its feeds, under their names in the tape. prices: the feed of prices.
+    always: the feeds that every strategy needs. signals: the feed of each kind of signals.
+    inputs: the feed of each input, by kind of signals. credits: what a feed costs a day, given the
+    number of tokens and of slots. read_again: the data in one of its recorded answers.
+    """
+
+    name: str
+    feeds: frozenset[str]
+    prices: str
+    always: frozenset[str]
+    signals: Mapping[str, str]
+    inputs: Mapping[str, Mapping[str, str]]
+    credits: Callable[[str, int, int], int]
+    read_again: Callable[[ApiCall, bytes], tuple[Datum, ...]]
+    connect: Callable[[Connection], AbstractContextManager[LiveSource]]
 
 
 class Ledger(Protocol):

@@ -1,8 +1,9 @@
 """A position held over a halt like LUNA's: one trade, by a daemon that was down over it and by every replay (T1)."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -11,12 +12,15 @@ import pytest
 
 from bot.adapters.clock import SteppedClock
 from bot.adapters.http.client import HttpClient, Waiting
-from bot.adapters.sql.ledger import writing
-from bot.adapters.sql.tape import SqlTape
+from bot.adapters.shelf.archive import MemoryArchive
+from bot.adapters.tokenmetrics.provider import TOKEN_METRICS
+from bot.adapters.tokenmetrics.source import TokenMetricsSource
 from bot.app.cycle.runner import fire
-from bot.app.live.wiring import assemble
-from bot.app.settings.config import parse_config
+from bot.app.live.wiring import live
+from bot.app.settings.config import Secret, parse_config
+from bot.app.settings.providers import PROVIDERS
 from bot.cli.main import main
+from bot.ports import Connection
 from tests.unit.strict_provider import Provider
 
 HOUR = timedelta(hours=1)
@@ -132,14 +136,23 @@ def lived(
     for start, end in stretches:
         clock.set(start)
         transport = httpx.MockTransport(api(clock))
-        waiting = Waiting(sleep=lambda _: None)
-        http = HttpClient(config.source.base_url, {}, clock=clock, waiting=waiting, transport=transport)
-        with writing(config.ledger_url, create=True) as book, closing(http):
-            opened = assemble(config, http, clock, book, SqlTape(book.engine))
-            for number in range((end - start) // HOUR + 1):
-                clock.set(start + number * HOUR + timedelta(seconds=2))
-                for run in opened.runs:
-                    fire(run, start + number * HOUR)
+
+        @contextmanager
+        def connect(given: Connection, transport: httpx.MockTransport = transport) -> Iterator[TokenMetricsSource]:
+            waiting = Waiting(sleep=lambda _: None)
+            http = HttpClient(given.base_url, {}, clock=given.clock, waiting=waiting, transport=transport)
+            with closing(http):
+                archive = MemoryArchive({})
+                yield TokenMetricsSource(http, archive=archive, tape=given.tape, clock=given.clock, needs=given.needs)
+
+        provider = replace(TOKEN_METRICS, connect=connect)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(PROVIDERS, provider.name, provider)
+            with live(config, Secret("key"), clock) as opened:
+                for number in range((end - start) // HOUR + 1):
+                    clock.set(start + number * HOUR + timedelta(seconds=2))
+                    for run in opened.runs:
+                        fire(run, start + number * HOUR)
     return ledger
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from bot.adapters.clock import SteppedClock
-from bot.adapters.http.client import Limits
 from bot.adapters.sql.tape import SqlTape
 from bot.app.cycle.runner import fire
 from bot.app.cycle.schedule import slots_between
@@ -164,7 +163,7 @@ def operate(home: Path, act: str) -> None:
 
 def fire_all(home: Path, clock: SteppedClock, start: datetime, end: datetime) -> None:
     """Open the runs and fire each at its own slots, one after another as the daemon does."""
-    with live(parse_config(home / "config.toml", {}), Secret("tm-two"), clock, Limits(side_by_side=1)) as opened:
+    with live(parse_config(home / "config.toml", {}), Secret("tm-two"), clock, side_by_side=1) as opened:
         for slot in slots_between("0 * * * *", start, end):
             clock.set(slot + timedelta(seconds=2))
             for run in opened.runs:

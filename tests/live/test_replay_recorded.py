@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from bot.adapters.clock import SteppedClock
-from bot.adapters.http.client import Limits
 from bot.app.cycle.runner import fire
 from bot.app.cycle.schedule import slots_between
 from bot.app.live.demo import play
@@ -234,7 +233,7 @@ def late(place: Path) -> Path:
     with serve(market, lambda: clock.at.replace(microsecond=0), api_key="tm-two") as server:
         (place / "config.toml").write_text(TWO.format(base_url=server.base_url))
         config = parse_config(place / "config.toml", {})
-        with live(config, Secret("tm-two"), clock, Limits(side_by_side=1)) as opened:
+        with live(config, Secret("tm-two"), clock, side_by_side=1) as opened:
             for slot in slots_between("0 * * * *", start, start + timedelta(days=6)):
                 clock.set(max(clock.at, slot + timedelta(minutes=0 if slot.hour else 90)))
                 for run in opened.runs:

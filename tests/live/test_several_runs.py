@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from bot.adapters.clock import SteppedClock
-from bot.adapters.http.client import Limits
 from bot.app.cycle.runner import fire
 from bot.app.cycle.schedule import slots_between
 from bot.app.live.wiring import live
@@ -79,7 +78,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def play(path: Path, clock: SteppedClock, start: datetime, end: datetime) -> None:
     """Fire each run at its own slots, one after another as the daemon does."""
     config = parse_config(path, {})
-    with live(config, Secret("tm-two"), clock, Limits(side_by_side=1)) as opened:
+    with live(config, Secret("tm-two"), clock, side_by_side=1) as opened:
         schedules = {run: set(slots_between(run.schedule, start, end)) for run in opened.runs}
         for slot in sorted(set().union(*schedules.values())):
             clock.set(slot + timedelta(seconds=2))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.app.settings.feeds import feeds_of
+from bot.app.settings.providers import PROVIDERS, feeds_of
 from bot.app.settings.strategy_keys import KEYS
 from bot.app.settings.tables import every
 from bot.domain.errors import InvariantError
@@ -218,7 +218,11 @@ def test_feeds_are_the_union_of_what_the_runs_read() -> None:
     """Prices and hourly bars always; signals by the run's feed; hourly runs ask grades of their own endpoint."""
     levels = Rules(name="levels", sizing=PLAIN, stop=StopRules(rule=PriceRule.LEVEL))
     graded = Rules(name="graded", sizing=PLAIN, feed="hourly", gates=GateRules(trader_grade_min=Decimal(1)))
-    assert feeds_of([levels]) == {"price", "hourly-ohlcv", "trading-signals", "resistance-support"}
-    assert feeds_of([levels, graded]) == feeds_of([levels]) | {"hourly-trading-signals", "tm-grade"}
+
+    def feeds(*rules: Rules) -> frozenset[str]:
+        return feeds_of(PROVIDERS["tokenmetrics"], rules, rules)
+
+    assert feeds(levels) == {"price", "hourly-ohlcv", "trading-signals", "resistance-support"}
+    assert feeds(levels, graded) == feeds(levels) | {"hourly-trading-signals", "tm-grade"}
     trailing = Rules(name="trailing", sizing=PLAIN, exits=ExitRules(trailing_atr=Decimal(3)))
-    assert feeds_of([levels, trailing]) == feeds_of([levels]) | {"daily-ohlcv"}
+    assert feeds(levels, trailing) == feeds(levels) | {"daily-ohlcv"}

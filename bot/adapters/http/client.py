@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import httpcore
@@ -25,6 +25,7 @@ import httpx
 
 from bot.adapters.http.sockets import BoundSockets
 from bot.domain.errors import AccessError, BotError, ConfigError, UpstreamError
+from bot.ports import Clock
 
 MINUTE_SECONDS = 60.0
 BACKOFF_SECONDS = 0.5
@@ -43,13 +44,6 @@ VERDICTS: Mapping[int, tuple[type[BotError], str, bool]] = MappingProxyType(
         5: (UpstreamError, "the provider is in trouble; the next slot asks again", True),
     }
 )
-
-
-class Clock(Protocol):
-    """A clock that gives the current time."""
-
-    def now(self) -> datetime:
-        """Read the current instant, aware and in UTC."""
 
 
 class HttpRequest(NamedTuple):

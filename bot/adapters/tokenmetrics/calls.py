@@ -5,30 +5,20 @@ recording holds a key.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
 
 from bot.adapters.http.client import HttpAnswer, HttpClient, HttpRequest
 from bot.adapters.tokenmetrics.fields import Fields, RefusedError, read_envelope, rows_of
 from bot.adapters.tokenmetrics.parse import Question
 from bot.domain.errors import BotError, UpstreamError
 from bot.domain.ids import TokenId, derive, instant_text
-from bot.domain.tape import ApiCall, Datum
+from bot.domain.tape import ApiCall
+from bot.ports import Tape
 
 PAGE_ROWS = 100
 PAGES_MAX = 60
-
-
-class Tape(Protocol):
-    """The place where answers and the data read from them are recorded."""
-
-    def answer(self, call: ApiCall, body: bytes | None) -> None:
-        """Record an answer as it came; `body` is None when there was none."""
-
-    def rows(self, data: Iterable[Datum]) -> None:
-        """Record data that is news."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.adapters.http.client import Clock, HttpClient
+from bot.adapters.http.client import HttpClient
 from bot.adapters.shelf.archive import MemoryArchive
-from bot.adapters.tokenmetrics.calls import ApiQuery, Desk, Reply, Tape
+from bot.adapters.tokenmetrics.calls import ApiQuery, Desk, Reply
 from bot.adapters.tokenmetrics.feeds import (
     DATED,
     DAYS,
@@ -39,6 +39,7 @@ from bot.domain.ids import TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.market import LevelSet, QuantMetrics, Quote
 from bot.domain.tape import Datum, TokenPrint
+from bot.ports import Clock, Tape
 
 ESSENTIAL = (HOURLY_SIGNALS, SIGNALS, PRICE)
 # A token whose newest row is older than this has left the provider's tables: requests do not reach
@@ -81,6 +82,10 @@ class TokenMetricsSource:
     def archive(self) -> MemoryArchive:
         """The archive of what has been fetched so far."""
         return self._archive
+
+    def add(self, datum: Datum) -> bool:
+        """Add a recorded datum; return False when it is not news or its token was not admitted."""
+        return self._archive.add(datum)
 
     def of_feed(self, feed: str) -> "FeedSource":
         """Build the source for the runs that follow the signals of a feed."""

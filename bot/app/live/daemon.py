@@ -131,14 +131,12 @@ def report(record: CycleRecord, opened: Live) -> None:
             log.warning(
                 "notice", run=fact.run, name=fact.name, state=fact.state.value, notice=fact.notice
             )
-    if opened.source.failures:
-        log.warning("feeds_failed", failures=list(opened.source.failures))
-    if opened.source.refusals:
-        named = [
-            f"{refusal.reason}: {refusal.detail}"
-            for refusal in opened.source.refusals[:REFUSALS_NAMED]
-        ]
-        log.warning("rows_refused", count=len(opened.source.refusals), rows=named)
+    for source in opened.sources.values():
+        if source.failures:
+            log.warning("feeds_failed", failures=list(source.failures))
+        if source.refusals:
+            named = [f"{reason}: {detail}" for reason, detail in source.refusals[:REFUSALS_NAMED]]
+            log.warning("rows_refused", count=len(source.refusals), rows=named)
 
 
 def serve(config_path: Path) -> int:
@@ -219,7 +217,7 @@ def once(config_path: Path, name: str | None, at: datetime | None, *, keep: bool
             " nothing to do"
         )
         return Answer(parts=(text,))
-    lines = summarise(record, opened.source.archive.instruments)
+    lines = summarise(record, run.runner.source.archive.instruments)
     return Answer(parts=(*lines, *(() if keep else ("dry run: nothing was written",))))
 
 

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bot.adapters.clock import SteppedClock
-from bot.adapters.http.client import Limits
 from bot.adapters.sql.lease import lock_file
 from bot.adapters.sql.reads import Reader
 from bot.app.cycle.runner import fire
@@ -121,7 +120,7 @@ def _config(folder: Path, ledger: Path, base_url: str) -> Config:
 def _run(config: Config, clock: SteppedClock, days: int) -> None:
     slots = slots_between(SCHEDULE, START, START + timedelta(days=days))
     # With one request at a time, the stepped clock gives each answer the same instant in every run.
-    with live(config, Secret(KEY), clock, Limits(side_by_side=1)) as opened:
+    with live(config, Secret(KEY), clock, side_by_side=1) as opened:
         for number, slot in enumerate(slots):
             clock.set(slot + timedelta(seconds=2))
             for run in opened.runs:

@@ -1,24 +1,20 @@
 """`bot init` and `bot check`: write a first configuration, and check everything before a start."""
 
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from bot.adapters.clock import SystemClock
-from bot.adapters.shelf.archive import MemoryArchive
 from bot.adapters.sql.ledger import reading
 from bot.adapters.sql.migrate import outlook
-from bot.adapters.tokenmetrics.calls import PAGE_ROWS
-from bot.adapters.tokenmetrics.feeds import EACH_SLOT, HOURS, PRICE, PRICE_TOKENS
-from bot.adapters.tokenmetrics.source import TokenMetricsSource
 from bot.app.cycle.schedule import interval_of, slots_between
-from bot.app.live.wiring import Untaped, client_of, resolve, run_of, strategies_of
-from bot.app.settings.config import load_config, resolve_key, starter_config, starter_strategy
-from bot.app.settings.feeds import feeds_of
+from bot.app.live.wiring import Untaped, connect_all, resolve, run_of, strategies_of
+from bot.app.settings.config import Config, load_config, resolve_key, starter_config, starter_strategy
+from bot.app.settings.providers import PROVIDERS, feeds_of
 from bot.app.telling.answers import Answer
 from bot.app.telling.printing import show_value
 from bot.domain.errors import ConfigError, StorageError
+from bot.engine.rules import Rules
 
 DAY = timedelta(days=1)
 HOURS_A_DAY = 24
@@ -63,13 +59,13 @@ def check(config_path: Path) -> Answer:
     key = resolve_key(config)
     clock = SystemClock()
     now = clock.now()
-    feeds = feeds_of([strategy.rules for strategy in strategies.values()])
     ledger = outlook(config.ledger_url)
-    with reading(config.ledger_url) as book, closing(client_of(config, key, clock)) as http:
-        source = TokenMetricsSource(
-            http, archive=MemoryArchive({}), tape=Untaped(None), clock=clock, needs=feeds
-        )
-        universes = {name: resolve(source, strategy) for name, strategy in strategies.items()}
+    with (
+        reading(config.ledger_url) as book,
+        connect_all(config, key, clock, strategies.values(), Untaped(None)) as sources,
+    ):
+        main = config.source.provider
+        universes = {name: resolve(sources, main, one) for name, one in strategies.items()}
         if book:
             for run in config.runs:
                 book.check_run(run_of(run, strategies[run.name], now), universes[run.name])
@@ -88,7 +84,8 @@ def check(config_path: Path) -> Answer:
     ]
     slots = {slot for run in config.runs for slot in slots_between(run.schedule, now, now + DAY)}
     tokens = {token_id for universe in universes.values() for token_id in universe}
-    daily = credits_per_day(feeds, len(tokens), len(slots))
+    rules = [strategy.rules for strategy in strategies.values()]
+    daily = credits_per_day(config, rules, len(tokens), len(slots))
     answer: dict[str, object] = {
         "config": str(config.path),
         "ledger": ledger.value,
@@ -111,23 +108,11 @@ def _next(cron: str | None, now: datetime) -> datetime | None:
     return None if cron is None else now + interval_of(cron, now)
 
 
-def credits_per_day(feeds: Iterable[str], tokens: int, slots: int) -> int:
-    """Estimate the API credits of a day, one for each request.
-
-    Prices and hourly signals are requested at each slot, hourly bars at most once an hour, all else
-    once.
-    """
-    total = 0
-    for feed in feeds:
-        # -(-a // b) is a / b rounded up.
-        pages = -(-tokens // (PRICE_TOKENS if feed == PRICE else PAGE_ROWS))
-        if feed in EACH_SLOT:
-            total += slots * pages
-        elif feed == HOURS:
-            total += min(slots, HOURS_A_DAY) * -(-2 * tokens // PAGE_ROWS)
-        else:
-            total += pages
-    return total
+def credits_per_day(config: Config, all_rules: Sequence[Rules], tokens: int, slots: int) -> int:
+    """Estimate the API credits of a day."""
+    provider = PROVIDERS[config.source.provider]
+    feeds = feeds_of(provider, all_rules, all_rules)
+    return sum(provider.credits(feed, tokens, slots) for feed in feeds)
 
 
 def _describe(answer: dict[str, object], runs: list[dict[str, object]]) -> str:

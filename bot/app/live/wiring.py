@@ -4,21 +4,18 @@ Everything is wired by hand and can be read from top to bottom.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 from bot import __version__
-from bot.adapters.clock import SteppedClock, SystemClock
-from bot.adapters.http.client import HttpClient, Limits
-from bot.adapters.shelf.archive import MemoryArchive
 from bot.adapters.sql.ledger import SqlLedger, reading, writing
 from bot.adapters.sql.tape import SqlTape
-from bot.adapters.tokenmetrics.source import TokenMetricsSource
+from bot.app.cycle.joined import JoinedSource
 from bot.app.cycle.runner import Runner, ScheduledRun
 from bot.app.cycle.setup import RunSetup
 from bot.app.settings.config import Config, RunConfig, Secret, config_hash, effective
-from bot.app.settings.feeds import feeds_of
+from bot.app.settings.providers import PROVIDERS, feeds_of
 from bot.app.settings.strategies import Strategy, load_strategy
 from bot.domain.decisions import Fact
 from bot.domain.errors import ConfigError
@@ -26,19 +23,17 @@ from bot.domain.events import Request
 from bot.domain.ids import RunName, TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.record import CycleRecord, Run
+from bot.domain.signals import Signal
 from bot.domain.tape import ApiCall, Datum
-
-Clock = SystemClock | SteppedClock
+from bot.engine.rules import Rules
+from bot.ports import Clock, Connection, LiveSource, Source, Tape
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Everything that a daemon drives.
+    """What a daemon drives: its connected providers by name, and its runs."""
 
-    All runs share the source; each sees the episodes of its own feed.
-    """
-
-    source: TokenMetricsSource
+    sources: Mapping[str, LiveSource]
     runs: tuple[ScheduledRun, ...]
 
 
@@ -49,33 +44,58 @@ def strategies_of(config: Config) -> dict[str, Strategy]:
     }
 
 
-def client_of(
-    config: Config, key: Secret, clock: Clock, limits: Limits | None = None
-) -> HttpClient:
-    """Open the one HTTP client of the process, within the plan's limits unless others are given."""
-    within = limits or Limits(requests_per_minute=config.source.requests_per_minute)
-    return HttpClient(
-        config.source.base_url, {"x-api-key": key.reveal()}, clock=clock, limits=within
-    )
+@contextmanager
+def connect_all(
+    config: Config,
+    key: Secret,
+    clock: Clock,
+    strategies: Iterable[Strategy],
+    tape: Tape,
+    side_by_side: int | None = None,
+) -> Iterator[dict[str, LiveSource]]:
+    """Connect the configuration's provider, and those whose signals a strategy follows."""
+    main = config.source.provider
+    priced, following = [], {main: list[Rules]()}
+    for strategy in strategies:
+        priced.append(strategy.rules)
+        following.setdefault(strategy.provider or main, []).append(strategy.rules)
+    with ExitStack() as stack:
+        yield {
+            name: stack.enter_context(
+                PROVIDERS[name].connect(
+                    Connection(
+                        base_url=config.source.base_url,
+                        key=key.reveal(),
+                        requests_per_minute=config.source.requests_per_minute,
+                        clock=clock,
+                        tape=tape,
+                        needs=feeds_of(PROVIDERS[name], priced if name == main else (), rules),
+                        side_by_side=side_by_side,
+                    )
+                )
+            )
+            for name, rules in following.items()
+        }
 
 
 @contextmanager
-def live(config: Config, key: Secret, clock: Clock, limits: Limits | None = None) -> Iterator[Live]:
-    """Open ledger, source and runners, and hold the writer's lease until the end."""
-    with (
-        writing(config.ledger_url, create=True) as book,
-        closing(client_of(config, key, clock, limits)) as http,
-    ):
-        yield assemble(config, http, clock, book, SqlTape(book.engine))
+def live(
+    config: Config, key: Secret, clock: Clock, side_by_side: int | None = None
+) -> Iterator[Live]:
+    """Open ledger, sources and runners, and hold the writer's lease until the end."""
+    with writing(config.ledger_url, create=True) as book:
+        tape = SqlTape(book.engine)
+        with assemble(config, key, clock, book, tape, side_by_side) as opened:
+            yield opened
 
 
 @contextmanager
 def rehearsal(config: Config, key: Secret, clock: Clock) -> Iterator[Live]:
     """Open the same over a ledger that is only read: nothing is written."""
-    with reading(config.ledger_url) as book, closing(client_of(config, key, clock)) as http:
-        yield assemble(
-            config, http, clock, Unwritten(book), Untaped(SqlTape(book.engine) if book else None)
-        )
+    with reading(config.ledger_url) as book:
+        tape = Untaped(SqlTape(book.engine) if book else None)
+        with assemble(config, key, clock, Unwritten(book), tape) as opened:
+            yield opened
 
 
 class Unwritten:
@@ -128,37 +148,47 @@ class Untaped:
         return self._tape.load() if self._tape else ()
 
 
+@contextmanager
 def assemble(
     config: Config,
-    http: HttpClient,
+    key: Secret,
     clock: Clock,
     book: SqlLedger | Unwritten,
     tape: SqlTape | Untaped,
-) -> Live:
-    """Wire source, archive and runners around an open ledger."""
+    side_by_side: int | None = None,
+) -> Iterator[Live]:
+    """Wire sources and runners around an open ledger."""
     strategies = strategies_of(config)
-    archive = MemoryArchive({})
-    feeds = feeds_of([strategy.rules for strategy in strategies.values()])
-    source = TokenMetricsSource(http, archive=archive, tape=tape, clock=clock, needs=feeds)
-    universes = {run.name: resolve(source, strategies[run.name]) for run in config.runs}
-    text = effective(config, strategies, universes)
-    digest = config_hash(text)
-    book.keep_config(digest, text)
-    runs = tuple(
-        _live_run(run, strategies[run.name], universes[run.name], source, book, digest, clock)
-        for run in config.runs
-    )
-    # After the runs, because they admit held tokens that left the universe.
-    for datum in tape.load():
-        archive.add(datum)
-    return Live(source, runs)
+    main = config.source.provider
+    with connect_all(config, key, clock, strategies.values(), tape, side_by_side) as sources:
+        universes = {run.name: resolve(sources, main, strategies[run.name]) for run in config.runs}
+        text = effective(config, strategies, universes)
+        digest = config_hash(text)
+        book.keep_config(digest, text)
+        runs = tuple(
+            _live_run(
+                run,
+                strategies[run.name],
+                universes[run.name],
+                (sources, main),
+                book,
+                digest,
+                clock,
+            )
+            for run in config.runs
+        )
+        # After the runs, because they admit held tokens that left the universe.
+        for datum in tape.load():
+            of_signals = datum.provider if isinstance(datum, Signal) else main
+            sources.get(of_signals, sources[main]).add(datum)
+        yield Live(sources, runs)
 
 
 def _live_run(
     run: RunConfig,
     strategy: Strategy,
     universe: Mapping[TokenId, Instrument],
-    source: TokenMetricsSource,
+    connected: tuple[Mapping[str, LiveSource], str],
     book: SqlLedger | Unwritten,
     digest: str,
     clock: Clock,
@@ -173,11 +203,16 @@ def _live_run(
         code_version=__version__,
     )
     book.open_run(run_of(run, strategy, clock.now()), universe)
-    runner = Runner(setup, source.of_feed(strategy.rules.feed), book, clock.now)
+    sources, main = connected
+    source: Source = sources[main].of_feed(strategy.rules.feed)
+    if strategy.provider not in {None, main}:
+        signals = sources[str(strategy.provider)].of_feed(strategy.rules.feed)
+        source = JoinedSource(source, signals)
+    runner = Runner(setup, source, book, clock.now)
     orders = (live.order.token_id for live in runner.portfolio.orders.values())
     if left := {*runner.portfolio.holdings, *orders} - set(universe):
         # A held token that left the universe is still priced, settled and closed.
-        source.resolve(sorted(left))
+        sources[main].resolve(sorted(left))
     return ScheduledRun(run.schedule, runner)
 
 
@@ -188,11 +223,15 @@ def run_of(run: RunConfig, strategy: Strategy, now: datetime) -> Run:
     )
 
 
-def resolve(source: TokenMetricsSource, strategy: Strategy) -> Mapping[TokenId, Instrument]:
-    """Resolve a strategy's universe to tokens, once, at the start."""
+def resolve(
+    sources: Mapping[str, LiveSource], main: str, strategy: Strategy
+) -> Mapping[TokenId, Instrument]:
+    """Resolve a strategy's universe to tokens, once, at the start, with each of its providers."""
     if strategy.universe == "*":
         raise ConfigError(
             f"strategy {strategy.name}: universe '*' is for replays;"
             " name the tokens a daemon is to watch"
         )
-    return source.resolve(strategy.universe)
+    if strategy.provider not in {None, main}:
+        sources[str(strategy.provider)].resolve(strategy.universe)
+    return sources[main].resolve(strategy.universe)

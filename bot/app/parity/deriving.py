@@ -12,8 +12,7 @@ from types import MappingProxyType
 
 from bot.adapters.shelf.archive import MemoryArchive
 from bot.adapters.sql.recorded import Recorded, RowDifference, data_difference
-from bot.adapters.tokenmetrics.feeds import PRICE
-from bot.adapters.tokenmetrics.reread import read_again
+from bot.app.settings.providers import provider_of, read_again
 from bot.domain.decisions import Fact
 from bot.domain.errors import BadInputError, InvariantError
 from bot.domain.events import Request
@@ -113,7 +112,7 @@ class RecordedSource:
         prints = [
             datum
             for call, data in read
-            if (call.slot, call.endpoint) == (slot, PRICE)
+            if call.slot == slot and call.endpoint == provider_of(call).prices
             for datum in data
         ]
         return tuple(

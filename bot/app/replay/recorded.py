@@ -20,8 +20,8 @@ from bot.app.cycle.setup import RunSetup
 from bot.app.parity.deriving import RecordedSource
 from bot.app.parity.parity import configuration_of
 from bot.app.replay.replay import Material, Played, keep_eventful, show_progress
-from bot.app.settings.feeds import feeds_of
 from bot.app.settings.kinds import near
+from bot.app.settings.providers import PROVIDERS, feeds_of
 from bot.app.settings.strategies import Strategy
 from bot.domain.errors import ConfigError
 from bot.domain.ids import RunName, TokenId, canonical, instant_text
@@ -179,7 +179,9 @@ def _universe(
 
 def _require_feeds(name: str, strategy: Strategy, calls: Sequence[ApiCall]) -> None:
     """Refuse a strategy that reads a feed which the daemon never asked for."""
-    missing = feeds_of([strategy.rules]) - {call.endpoint for call in calls}
+    recorded_feeds = {call.endpoint for call in calls}
+    wanted = [feeds_of(one, [strategy.rules], [strategy.rules]) for one in PROVIDERS.values()]
+    missing = min((feeds - recorded_feeds for feeds in wanted), key=len)
     if missing:
         raise ConfigError(
             f"{name}: no answer of {min(missing)} was recorded; strategy {strategy.name} needs it"

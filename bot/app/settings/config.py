@@ -17,7 +17,7 @@ from typing import Any
 
 from bot.app.settings.kinds import Number, Text, Word, near
 from bot.app.settings.strategies import Strategy
-from bot.app.settings.strategy_kinds import COUNT, NAME
+from bot.app.settings.strategy_kinds import COUNT, NAME, PROVIDER_NAMES
 from bot.app.settings.tables import Key, load_toml, members, read_tables, refuse
 from bot.domain.errors import AccessError, ConfigError
 from bot.domain.ids import TokenId, canonical
@@ -47,7 +47,7 @@ KEYS: tuple[Key, ...] = (
         "where cycles are kept: sqlite:///PATH or postgresql://USER@HOST/DB",
         "sqlite:///tidemark.db",
     ),
-    Key("source.provider", Word(("tokenmetrics",)), "who is asked", "tokenmetrics"),
+    Key("source.provider", Word(PROVIDER_NAMES), "who is asked", "tokenmetrics"),
     Key("source.base_url", ADDRESS, "where its API answers", "https://api.tokenmetrics.com/v2"),
     Key("source.api_version", Word(("v2", "v3")), "which version of its API that is", "v2"),
     Key(
@@ -239,6 +239,8 @@ def effective(
             "bars": strategy.bars,
             "rules": strategy.rules,
         }
+        if strategy.provider is not None:
+            in_force["provider"] = strategy.provider
         if run.name in universes:
             in_force["instruments"] = tuple(one for _, one in sorted(universes[run.name].items()))
         runs.append({**_plain(run), "strategy": strategy.name, **_plain(in_force)})

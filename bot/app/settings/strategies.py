@@ -56,6 +56,7 @@ class Strategy:
 
     universe: symbols or token_ids, or "*".
     bars: a timeframe; None means the finest one.
+    provider: whose signals it follows; None means the provider of its configuration.
     text: the text of its file, and as a last line the digest of its hooks if it has any, so that
         everything that decides is part of it.
     """
@@ -65,6 +66,7 @@ class Strategy:
     bars: str | None
     rules: Rules
     text: str
+    provider: str | None = None
 
 
 def load_strategy(name_or_path: str | Path, folder: Path) -> Strategy:
@@ -90,6 +92,7 @@ def strategy_from(
         name=str(named["name"]),
         universe=cast("Universe", named["universe"]),
         bars=cast("str | None", named["bars"]),
+        provider=cast("str | None", named["provider"]),
         rules=_rules(values, hooks),
         text=text if hooks is None else f"{text}\n# hooks {hooks.digest}\n",
     )

@@ -31,6 +31,7 @@ from bot.app.settings.strategy_kinds import (
     NORMALISED,
     PART,
     POSITIVE,
+    PROVIDER_NAMES,
     RANGES,
     RISKS,
     SHARE,
@@ -108,6 +109,10 @@ KEYS: tuple[Key, ...] = (
         "direction of its positions: bullish turns open longs, bearish ones shorts", Side.LONG,
     ),
     Key("strategy.feed", Word(("daily", "hourly")), "which signals it follows", "daily"),
+    Key(
+        "strategy.provider", Word(PROVIDER_NAMES),
+        "whose signals it follows; absent: those of `source.provider`",
+    ),
     Key(
         "strategy.bearish", Word(("exit", "ignore")),
         "what a turn against a position does to it", "exit",

@@ -12,6 +12,8 @@ from bot.domain.orders import Side
 from bot.engine.rules import ExitRule, PriceRule, Rank, SizeRule
 
 EVERY = "*"
+# `providers` has them; their names stand here because few commands need more.
+PROVIDER_NAMES = ("tokenmetrics",)
 BOTH = "both"
 
 Universe = tuple[str | int, ...] | str
