@@ -25,8 +25,8 @@ from bot.domain.snapshot import TokenView
 from bot.engine.account import entry_need, free_cash, in_category, is_closing
 from bot.engine.brackets import Bracket, TargetShare
 from bot.engine.fills import (
-    bracket_child,
     bracket_orders,
+    child_order,
     drop_entry,
     event,
     is_overtaken,
@@ -109,7 +109,7 @@ def _bear_children(
     children = (
         []
         if bracket.stop is None
-        else [bracket_child(entry, Role.STOP, bracket.stop, whole, journal.slot)]
+        else [child_order(entry, Role.STOP, whole, bracket.stop, journal.slot)]
     )
     targets = bracket.parts or (() if bracket.target is None else (TargetShare(bracket.target),))
     left = whole
@@ -118,11 +118,11 @@ def _bear_children(
             left if target.share is None else Quantity(floor_to_step(whole * target.share, step))
         )
         children.append(
-            bracket_child(
+            child_order(
                 entry,
                 Role.TARGET,
-                target.price,
                 share,
+                target.price,
                 journal.slot,
                 part=number or None,  # only the second and later targets are counted
                 share=target.share,

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from bot.domain.decisions import Reason
-from bot.domain.ids import TokenId, order_id
+from bot.domain.ids import TokenId
 from bot.domain.instants import MICROSECONDS_AN_HOUR
 from bot.domain.numbers import Price
 from bot.domain.orders import Order, OrderState, Role, Side
@@ -16,7 +16,7 @@ from bot.domain.portfolio import Holding
 from bot.domain.positions import ExitReason, Position
 from bot.domain.signals import Stance
 from bot.domain.snapshot import TokenView
-from bot.engine.fills import drop_entry, event
+from bot.engine.fills import child_order, drop_entry, event
 from bot.engine.hooks import extra_exit
 from bot.engine.journal import Journal
 from bot.engine.needs import Declaration, Input, Row, Wakes
@@ -37,22 +37,12 @@ def waiting_exit(journal: Journal, holding: Holding) -> Order | None:
 
 def accept_exit(journal: Journal, holding: Holding, reference: Price, reason: ExitReason) -> Order:
     """Accept a market exit of a whole position."""
-    position = holding.position
-    order = Order(
-        order_id=order_id(
-            position.run, position.signal_id, Role.EXIT.value, position.order_ordinal
-        ),
-        run=position.run,
-        slot=journal.slot,
-        position_id=position.position_id,
-        signal_id=position.signal_id,
-        token_id=position.token_id,
-        side=position.side,
-        role=Role.EXIT,
-        ordinal=position.order_ordinal,
-        rank=0,
-        quantity=holding.quantity,
-        price=reference,
+    order = child_order(
+        holding.position,
+        Role.EXIT,
+        holding.quantity,
+        reference,
+        journal.slot,
         reason=reason,
         cut_off=journal.cut_off,
     )

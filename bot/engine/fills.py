@@ -7,12 +7,13 @@ is a fraction of the fill's notional.
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bot.domain.amend import amend
 from bot.domain.books import Account
 from bot.domain.decisions import Reason
 from bot.domain.ids import TokenId, fill_id, order_id, position_id
+from bot.domain.instants import DAY
 from bot.domain.market import Bar
 from bot.domain.numbers import (
     ONE,
@@ -33,7 +34,6 @@ from bot.engine.rules import Rules, TargetCost
 
 FILL_MODEL = "bars-3"
 ENTRY_WAIT = timedelta(hours=72)
-DAY = timedelta(days=1)
 BRACKET_ROLES = (Role.STOP, Role.TARGET)
 
 
@@ -69,37 +69,33 @@ def bracket_orders(journal: Journal, order: Order) -> list[Order]:
     ]
 
 
-def bracket_child(
-    entry: Order,
+def child_order(
+    of: Order | Position,
     role: Role,
-    price: Price,
     quantity: Quantity,
+    price: Price,
     slot: datetime,
-    *,
-    part: int | None = None,
-    share: Decimal | None = None,
+    **more: Any,
 ) -> Order:
-    """Build a stop or target order of a bracket, created at a slot.
+    """Build an order that belongs to an entry or to its position.
 
-    part, share: set for one of several targets.
+    more: other fields of an order, for example part and share of one of several targets.
     """
-    return amend(
-        entry,
-        order_id=order_id(entry.run, entry.signal_id, role.value, entry.ordinal, part),
+    ordinal = of.ordinal if isinstance(of, Order) else of.order_ordinal
+    return Order(
+        order_id=order_id(of.run, of.signal_id, role.value, ordinal, more.get("part")),
+        run=of.run,
         slot=slot,
+        position_id=of.position_id,
+        signal_id=of.signal_id,
+        token_id=of.token_id,
+        side=of.side,
         role=role,
+        ordinal=ordinal,
+        rank=of.rank if isinstance(of, Order) else 0,
         quantity=quantity,
         price=price,
-        stop=None,
-        target=None,
-        stop_source=None,
-        target_source=None,
-        part=part,
-        share=share,
-        equity=None,
-        cut_off=None,
-        drawdown=None,
-        weight=None,
+        **more,
     )
 
 

@@ -5,20 +5,17 @@ The days given ended by the slot, so no measure looks ahead.
 
 import math
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal, localcontext
 from itertools import pairwise
 
+from bot.domain.instants import DAY, DAYS_A_YEAR, DAYS_MAX
 from bot.domain.market import Bar
 from bot.domain.numbers import EXACT, ONE, ZERO, Price, from_float, to_float
 
 ATR_DAYS = 14
 SPAN = 35
 RETURNS_MIN = 10
-DAYS_A_YEAR = 365
-ONE_DAY = timedelta(days=1)
-# Older days have no weight. Both archives keep this many, so that the same days give equal figures.
-DAYS_MAX = 600
 FLOOR_VALUES_MIN, FLOOR_VALUES_MAX = 100, 500
 FLOOR_PERCENT = 5
 CORRELATION_DAYS = 60
@@ -103,7 +100,7 @@ def correlation(days: Sequence[Bar], others: Sequence[Bar]) -> Decimal | None:
     pairs = [
         (to_float(after[1]) / to_float(before[1]) - 1, to_float(after[2]) / to_float(before[2]) - 1)
         for before, after in pairwise(_common_closes(days, others)[-CORRELATION_DAYS:])
-        if after[0] - before[0] == ONE_DAY
+        if after[0] - before[0] == DAY
     ]
     if len(pairs) < RETURNS_MIN:
         return None

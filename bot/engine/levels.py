@@ -11,6 +11,7 @@ from decimal import Decimal, localcontext
 
 from bot.domain.decisions import CandidateLevel
 from bot.domain.ids import CandidateId, RunName
+from bot.domain.instants import HOURS_A_DAY
 from bot.domain.market import Bar, Level
 from bot.domain.numbers import EXACT, ONE, ZERO, from_float, price_half_even
 from bot.domain.snapshot import TokenView
@@ -18,7 +19,6 @@ from bot.engine.ages import hours_between
 from bot.engine.needs import Declaration, Input, Wakes
 from bot.engine.rules import LevelRules
 
-HOURS_A_DAY = 24
 # By default a day's extreme touches a level within this fraction of it.
 TOUCH_FRACTION = Decimal("0.005")
 # The weight of a touch halves over this time.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from bot.domain.ids import TokenId, order_id
+from bot.domain.ids import TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.market import Bar
 from bot.domain.numbers import ZERO, Price
@@ -19,7 +19,7 @@ from bot.domain.positions import ExitReason, Position, StopMove
 from bot.domain.snapshot import Snapshot, TokenView
 from bot.engine.account import is_closing
 from bot.engine.brackets import Place
-from bot.engine.fills import event
+from bot.engine.fills import child_order, event
 from bot.engine.indicators import atr
 from bot.engine.journal import Journal
 from bot.engine.levels import read_levels
@@ -156,25 +156,5 @@ def move_stop(journal: Journal, holding: Holding, proposed: Proposed, at: dateti
     )
     journal.write(move)
     if live_stop(journal, holding) is None:
-        born = _stop_order(journal, holding, proposed.price)
+        born = child_order(position, Role.STOP, holding.quantity, proposed.price, journal.slot)
         journal.write(born, event(born, journal.slot, OrderState.ACCEPTED))
-
-
-def _stop_order(journal: Journal, holding: Holding, price: Price) -> Order:
-    position = holding.position
-    return Order(
-        order_id=order_id(
-            position.run, position.signal_id, Role.STOP.value, position.order_ordinal
-        ),
-        run=position.run,
-        slot=journal.slot,
-        position_id=position.position_id,
-        signal_id=position.signal_id,
-        token_id=position.token_id,
-        side=position.side,
-        role=Role.STOP,
-        ordinal=position.order_ordinal,
-        rank=0,
-        quantity=holding.quantity,
-        price=price,
-    )

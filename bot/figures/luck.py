@@ -10,7 +10,8 @@ from statistics import NormalDist, median
 import numpy as np
 import numpy.typing as npt
 
-from bot.figures.performance import DAYS_A_YEAR, DAYS_MIN, Figure, deviation, sharpe
+from bot.domain.instants import DAYS_A_YEAR
+from bot.figures.performance import DAYS_MIN, Figure, deviation, sharpe
 
 RESAMPLES = 1000
 COVERED_PERCENT = 95

@@ -11,15 +11,13 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
-from bot.domain.instants import EPOCH
+from bot.domain.instants import DAY, DAYS_A_YEAR, EPOCH
 
-DAYS_A_YEAR = 365
 DAYS_MIN = 30
 CALMAR_DAYS_MIN = 90
 SQN_TRADES_MIN = 30
 # The precision of an account, in quote currency: a smaller dispersion of money is only rounding.
 MICRO_DOLLAR = 1e-6
-ONE_DAY = timedelta(days=1)
 UNMARKED = "no mark of equity"
 UNTRADED = "no closed trade"
 
@@ -86,10 +84,10 @@ def day_marks(points: Sequence[EquityPoint]) -> tuple[EquityPoint, ...]:
         return ()
     firsts: dict[int, EquityPoint] = {}
     for point in points:
-        firsts.setdefault((point.at - EPOCH) // ONE_DAY, point)
+        firsts.setdefault((point.at - EPOCH) // DAY, point)
     found: list[EquityPoint] = []
     for day in range(min(firsts), max(firsts) + 1):
-        found.append(firsts[day] if day in firsts else found[-1]._replace(at=EPOCH + day * ONE_DAY))
+        found.append(firsts[day] if day in firsts else found[-1]._replace(at=EPOCH + day * DAY))
     return tuple(found) if found[-1].at == points[-1].at else (*found, points[-1])
 
 

@@ -79,7 +79,7 @@ def test_a_failed_feed_is_reported_beside_its_cycle(lines: Callable[[], list[dic
     """A committed cycle whose optional feed failed and whose rows were refused says all three."""
     records, _ = cycles(RULES, TAPE)
     refused = Refusal(RefusalReason.NOT_POSITIVE, "resistance-support 3375 level")
-    opened = SimpleNamespace(source=SimpleNamespace(failures=("quantmetrics: 500",), refusals=(refused,)))
+    opened = SimpleNamespace(sources={"any": SimpleNamespace(failures=("quantmetrics: 500",), refusals=(refused,))})
     report(records[0], opened)  # type: ignore[arg-type]
     assert [line["event"] for line in lines()] == ["cycle", "feeds_failed", "rows_refused"]
 
@@ -87,7 +87,7 @@ def test_a_failed_feed_is_reported_beside_its_cycle(lines: Callable[[], list[dic
 def test_what_happened_to_a_run_is_a_notice(lines: Callable[[], list[dict[str, object]]]) -> None:
     """Each event of a committed cycle is a warning with its run, name, state and words."""
     records, _ = cycles(RULES, TAPE)
-    quiet = SimpleNamespace(source=SimpleNamespace(failures=(), refusals=()))
+    quiet = SimpleNamespace(sources={"any": SimpleNamespace(failures=(), refusals=())})
     report(replace(records[0], facts=(*records[0].facts, TRIPPED)), quiet)  # type: ignore[arg-type]
     _, notice = lines()
     named = {name: notice[name] for name in ("event", "level", "run", "name", "state", "notice")}

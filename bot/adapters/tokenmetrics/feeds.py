@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from bot.adapters.tokenmetrics.calls import PAGE_ROWS, ApiQuery
 from bot.domain.ids import TokenId
+from bot.domain.instants import DAY
 
 SIGNALS, HOURLY_SIGNALS, LEVELS = "trading-signals", "hourly-trading-signals", "resistance-support"
 QUANTMETRICS, GRADES, TOKENS = "quantmetrics", "tm-grade", "tokens"
@@ -25,7 +26,6 @@ WINDOW_DAYS = 29
 FIRST_DAYS = {SIGNALS: WINDOW_DAYS, DAYS: 2 * WINDOW_DAYS}
 PRICE_TOKENS = 50
 FRESH = timedelta(minutes=1)
-ONE_DAY = timedelta(days=1)
 
 
 class Fetch(NamedTuple):
@@ -81,9 +81,9 @@ def dated_queries(feed: str, tokens: Sequence[TokenId], start: date, end: date) 
         span = timedelta(days=min(WINDOW_DAYS, (PAGE_ROWS - 1) // len(batch)))
         begin = start
         while begin <= end:
-            last = min(begin + span - ONE_DAY, end)
+            last = min(begin + span - DAY, end)
             found.append(_query(feed, batch, _range(begin, last)))
-            begin = last + ONE_DAY
+            begin = last + DAY
     return found
 
 

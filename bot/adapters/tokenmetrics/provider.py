@@ -24,9 +24,9 @@ from bot.adapters.tokenmetrics.feeds import (
 )
 from bot.adapters.tokenmetrics.reread import read_again
 from bot.adapters.tokenmetrics.source import TokenMetricsSource
+from bot.domain.instants import HOURS_A_DAY
 from bot.ports import Connection, Provider
 
-HOURS_A_DAY = 24
 OF_EITHER: Mapping[str, str] = MappingProxyType(
     {"levels": LEVELS, "quantmetrics": QUANTMETRICS, "market": TOKENS, "days": DAYS}
 )

@@ -20,7 +20,6 @@ from bot.adapters.tokenmetrics.feeds import (
     HOURLY_SIGNALS,
     LEVELS,
     OF_DAYS,
-    ONE_DAY,
     PRICE,
     QUANTMETRICS,
     SIGNALS,
@@ -36,6 +35,7 @@ from bot.adapters.tokenmetrics.parse import DAILY, HOURLY, parse
 from bot.adapters.tokenmetrics.universe import resolve
 from bot.domain.errors import AccessError, BotError
 from bot.domain.ids import TokenId
+from bot.domain.instants import DAY
 from bot.domain.instruments import Instrument
 from bot.domain.market import LevelSet, QuantMetrics, Quote
 from bot.domain.tape import Datum, TokenPrint
@@ -210,7 +210,7 @@ class TokenMetricsSource:
         ).date()
         begins = defaultdict(list)
         known = {
-            token_id: end.date() - ONE_DAY
+            token_id: end.date() - DAY
             for token_id in tokens
             if (end := self._end_of(feed, token_id))
         }

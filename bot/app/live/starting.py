@@ -1,7 +1,7 @@
 """`bot init` and `bot check`: write a first configuration, and check everything before a start."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from bot.adapters.clock import SystemClock
@@ -14,10 +14,8 @@ from bot.app.settings.providers import PROVIDERS, feeds_of
 from bot.app.telling.answers import Answer
 from bot.app.telling.printing import show_value
 from bot.domain.errors import ConfigError, StorageError
+from bot.domain.instants import DAY
 from bot.engine.rules import Rules
-
-DAY = timedelta(days=1)
-HOURS_A_DAY = 24
 
 
 def write_starter(folder: Path) -> Answer:

@@ -18,7 +18,7 @@ from bot.adapters.history.folder import HistoryArchive
 from bot.adapters.history.reader import micros
 from bot.app.cycle.setup import RunSetup
 from bot.domain.ids import TokenId
-from bot.domain.instants import MICROSECOND
+from bot.domain.instants import DAY, MICROSECOND
 from bot.domain.market import HALT_LENGTH
 from bot.domain.numbers import EXACT, Price, Quantity, to_float
 from bot.domain.orders import Side
@@ -28,7 +28,6 @@ from bot.domain.reach import EVERY_BAR, Floats
 from bot.engine.candidates import is_due
 from bot.engine.equity import follow_equity, value_positions
 from bot.engine.exits import time_stop_at
-from bot.engine.fills import DAY
 from bot.engine.horizon import WIDENED, reach_of, telling_places
 
 MICRO_DOLLAR = 1e-6

@@ -3,9 +3,10 @@
 The list is complete: any other key is refused, and the tables of docs/strategy.md come from it.
 """
 
-from decimal import Decimal
+from collections.abc import Mapping
+from dataclasses import replace
 
-from bot.app.settings.kinds import Flag, Kind, Word
+from bot.app.settings.kinds import Flag, Kind, Value, Word
 from bot.app.settings.strategy_kinds import (
     ANY,
     ATRS,
@@ -55,17 +56,15 @@ from bot.app.settings.strategy_kinds import (
     Tokens,
 )
 from bot.app.settings.tables import Chosen, InnerTable, Key
-from bot.domain.numbers import ONE, ZERO
 from bot.domain.orders import Side
 from bot.engine.rules import (
     ActOn,
     Anchor,
     BreakerAction,
     BreakerName,
-    ExitRules,
-    PriceRule,
     Rank,
     Reentry,
+    Rules,
     SameBar,
     SizeRule,
     TargetCost,
@@ -98,7 +97,16 @@ def _breaker(name: BreakerName, at: Kind, watched: str, until: str) -> Key:
 BY_HAND = "until `bot resume`"
 IF_LONG = 'below 1 unless strategy.side = "short"'
 
-KEYS: tuple[Key, ...] = (
+
+def default_of(path: str, written: Value) -> Value:
+    """Find the default of a key: that of the rule's field, else what is written with the key."""
+    section, _, name = path.rpartition(".")
+    rules = getattr(Rules(name=""), section, None) if section else None
+    found = getattr(rules, name, None)
+    return written if found is None or isinstance(found, tuple | Mapping) else found
+
+
+WRITTEN: tuple[Key, ...] = (
     Key("strategy.name", NAME, "the strategy's name; a replay's run is called so", needed=True),
     Key(
         "strategy.universe", Tokens(),
@@ -124,15 +132,15 @@ KEYS: tuple[Key, ...] = (
     ),
     Key(
         "entry.act_on", Word(tuple(ActOn)),
-        "one candidate per episode, or one at every slot of it", ActOn.TURN,
+        "one candidate per episode, or one at every slot of it",
     ),
-    Key("entry.age_max_hours", HOURS, "oldest turn still entered", Decimal(72)),
+    Key("entry.age_max_hours", HOURS, "oldest turn still entered"),
     Key(
         "entry.reentry", Word(tuple(Reentry)),
-        "whether to enter an episode again, and after what", Reentry.NEVER,
+        "whether to enter an episode again, and after what",
     ),
     Key("entry.cooldown_hours", WAIT, "wait after a losing exit before the token is entered again"),
-    Key("entry.rank", Word(tuple(Rank)), "which candidate goes first", Rank.TOKEN_ID),
+    Key("entry.rank", Word(tuple(Rank)), "which candidate goes first"),
     Key(
         "entry.weights",
         InnerTable(
@@ -188,7 +196,7 @@ KEYS: tuple[Key, ...] = (
         "least strength of a strong level, 0..1; absent: every level is strong",
     ),
     Key("levels.age_max_days", DAYS, "oldest set of levels that counts; absent: any"),
-    Key("stop.rule", STOP_RULES, "how the stop is found", PriceRule.NONE),
+    Key("stop.rule", STOP_RULES, "how the stop is found"),
     Key(
         "stop.fraction", DISTANCE,
         f"distance from the anchor price; {IF_LONG}", only=_for("stop.rule", "fraction"),
@@ -197,7 +205,7 @@ KEYS: tuple[Key, ...] = (
     Key("stop.multiple", RANGES, "distance", only=_for("stop.rule", *STOP_MULTIPLES), needed=True),
     Key(
         "stop.buffer_fraction", FROM_ZERO_TO_TEN,
-        f"how far behind its level, of the level; {IF_LONG}", ZERO, STOP_AT_LEVEL,
+        f"how far behind its level, of the level; {IF_LONG}", only=STOP_AT_LEVEL,
     ),
     Key(
         "stop.distance_min", FROM_ZERO_TO_TEN,
@@ -210,11 +218,11 @@ KEYS: tuple[Key, ...] = (
     ),
     Key(
         "stop.too_far", Word(tuple(TooFar)),
-        "a stop outside its window rejects, or moves to it", TooFar.REJECT, STOP_PLACED,
+        "a stop outside its window rejects, or moves to it", only=STOP_PLACED,
     ),
     Key(
         "stop.anchor", Word(tuple(Anchor)),
-        "price that bracket and quantity are computed from", Anchor.REFERENCE,
+        "price that bracket and quantity are computed from",
     ),
     Key(
         "stop.fallback.rule", Word(STOP_PRICES),
@@ -229,7 +237,7 @@ KEYS: tuple[Key, ...] = (
         "stop.fallback.multiple", RANGES,
         "distance", only=_for("stop.fallback.rule", *STOP_MULTIPLES), needed=True,
     ),
-    Key("target.rule", TARGET_RULES, "how the target is found", PriceRule.NONE),
+    Key("target.rule", TARGET_RULES, "how the target is found"),
     Key(
         "target.part",
         InnerTable(
@@ -260,11 +268,11 @@ KEYS: tuple[Key, ...] = (
     ),
     Key(
         "target.buffer_fraction", BELOW_ONE,
-        "how far before its level, of the level", ZERO, TARGET_AT_LEVEL,
+        "how far before its level, of the level", only=TARGET_AT_LEVEL,
     ),
     Key(
         "target.rank_max", COUNT,
-        "how many levels ahead are tried, nearest first", 1, TARGET_AT_LEVEL, unless="target.part",
+        "how many levels ahead are tried, nearest first", only=TARGET_AT_LEVEL, unless="target.part",
     ),
     Key(
         "target.fallback.rule", Word(TARGET_PRICES),
@@ -282,7 +290,7 @@ KEYS: tuple[Key, ...] = (
     ),
     Key(
         "sizing.rule", Word(tuple(SizeRule)),
-        "how the notional is found before the caps", SizeRule.INVERSE_VOLATILITY,
+        "how the notional is found before the caps",
     ),
     Key(
         "sizing.target_volatility", UP_TO_TEN,
@@ -290,7 +298,7 @@ KEYS: tuple[Key, ...] = (
     ),
     Key(
         "sizing.volatility", Word(tuple(VolatilitySource)),
-        "where sigma comes from", VolatilitySource.LARGER, BY_VOLATILITY,
+        "where sigma comes from", only=BY_VOLATILITY,
     ),
     Key("sizing.volatility_floor", UP_TO_TEN, "least annualised sigma assumed", only=BY_VOLATILITY),
     Key(
@@ -321,7 +329,7 @@ KEYS: tuple[Key, ...] = (
         "sizing.drawdown_haircut", HAIRCUT,
         "k: the size shrinks by k times the larger drawdown, the token's or ours",
     ),
-    Key("exits.rules", EXIT_RULES, "what may end a position", ExitRules().rules),
+    Key("exits.rules", EXIT_RULES, "what may end a position"),
     Key("exits.time_stop_hours", HOURS, "longest time in a position", only=TIMED, needed=True),
     Key(
         "exits.trailing_fraction", DISTANCE,
@@ -333,7 +341,7 @@ KEYS: tuple[Key, ...] = (
     ),
     Key(
         "exits.ratchet_to_support", Flag(),
-        "whether the stop follows new levels", default=False, only=TRAILING,
+        "whether the stop follows new levels", only=TRAILING,
     ),
     Key(
         "exits.break_even_r", RISKS,
@@ -359,28 +367,30 @@ KEYS: tuple[Key, ...] = (
     ),
     Key(
         "short.borrow_fraction_per_day", BELOW_ONE,
-        "borrow fee of each begun day, of the notional", ZERO, SHORTS,
+        "borrow fee of each begun day, of the notional", only=SHORTS,
     ),
-    Key("short.margin_fraction", UP_TO_TEN, "cash a short ties up, of its notional", ONE, SHORTS),
-    Key("fills.fee_fraction", BELOW_ONE, "fee, of a fill's notional", Decimal("0.001")),
+    Key("short.margin_fraction", UP_TO_TEN, "cash a short ties up, of its notional", only=SHORTS),
+    Key("fills.fee_fraction", BELOW_ONE, "fee, of a fill's notional"),
     Key(
-        "fills.half_spread_fraction", BELOW_ONE, "half the spread, of the price", Decimal("0.0002")
+        "fills.half_spread_fraction", BELOW_ONE, "half the spread, of the price"
     ),
-    Key("fills.slippage_fraction", BELOW_ONE, "slippage, of the price", Decimal("0.0005")),
+    Key("fills.slippage_fraction", BELOW_ONE, "slippage, of the price"),
     Key(
         "fills.target_fill", Word(tuple(TargetFill)),
-        "whether a touch fills a target", TargetFill.TOUCH,
+        "whether a touch fills a target",
     ),
     Key(
         "fills.target_gap", Word(tuple(TargetGap)),
-        "what an open beyond the target pays", TargetGap.LIMIT,
+        "what an open beyond the target pays",
     ),
     Key(
         "fills.target_cost", Word(tuple(TargetCost)),
-        "whether a target pays spread and slippage", TargetCost.LIMIT,
+        "whether a target pays spread and slippage",
     ),
     Key(
         "fills.same_bar", Word(tuple(SameBar)),
-        "which one a bar with stop and target hits", SameBar.STOP_FIRST,
+        "which one a bar with stop and target hits",
     ),
 )
+# The engine's rules hold the defaults; a key whose rule has one is absent only by that value.
+KEYS = tuple(replace(key, default=default_of(key.path, key.default)) for key in WRITTEN)

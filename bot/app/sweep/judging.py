@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bot.app.sweep.plan import FIGURES, Fold
+from bot.domain.instants import DAYS_A_YEAR
 from bot.domain.sweeps import Trial
 from bot.figures.luck import expected_best, probability_above
-from bot.figures.performance import DAYS_A_YEAR, Figure, deviation
+from bot.figures.performance import Figure, deviation
 
 
 class Judged(NamedTuple):
