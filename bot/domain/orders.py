@@ -26,6 +26,10 @@ class Side(StrEnum):
         """The sign of the profit when the price rises: 1 for a long, -1 for a short."""
         return 1 if self is Side.LONG else -1
 
+    def worst_and_best(self, low: Price, high: Price) -> tuple[Price, Price]:
+        """Sort the extremes of a bar into the worst and the best price for a position."""
+        return (low, high) if self is Side.LONG else (high, low)
+
 
 class Role(StrEnum):
     """What an order does for its position."""

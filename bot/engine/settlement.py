@@ -34,6 +34,7 @@ from bot.engine.fills import (
 from bot.engine.finer import bars_inside, extremes, name_timeframe
 from bot.engine.halts import NEVER_TRADED, close_silent, last_active_price
 from bot.engine.journal import Journal
+from bot.engine.pending_prints import PendingPrints
 from bot.engine.rules import ExitRule, Rules, SameBar, TargetFill, TargetGap
 from bot.engine.stops import follow_bar, live_stop
 
@@ -69,22 +70,19 @@ def settle_prints(
     before any later print of any token, so that universe and slots do not change the trade.
     """
     traded = last_active_price(views)
-    left = sorted(
-        ((token_id, bar) for token_id, view in views.items() for bar in view.prints),
-        key=_opening,
-        reverse=True,
+    left = PendingPrints(
+        (token_id, bar) for token_id, view in views.items() for bar in view.prints
     )
     while left:
-        opened_at = left[-1][1].opened_at
-        prints = []
-        while left and left[-1][1].opened_at == opened_at:
-            token_id, bar = left.pop()
+        prints, opened_at = [], left.next_opening
+        for token_id, bar in left.take(opened_at):
             holding = journal.portfolio.holdings.get(token_id)
-            lived = after_fill(holding.position, bar) if holding else bar
-            if lived is bar and not bar.is_quiet:
+            # A position that was opened inside the bar lived only through a later part of it.
+            part = after_fill(holding.position, bar) if holding else bar
+            if part is not None and part.opened_at > opened_at:
+                left.put(token_id, part)
+            elif part is not None and not bar.is_quiet:
                 prints.append((token_id, bar))
-            elif lived is not None and lived is not bar:
-                _put_back(left, token_id, lived)
         close_silent(journal, traded, opened_at, rules)
         charge_begun_days(journal, dict.fromkeys(dict(prints), opened_at), rules)
         for token_id, bar in prints:
@@ -112,19 +110,9 @@ def expire(journal: Journal) -> None:
             drop_entry(journal, order, OrderState.EXPIRED, Reason.EXPIRED)
 
 
-def _opening(pair: tuple[TokenId, Bar]) -> tuple[datetime, TokenId]:
-    return pair[1].opened_at, pair[0]
-
-
-def _put_back(left: list[tuple[TokenId, Bar]], token_id: TokenId, bar: Bar) -> None:
-    """Insert a print among those that are left, the latest first."""
-    left.append((token_id, bar))
-    left.sort(key=_opening, reverse=True)
-
-
 def _put_closes_back(
     journal: Journal,
-    left: list[tuple[TokenId, Bar]],
+    left: PendingPrints,
     token_id: TokenId,
     view: TokenView,
     opened_at: datetime,
@@ -137,7 +125,7 @@ def _put_closes_back(
                 bar.opened_at < opened_at
                 and (lived := after_fill(holding.position, bar)) is not None
             ):
-                _put_back(left, token_id, lived)
+                left.put(token_id, lived)
 
 
 def _exit_at_open(
@@ -202,7 +190,7 @@ def _exit_inside(
     holding = journal.portfolio.holdings.get(token_id)
     if holding is None:
         return
-    worst, best = (bar.low, bar.high) if holding.sign > 0 else (bar.high, bar.low)
+    worst, best = holding.position.side.worst_and_best(bar.low, bar.high)
     stop = _stop_for(journal, holding, bar, rules)
     if stop is not None and holding.sign * (worst - stop.price) > ZERO:
         stop = None
@@ -234,7 +222,7 @@ def _decide_inside(
     if not inside:
         return False
     holding, opened = journal.portfolio.holdings[view.instrument.token_id], inside[0].open
-    worst, best = extremes(inside)[:: holding.sign]  # the sign of a short swaps low and high
+    worst, best = holding.position.side.worst_and_best(*extremes(inside))
     between = (
         holding.sign * (opened - stop.price) > ZERO > holding.sign * (opened - reached[0].price)
     )
