@@ -31,6 +31,13 @@ class Side(StrEnum):
         return (low, high) if self is Side.LONG else (high, low)
 
 
+class Anchor(StrEnum):
+    """The price that bracket and quantity depend on: the reference price or the fill price."""
+
+    REFERENCE = "reference"
+    FILL = "fill"
+
+
 class Role(StrEnum):
     """What an order does for its position."""
 
@@ -84,6 +91,7 @@ class Order:
     cut_off: of the cycle that accepted a market order.
     part: counts the second and later of several targets from 1.
     share: the fraction of the initial quantity that a target takes; None means the rest.
+    anchor: of an entry; None for other orders.
     """
 
     order_id: OrderId
@@ -109,6 +117,18 @@ class Order:
     cut_off: datetime | None = None
     drawdown: Decimal | None = None
     weight: Decimal | None = None
+    anchor: Anchor | None = None
+
+    @property
+    def is_anchored_at_fill(self) -> bool:
+        """Whether the bracket of this entry is found from the price of its fill.
+
+        An order of a ledger before schema 0006 does not name its anchor; it has the account of its
+        slot where that is the fill.
+        """
+        if self.anchor is None:
+            return self.equity is not None
+        return self.anchor is Anchor.FILL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

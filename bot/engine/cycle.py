@@ -13,6 +13,7 @@ from bot.domain.decisions import Candidate, EquityMark, Fact, Outcome, Verdict
 from bot.domain.ids import TokenId, candidate_id
 from bot.domain.market import Bar, Quote, one_price
 from bot.domain.numbers import EXACT, Price, fraction_half_even
+from bot.domain.orders import Anchor
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Mark, Position
 from bot.domain.signals import Episode
@@ -38,7 +39,7 @@ from bot.engine.hooks import adjusted_bracket, hook_scores, veto
 from bot.engine.journal import Acted, Journal
 from bot.engine.levels import candidate_levels, read_levels
 from bot.engine.placement import place_bracket
-from bot.engine.rules import Anchor, Rules
+from bot.engine.rules import Rules
 from bot.engine.settlement import expire, settle_prints
 from bot.engine.sizing import Means, normalised_weights, size_entry
 from bot.engine.stops import ratchet_stops
@@ -103,7 +104,7 @@ def fill_quotes(
         granted = {
             order_id: snapshot.tokens[live.order.token_id]
             for order_id, live in portfolio.orders.items()
-            if live.order.equity is not None and live.order.slot == snapshot.as_of
+            if live.order.is_anchored_at_fill and live.order.slot == snapshot.as_of
         }
         settled = {
             token_id: replace(view, prints=(), last_traded=None)

@@ -20,7 +20,7 @@ from bot.domain.numbers import (
     fraction_half_even,
     price_half_even,
 )
-from bot.domain.orders import Order, OrderState, Role
+from bot.domain.orders import Anchor, Order, OrderState, Role
 from bot.domain.snapshot import TokenView
 from bot.engine.account import entry_need, free_cash, in_category, is_closing
 from bot.engine.brackets import Bracket, TargetShare
@@ -36,7 +36,7 @@ from bot.engine.hooks import adjusted_bracket
 from bot.engine.journal import Journal
 from bot.engine.levels import read_levels
 from bot.engine.placement import is_whole, place_bracket
-from bot.engine.rules import Anchor, Rules
+from bot.engine.rules import Rules
 from bot.engine.sizing import Means, size_entry
 
 
@@ -91,6 +91,7 @@ def accept_entry(
         cut_off=grant.cut_off,
         drawdown=means.drawdown if anchored else None,
         weight=fraction_half_even(weight) if anchored and weight is not None else None,
+        anchor=rules.stop.anchor,
     )
     journal.write(born, event(born, journal.slot, OrderState.ACCEPTED))
     if not anchored:

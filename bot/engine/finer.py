@@ -31,7 +31,7 @@ def worth_asking(portfolio: Portfolio, token_id: TokenId, prints: Iterable[Bar])
     The targets of an entry anchored at its fill are unknown before it, so every bar may reach one.
     """
     orders = [live.order for live in portfolio.orders.values() if live.order.token_id == token_id]
-    unknown = any(order.role is Role.ENTRY and order.equity is not None for order in orders)
+    unknown = any(order.role is Role.ENTRY and order.is_anchored_at_fill for order in orders)
     targets = [(order.side.sign, order.price) for order in orders if order.role is Role.TARGET]
     for bar in prints:
         # A long's target lies above the price, so the high reaches it; a short's low reaches it.

@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from bot.domain.numbers import ONE, ZERO
-from bot.domain.orders import Side
+from bot.domain.orders import Anchor, Side
 
 
 class ActOn(StrEnum):
@@ -78,13 +78,6 @@ class ExitRule(StrEnum):
     TIME_STOP = "time_stop"
     TRAILING_STOP = "trailing_stop"
     BREAK_EVEN = "break_even"
-
-
-class Anchor(StrEnum):
-    """The price that bracket and quantity depend on: the reference price or the fill price."""
-
-    REFERENCE = "reference"
-    FILL = "fill"
 
 
 class BreakerName(StrEnum):

@@ -21,7 +21,8 @@ from bot.adapters.sql.schema.revisions import HEAD, REVISIONS
 from bot.adapters.sql.schema.tables import writer_lease
 from bot.adapters.sql.schema.triggers import create_views, trigger_texts
 from bot.adapters.sql.verify import violations
-from bot.domain.errors import ConfigError, LeaseError, StorageError
+from bot.domain.errors import ConfigError, InvariantError, LeaseError, StorageError
+from tests.contract.decision_samples import BOTH, both_ways
 from tests.contract.ledger_samples import RUN, opened, story
 
 POSTGRESQL_SCHEMA = (
@@ -218,3 +219,24 @@ def test_reading_commands_do_not_import_the_migration_library() -> None:
     code = "import sys, bot.adapters.sql.ledger, bot.adapters.sql.reads; print('alembic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+OPEN_WORDS = {
+    "run_events": "insert into run_events (seq, run, slot, number, kind, name, state, notice)"
+    " select max(seq) + 1, run, slot, max(number) + 1, 'screen', 'any', {state}, 'any'"
+    " from run_events group by run, slot",
+    "requests": "insert into requests (request_id, run, act, asked_at)"
+    " select 'req-new', run, 'explain', max(slot) from cycles group by run",
+}
+
+
+@pytest.mark.parametrize("table", OPEN_WORDS)
+def test_words_that_grow_need_no_migration(ledger_url: str, table: str) -> None:
+    """A new kind of event and a new act of operators are stored as they are; a state that is not known is refused."""
+    with writing(ledger_url, create=True) as book:
+        opened(book, BOTH).commit_all(both_ways())
+        with begin(book.engine) as connection:
+            connection.exec_driver_sql(OPEN_WORDS[table].format(state="'applied'"))
+        if table == "run_events":
+            with pytest.raises(InvariantError), begin(book.engine) as connection:
+                connection.exec_driver_sql(OPEN_WORDS[table].format(state="'unheard'"))

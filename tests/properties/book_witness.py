@@ -10,10 +10,10 @@ from bot.domain.events import Act, EventKind, EventState, RunEvent
 from bot.domain.ids import TokenId
 from bot.domain.market import Bar
 from bot.domain.numbers import EXACT, fraction_half_even, price_half_even
-from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role
+from bot.domain.orders import Anchor, Fill, Order, OrderEvent, OrderState, Role
 from bot.domain.positions import Closing, ExitReason, Position, StopMove
 from bot.domain.record import CycleRecord
-from bot.engine.rules import ActOn, Anchor, Rules
+from bot.engine.rules import ActOn, Rules
 from tests.notation import HOUR
 from tests.properties.book_feed import Feed, after
 from tests.properties.reference_book import Entry, Lot, ReferenceBook

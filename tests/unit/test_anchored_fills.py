@@ -3,9 +3,12 @@
 from dataclasses import replace
 from decimal import Decimal
 
-from bot.domain.orders import Side
-from bot.engine.rules import Anchor, FillRules, PriceRule, Rules, SizeRule, SizingRules, StopRules
-from tests.notation import Tape, Token, bars, levels, play, signal
+import pytest
+
+from bot.domain.orders import Anchor, Order, Role, Side
+from bot.engine.rules import FillRules, PriceRule, Rules, SizeRule, SizingRules, StopRules
+from tests.notation import Tape, Token, bars, cycles, levels, play, signal
+from tests.proposals import accepted
 
 FREE = FillRules(fee_fraction=Decimal(0), half_spread_fraction=Decimal(0), slippage_fraction=Decimal(0))
 ANCHORED = Rules(
@@ -32,6 +35,25 @@ def test_an_anchored_entry_leaves_the_cash_that_others_have_reserved() -> None:
         "01-01 01:00 ENTER T1 83.33333333 @ 96 stop 95 target -",
         "01-01 01:00 ENTER T2 20 @ 100 stop 95 target -",
     ]
+
+
+@pytest.mark.parametrize("anchor", Anchor)
+def test_an_entry_names_its_anchor(anchor: Anchor) -> None:
+    """It is a fact of the order, not read off other columns; its children have none."""
+    tape = Tape({1: turned("100 | 96 96 96 96")})
+    rules = replace(ANCHORED, stop=StopRules(rule=PriceRule.LEVEL, anchor=anchor))
+    made = [fact for record in cycles(rules, tape)[0] for fact in record.facts if isinstance(fact, Order)]
+    assert {order.role: (order.anchor, order.is_anchored_at_fill) for order in made} == {
+        Role.ENTRY: (anchor, anchor is Anchor.FILL),
+        Role.STOP: (None, False),
+    }
+
+
+def test_an_entry_of_an_older_ledger_is_anchored_by_what_it_carries() -> None:
+    """Orders of before schema 0006 name no anchor: with the equity of their slot it is the fill."""
+    old = accepted(1, Role.ENTRY).order
+    assert not old.is_anchored_at_fill
+    assert replace(old, equity=Decimal(1)).is_anchored_at_fill
 
 
 ALL_IN = Rules(

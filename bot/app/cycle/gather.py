@@ -177,8 +177,7 @@ def _anchored_views(
     """Build again the views that waiting entries anchored at their fill were decided on."""
     found: dict[OrderId, TokenView] = {}
     for order in portfolio.waiting(Role.ENTRY):
-        # Only an entry whose bracket is anchored at its fill carries the equity of its slot.
-        if order.equity is not None and order.cut_off is not None:
+        if order.is_anchored_at_fill and order.cut_off is not None:
             then = (order.slot, order.cut_off)
             told = Told(archive.episode(order.token_id, *then))
             found[order.order_id] = _view(archive, order.token_id, then, wanted, told)

@@ -56,10 +56,9 @@ from bot.app.settings.strategy_kinds import (
     Tokens,
 )
 from bot.app.settings.tables import Chosen, InnerTable, Key
-from bot.domain.orders import Side
+from bot.domain.orders import Anchor, Side
 from bot.engine.rules import (
     ActOn,
-    Anchor,
     BreakerAction,
     BreakerName,
     Rank,

@@ -25,7 +25,7 @@ from bot.adapters.sql.schema.column_types import (
 from bot.domain.books import Account
 from bot.domain.decisions import Comparator, Outcome
 from bot.domain.events import EventKind, EventState
-from bot.domain.orders import OrderState, Role, Side
+from bot.domain.orders import Anchor, OrderState, Role, Side
 from bot.domain.positions import ExitReason
 
 
@@ -114,6 +114,7 @@ orders = _fact_table(
     *money("equity", required=False),
     *instant("cut_off", required=False),
     *exact("drawdown", "weight", required=False),
+    enum("anchor", Anchor, required=False),
     PrimaryKeyConstraint("order_id"),
     _of_instrument(),
     one_of("side", Side),
@@ -281,7 +282,6 @@ run_events = _fact_table(
     *whole("token_id", required=False),
     *text("request_id", required=False),
     PrimaryKeyConstraint("run", "slot", "number"),
-    one_of("kind", EventKind),
     one_of("state", EventState),
     *not_negative("number"),
     Index(None, "request_id"),

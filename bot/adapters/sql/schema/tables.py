@@ -89,7 +89,6 @@ requests = table(
     *instant("asked_at"),
     PrimaryKeyConstraint("request_id"),
     _of_run(),
-    one_of("act", Act),
     Index(None, "run"),
 )
 

@@ -43,7 +43,8 @@ FROM (
     LEFT JOIN orders o
         ON o.position_id = p.position_id AND o.role = 'entry'
         AND o.signal_id = p.signal_id AND o.ordinal = p.order_ordinal
-    LEFT JOIN candidates k ON k.run = o.run AND k.slot = o.slot AND k.signal_id = o.signal_id AND o.equity IS NULL
+    LEFT JOIN candidates k ON k.run = o.run AND k.slot = o.slot AND k.signal_id = o.signal_id
+        AND coalesce(o.anchor, CASE WHEN o.equity IS NULL THEN 'reference' ELSE 'fill' END) = 'reference'
     LEFT JOIN (
         SELECT
             f.position_id,
@@ -96,7 +97,8 @@ SELECT
     f.fill_model,
     [number f.price] AS fill_price,
     o.slot AS planned_at, a.slot AS accepted_at, f.filled_at, z.slot AS ended_at,
-    o.part, y.config_hash
+    o.part, y.config_hash,
+    coalesce(o.anchor, CASE WHEN o.equity IS NOT NULL THEN 'fill' WHEN o.role = 'entry' THEN 'reference' END) AS anchor
 FROM orders o
 JOIN instruments i ON i.run = o.run AND i.token_id = o.token_id
 JOIN cycles y ON y.run = o.run AND y.slot = o.slot
