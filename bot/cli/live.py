@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot.app.settings.instants import first_instant
+from bot.app.settings.kinds import first_instant
 from bot.app.telling.answers import Answer
 from bot.cli.options import (
     add_command,

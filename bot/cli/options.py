@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot.app.settings.instants import first_instant, last_instant
+from bot.app.settings.kinds import first_instant, last_instant
 
 if TYPE_CHECKING:
     # argparse has no public name for the type of its subcommands.

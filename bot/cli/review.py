@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from bot.app.settings.instants import first_instant, last_instant
+from bot.app.settings.kinds import first_instant, last_instant
 from bot.app.telling.answers import Answer
 from bot.cli.options import (
     add_command,

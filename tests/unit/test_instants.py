@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.app.settings.instants import first_instant, last_instant
+from bot.app.settings.kinds import first_instant, last_instant
 from bot.cli.main import main, parser
 
 MIDNIGHT = datetime(2024, 1, 2, tzinfo=UTC)

@@ -16,8 +16,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from bot.app.settings.config import CRON, LINE
-from bot.app.settings.instants import first_instant, last_instant
-from bot.app.settings.kinds import Number, Word, show_value
+from bot.app.settings.kinds import Number, Word, first_instant, last_instant, show_value
 from bot.app.settings.strategies import strategy_file
 from bot.app.settings.strategy_kinds import COUNT, NAME
 from bot.app.settings.tables import Chosen, Key, load_toml, members, read_tables, refuse
