@@ -4,7 +4,6 @@ A level becomes known only `CONFIRMED_DAYS` after its day, and none lies above t
 traded until then.
 """
 
-from bisect import bisect_right
 from typing import NamedTuple
 
 import numpy as np
@@ -25,30 +24,26 @@ class DrawnLevel(NamedTuple):
     price: float
 
 
-class LevelBook:
-    """One token's sets of levels by day; a later day may add a level or replace levels near it."""
+def list_levels(market: Market, token_id: int) -> list[tuple[DrawnLevel, ...]]:
+    """List for each day the levels known after its close, oldest discovery first.
 
-    def __init__(self, market: Market, token_id: int) -> None:
-        """Build the sets of levels from the token's swings over the whole market."""
-        self._days: list[int] = []
-        self._sets: list[tuple[DrawnLevel, ...]] = []
-        merged = merge_fraction(market.tokens[token_id].volatility)
-        drawn = stream(market.seed, token_id, 4).random_sample((market.days, 2)).tolist()
-        known: tuple[DrawnLevel, ...] = ()
-        for day, turned in _swings(market, token_id):
-            noise, chance = drawn[day]
-            price = _write_price(turned, noise)
+    A later day may add a level or replace the levels near it.
+    """
+    swings = _find_swings(market, token_id)
+    merged = merge_fraction(market.tokens[token_id].volatility)
+    drawn = stream(market.seed, token_id, 4).random_sample((market.days, 2)).tolist()
+    known: tuple[DrawnLevel, ...] = ()
+    by_day = []
+    for turned in range(-CONFIRMED_DAYS, market.days - CONFIRMED_DAYS):
+        if turned in swings:
+            noise, chance = drawn[turned]
+            price = _write_price(swings[turned], noise)
             near = tuple(level for level in known if abs(level.price / price - 1) < merged)
-            if near and chance >= REPAINT_SHARE:
-                continue
-            known = (*(level for level in known if level not in near), DrawnLevel(day, price))
-            self._days.append(day + CONFIRMED_DAYS)
-            self._sets.append(known)
-
-    def levels_after(self, day: int) -> tuple[DrawnLevel, ...]:
-        """List the levels known after the close of a day, oldest discovery first."""
-        index = bisect_right(self._days, day)
-        return self._sets[index - 1] if index else ()
+            if not near or chance < REPAINT_SHARE:
+                kept = (level for level in known if level not in near)
+                known = (*kept, DrawnLevel(turned, price))
+        by_day.append(known)
+    return by_day
 
 
 def merge_fraction(volatility: float) -> float:
@@ -56,16 +51,15 @@ def merge_fraction(volatility: float) -> float:
     return min(0.04, max(0.01, 0.07 * volatility))
 
 
-def _swings(market: Market, token_id: int) -> list[DrawnLevel]:
-    """Find the days on which the price turned, in order, with the price of each turn."""
-    born, bars = market.born_day(token_id), market.daily(token_id)
-    swings: list[DrawnLevel] = []
-    for day in range(born + SWING_DAYS, market.days - SWING_DAYS):
+def _find_swings(market: Market, token_id: int) -> dict[int, float]:
+    """Find the days on which the price turned, with the price of each turn."""
+    bars, swings = market.daily(token_id), {}
+    for day in range(market.born_day(token_id) + SWING_DAYS, market.days - SWING_DAYS):
         around = slice(day - SWING_DAYS, day + SWING_DAYS + 1)
         if bars.high[day] >= bars.high[around].max():
-            swings.append(DrawnLevel(day, float(bars.high[day])))
+            swings[day] = float(bars.high[day])
         elif bars.low[day] <= bars.low[around].min():
-            swings.append(DrawnLevel(day, float(bars.low[day])))
+            swings[day] = float(bars.low[day])
     return swings
 
 

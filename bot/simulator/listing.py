@@ -4,7 +4,8 @@ A token never changes its id, and no other token gets it, because seeds are deri
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import sqrt
 from types import MappingProxyType
 
 CATEGORIES: Mapping[str, tuple[int, str]] = MappingProxyType(
@@ -34,8 +35,6 @@ EXCHANGES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-CENTRAL = ("binance", "gdax", "gate", "kraken")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
@@ -48,39 +47,29 @@ class Token:
     token_id: int
     symbol: str
     name: str
-    slug: str
     price: float
     supply: float
     volatility: float
     common: float
     categories: tuple[str, ...] = ()
-    exchanges: tuple[str, ...] = CENTRAL
+    exchanges: tuple[str, ...] = ("binance", "gdax", "gate", "kraken")
     contracts: tuple[tuple[str, str], ...] = ()
     follows: int | None = None
     age_days: int | None = None
 
     @property
+    def slug(self) -> str:
+        """The name as it is written in an address."""
+        return self.name.lower().replace(" ", "-").replace(".", "-")
+
+    @property
     def decimals(self) -> int:
         """The decimals of a price that is quoted with about six significant digits."""
-        whole = f"{self.price:e}".partition("e")[2]
-        return 5 - int(whole)
+        return 5 - int(f"{self.price:e}".partition("e")[2])
 
-
-def _alike(main: Token, token_id: int, name: str, *, supply: float, exchange: str) -> Token:
-    """Build a bridged token that follows the price of the token whose symbol it shares."""
-    return Token(
-        token_id=token_id,
-        symbol=main.symbol,
-        name=name,
-        slug=name.lower().replace(" ", "-"),
-        price=main.price,
-        supply=supply,
-        volatility=main.volatility,
-        common=main.common,
-        categories=("bridged-tokens",),
-        exchanges=(exchange,),
-        follows=main.token_id,
-    )
+    def sigma(self, periods: int) -> float:
+        """Compute the volatility of one of so many periods of a year."""
+        return self.volatility / sqrt(periods)
 
 
 def _main(
@@ -91,17 +80,28 @@ def _main(
     figures: price, supply, annual volatility, share of the common factor.
     """
     price, supply, volatility, common = figures
-    slug = name.lower().replace(" ", "-").replace(".", "-")
     return Token(
         token_id=token_id,
         symbol=symbol,
         name=name,
-        slug=slug,
         price=price,
         supply=supply,
         volatility=volatility,
         common=common,
         categories=categories,
+    )
+
+
+def _alike(main: Token, token_id: int, name: str, *, supply: float, exchange: str) -> Token:
+    """Build a bridged token that follows the price of the token whose symbol it shares."""
+    return replace(
+        main,
+        token_id=token_id,
+        name=name,
+        supply=supply,
+        categories=("bridged-tokens",),
+        exchanges=(exchange,),
+        follows=main.token_id,
     )
 
 
@@ -113,45 +113,6 @@ SOLANA = _main(
     3988, "SOL", "Solana", (187.0, 485e6, 0.52, 0.65), "smart-contract-platform", "layer-1"
 )
 DOGECOIN = _main(3393, "DOGE", "Dogecoin", (0.345, 147.6e9, 0.62, 0.55), "meme-token", "payments")
-
-AERODROME = Token(
-    token_id=30747,
-    symbol="AERO",
-    name="Aerodrome Finance",
-    slug="aerodrome-finance",
-    price=1.28,
-    supply=732e6,
-    volatility=0.85,
-    common=0.45,
-    categories=("decentralized-exchange", "base-ecosystem"),
-    exchanges=("gdax", "gate", "uniswap-v3-base"),
-    contracts=(("base", "0x940181a94a35a4569e4529a3cdfb74e38fd98631"),),
-    age_days=10,
-)
-
-MEMES = tuple(
-    Token(
-        token_id=token_id,
-        symbol="DOGE",
-        name=name,
-        slug=slug,
-        price=price,
-        supply=supply,
-        volatility=0.85,
-        common=0.2,
-        exchanges=("xt",),
-    )
-    for token_id, name, slug, price, supply in (
-        (
-            38892,
-            "Department Of Government Efficiency",
-            "department-of-government-efficiency",
-            0.0931,
-            96e6,
-        ),
-        (40212, "Department of Gov Efficiency", "department-of-gov-efficiency", 0.218, 31e6),
-    )
-)
 
 TOKENS: tuple[Token, ...] = (
     BITCOIN,
@@ -168,7 +129,19 @@ TOKENS: tuple[Token, ...] = (
         "layer-1",
     ),
     _main(4253, "YFI", "yearn.finance", (8120.0, 33.7e3, 0.57, 0.6), "decentralized-finance-defi"),
-    AERODROME,
+    Token(
+        token_id=30747,
+        symbol="AERO",
+        name="Aerodrome Finance",
+        price=1.28,
+        supply=732e6,
+        volatility=0.85,
+        common=0.45,
+        categories=("decentralized-exchange", "base-ecosystem"),
+        exchanges=("gdax", "gate", "uniswap-v3-base"),
+        contracts=(("base", "0x940181a94a35a4569e4529a3cdfb74e38fd98631"),),
+        age_days=10,
+    ),
     _main(
         3973, "AVAX", "Avalanche", (36.2, 410e6, 0.58, 0.65), "smart-contract-platform", "layer-1"
     ),
@@ -200,5 +173,12 @@ TOKENS: tuple[Token, ...] = (
     _alike(SOLANA, 39225, "Osmosis allSOL", supply=9400.0, exchange="osmosis"),
     _alike(SOLANA, 43672, "Binance-Peg SOL", supply=61.0e3, exchange="pancakeswap_new"),
     _alike(DOGECOIN, 17492, "Binance-Peg Dogecoin", supply=810e6, exchange="pancakeswap_new"),
-    *MEMES,
+    replace(
+        _main(38892, "DOGE", "Department Of Government Efficiency", (0.0931, 96e6, 0.85, 0.2)),
+        exchanges=("xt",),
+    ),
+    replace(
+        _main(40212, "DOGE", "Department of Gov Efficiency", (0.218, 31e6, 0.85, 0.2)),
+        exchanges=("xt",),
+    ),
 )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bot.simulator.market import YEAR_DAYS, Floats, Market
+from bot.simulator.market import YEAR_DAYS, Market
 from bot.simulator.signals import YOUNG_DAYS
 
 FIELDS = (
@@ -29,19 +29,13 @@ FIELDS = (
 
 
 def quantmetrics(market: Market, token_id: int, day: int) -> Mapping[str, float | None]:
-    """Compute the statistics known after the close of a day: fractions, annualised where customary.
+    """Compute the statistics known after the close of a day, as the quantstats library does.
 
-    Each value is None while the token is young.
+    They are fractions, annualised where customary; each is None while the token is young.
     """
     closes = market.daily(token_id).close[market.born_day(token_id) : day + 1]
     if len(closes) < YOUNG_DAYS:
         return dict.fromkeys(FIELDS)
-    figures = _figures(closes)
-    return {field: round(figures[field], 6) for field in FIELDS}
-
-
-def _figures(closes: Floats) -> dict[str, float]:
-    """Compute the statistics by field, as the quantstats library defines them."""
     change = closes[1:] / closes[:-1] - 1
     mean, deviation = float(change.mean()), float(change.std(ddof=1))
     year = float(np.sqrt(YEAR_DAYS))
@@ -49,7 +43,7 @@ def _figures(closes: Floats) -> dict[str, float]:
     gains, losses = change[change > 0], -change[change < 0]
     low, high = np.quantile(change, (0.05, 0.95)).tolist()
     standard = (change - mean) / float(change.std())
-    return {
+    figures = {
         "VOLATILITY": deviation * year,
         "ALL_TIME_RETURN": total - 1,
         "CAGR": total ** (YEAR_DAYS / len(change)) - 1,
@@ -65,3 +59,4 @@ def _figures(closes: Floats) -> dict[str, float]:
         "DAILY_RETURN_AVG": mean,
         "DAILY_RETURN_STD": deviation,
     }
+    return {field: round(figure, 6) for field, figure in figures.items()}

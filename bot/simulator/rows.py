@@ -1,25 +1,25 @@
-"""The rows of each endpoint, with the recorded keys in v2 and their lower-case form in v3.
+"""The rows of each endpoint: which steps and tokens they are about, and how one is built.
 
-A row shows only what is published at the request's instant.
+A row shows only what is published at the request's instant. It has the recorded keys of v2, and in
+lower case those that only v3 has; `spell` makes it a row of one version.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from math import isnan
+from collections.abc import Sequence
+from math import isnan, nan
 from typing import Any
 
 from bot.simulator.listing import CATEGORIES, EXCHANGES, Token
-from bot.simulator.market import DAY_HOURS, Candle, Market
-from bot.simulator.provider import Provider
-from bot.simulator.query import ParsedQuery, window
+from bot.simulator.market import DAY_HOURS, HOUR, Candle, bar_at
+from bot.simulator.metrics import quantmetrics
+from bot.simulator.query import RowRequest
 
 LINK = "https://app.tokenmetrics.com/undefined"
 HOURLY_CALLS_HOURS = 168
 NEAREST = 3
+LOWER_IN_V2 = frozenset({"tm_link", "contract_address"})
+ONLY_IN_V2 = frozenset({"EXCHANGE_LIST", "CATEGORY_LIST", "contract_address", "TM_LINK"})
 RENAMED = {
     "tm_link": "slug",
-    "TM_LINK": "app_link",
     "TM_TRADER_GRADE": "tm_grade",
     "TM_INVESTOR_GRADE": "fundamental_grade",
 }
@@ -31,183 +31,160 @@ MOMENTUM_WORDS = (
     (5.0, "Gaining Momentum"),
     (-5.0, "Holding Steady"),
     (-20.0, "Losing Momentum"),
+    (-100.0, "Momentum Crashing"),
 )
 
 Row = dict[str, Any]
-Key = tuple[int, Token]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowRequest:
-    """One request: the query, its tokens and its instant, and the provider that answers it."""
-
-    provider: Provider
-    now: datetime
-    query: ParsedQuery
-    tokens: tuple[Token, ...]
-    v3: bool
-
-    @property
-    def market(self) -> Market:
-        """The market that the rows are about."""
-        return self.provider.market
-
-    @property
-    def today(self) -> int:
-        """The number of the current day, or of the last day when the market is over."""
-        return min(self.market.day_of(self.now), self.market.days - 1)
-
-    def day_range(self) -> range:
-        """List the numbers of the days asked for that have begun, newest first."""
-        begin = self.market.begin.date()
-        first, last = window(self.query, self.now.date())
-        return range(min((last - begin).days, self.today), max((first - begin).days, 0) - 1, -1)
-
-    def date_of(self, day: int) -> date:
-        """Compute the date of a day."""
-        return self.market.begin.date() + timedelta(days=day)
-
-    def day_text(self, day: int) -> str:
-        """Write a day in the format of the API."""
-        return f"{self.date_of(day)}T00:00:00.000Z"
-
-    def hour_text(self, hour: int) -> str:
-        """Write the opening of an hour in the format of the API."""
-        return f"{self.market.hour_opening(hour):%Y-%m-%dT%H}:00:00.000Z"
+def spell(row: Row, *, v3: bool) -> Row:
+    """Convert a row to one version of the API: its keys, and its numbers as they are written."""
+    if v3:
+        return {
+            RENAMED.get(key) or key.lower().replace("24h", "24_h"): number(value)
+            for key, value in row.items()
+            if key not in ONLY_IN_V2
+        }
+    return {
+        key: number(value) for key, value in row.items() if not key.islower() or key in LOWER_IN_V2
+    }
 
 
-def number(value: float) -> float | int | None:
-    """Convert a number to what the provider prints: an int when whole, None when NaN."""
+def number(value: Any) -> Any:
+    """Convert a float to what the provider writes: an int when whole, None when NaN."""
+    if not isinstance(value, float):
+        return value
     if isnan(value):
         return None
     return int(value) if value.is_integer() else value
 
 
-def rename_keys(row: Mapping[str, Any]) -> Row:
-    """Convert the keys of a row to those of v3."""
-    return {
-        RENAMED.get(key) or key.lower().replace("24h", "24_h"): value for key, value in row.items()
-    }
-
-
-def labels(token: Token) -> Row:
+def _labels(token: Token) -> Row:
     """Build the three keys that label the token of a row."""
     return {"TOKEN_ID": token.token_id, "TOKEN_NAME": token.name, "TOKEN_SYMBOL": token.symbol}
 
 
-def call_keys(request: RowRequest) -> Iterator[Key]:
-    """Yield day and token of the daily calls asked for, newest first.
+def _time(request: RowRequest, hour: int) -> str:
+    """Write the opening of an hour in the format of the API."""
+    return f"{request.market.begin + hour * HOUR:%Y-%m-%dT%H}:00:00.000Z"
 
-    These are the calls of the dates asked for, or without dates the newest call of each token.
-    """
-    provider, last = request.provider, request.provider.published_day(request.now)
-    wanted = request.query.signal
-    dated = request.query.first is not None or request.query.last is not None
-    awaited = list(request.tokens)
-    for day in request.day_range() if dated else range(last, -1, -1):
-        if day > last:
-            continue
-        for token in provider.shuffle(day, tuple(awaited)):
-            calls = provider.calls(token.token_id)
-            if not calls.made[day]:
-                continue
-            # The newest call counts, even when its signal is not the one asked for.
-            if not dated:
-                awaited.remove(token)
-            if wanted is None or calls.signal[day] == wanted:
-                yield day, token
-        if not awaited:
-            return
+
+def list_today(request: RowRequest) -> Sequence[int]:
+    """List the current day."""
+    return (request.today,)
+
+
+def list_published_day(request: RowRequest) -> Sequence[int]:
+    """List the last published day."""
+    return (request.provider.published_day(request.now),)
+
+
+def list_published_days(request: RowRequest) -> Sequence[int]:
+    """List the published days asked for, newest first."""
+    return request.list_days(request.provider.published_day(request.now))
+
+
+def list_published_hours(request: RowRequest) -> Sequence[int]:
+    """List the published hours of the last days, newest first."""
+    last = request.provider.published_hour(request.now)
+    return range(last, max(last - HOURLY_CALLS_HOURS, -1), -1)
+
+
+def list_begun_days(request: RowRequest) -> Sequence[int]:
+    """List the days asked for that have begun, including the unfinished one, newest first."""
+    return request.list_days(request.today)
+
+
+def list_begun_hours(request: RowRequest) -> Sequence[int]:
+    """List the hours asked for that have begun, including the unfinished one, newest first."""
+    days = request.list_days(request.today)
+    # The last hour of the first day, and that of the day before the last one: where to stop.
+    begin, end = (day * DAY_HOURS + DAY_HOURS - 1 for day in (days.start, days.stop))
+    return range(min(begin, request.market.hour_of(request.now)), end, -1)
+
+
+def trades_on(request: RowRequest, day: int, token: Token) -> bool:
+    """Check whether a token trades on a day."""
+    return day >= request.market.born_day(token.token_id)
+
+
+def trades_in(request: RowRequest, hour: int, token: Token) -> bool:
+    """Check whether a token trades in an hour."""
+    return trades_on(request, hour // DAY_HOURS, token)
+
+
+def has_call(request: RowRequest, day: int, token: Token) -> bool:
+    """Check whether a token has a daily call."""
+    return bool(request.provider.calls(token.token_id).made[day])
+
+
+def has_hourly_call(request: RowRequest, hour: int, token: Token) -> bool:
+    """Check whether a token has an hourly call."""
+    return bool(request.provider.hourly_calls(token.token_id).made[hour])
+
+
+def has_level(request: RowRequest, day: int, token: Token) -> bool:
+    """Check whether a token that trades on a day has a level."""
+    return trades_on(request, day, token) and bool(request.provider.levels(token.token_id)[day])
 
 
 def call_row(request: RowRequest, day: int, token: Token) -> Row:
     """Build a row of /trading-signals."""
     key, provider = token.token_id, request.provider
-    calls, grades, returns = provider.calls(key), provider.grades(key), provider.returns(key)
+    calls = provider.calls(key)
     signal, trend = int(calls.signal[day]), int(calls.trend[day])
-    row = {
-        **labels(token),
-        "DATE": request.day_text(day),
+    trader, investor, _ = provider.grades(key)
+    following, holding = provider.returns(key)
+    return {
+        **_labels(token),
+        "DATE": _time(request, day * DAY_HOURS),
         "TRADING_SIGNAL": signal,
         "TOKEN_TREND": trend,
-        "TRADING_SIGNALS_RETURNS": number(round(float(returns.following[day]), 4)),
-        "HOLDING_RETURNS": number(round(float(returns.holding[day]), 4)),
+        "TRADING_SIGNALS_RETURNS": round(float(following[day]), 4),
+        "HOLDING_RETURNS": round(float(holding[day]), 4),
         "tm_link": token.slug,
-        "TM_TRADER_GRADE": number(float(grades.trader[day])),
-        "TM_INVESTOR_GRADE": number(float(grades.investor[day])),
+        "TM_TRADER_GRADE": trader[day],
+        "TM_INVESTOR_GRADE": investor[day],
         "TM_LINK": LINK,
-    }
-    if not request.v3:
-        return row
-    return rename_keys(row) | {
+        "app_link": LINK,
         "token_signal_str": SIGNAL_WORDS[signal],
         "token_trend_str": TREND_WORDS[trend],
     }
 
 
-def hourly_call_keys(request: RowRequest) -> Iterator[Key]:
-    """Yield hour and token of the hourly calls of the last days, newest first."""
-    provider, last = request.provider, request.provider.published_hour(request.now)
-    for hour in range(last, max(last - HOURLY_CALLS_HOURS, -1), -1):
-        for token in provider.shuffle(hour, request.tokens):
-            if provider.hourly_calls(token.token_id).made[hour]:
-                yield hour, token
-
-
 def hourly_call_row(request: RowRequest, hour: int, token: Token) -> Row:
     """Build a row of /hourly-trading-signals; its time is the opening of the hour of its close."""
     calls = request.provider.hourly_calls(token.token_id)
-    row = {
-        "TIMESTAMP": request.hour_text(hour),
-        **labels(token),
-        "CLOSE": number(float(request.market.hourly(token.token_id).close[hour])),
+    return {
+        "TIMESTAMP": _time(request, hour),
+        **_labels(token),
+        "CLOSE": request.market.hourly(token.token_id).close[hour],
         "SIGNAL": str(int(calls.signal[hour])),
         "POSITION": "1" if calls.trend[hour] == 1 else "0",
     }
-    return rename_keys(row) if request.v3 else row
-
-
-def published_keys(request: RowRequest) -> Iterator[Key]:
-    """Yield the last published day with each token that traded on it."""
-    day = request.provider.published_day(request.now)
-    for token in request.provider.shuffle(day, request.tokens):
-        if day >= request.market.born_day(token.token_id):
-            yield day, token
-
-
-def level_keys(request: RowRequest) -> Iterator[Key]:
-    """Yield the last published day with each token that has a level."""
-    return (
-        key for key in published_keys(request) if request.provider.levels(key[1].token_id, key[0])
-    )
 
 
 def level_row(request: RowRequest, day: int, token: Token) -> Row:
     """Build a row of /resistance-support; its levels are in no particular order."""
-    levels = request.provider.levels(token.token_id, day)
+    levels = request.provider.levels(token.token_id)[day]
     mixed = sorted(levels, key=lambda level: (level.day * 7919 + day) % 1009)
-    row = {
-        **labels(token),
-        "DATE": request.day_text(day),
-        "HISTORICAL_RESISTANCE_SUPPORT_LEVELS": [
-            {"date": str(request.date_of(level.day)), "level": number(level.price)}
-            for level in mixed
-        ],
-    }
-    if not request.v3:
-        return row
     price = float(request.market.daily(token.token_id).close[day])
     above = sorted(level.price for level in levels if level.price > price)
     below = sorted((level.price for level in levels if level.price < price), reverse=True)
     nearest = {
-        f"{side}_{rank + 1}": number(prices[rank]) if rank < len(prices) else None
+        f"{side}_{rank + 1}": prices[rank] if rank < len(prices) else None
         for side, prices in (("resistance", above), ("support", below))
         for rank in range(NEAREST)
     }
     return {
-        **rename_keys(row),
+        **_labels(token),
+        "DATE": _time(request, day * DAY_HOURS),
+        "HISTORICAL_RESISTANCE_SUPPORT_LEVELS": [
+            {"date": _time(request, at * DAY_HOURS)[:10], "level": number(level)}
+            for at, level in mixed
+        ],
         **nearest,
-        "price": number(price),
+        "price": price,
         "slug": token.slug,
         "app_link": LINK,
     }
@@ -215,163 +192,108 @@ def level_row(request: RowRequest, day: int, token: Token) -> Row:
 
 def metric_row(request: RowRequest, day: int, token: Token) -> Row:
     """Build a row of /quantmetrics."""
-    figures = request.provider.quantmetrics(token.token_id, day)
-    shown = {field: None if figure is None else number(figure) for field, figure in figures.items()}
-    row = {**labels(token), "DATE": request.day_text(day), **shown}
-    return rename_keys(row) | {"slug": token.slug} if request.v3 else row
+    return {
+        **_labels(token),
+        "DATE": _time(request, day * DAY_HOURS),
+        **quantmetrics(request.market, token.token_id, day),
+        "slug": token.slug,
+    }
 
 
 def grade_row(request: RowRequest, day: int, token: Token) -> Row:
     """Build a row of /tm-grade."""
-    grades, born = request.provider.grades(token.token_id), request.market.born_day(token.token_id)
-    trader, before = float(grades.trader[day]), float(grades.trader[day - 1]) if day > born else 0.0
-    quant = float(grades.quant[day])
-    grade = _overall_grade(trader, quant)
-    earlier = _overall_grade(before, float(grades.quant[day - 1])) if day > born else 0.0
-    change = _percent(trader, before)
-    row = {
-        **labels(token),
-        "TM_GRADE": number(grade),
-        "TM_GRADE_SIGNAL": None if number(grade) is None else GRADE_WORDS[min(int(grade // 20), 4)],
+    # A token's grades on its first day are NaN, whatever stands in the columns before it.
+    trader, _, quant = (
+        grade[[day, day - 1]].tolist() for grade in request.provider.grades(token.token_id)
+    )
+    grade, earlier = map(_overall_grade, trader, quant)
+    change = _percent(*trader)
+    return {
+        **_labels(token),
+        "TM_GRADE": grade,
+        "TM_GRADE_SIGNAL": None if isnan(grade) else GRADE_WORDS[min(int(grade // 20), 4)],
         "TM_GRADE_24h_PCT_CHANGE": _percent(grade, earlier),
         "TM_TRADER_GRADE_24H_CHANGE": change,
-        "QUANT_GRADE": number(quant),
-        "MOMENTUM": "No Momentum" if change is None else _momentum(change),
+        "QUANT_GRADE": quant[0],
+        "MOMENTUM": next(
+            (word for least, word in MOMENTUM_WORDS if change >= least), "No Momentum"
+        ),
+        "slug": token.slug,
     }
-    return rename_keys(row) | {"slug": token.slug} if request.v3 else row
 
 
 def _overall_grade(trader: float, quant: float) -> float:
     """Compute the overall grade: the trader grade alone while the token has no quant grade."""
-    return trader if number(quant) is None else round(0.6 * trader + 0.4 * quant, 2)
+    return trader if isnan(quant) else round(0.6 * trader + 0.4 * quant, 2)
 
 
-def _percent(value: float, before: float) -> float | int | None:
-    """Compute a change in percent; None when a figure is absent or the earlier one is zero."""
-    return number(round((value / before - 1) * 100, 2)) if before else None
-
-
-def _momentum(change: float) -> str:
-    """Choose the word for a change of the trader grade in percent."""
-    return next((word for least, word in MOMENTUM_WORDS if change >= least), "Momentum Crashing")
-
-
-def trading_keys(request: RowRequest) -> Iterator[Key]:
-    """Yield the current day with each token that trades now."""
-    day = request.today
-    for token in request.provider.shuffle(day, request.tokens):
-        if day >= request.market.born_day(token.token_id):
-            yield day, token
+def _percent(value: float, before: float) -> float:
+    """Compute a change in percent; NaN when a figure is absent or the earlier one is zero."""
+    return round((value / before - 1) * 100, 2) if before else nan
 
 
 def price_row(request: RowRequest, _day: int, token: Token) -> Row:
     """Build a row of /price."""
-    row = {
-        **labels(token),
-        "CURRENT_PRICE": number(request.market.price_at(token.token_id, request.now)),
-    }
-    return rename_keys(row) if request.v3 else row
+    price = request.market.price_at(token.token_id, request.now)
+    return {**_labels(token), "CURRENT_PRICE": price}
 
 
 def token_row(request: RowRequest, _day: int, token: Token) -> Row:
-    """Build a row of /tokens; v3 leaves the lists out unless the query expands them."""
-    figures = _figures(request, token)
-    lists = {
+    """Build a row of /tokens, with the figures of the last 24 hours; v3 has no lists."""
+    market, key = request.market, token.token_id
+    hour, bars = market.hour_of(request.now), market.hourly(key)
+    price = market.price_at(key, request.now)
+    first = max(hour - DAY_HOURS, market.born_day(key) * DAY_HOURS)
+    lately = slice(first, hour)
+    categories = [
+        {
+            "category_id": CATEGORIES[each][0],
+            "category_name": CATEGORIES[each][1],
+            "category_slug": each,
+        }
+        for each in token.categories
+    ]
+    return {
+        **_labels(token),
         "EXCHANGE_LIST": [
             {"exchange_id": each, "exchange_name": EXCHANGES[each]} for each in token.exchanges
         ],
-        "CATEGORY_LIST": [
-            {
-                "category_id": CATEGORIES[each][0],
-                "category_name": CATEGORIES[each][1],
-                "category_slug": each,
-            }
-            for each in token.categories
-        ]
-        or None,
-    }
-    if not request.v3:
-        first = (
-            "CURRENT_PRICE",
-            "MARKET_CAP",
-            "TOTAL_VOLUME",
-            "PRICE_CHANGE_PERCENTAGE_24H_IN_CURRENCY",
-        )
-        links = {"tm_link": token.slug, "contract_address": dict(token.contracts), "TM_LINK": LINK}
-        return {**labels(token), **lists, **links, **{key: figures[key] for key in first}}
-    expanded = {key: value for key, value in lists.items() if key.lower() in request.query.expand}
-    return rename_keys(
-        {**labels(token), "tm_link": token.slug, **figures, **expanded, "TM_LINK": LINK}
-    )
-
-
-def _figures(request: RowRequest, token: Token) -> Row:
-    """Compute a token's price, its size and its figures of the last 24 hours."""
-    market, key = request.market, token.token_id
-    price = market.price_at(key, request.now)
-    hour = min(market.hour_of(request.now), market.hours)
-    first = max(hour - DAY_HOURS, market.born_day(key) * DAY_HOURS)
-    bars, lately = market.hourly(key), slice(first, hour)
-    whole = hour > first
-    aged = hour - first == DAY_HOURS
-    return {
-        "CURRENT_PRICE": number(price),
-        "MARKET_CAP": number(float(round(price * token.supply))),
-        "TOTAL_VOLUME": number(float(bars.volume[lately].sum())),
-        "CIRCULATING_SUPPLY": number(token.supply),
-        "TOTAL_SUPPLY": number(token.supply),
-        "MAX_SUPPLY": None,
-        "FULLY_DILUTED_VALUATION": number(float(round(price * token.supply))),
+        "CATEGORY_LIST": categories or None,
+        "tm_link": token.slug,
+        "contract_address": dict(token.contracts),
+        "TM_LINK": LINK,
+        "CURRENT_PRICE": price,
+        "MARKET_CAP": round(price * token.supply),
+        "TOTAL_VOLUME": float(bars.volume[lately].sum()),
+        "circulating_supply": token.supply,
+        "total_supply": token.supply,
+        "max_supply": None,
+        "fully_diluted_valuation": round(price * token.supply),
         "PRICE_CHANGE_PERCENTAGE_24H_IN_CURRENCY": _percent(price, float(bars.open[first]))
-        if aged
+        if hour - first == DAY_HOURS
         else None,
-        "HIGH_24H": number(float(bars.high[lately].max())) if whole else None,
-        "LOW_24H": number(float(bars.low[lately].min())) if whole else None,
+        "high_24_h": bars.high[lately].max() if hour > first else None,
+        "low_24_h": bars.low[lately].min() if hour > first else None,
+        "app_link": LINK,
     }
-
-
-def daily_bar_keys(request: RowRequest) -> Iterator[Key]:
-    """Yield the days asked for that have begun, including the unfinished one, newest first."""
-    for day in request.day_range():
-        for token in request.provider.shuffle(day, request.tokens):
-            if day >= request.market.born_day(token.token_id):
-                yield day, token
-
-
-def hourly_bar_keys(request: RowRequest) -> Iterator[Key]:
-    """Yield the hours asked for that have begun, including the unfinished one, newest first."""
-    days, market = request.day_range(), request.market
-    if not days:
-        return
-    last = min(days[0] * DAY_HOURS + DAY_HOURS - 1, market.hour_of(request.now), market.hours - 1)
-    for hour in range(last, days[-1] * DAY_HOURS - 1, -1):
-        for token in request.provider.shuffle(hour, request.tokens):
-            if hour >= market.born_day(token.token_id) * DAY_HOURS:
-                yield hour, token
 
 
 def daily_bar_row(request: RowRequest, day: int, token: Token) -> Row:
     """Build a row of /daily-ohlcv."""
     market, key = request.market, token.token_id
-    whole = day < market.day_of(request.now)
-    bar = market.daily(key).bar(day) if whole else market.day_so_far(key, request.now)
-    return _bar_row(request, token, {"DATE": request.day_text(day)}, bar)
+    is_whole = day < request.today
+    bar = bar_at(market.daily(key), day) if is_whole else market.day_so_far(key, request.now)
+    return {**_labels(token), "DATE": _time(request, day * DAY_HOURS), **_figures(bar)}
 
 
 def hourly_bar_row(request: RowRequest, hour: int, token: Token) -> Row:
     """Build a row of /hourly-ohlcv, dated by the bar's opening."""
     market, key = request.market, token.token_id
-    whole = hour < market.hour_of(request.now)
-    bar = market.hourly(key).bar(hour) if whole else market.hour_so_far(key, request.now)
-    return _bar_row(request, token, {"TIMESTAMP": request.hour_text(hour)}, bar)
+    is_whole = hour < market.hour_of(request.now)
+    bar = bar_at(market.hourly(key), hour) if is_whole else market.hour_so_far(key, request.now)
+    return {**_labels(token), "TIMESTAMP": _time(request, hour), **_figures(bar)}
 
 
-def _bar_row(request: RowRequest, token: Token, time: Row, bar: Candle) -> Row:
-    """Build the row of one bar."""
-    columns = ("OPEN", "HIGH", "LOW", "CLOSE", "VOLUME")
-    row = {
-        **labels(token),
-        **time,
-        **{name: number(value) for name, value in zip(columns, bar, strict=True)},
-    }
-    return rename_keys(row) if request.v3 else row
+def _figures(bar: Candle[float]) -> Row:
+    """Build the keys of a bar's figures."""
+    return {name.upper(): figure for name, figure in bar._asdict().items()}

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.simulator.listing import TOKENS
-from bot.simulator.market import HISTORY_DAYS, Market
-from bot.simulator.provider import Provider
+from bot.simulator.market import HISTORY_DAYS, Market, bar_at
+from bot.simulator.provider import SimulatedProvider
 from bot.simulator.wire import Wire
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
@@ -24,7 +24,7 @@ instants = st.integers(-HISTORY_DAYS * 86_400, DAYS * 86_400 - 1).map(lambda sec
 @settings(max_examples=100, deadline=None)
 def test_the_price_stays_within_its_bar(token_id: int, instant: datetime) -> None:
     """At any instant the price lies between the low and the high of its hour, and of its unfinished bars."""
-    price, whole = MARKET.price_at(token_id, instant), MARKET.hourly(token_id).bar(MARKET.hour_of(instant))
+    price, whole = MARKET.price_at(token_id, instant), bar_at(MARKET.hourly(token_id), MARKET.hour_of(instant))
     hour, day = MARKET.hour_so_far(token_id, instant), MARKET.day_so_far(token_id, instant)
     assert whole.low <= hour.low <= price <= hour.high <= whole.high
     assert day.low <= hour.low
@@ -36,7 +36,7 @@ def test_the_price_stays_within_its_bar(token_id: int, instant: datetime) -> Non
 @settings(max_examples=60, deadline=None)
 def test_no_row_of_a_day_is_out_before_the_day_has_ended(instant: datetime) -> None:
     """At any instant the last published day is over, for at least two minutes, and at most a day and 20 minutes ago."""
-    provider = Provider(MARKET)
+    provider = SimulatedProvider(MARKET)
     ended = MARKET.begin + timedelta(days=provider.published_day(instant) + 1)
     assert timedelta(minutes=2) <= instant - ended <= timedelta(
         days=1, minutes=20

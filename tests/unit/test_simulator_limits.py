@@ -11,19 +11,10 @@ import pytest
 
 from bot.simulator.market import SEED, Market
 from bot.simulator.server import serve
-from bot.simulator.wire import REMEMBERED_MAX, Wire
+from bot.simulator.wire import Wire
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
 SECONDS = 10.0
-
-
-def test_many_different_requests_change_no_answer() -> None:
-    """After more different requests than are remembered, an answer is still what it was at first."""
-    wire = Wire(Market(SEED, START, days=5))
-    first = wire.answer("/v2/tm-grade?token_id=3375", "tm-test", START)
-    for page in range(2, REMEMBERED_MAX + 3):
-        assert wire.answer(f"/v2/tm-grade?token_id=3375&page={page}", "tm-test", START).status == 404
-    assert wire.answer("/v2/tm-grade?token_id=3375", "tm-test", START) == first
 
 
 def test_a_young_token_has_no_bars_before_its_first_day() -> None:

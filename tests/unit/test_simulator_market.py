@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from bot.simulator.levels import CONFIRMED_DAYS, LevelBook, merge_fraction
+from bot.simulator.levels import CONFIRMED_DAYS, list_levels, merge_fraction
 from bot.simulator.listing import TOKENS
-from bot.simulator.market import DAY_HOURS, HISTORY_DAYS, SEED, Market
+from bot.simulator.market import DAY_HOURS, HISTORY_DAYS, HOUR, SEED, Market, bar_at
 from bot.simulator.metrics import FIELDS, quantmetrics
-from bot.simulator.provider import Provider
+from bot.simulator.provider import SimulatedProvider
 from bot.simulator.signals import YOUNG_DAYS, daily_calls
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
@@ -38,7 +38,7 @@ def test_days_are_made_of_their_hours(market: Market) -> None:
     """A daily bar opens, closes and reaches as far as its 24 hours do."""
     hours, days = market.hourly(SOL), market.daily(SOL)
     within = slice(7 * DAY_HOURS, 8 * DAY_HOURS)
-    assert days.bar(7) == (
+    assert bar_at(days, 7) == (
         hours.open[within][0],
         hours.high[within].max(),
         hours.low[within].min(),
@@ -72,7 +72,7 @@ def test_a_longer_market_begins_like_a_shorter_one() -> None:
             assert np.array_equal(getattr(before, name), getattr(after, name)[: short.hours])
         assert np.array_equal(daily_calls(short, token_id).trend, daily_calls(long, token_id).trend[: short.days])
         last = short.days - 1
-        assert LevelBook(short, token_id).levels_after(last) == LevelBook(long, token_id).levels_after(last)
+        assert list_levels(short, token_id) == list_levels(long, token_id)[: short.days]
         assert quantmetrics(short, token_id, last) == quantmetrics(long, token_id, last)
 
 
@@ -81,13 +81,13 @@ def test_the_price_at_an_opening_is_the_open(market: Market) -> None:
     for token_id in (BTC, PEGGED_SOL):
         for hour in range(HISTORY_DAYS * DAY_HOURS, HISTORY_DAYS * DAY_HOURS + 50):
             opened = float(market.hourly(token_id).open[hour])
-            assert market.price_at(token_id, market.hour_opening(hour)) == opened
+            assert market.price_at(token_id, market.begin + hour * HOUR) == opened
 
 
 def test_an_unfinished_hour_grows_into_the_whole_one(market: Market) -> None:
     """Within its hour a bar only widens, and just before the end it has the extremes of the whole bar."""
     opening = START + timedelta(hours=5)
-    whole = market.hourly(SOL).bar(market.hour_of(opening))
+    whole = bar_at(market.hourly(SOL), market.hour_of(opening))
     seen = [market.hour_so_far(SOL, opening + timedelta(minutes=minute)) for minute in range(60)]
     assert seen[0] == (whole.open, whole.open, whole.open, whole.open, 0.0)
     for earlier, later in itertools.pairwise(seen):
@@ -107,28 +107,6 @@ def test_an_unfinished_day_joins_its_hours(market: Market) -> None:
     assert bar.high >= bars.high[first : first + 7].max()
     assert bar.low <= bars.low[first : first + 7].min()
     assert market.day_so_far(SOL, START) == market.hour_so_far(SOL, START)
-
-
-def test_the_last_price_stands_when_the_market_is_over(market: Market) -> None:
-    """After the last day the price is the last close and nothing more is traded."""
-    late = START + timedelta(days=61)
-    bar = market.day_so_far(SOL, late)
-    assert bar.close == market.hourly(SOL).close[-1] == market.price_at(SOL, late)
-    assert bar.volume == 0
-
-
-def test_a_token_has_no_price_before_its_first_day(market: Market) -> None:
-    """The young token trades from its first day on and not an instant earlier."""
-    born = market.hour_opening(market.born_day(AERO) * DAY_HOURS)
-    assert market.price_at(AERO, born) > 0
-    with pytest.raises(LookupError, match="30747"):
-        market.price_at(AERO, born - timedelta(seconds=1))
-
-
-def test_a_start_without_a_zone_is_refused() -> None:
-    """A naive start is an error."""
-    with pytest.raises(ValueError, match="zone"):
-        Market(SEED, datetime(2025, 3, 1))  # noqa: DTZ001 - the point of the test
 
 
 def test_volatility_is_that_of_the_real_thing(market: Market) -> None:
@@ -152,10 +130,10 @@ def test_a_pegged_look_alike_stays_near_what_it_follows(market: Market) -> None:
 def test_levels_are_late_apart_and_below_the_high(market: Market) -> None:
     """On each day a level is at least two weeks old, apart from its neighbours, and not above the all-time high."""
     for token_id in (BTC, SOL, AERO):
-        book, high = LevelBook(market, token_id), market.daily(token_id).high
+        known, high = list_levels(market, token_id), market.daily(token_id).high
         apart = merge_fraction(market.tokens[token_id].volatility)
         for day in range(0, market.days, 13):
-            levels = book.levels_after(day)
+            levels = known[day]
             prices = sorted(level.price for level in levels)
             assert all(level.day + CONFIRMED_DAYS <= day for level in levels)
             assert all(above / below - 1 >= apart * 0.95 for below, above in itertools.pairwise(prices))
@@ -169,10 +147,10 @@ def test_levels_are_dense_at_the_start_and_sometimes_replaced(market: Market) ->
     for token in TOKENS:
         if token.age_days is not None:
             continue
-        book = LevelBook(market, token.token_id)
-        assert len(book.levels_after(HISTORY_DAYS)) >= 12
+        known = list_levels(market, token.token_id)
+        assert len(known[HISTORY_DAYS]) >= 12
         for day in range(HISTORY_DAYS, market.days):
-            replaced += bool(set(book.levels_after(day - 1)) - set(book.levels_after(day)))
+            replaced += bool(set(known[day - 1]) - set(known[day]))
     assert replaced > 0
 
 
@@ -186,22 +164,22 @@ def test_stances_turn_about_once_a_week(market: Market) -> None:
 
 def test_following_the_calls_has_an_edge(market: Market) -> None:
     """Over the tokens together, following the daily calls has returned more than holding."""
-    provider = Provider(market)
+    provider = SimulatedProvider(market)
     excess = [
-        float(np.log1p(returns.following[-1]) - np.log1p(returns.holding[-1]))
-        for returns in (provider.returns(token.token_id) for token in TOKENS[:16])
+        float(np.log1p(following[-1]) - np.log1p(holding[-1]))
+        for following, holding in (provider.returns(token.token_id) for token in TOKENS[:16])
     ]
     assert np.mean(excess) > 0
 
 
 def test_trader_grades_go_with_the_trend(market: Market) -> None:
     """Grades lie between 0 and 100 and are higher in a bullish stance than in a bearish one."""
-    provider = Provider(market)
-    trend, grades = provider.calls(BTC).trend, provider.grades(BTC)
-    known = ~np.isnan(grades.trader)
-    assert grades.trader[known].min() >= 0
-    assert grades.trader[known].max() <= 100
-    assert grades.trader[known & (trend == 1)].mean() > grades.trader[known & (trend == -1)].mean() + 20
+    provider = SimulatedProvider(market)
+    trend, (trader, *_) = provider.calls(BTC).trend, provider.grades(BTC)
+    known = ~np.isnan(trader)
+    assert trader[known].min() >= 0
+    assert trader[known].max() <= 100
+    assert trader[known & (trend == 1)].mean() > trader[known & (trend == -1)].mean() + 20
 
 
 def test_statistics_agree_with_their_definitions(market: Market) -> None:

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPResponse
-from threading import Thread
 from urllib.parse import urlsplit
 
 import pytest
@@ -99,35 +98,15 @@ def test_two_servers_of_one_seed_give_the_same_bytes(server: SimulatorServer, cl
 
 
 def test_stopping_ends_open_connections_and_frees_the_port(clock: Hand) -> None:
-    """After stop an idle kept-alive connection is closed and the port can be bound again."""
+    """After the stop an idle kept-alive connection is closed and the port can be bound again."""
     market = Market(SEED, START, days=10)
-    first = serve(market, clock.now)
-    first.start()
-    connection = connected(first)
-    got(connection, "/v2/price?token_id=3375")
-    first.stop()
+    with serve(market, clock.now) as first:
+        connection = connected(first)
+        got(connection, "/v2/price?token_id=3375")
     assert connection.sock.recv(1) == b""
     connection.close()
     with serve(market, clock.now, port=urlsplit(first.base_url).port or 0) as again:
         assert again.base_url == first.base_url
-
-
-def test_a_server_never_started_can_be_stopped(clock: Hand) -> None:
-    """Stopping a server that only holds its port returns at once."""
-    serve(Market(SEED, START, days=10), clock.now).stop()
-
-
-def test_a_server_in_the_foreground_ends_when_stopped(clock: Hand) -> None:
-    """A thread that serves for ever comes back after stop."""
-    server = serve(Market(SEED, START, days=10), clock.now)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    connection = connected(server)
-    assert got(connection, "/v2/price?token_id=3375")[0].status == 200
-    connection.close()
-    server.stop()
-    thread.join(SECONDS)
-    assert not thread.is_alive()
 
 
 def test_a_fault_of_ours_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
