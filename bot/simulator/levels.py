@@ -14,7 +14,7 @@ CONFIRMED_DAYS = 14
 SWING_DAYS = 2
 REPAINT_SHARE = 0.08  # of the swings near a known level: they replace it
 WHOLE_FROM = 1000.0  # the provider often writes prices from here on as whole numbers
-NOISY_SHARE, WHOLE_SHARE = 0.15, 0.55
+WHOLE_SHARE = 0.7
 
 
 class DrawnLevel(NamedTuple):
@@ -36,8 +36,8 @@ def list_levels(market: Market, token_id: int) -> list[tuple[DrawnLevel, ...]]:
     by_day = []
     for turned in range(-CONFIRMED_DAYS, market.days - CONFIRMED_DAYS):
         if turned in swings:
-            noise, chance = drawn[turned]
-            price = _write_price(swings[turned], noise)
+            whole, chance = drawn[turned]
+            price = _write_price(swings[turned], whole)
             near = tuple(level for level in known if abs(level.price / price - 1) < merged)
             if not near or chance < REPAINT_SHARE:
                 kept = (level for level in known if level not in near)
@@ -63,13 +63,8 @@ def _find_swings(market: Market, token_id: int) -> dict[int, float]:
     return swings
 
 
-def _write_price(price: float, noise: float) -> float:
-    """Write a price like the provider: some with binary noise, large ones often whole.
-
-    None is written higher than it is.
-    """
-    if noise < NOISY_SHARE:
-        return float(np.nextafter(price, 0.0))
-    if price >= WHOLE_FROM and noise < NOISY_SHARE + WHOLE_SHARE:
+def _write_price(price: float, drawn: float) -> float:
+    """Write a price like the provider, large ones often whole; none higher than it is."""
+    if price >= WHOLE_FROM and drawn < WHOLE_SHARE:
         return float(np.floor(price))
     return price
