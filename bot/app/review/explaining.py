@@ -16,6 +16,7 @@ from bot.app.review.why import (
     levels_of,
     rows_in,
 )
+from bot.app.settings.providers import PROVIDERS
 from bot.app.telling.answers import Row, Table, without_empty
 from bot.app.telling.printing import show_value
 from bot.domain.errors import ConfigError
@@ -52,8 +53,7 @@ where known_at = :known_at and answer_hash is not null order by endpoint, reques
 """
 PRICES = """
 select endpoint, at, known_at, status, rows, request_id, answer_hash, query from v_api_calls
-where endpoint = 'price' and slot = :slot and known_at <= :cut_off and answer_hash is not null\
- order by known_at desc
+where slot = :slot and known_at <= :cut_off and answer_hash is not null order by known_at desc
 """
 FILLS = """
 select fill_id, role, reason, quantity, price, fee, filled_at, fill_model,\
@@ -107,7 +107,9 @@ def _inputs(reader: Reader, decision: Row) -> list[Row]:
                     "answers": [call for call in calls if _is_about(call, token)],
                 }
             )
-    prices = [call for call in reader.rows(PRICES, known) if _is_about(call, token)]
+    feeds = {provider.prices for provider in PROVIDERS.values()}
+    priced = (call for call in reader.rows(PRICES, known) if call["endpoint"] in feeds)
+    prices = [call for call in priced if _is_about(call, token)]
     if prices:
         quote = {"price": decision["reference_price"], "known_at": prices[0]["known_at"]}
         found.append({"input": "price", **quote, "answers": prices[:1]})
