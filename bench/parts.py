@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from functools import partial, wraps
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +63,10 @@ def parts(strategy: Path, folder: Path) -> dict[str, float]:
     clocks = Clocks()
     with clocks.part("imports, and making the ledger"):
         from bot.adapters.sql import ledger  # noqa: PLC0415 - the imports are measured
-        from bot.app.replay import replay, waking  # noqa: PLC0415
+        from bot.app.replay import material, replay, waking  # noqa: PLC0415
     clocks.around(ledger, "create_if_empty", "imports, and making the ledger")
-    clocks.around(replay, "open_history", "opening the history")
-    clocks.around(replay, "run_cycle", "deciding")
+    clocks.around(material, "open_history", "opening the history")
+    clocks.around(waking, "run_cycle", "deciding")
     for method in ("__init__", "after", "skip_to"):
         clocks.around(waking.Waking, method, "deciding")
     for function in ("rows_of", "datum_rows", "cycle_row"):
@@ -79,7 +79,7 @@ def parts(strategy: Path, folder: Path) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as place, contextlib.redirect_stdout(io.StringIO()), clocks.part("the rest"):
         replay.replay(
             str(strategy),
-            partial(replay.open_history_material, folder),
+            folder,
             f"{place}/parts.db",
             cash="100000",
             window=(WARM, None),

@@ -11,6 +11,7 @@ from bot.app.telling.answers import Answer
 from bot.cli.options import (
     add_command,
     add_config_option,
+    add_place_options,
     add_reading_options,
     add_window_options,
     instant,
@@ -56,9 +57,7 @@ def _add_running(commands: Commands) -> None:
     check.add_argument("--json", action="store_true", help="print JSON")
     text = "instead: replay histories cut short and taken up again; hooks that look ahead or remember differ (65)"
     check.add_argument("--lookahead", action="store_true", help=text)
-    check.add_argument(
-        "--history", type=Path, metavar="DIR", help="history folder to look at, with --lookahead"
-    )
+    add_place_options(check, hint=" to look at, with --lookahead")
     text = "strategies/NAME.toml or a file, with --lookahead [those of the configuration]"
     check.add_argument("--strategy", metavar="NAME_OR_FILE", help=text)
     add_window_options(check)
@@ -124,16 +123,19 @@ def _check(arguments: argparse.Namespace) -> Answer:
     if not arguments.lookahead:
         from bot.app.live.starting import check
 
-        if any((arguments.history, arguments.strategy, *window)):
+        if any((arguments.place, arguments.strategy, *window)):
             raise UsageError(
-                "check: --history, --strategy, --from and --to go with --lookahead: add it, or leave them out"
+                "check: --history, --recorded, --strategy, --from and --to go with --lookahead:"
+                " add it, or leave them out"
             )
         return check(arguments.config)
     from bot.app.replay.lookahead import check_lookahead
 
-    if arguments.history is None:
-        raise UsageError("check: --lookahead needs a history: add --history DIR")
-    return check_lookahead(arguments.config, arguments.strategy, arguments.history, window)
+    if arguments.place is None:
+        raise UsageError(
+            "check: --lookahead needs something to look at: add --history DIR or --recorded URL"
+        )
+    return check_lookahead(arguments.config, arguments.strategy, arguments.place, window)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -59,6 +59,22 @@ def add_window_options(added: argparse.ArgumentParser, what: str = "slot") -> No
     added.add_argument("--to", dest="end", type=instant(last_instant), metavar="T", help=last)
 
 
+def add_place_options(
+    added: argparse.ArgumentParser, *, needed: bool = False, hint: str = ""
+) -> None:
+    """Add --history and --recorded, of which one may be given; hint: ends their help."""
+    over = added.add_mutually_exclusive_group(required=needed)
+    over.add_argument(
+        "--history", dest="place", type=Path, metavar="DIR", help=f"history folder{hint}"
+    )
+    over.add_argument(
+        "--recorded",
+        dest="place",
+        metavar="URL",
+        help=f"the answers recorded in a live ledger, a URL or a file{hint}",
+    )
+
+
 def whole_number(least: int, most: int) -> Callable[[str], int]:
     """Make an argparse type that reads a whole number from least to most, both inclusive."""
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.app.telling.answers import Answer
-from bot.cli.options import add_command, add_window_options, whole_number
-from bot.domain.errors import UsageError
+from bot.cli.options import add_command, add_place_options, add_window_options, whole_number
 
 if TYPE_CHECKING:
     from bot.cli.options import Commands
@@ -29,11 +28,7 @@ def _add_replay(commands: Commands) -> None:
     replay.add_argument(
         "--strategy", required=True, metavar="NAME_OR_FILE", help="strategies/NAME.toml or a file"
     )
-    over = replay.add_mutually_exclusive_group(required=True)
-    over.add_argument("--history", type=Path, metavar="DIR", help="history folder")
-    over.add_argument(
-        "--recorded", metavar="URL", help="the answers recorded in a live ledger, a URL or a file"
-    )
+    add_place_options(replay, needed=True)
     replay.add_argument("--ledger", metavar="URL", help="where to write [replay.db]")
     add_window_options(replay)
     replay.add_argument("--cash", default="10000", help="opening cash in quote currency [10000]")
@@ -42,7 +37,9 @@ def _add_replay(commands: Commands) -> None:
         metavar="CRON",
         help="slots, five fields, UTC [every close of a bar, or cycle]",
     )
-    text = "replay so often again in memory with the instants of all signals drawn, for the statistics; with --history"
+    text = (
+        "replay so often again in memory with the instants of all signals drawn, for the statistics"
+    )
     replay.add_argument(
         "--random-entries", type=whole_number(1, RANDOM_RUNS_MAX), metavar="N", help=text
     )
@@ -54,7 +51,7 @@ def _add_replay(commands: Commands) -> None:
     sweep.add_argument(
         "file", type=Path, metavar="SWEEP.toml", help="what is tried; docs/sweep.md tells every key"
     )
-    sweep.add_argument("--history", type=Path, metavar="DIR", help="history folder [the file's]")
+    add_place_options(sweep, hint=" [the file's]")
     sweep.add_argument("--ledger", metavar="URL", help="where to write [sweep.db]")
     sweep.add_argument(
         "--on",
@@ -81,23 +78,11 @@ def _add_history(commands: Commands) -> None:
 
 
 def _replay(arguments: argparse.Namespace) -> Answer:
-    from functools import partial
+    from bot.app.replay.replay import replay
 
-    from bot.app.replay.replay import open_history_material, replay
-
-    if arguments.recorded is None:
-        opening = partial(open_history_material, arguments.history)
-    else:
-        if arguments.random_entries is not None:
-            raise UsageError(
-                "replay: --random-entries draws the signals of a history: give --history, or leave it out"
-            )
-        from bot.app.replay.recorded import open_recorded_material
-
-        opening = partial(open_recorded_material, arguments.recorded)
     return replay(
         arguments.strategy,
-        opening,
+        arguments.place,
         arguments.ledger,
         cash=arguments.cash,
         window=(arguments.start, arguments.end),
@@ -111,7 +96,7 @@ def _sweep(arguments: argparse.Namespace) -> Answer:
 
     return sweep(
         arguments.file,
-        arguments.history,
+        arguments.place,
         arguments.ledger,
         on=arguments.on,
         workers=arguments.workers,

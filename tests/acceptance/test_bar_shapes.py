@@ -11,12 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.adapters.clock import SystemClock
 from bot.adapters.history.folder import HistorySource, open_history
 from bot.adapters.shelf.archive import MemoryArchive
 from bot.app.cycle.run_cycle import run_cycle
 from bot.app.cycle.setup import RunSetup
-from bot.app.replay.replay import records
 from bot.domain.decisions import Fact
 from bot.domain.ids import RunName, Symbol, TokenId
 from bot.domain.instruments import Instrument
@@ -29,6 +27,7 @@ from bot.domain.tape import QUOTE, TokenPrint
 from bot.engine.rules import FillRules, PriceRule, Rules, SizeRule, SizingRules, StopRules, TargetRules
 from tests.acceptance import folder_reader
 from tests.acceptance.history_folders import Tables, write_folder
+from tests.history_runs import records
 from tests.notation import HOUR, at
 
 TOKEN = TokenId(1)
@@ -152,7 +151,7 @@ def test_a_replay_gives_the_price_that_could_be_had(
     ]
     tables.signals.append((1, START + HOUR, stance, ""))
     history = open_history(write_folder(tmp_path, tables), timeframe="1h", universe="*")
-    made = records(SETUP, HistorySource(history), history.closes, SystemClock())
+    made = records(SETUP, HistorySource(history), history.closes)
     role = Role.TARGET if expected > 100 else Role.STOP
     facts = [fact for record in made for fact in record.facts]
     assert told(facts) == [(role, expected if side is Side.LONG else 200 - expected)]

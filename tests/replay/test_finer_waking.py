@@ -9,15 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.adapters.clock import SystemClock
 from bot.adapters.history.folder import HistorySource, open_history
-from bot.app.replay.replay import records
 from bot.domain.market import Bar
 from bot.domain.orders import Fill, Role
 from bot.domain.record import CycleRecord
 from bot.engine.rules import ActOn, EntryRules, PriceRule, Reentry, Rules, SameBar, SizeRule, SizingRules
 from tests.acceptance.history_folders import write_folder, write_rows
 from tests.finer_paths import split, spoiled
+from tests.history_runs import records
 from tests.replay.random_histories import random_tables
 from tests.replay.test_waking import AT, calm_rules, every_slot, setup_of
 
@@ -61,7 +60,7 @@ def played(folder: Path, rules: Rules, seed: int, every: int) -> tuple[list[Cycl
     setup = setup_of(rules, tuple(sorted(source.archive.instruments)))
     woken = [
         replace(record, cycle=replace(record.cycle, started_at=AT, finished_at=AT))
-        for record in records(setup, source, slots, SystemClock())
+        for record in records(setup, source, slots)
     ]
     return woken, list(every_slot(setup, source, slots))
 

@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.adapters.clock import SystemClock
 from bot.adapters.history.folder import HistorySource, open_history
 from bot.adapters.sql.reads import Reader
 from bot.app.cycle.setup import RunSetup
-from bot.app.replay.replay import records
 from bot.app.replay.tally import Tally
 from bot.app.review.results import POINTS, TRADES, _float, _instant, _trade
 from bot.app.settings.strategies import load_strategy
@@ -17,6 +15,7 @@ from bot.cli.main import main
 from bot.domain.ids import RunName
 from bot.figures.performance import EquityPoint
 from tests.acceptance.history_folders import write_folder
+from tests.history_runs import records
 from tests.replay.random_histories import random_strategy, random_tables
 
 # Positions open at the end, part exits, borrow fees: what an open trade has booked so far.
@@ -54,7 +53,7 @@ def test_the_tally_is_what_the_views_show(tmp_path: Path, seed: int) -> None:
         code_version="",
     )
     tally = Tally()
-    for record in records(setup, HistorySource(history), history.closes, SystemClock()):
+    for record in records(setup, HistorySource(history), history.closes):
         tally.add(record.facts)
     reader = Reader(str(tmp_path / "r.db"))
     marks = [

@@ -14,11 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.adapters.clock import SystemClock
 from bot.adapters.history.folder import HistorySource, open_history
 from bot.app.cycle.run_cycle import run_cycle
 from bot.app.cycle.setup import RunSetup
-from bot.app.replay.replay import records
 from bot.app.replay.tally import Tally
 from bot.app.replay.waking import Waking
 from bot.domain.decisions import EquityMark
@@ -52,6 +50,7 @@ from bot.engine.rules import (
 from bot.figures.account import counts_of, figures_of
 from tests.acceptance.folder_reader import Bar
 from tests.acceptance.history_folders import Tables, write_folder
+from tests.history_runs import records
 from tests.properties.random_tapes import rules
 from tests.replay.random_histories import HOUR, START, is_quiet, random_tables, with_halts
 
@@ -122,7 +121,7 @@ def test_the_journal_with_skipping_equals_the_journal_without(
     setup = setup_of(drawn, universe)
     woken = [
         replace(record, cycle=replace(record.cycle, started_at=AT, finished_at=AT))
-        for record in records(setup, source, slots, SystemClock())
+        for record in records(setup, source, slots)
     ]
     assert woken == list(every_slot(setup, source, slots))
 
@@ -136,7 +135,7 @@ def test_every_figure_of_a_replay_is_that_of_all_its_slots(
     slots = [close + timedelta(minutes=minutes) for close in closes]
     setup = setup_of(drawn, universe)
     told = []
-    for kept in (records(setup, source, slots, SystemClock()), marked_at_all(setup, source, slots)):
+    for kept in (records(setup, source, slots), marked_at_all(setup, source, slots)):
         tally, benchmark = Tally(), []
         for record in kept:
             tally.add(record.facts)
@@ -239,7 +238,7 @@ def test_a_peak_that_only_rounding_makes_is_not_slept_through(tmp_path: Path) ->
     sizing = SizingRules(rule=SizeRule.FIXED_QUANTITY, quantity=Decimal(1))
     nothing = FillRules(fee_fraction=Decimal(0), half_spread_fraction=Decimal(0), slippage_fraction=Decimal(0))
     setup = setup_of(Rules(name="peaks", sizing=sizing, fills=nothing), history.universe)
-    last = list(records(setup, HistorySource(history), history.closes, SystemClock()))[-1]
+    last = list(records(setup, HistorySource(history), history.closes))[-1]
     (mark,) = [fact for fact in last.facts if isinstance(fact, EquityMark)]
     assert mark.high_water_mark == Decimal("10000.000002")
 
@@ -281,7 +280,7 @@ def test_an_exit_rule_of_one_row_is_asked_at_every_slot(folder: Path, seed: int,
 
     expected = closings(every_slot(setup, source, slots))
     assert any(one.reason is ExitReason.MANUAL for one in expected)
-    assert closings(records(setup, source, slots, SystemClock())) == expected
+    assert closings(records(setup, source, slots)) == expected
 
 
 @pytest.mark.parametrize("reentry", [Reentry.NEVER, Reentry.ALWAYS])
@@ -304,7 +303,7 @@ def test_an_exit_rule_that_declares_grades_sees_them_at_every_ask(
         declared = Declaration(keys=('exits.rules = "by_grade"',), needs=needs, of_held=needs)
         row = Row(SlotExit(ExitReason.MANUAL, by_grade), declared)
         monkeypatch.setattr(exits, "EXITS", {**exits.EXITS, word: row})
-        list(records(setup_of(rules, universe), source, slots, SystemClock()))
+        list(records(setup_of(rules, universe), source, slots))
 
     play(Input.GRADES)
     assert len(seen) > 50
@@ -336,7 +335,7 @@ def test_a_token_that_falls_silent_is_delisted_at_its_slot(tmp_path: Path) -> No
     history = open_history(write_folder(tmp_path, tables), timeframe="1h", universe="*")
     sizing = SizingRules(rule=SizeRule.FIXED_NOTIONAL, notional=Decimal(100))
     setup = setup_of(Rules(name="silent", sizing=sizing), history.universe)
-    made = list(records(setup, HistorySource(history), history.closes, SystemClock()))
+    made = list(records(setup, HistorySource(history), history.closes))
     closings = [fact for record in made for fact in record.facts if isinstance(fact, Closing)]
     assert [(one.reason, one.slot) for one in closings] == [("delisted", START + (30 + 168) * HOUR)]
 

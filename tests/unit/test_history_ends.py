@@ -17,7 +17,7 @@ from bot.adapters.history.folder import History, open_history
 from bot.adapters.history.pack import silent
 from bot.adapters.history.packing import pack_history
 from bot.adapters.history.reader import load
-from bot.app.replay.replay import slots_in
+from bot.app.replay.material import slots_in
 from bot.domain.errors import AccessError, ConfigError
 from tests.edge_replays import BULLISH, INSTRUMENTS, hours, replay
 from tests.history_texts import BARS, bar_rows

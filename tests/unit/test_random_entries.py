@@ -270,11 +270,3 @@ def test_without_the_option_nothing_is_said_of_random_entries(seen: Path, capsys
     found = asked(seen, capsys, "--ledger", str(seen / "plain.db"))
     assert "sharpe" in found
     assert not [name for name in (*found, *found["reasons"]) if name.startswith("random_")]
-
-
-def test_recorded_answers_have_no_signals_to_draw(capsys: pytest.CaptureFixture[str]) -> None:
-    """With --recorded the option is a usage error of one line."""
-    assert main(["replay", "--strategy", "s", "--recorded", "r.db", "--random-entries", "5"]) == 2
-    told = capsys.readouterr().err
-    assert "give --history" in told
-    assert told.count("\n") == 1

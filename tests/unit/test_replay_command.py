@@ -193,7 +193,7 @@ def test_a_replay_that_fails_leaves_no_run_behind(run: Run, folder: Path, monkey
         raise RuntimeError(message)
 
     with monkeypatch.context() as patch:
-        patch.setattr("bot.app.replay.replay.run_cycle", broken)
+        patch.setattr("bot.app.replay.waking.run_cycle", broken)
         with pytest.raises(RuntimeError):
             run("--cash", "5000")
     with closing(sqlite3.connect(folder / "r.db")) as connection:

@@ -17,6 +17,7 @@ import pytest
 
 from bot.adapters.history.folder import open_history
 from bot.adapters.sql.beside import Store, open_store
+from bot.app.replay.material import Origin
 from bot.app.sweep import running
 from bot.app.sweep.course import Course
 from bot.app.sweep.plan import Window, load_sweep
@@ -115,11 +116,9 @@ def task(tmp_path: Path, digest: str) -> Task:
         path="waves.toml",
         strategy=STRATEGY,
         hooks=None,
-        history=str(tmp_path / "history"),
+        origin=Origin(tmp_path / "history", None, "*"),
         history_digest=digest,
-        finer=False,
         cash=Decimal(10000),
-        schedule=None,
         seed=1,
     )
     day = timedelta(days=1)

@@ -5,13 +5,13 @@ DifferenceError, which ends the derivation.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
 from bot.adapters.shelf.archive import MemoryArchive
-from bot.adapters.sql.recorded import Recorded, RowDifference, data_difference
+from bot.adapters.sql.recorded import Known, Recorded, RowDifference, Window, data_difference
 from bot.app.settings.providers import provider_of, read_again
 from bot.domain.decisions import Fact
 from bot.domain.errors import BadInputError, InvariantError
@@ -24,6 +24,8 @@ from bot.domain.tape import ApiCall, Datum, TokenPrint
 
 ANSWER, INPUT, CONFIGURATION, HOOKS = "answer", "input", "configuration", "hooks"
 KINDS: Mapping[str, str] = MappingProxyType({"verdicts": "gate", "fills": "fill"})
+# A call, and the data that its answer holds.
+Heard = tuple[ApiCall, tuple[Datum, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,27 +67,30 @@ def of_rows(kind: str, at: datetime, found: RowDifference) -> Difference:
     return Difference(kind=kind, at=at, what=what, stored=found.stored, derived=found.derived)
 
 
-class RecordedSource:
-    """The recorded answers of one run; each is read again when the run comes to its cycle."""
+class AnswerSource:
+    """Recorded answers as the source of a run; each is added when the run comes to its cycle."""
 
-    def __init__(self, recorded: Recorded, since: datetime | None) -> None:
-        """Start with the answers after an instant; None starts with the first answer."""
-        self.archive = self._shelves = MemoryArchive({})
-        self.answers = 0
+    def __init__(
+        self, archive: MemoryArchive, hear: Callable[[Window], list[Heard]], since: datetime | None
+    ) -> None:
+        """Start with the answers after an instant; None starts with the first answer.
+
+        hear: finds the answers of a span, which excludes its start and includes its end.
+        """
+        self.archive = self._shelves = archive
         self._cycle: Cycle | None = None
-        self._recorded = recorded
+        self._hear = hear
         self._seen = since
+        self._news: list[Datum] = []
 
-    def know(self, run: RunName) -> tuple[Instrument, ...]:
-        """Admit all instruments and the data known at the start; return a run's instruments."""
-        listed = self._recorded.instruments()
+    def know(
+        self, listed: Mapping[str, tuple[Instrument, ...]], run: RunName
+    ) -> tuple[Instrument, ...]:
+        """Admit the instruments of all runs, and return those of one run."""
+        mine = listed.get(run, ())
         # The run's own come last, so that they replace what other runs say of the same tokens.
-        mine = listed.pop(run, ())
         for instruments in (*listed.values(), mine):
             self.admit(instruments)
-        if self._seen is not None:
-            for datum in self._recorded.data_until(self._seen):
-                self._shelves.add(datum)
         return mine
 
     def admit(self, instruments: Iterable[Instrument]) -> None:
@@ -107,11 +112,11 @@ class RecordedSource:
 
     def quotes(self, tokens: Sequence[TokenId]) -> tuple[Quote, ...]:
         """Find the prices that came after the slot's decision."""
-        slot, read = self._at().slot, self.read_until(self._at().settled_until)
+        slot, heard = self._at().slot, self.read_until(self._at().settled_until)
         # Answers to other runs and to other endpoints may lie in the same span.
         prints = [
             datum
-            for call, data in read
+            for call, data in heard
             if call.slot == slot and call.endpoint == provider_of(call).prices
             for datum in data
         ]
@@ -121,35 +126,64 @@ class RecordedSource:
             if isinstance(datum, TokenPrint) and datum.token_id in tokens
         )
 
-    def read_until(self, end: datetime | None) -> list[tuple[ApiCall, tuple[Datum, ...]]]:
-        """Read the next answers up to an instant, compare their data, and add it to the archive.
+    def read_until(self, end: datetime | None) -> list[Heard]:
+        """Add the data of the next answers up to an instant to the archive; return the answers.
 
-        end: None reads all that are left. Returns the calls that have rows, with their data. Raises
-        DifferenceError when a body or a row was changed.
+        end: None reads all that are left.
         """
-        span = (self._seen, end)
-        stored = self._recorded.tape_rows(span)
-        read: list[tuple[ApiCall, tuple[Datum, ...]]] = []
+        heard = self._hear((self._seen, end))
+        # `add` returns whether a datum is new: this archives all and lists the new ones.
+        self._news = [datum for _, data in heard for datum in data if self._shelves.add(datum)]
+        self._seen = end or self._seen
+        return heard
+
+    def _at(self) -> Cycle:
+        if self._cycle is None:
+            raise InvariantError("no cycle was turned to yet")
+        return self._cycle
+
+
+class RecordedSource(AnswerSource):
+    """A source that reads the answers in a ledger again, and compares their data with its rows."""
+
+    def __init__(self, recorded: Recorded, since: datetime | None) -> None:
+        """Know the data known at the start, and read the answers after it."""
+        super().__init__(MemoryArchive({}), self._read, since)
+        self.answers = 0
+        self._recorded = recorded
+        self._stored: Known = {}
+
+    def know(
+        self, listed: Mapping[str, tuple[Instrument, ...]], run: RunName
+    ) -> tuple[Instrument, ...]:
+        """Admit the instruments, add the data known at the start; return a run's instruments."""
+        mine = super().know(listed, run)
+        if self._seen is not None:
+            for datum in self._recorded.data_until(self._seen):
+                self._shelves.add(datum)
+        return mine
+
+    def read_until(self, end: datetime | None) -> list[Heard]:
+        """Read the next answers; raises DifferenceError when a body or a row was changed."""
+        heard = super().read_until(end)
+        found = data_difference(self._news, self._stored)
+        if found is not None:
+            raise DifferenceError(of_rows(INPUT, self._at().slot, found))
+        return heard
+
+    def _read(self, span: Window) -> list[Heard]:
+        """Read the answers of a span that have rows, with their data."""
+        self._stored = self._recorded.tape_rows(span)
+        read: list[Heard] = []
         for call, body in self._recorded.answers(span):
             if body is None:
                 what = f"the body of {call.answer_hash} was changed ({call.endpoint}, {call.query})"
                 raise DifferenceError(Difference(kind=ANSWER, at=call.known_at, what=what))
             self.answers += 1
             # An answer has no row if it said nothing new, only listed names, or preceded a crash.
-            if call.known_at in stored:
+            if call.known_at in self._stored:
                 read.append((call, _data_of(call, body)))
-        # `add` returns whether a datum is new: this archives all and lists the new ones.
-        new = [datum for _, data in read for datum in data if self._shelves.add(datum)]
-        found = data_difference(new, stored)
-        if found is not None:
-            raise DifferenceError(of_rows(INPUT, self._at().slot, found))
-        self._seen = end or self._seen
         return read
-
-    def _at(self) -> Cycle:
-        if self._cycle is None:
-            raise InvariantError("no cycle was turned to yet")
-        return self._cycle
 
 
 class ComparingLedger:

@@ -172,7 +172,7 @@ def _cycles(
     A new configuration or code version gets a new runner, as after a restart of the daemon.
     """
     ledger = ComparingLedger(book, cycles)
-    known = source.know(name)
+    known = source.know(book.instruments(), name)
     live: ScheduledRun | None = None
     for cycle in cycles:
         if cycle.state is CycleState.MISSED:

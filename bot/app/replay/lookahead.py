@@ -1,6 +1,6 @@
 """`bot check --lookahead`: whether decisions depend on the future, or on what hooks remember.
 
-A history that is cut at an instant must give the same journal up to it, though the hooks have seen
+Material that is cut at an instant must give the same journal up to it, though the hooks have seen
 the rest. A run that resumes from its portfolio must go on as before, though the hooks are newly
 loaded. Data inside a hooks file, such as a table of later prices, cannot be detected.
 """
@@ -14,11 +14,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
-from bot.adapters.clock import SystemClock
-from bot.adapters.history.cut import cut_history
-from bot.adapters.history.folder import History, HistorySource
 from bot.adapters.sql.mapping import FACT_TABLES
-from bot.app.replay.replay import Window, is_eventful, open_for, run_slots, setup_of, slots_in
+from bot.adapters.sql.recorded import Window
+from bot.app.replay.material import Material, Place, is_eventful, open_for
 from bot.app.settings.config import load_config
 from bot.app.settings.hook_source import SIGNATURES
 from bot.app.settings.strategies import Strategy, load_strategy, strategy_file
@@ -105,18 +103,18 @@ class Look:
         return f"{self.strategy}: looks ahead or remembers: {self.difference}"
 
 
-class _HookRecorder(HistorySource):
-    """A history source that records the hooks' answers by slot, hook and token, except None."""
+class _HookRecorder:
+    """Records the hooks' answers by slot, hook and token, except None."""
 
-    def __init__(self, history: History) -> None:
-        super().__init__(history)
+    def __init__(self) -> None:
         self.answers: dict[HookCall, list[str]] = {}
-        self._slot: datetime | None = None
+        self._undated: list[tuple[str, TokenId, str]] = []
 
-    def refresh(self, slot: datetime) -> datetime:
-        """Remember the slot that answers belong to."""
-        self._slot = slot
-        return super().refresh(slot)
+    def date(self, slot: datetime) -> None:
+        """Note the slot of the answers since the slot before it."""
+        for name, token_id, told in self._undated:
+            self.answers.setdefault((slot, name, token_id), []).append(told)
+        self._undated.clear()
 
     def listening(self, strategy: Strategy) -> Strategy:
         """Wrap a strategy's hooks so that their answers are recorded."""
@@ -132,14 +130,13 @@ class _HookRecorder(HistorySource):
     def _heard(self, name: str, hook: Callable[..., object]) -> Callable[..., object]:
         def ask(view: TokenView, given: object) -> object:
             answer = hook(view, given)
-            if answer is not None and self._slot is not None:
-                key = (self._slot, name, view.instrument.token_id)
+            if answer is not None:
                 told = (
                     repr(answer)
                     if isinstance(answer, str | int | Decimal | Bracket)
                     else type(answer).__name__
                 )
-                self.answers.setdefault(key, []).append(told)
+                self._undated.append((name, view.instrument.token_id, told))
             return answer
 
         return ask
@@ -170,9 +167,9 @@ class _Play:
         )
 
 
-def check_lookahead(config_path: Path, named: str | None, folder: Path, window: Window) -> Answer:
+def check_lookahead(config_path: Path, named: str | None, place: Place, window: Window) -> Answer:
     """Check a strategy, or all of a configuration; 65 when one looks ahead or remembers."""
-    looks = [look(one, folder, window) for one in _choose_subjects(config_path, named)]
+    looks = [look(one, place, window) for one in _choose_subjects(config_path, named)]
     return Answer(
         payload=[one.row for one in looks],
         parts=tuple(map(str, looks)),
@@ -188,30 +185,29 @@ def _choose_subjects(config_path: Path, named: str | None) -> list[Subject]:
     return list(dict.fromkeys(Subject(path, run.cash, run.schedule) for path, run in runs))
 
 
-def look(asked: Subject, folder: Path, window: Window) -> Look:
+def look(asked: Subject, place: Place, window: Window) -> Look:
     """Replay a strategy in memory, whole, cut and resumed, until a run differs or all are done.
 
     Raises ConfigError when the window has nothing to compare.
     """
     path = asked.strategy
     strategy = load_strategy(path, path.parent)
-    history = open_for(strategy, folder)
-    slots = slots_in(history, window, asked.schedule)
-    play = partial(_play, cash=asked.cash, end=slots[-1])
-    whole = play(strategy, history, slots, None)
+    material = open_for(strategy, place, window, asked.schedule)
+    slots, play = material.slots, partial(_play, cash=asked.cash)
+    whole = play(strategy, material, slots, None)
     cuts, facts = cuts_of(slots, whole), 0
     _require_decisions(strategy, whole, cuts)
     for number, at in enumerate(cuts, start=1):
         past = [slot for slot in slots if slot <= at]
-        cut = play(strategy, cut_history(history, at), past, None)
+        cut = play(strategy, material.cut(at), past, None)
         # The cut run keeps the hooks that have seen the whole history; the resumed run loads new
         # ones, which have seen nothing.
-        rest = play(load_strategy(path, path.parent), history, slots[len(past) :], cut.portfolio)
+        rest = play(load_strategy(path, path.parent), material, slots[len(past) :], cut.portfolio)
         for how, mine, other in (
             (CUT, whole.within(None, at), cut),
             (RESTARTED, whole.within(at, None), rest),
         ):
-            found = _difference(how, at, mine, other, history)
+            found = _difference(how, at, mine, other, material)
             facts += mine.facts
             if found is not None:
                 return Look(strategy=strategy.name, cuts=number, facts=facts, difference=found)
@@ -257,27 +253,27 @@ def cuts_of(slots: Sequence[datetime], whole: _Play) -> list[datetime]:
 
 def _play(
     strategy: Strategy,
-    history: History,
+    material: Material,
     slots: Sequence[datetime],
     portfolio: Portfolio | None,
     *,
     cash: Decimal,
-    end: datetime,
 ) -> _Play:
-    """Replay slots, from a portfolio or from the start; end: the slot that decides nothing."""
-    source = _HookRecorder(history)
-    setup = setup_of(source.listening(strategy), history.universe, cash)
+    """Replay slots, from a portfolio or from the start."""
+    recorder = _HookRecorder()
+    setup = material.set_up(recorder.listening(strategy), cash)
     portfolio = portfolio or Portfolio(run=setup.name)
     records: dict[datetime, CycleRecord] = {}
-    for _, record, after in run_slots(setup, source, slots, SystemClock(), portfolio, end=end):
+    for _, record, after in material.run(setup, slots, portfolio):
         portfolio = after
+        recorder.date(record.cycle.slot)
         if is_eventful(record):
             records[record.cycle.slot] = record
-    return _Play(records=records, answers=source.answers, portfolio=portfolio)
+    return _Play(records=records, answers=recorder.answers, portfolio=portfolio)
 
 
 def _difference(
-    how: str, at: datetime, whole: _Play, other: _Play, history: History
+    how: str, at: datetime, whole: _Play, other: _Play, material: Material
 ) -> Divergence | None:
     """Find the first fact that differs between two runs."""
     for slot in sorted(whole.records.keys() | other.records.keys()):
@@ -292,11 +288,11 @@ def _difference(
                     how=how,
                     at=at,
                     slot=slot,
-                    symbol=None if token_id is None else history.instruments[token_id].symbol,
+                    symbol=None if token_id is None else material.instruments[token_id].symbol,
                     fact=fact,
                     whole=values[0],
                     other=values[1],
-                    answer=_answer(slot, whole.answers, other.answers, history),
+                    answer=_answer(slot, whole.answers, other.answers, material),
                 )
     return None
 
@@ -332,7 +328,7 @@ def _answer(
     slot: datetime,
     whole: Mapping[HookCall, list[str]],
     other: Mapping[HookCall, list[str]],
-    history: History,
+    material: Material,
 ) -> str | None:
     """Describe the first hook call up to a slot that two runs answered differently."""
     for key in sorted(whole.keys() | other.keys(), key=lambda one: one[0]):
@@ -340,7 +336,7 @@ def _answer(
         if key[0] <= slot and said != now:
             asked_at, name, token_id = key
             told = (one_line(" then ".join(answers)) or "None" for answers in (said, now))
-            symbol = history.instruments[token_id].symbol
+            symbol = material.instruments[token_id].symbol
             return (
                 f"hook {name} on {symbol} at {asked_at:%Y-%m-%dT%H:%MZ}"
                 f" answered {' and '.join(told)}"

@@ -4,47 +4,39 @@ Gates, levels, brackets, sizes and exits stay the strategy's own; nothing is wri
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from bot.adapters.history.bar_columns import Integers
 from bot.adapters.history.blocks import DatedRows, Series, blocks_of
 from bot.adapters.history.dated import SIGNALS, STANCES
-from bot.adapters.history.folder import History, HistoryArchive
 from bot.adapters.history.pack import Words
 from bot.adapters.history.reader import micros
-from bot.app.replay.tally import Tally
-from bot.app.telling.progress import tell_progress
 from bot.domain.ids import TokenId
-from bot.domain.record import CycleRecord
+from bot.domain.reach import Floats
 from bot.domain.signals import Episode, Stance
-from bot.figures.account import figures_of
-from bot.figures.luck import Drawn
 
 SEED = 1
 HALF_BITS = 32
 
 NEUTRAL = float(STANCES.index(Stance.NEUTRAL))
 
-Play = Callable[[History], Iterator[CycleRecord]]
 
+class Rotated(NamedTuple):
+    """The rows of a token with its stances at other instants.
 
-def draw(history: History, slots: Sequence[datetime], play: Play, count: int) -> list[Drawn]:
-    """Replay a strategy `count` times in memory, each time with its signals at other instants."""
-    bits, archive = np.random.PCG64(SEED), history.archive
-    found: list[Drawn] = []
-    for number in range(1, count + 1):
-        episodes = rotate_stances(archive.records.episodes, archive.instruments, slots, bits)
-        records = replace(archive.records, episodes=episodes)
-        turned = HistoryArchive(archive.instruments, archive.columns, records, archive.inner)
-        tally = Tally()
-        for record in play(replace(history, archive=turned)):
-            tally.add(record.facts)
-        found.append(figures_of(tally.points, tally.trades(), tally.fall))
-        tell_progress("runs with random entries", number, count)
-    return found
+    at: microseconds. stances: places in STANCES. rows: for each instant, the row that stood then.
+    early: how many rows come before the first turn; these are as they were.
+    """
+
+    at: Integers
+    stances: Floats
+    rows: npt.NDArray[np.intp]
+    early: int
 
 
 def rotate_stances(
@@ -68,32 +60,38 @@ def rotate_stances(
     """
     blocks: dict[str, Words] = {}
     for token_id in sorted(tokens):
-        known, half = episodes.of(token_id), int(bits.random_raw()) >> HALF_BITS
-        if known is None:
-            continue
-        series, end = known.series, micros(slots[-1])
-        turns = series.at[series.turns]
-        turns = turns[(turns >= micros(slots[0])) & (turns < end)]
-        first = bisect_right(slots, int(turns[0]), key=micros) if len(turns) else len(slots)
-        count = max(bisect_left(slots, end, key=micros) - first, 0)
-        shift = micros(slots[first + ((half * count) >> HALF_BITS)]) - int(turns[0]) if count else 0
-        blocks |= (
-            _rotate_token(token_id, series, turns, end, shift)
-            if count
-            else _as_is(token_id, series)
-        )
+        known, half = episodes.of(token_id), draw_half(bits)
+        if known is not None:
+            rotated = rotate_rows(known.series, slots, half)
+            blocks |= (
+                blocks_of(token_id, rotated.at.tolist(), *_columns(known.series, rotated))
+                if rotated
+                else _as_is(token_id, known.series)
+            )
     return DatedRows(blocks, SIGNALS.make)
 
 
-def _rotate_token(
-    token_id: TokenId, series: Series, turns: Words, end: int, shift: int
-) -> dict[str, Words]:
-    """Delay a token's stances by `shift` from its first turn on; grades stay at their instants.
+def draw_half(bits: np.random.PCG64) -> int:
+    """Draw 32 bits."""
+    return int(bits.random_raw()) >> HALF_BITS
 
-    A stance that would come after `end` comes at the start of the circle.
-    end, shift: microseconds.
+
+def rotate_rows(series: Series, slots: Sequence[datetime], half: int) -> Rotated | None:
+    """Delay a token's stances from its first turn in the window on; other columns stay in place.
+
+    A stance that would come after the last slot comes at the start of the circle.
+    series: rows whose first column is the stance. half: 32 bits, which choose the delay. Returns
+    None where there is no choice.
     """
+    end = micros(slots[-1])
+    turns = series.at[series.turns]
+    turns = turns[(turns >= micros(slots[0])) & (turns < end)]
+    first = bisect_right(slots, int(turns[0]), key=micros) if len(turns) else len(slots)
+    count = bisect_left(slots, end, key=micros) - first
+    if count <= 0:
+        return None
     begin = int(turns[0])
+    shift = micros(slots[first + ((half * count) >> HALF_BITS)]) - begin
     moved = begin + (turns - begin + shift) % (end - begin)
     early = series.at[series.at < begin]
     late = np.unique(np.concatenate([moved, series.at[(series.at >= begin) & (series.at < end)]]))
@@ -101,22 +99,27 @@ def _rotate_token(
     stances = np.where(late < moved.min(), NEUTRAL, series.numbers[0, asked])
     at = np.concatenate([early, late])
     rows = series.at.searchsorted(at, side="right") - 1
-    columns = [
-        [*series.numbers[0, : len(early)].tolist(), *stances.tolist()],
-        *series.numbers[1:, rows].tolist(),
-    ]
+    whole = np.concatenate([series.numbers[0, : len(early)], stances])
+    return Rotated(at, whole, rows, len(early))
+
+
+def _columns(
+    series: Series, rotated: Rotated
+) -> tuple[list[list[float]], list[tuple[int, int, str]]]:
+    """List the columns of rotated rows, and the texts of numbers that no float represents."""
+    columns = [rotated.stances.tolist(), *series.numbers[1:, rotated.rows].tolist()]
     exact = {(column, row): text for column, row, text in series.texts()}
     cells = (
         (column, place, row)
         for column in range(1, len(columns))
-        for place, row in enumerate(rows.tolist())
+        for place, row in enumerate(rotated.rows.tolist())
     )
     texts = [
         (column, place, exact[column, row])
         for column, place, row in cells
         if (column, row) in exact
     ]
-    return blocks_of(token_id, at.tolist(), columns, texts)
+    return columns, texts
 
 
 def _as_is(token_id: TokenId, series: Series) -> dict[str, Words]:

@@ -1,34 +1,48 @@
-"""Material for a replay from a live ledger: another strategy over the answers that it recorded.
+"""Any strategy over the answers that a live ledger recorded: the slots, and the runs over them.
 
 A slot sees what was known by its stored cut-off, and no slot sees less than the one before it.
 """
 
-import hashlib
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import NamedTuple
 
+import numpy as np
+
 from bot.adapters.clock import SystemClock
-from bot.adapters.sql.engine import ledger_name, parse_url
-from bot.adapters.sql.recorded import Recorded, Window, live_runs, open_recorded
+from bot.adapters.history.blocks import Series, blocks_of
+from bot.adapters.history.dated import STANCES
+from bot.adapters.history.reader import micros
+from bot.adapters.shelf.archive import MemoryArchive
+from bot.adapters.sql.recorded import Recorded, Window, open_recorded
 from bot.app.cycle.run_cycle import run_cycle
 from bot.app.cycle.schedule import interval_of, slots_between
 from bot.app.cycle.setup import RunSetup
-from bot.app.parity.deriving import RecordedSource
+from bot.app.parity.deriving import AnswerSource, Heard, RecordedSource
 from bot.app.parity.parity import configuration_of
-from bot.app.replay.replay import Material, Played, keep_eventful, show_progress
+from bot.app.replay.random_entries import Rotated, draw_half, rotate_rows
+from bot.app.replay.waking import Played
 from bot.app.settings.kinds import near
-from bot.app.settings.providers import PROVIDERS, feeds_of
-from bot.app.settings.strategies import Strategy
+from bot.app.settings.strategy_kinds import Universe
+from bot.app.telling.progress import tell_progress
 from bot.domain.errors import ConfigError
-from bot.domain.ids import RunName, TokenId, canonical, instant_text
+from bot.domain.ids import RunName, TokenId
+from bot.domain.instants import EPOCH, MICROSECOND
 from bot.domain.instruments import Instrument
+from bot.domain.market import Bar
 from bot.domain.portfolio import Portfolio
 from bot.domain.record import Cycle, CycleState
-from bot.domain.tape import ApiCall, TokenPrint
+from bot.domain.signals import Episode
+from bot.domain.tape import QUOTE, ApiCall, Datum, TokenPrint
+
+Listed = Mapping[str, tuple[Instrument, ...]]
+# The schedule of each run under each configuration.
+Crons = Mapping[tuple[RunName, str], str]
+# The instants, in microseconds, at which the episode of a token changes, and the new episodes.
+Episodes = tuple[list[int], list[Episode]]
 
 
 class Turn(NamedTuple):
@@ -38,56 +52,11 @@ class Turn(NamedTuple):
     interval: timedelta
 
 
-@contextmanager
-def open_recorded_material(
-    url: str, strategy: Strategy, window: Window, schedule: str | None
-) -> Iterator[Material]:
-    """Open a live ledger for a strategy, at the slots of its cycles or at those of a schedule."""
-    name = ledger_name(parse_url(url))
-    with open_recorded(url) as connection:
-        books = {run.name: Recorded(connection, run.name) for run in live_runs(connection)}
-        cycles = _soonest(books, window)
-        if not cycles:
-            raise ConfigError(_nothing_in_it(name, books))
-        book = next(iter(books.values()))
-        calls = book.calls(max(cycle.settled_until for cycle in cycles.values()))
-        turns = turns_of(books, cycles, window, schedule, calls)
-        if not turns:
-            raise ConfigError(_nothing_in_it(name, books))
-        instruments = _universe(name, strategy, book.instruments())
-        _require_feeds(name, strategy, calls)
-        made = [(call.request_id, instant_text(call.known_at), call.answer_hash) for call in calls]
-        seen = [
-            [instant_text(at) for at in (turn.cycle.slot, turn.cycle.cut_off)] for turn in turns
-        ]
-        data = book.data_until(turns[-1].cycle.cut_off)
-        yield Material(
-            instruments=instruments,
-            slots=[turn.cycle.slot for turn in turns],
-            digest=hashlib.sha256(
-                canonical([made, seen, sorted(instruments)]).encode()
-            ).hexdigest(),
-            counts={
-                "bars": sum(
-                    isinstance(datum, TokenPrint) and datum.token_id in instruments
-                    for datum in data
-                ),
-                "rows_refused": 0,
-                "answers": len(calls),
-            },
-            remarks=(),
-            records=lambda setup: keep_eventful(
-                show_progress(_run_slots(setup, book, turns), len(turns)), len(turns)
-            ),
-            is_recorded=True,
-        )
-
-
-def _soonest(books: Mapping[RunName, Recorded], window: Window) -> dict[datetime, Cycle]:
+def _soonest(books: Mapping[RunName, Recorded]) -> dict[datetime, Cycle]:
     """Collect the settled cycles of all runs by slot; the one with the least cut-off wins."""
     found: dict[datetime, Cycle] = {}
     for book in books.values():
-        for cycle in book.cycles(window):
+        for cycle in book.cycles((None, None)):
             held = found.get(cycle.slot)
             if cycle.state is not CycleState.MISSED and (
                 held is None or held.cut_off > cycle.cut_off
@@ -96,39 +65,71 @@ def _soonest(books: Mapping[RunName, Recorded], window: Window) -> dict[datetime
     return found
 
 
-def _nothing_in_it(name: str, books: Mapping[RunName, Recorded]) -> str:
-    """Explain that a window has no slot, and name the slots that the ledger has."""
-    slots = _soonest(books, (None, None))
-    if not slots:
-        return f"{name}: no live run has a cycle; `bot status` shows what there is"
-    first, last = min(slots), max(slots)
-    return (
-        f"no slot in this window: the cycles of {name} go from {first:%Y-%m-%dT%H:%MZ}"
-        f" to {last:%Y-%m-%dT%H:%MZ}; widen --from, --to or --schedule"
-    )
+class Timetable(NamedTuple):
+    """The cycles of a ledger by slot, the calls answered by the last of them, and the schedules.
+
+    schedule: the cron that chooses the slots; None means those of the cycles.
+    """
+
+    name: str
+    cycles: Mapping[datetime, Cycle]
+    calls: Sequence[ApiCall]
+    crons: Crons
+    schedule: str | None
+
+    @property
+    def ends(self) -> tuple[datetime, datetime]:
+        """The first and the last slot of a cycle."""
+        return min(self.cycles), max(self.cycles)
+
+    def list_turns(self, window: Window) -> list[Turn]:
+        """List the slots of a window; raises ConfigError when there are none."""
+        turns = turns_of(self.crons, self.cycles, window, self.schedule, self.calls)
+        if not turns:
+            first, last = self.ends
+            raise ConfigError(
+                f"no slot in this window: the cycles of {self.name} go from"
+                f" {first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ};"
+                " widen --from, --to or --schedule"
+            )
+        return turns
+
+
+def read_timetable(
+    name: str, books: Mapping[RunName, Recorded], window: Window, schedule: str | None
+) -> Timetable:
+    """Read the cycles of all runs, and the schedules of those in a window."""
+    cycles = _soonest(books)
+    if not cycles:
+        raise ConfigError(f"{name}: no live run has a cycle; `bot status` shows what there is")
+    start, end = window[0] or min(cycles), window[1] or max(cycles)
+    crons: dict[tuple[RunName, str], str] = {}
+    for slot, cycle in cycles.items():
+        key = (cycle.run, cycle.config_hash)
+        if schedule is None and start <= slot <= end and key not in crons:
+            crons[key] = configuration_of(books[cycle.run], cycle.run, cycle).schedule
+    book = next(iter(books.values()))
+    calls = book.calls(max(cycle.settled_until for cycle in cycles.values()))
+    return Timetable(name, cycles, calls, crons, schedule)
 
 
 def turns_of(
-    books: Mapping[RunName, Recorded],
+    crons: Crons,
     cycles: Mapping[datetime, Cycle],
     window: Window,
     schedule: str | None,
     calls: Sequence[ApiCall],
 ) -> list[Turn]:
-    """List the slots to run in order of time, each with its cut-off.
+    """List the slots of a window in order of time, each with its cut-off.
 
     A slot without a cycle gets the instant of the last answer up to the slot as its cut-off.
     """
-    # The scheduler's import is slow.
-
     slots, known = sorted(cycles), [call.known_at for call in calls]
-    crons: dict[tuple[str, str], str] = {}
+    start, end = max(window[0] or slots[0], slots[0]), min(window[1] or slots[-1], slots[-1])
     if schedule is not None:
-        slots = slots_between(
-            schedule, max(window[0] or slots[0], slots[0]), min(window[1] or slots[-1], slots[-1])
-        )
+        slots = slots_between(schedule, start, end)
     turns: list[Turn] = []
-    for slot in slots:
+    for slot in slots[bisect_left(slots, start) : bisect_right(slots, end)]:
         cycle = cycles.get(slot)
         if cycle is None:
             before = bisect_right(known, slot)
@@ -136,12 +137,7 @@ def turns_of(
             cycle = replace(
                 next(iter(cycles.values())), slot=slot, cut_off=cut_off, settled_until=cut_off
             )
-        cron = schedule
-        if cron is None:
-            key = (cycle.run, cycle.config_hash)
-            if key not in crons:
-                crons[key] = configuration_of(books[cycle.run], cycle.run, cycle).schedule
-            cron = crons[key]
+        cron = schedule or crons[cycle.run, cycle.config_hash]
         # A cycle may have run so late that slots of another run or of the schedule came before its
         # cut-off: no slot may know less than the one before it.
         least = turns[-1].cycle.settled_until if turns else cycle.cut_off
@@ -152,15 +148,13 @@ def turns_of(
     return turns
 
 
-def _universe(
-    name: str, strategy: Strategy, listed: Mapping[str, tuple[Instrument, ...]]
-) -> dict[TokenId, Instrument]:
-    """Resolve a strategy's universe to instruments that the ledger knows."""
+def resolve_universe(name: str, universe: Universe, listed: Listed) -> dict[TokenId, Instrument]:
+    """Resolve a universe to instruments that the ledger knows."""
     known = {one.token_id: one for instruments in listed.values() for one in instruments}
-    if strategy.universe == "*":
+    if universe == "*":
         return known
     found: dict[TokenId, Instrument] = {}
-    for wanted in strategy.universe:
+    for wanted in universe:
         text = str(wanted).upper()
         alike = [one for one in known.values() if text in {one.symbol.upper(), str(one.token_id)}]
         if len(alike) != 1:
@@ -177,24 +171,156 @@ def _universe(
     return found
 
 
-def _require_feeds(name: str, strategy: Strategy, calls: Sequence[ApiCall]) -> None:
-    """Refuse a strategy that reads a feed which the daemon never asked for."""
-    recorded_feeds = {call.endpoint for call in calls}
-    wanted = [feeds_of(one, [strategy.rules], [strategy.rules]) for one in PROVIDERS.values()]
-    missing = min((feeds - recorded_feeds for feeds in wanted), key=len)
-    if missing:
-        raise ConfigError(
-            f"{name}: no answer of {min(missing)} was recorded; strategy {strategy.name} needs it"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """The answers that runs look at, and the instruments that each run of the ledger listed.
+
+    hear: reads the answers at its first call. episodes: those that stand in place of the recorded
+    ones, by token; None changes nothing.
+    """
+
+    listed: Listed
+    hear: Callable[[], Sequence[Heard]]
+    episodes: Mapping[TokenId, Episodes] | None = None
+
+    def run(
+        self,
+        turns: Mapping[datetime, Turn],
+        setup: RunSetup,
+        slots: Sequence[datetime],
+        portfolio: Portfolio,
+    ) -> Iterator[Played]:
+        """Continue from a portfolio, and yield each slot."""
+        source, clock = self._open_source(setup.name), SystemClock()
+        for place, slot in enumerate(slots):
+            cycle, interval = turns[slot]
+            source.turn(cycle, setup.rules.feed)
+            lasting = replace(setup, interval=interval)
+            record, portfolio = run_cycle(lasting, source, portfolio, slot, clock.now)
+            yield place, record, portfolio
+
+    def cut_at(self, until: datetime) -> "Recording":
+        """Keep what was known by an instant."""
+        return replace(self, hear=lambda: [one for one in self.hear() if one[0].known_at <= until])
+
+    def rotate(
+        self, turns: Sequence[Turn], feed: str, tokens: Iterable[TokenId], bits: np.random.PCG64
+    ) -> "Recording":
+        """Rotate the stances that the signals of a feed gave at the slots."""
+        episodes, slots = {}, [turn.cycle.slot for turn in turns]
+        for token_id, (at, found) in self._list_episodes(turns, feed, sorted(tokens)).items():
+            half = draw_half(bits)
+            stances = [float(STANCES.index(one.turn.stance)) for one in found]
+            rows = blocks_of(token_id, at, [stances], ())[str(token_id)]
+            rotated = rotate_rows(Series(rows, None, None), slots, half) if at else None
+            episodes[token_id] = _rebuild(rotated, found) if rotated else (at, found)
+        return replace(self, episodes=episodes)
+
+    def _list_episodes(
+        self, turns: Sequence[Turn], feed: str, tokens: Sequence[TokenId]
+    ) -> dict[TokenId, Episodes]:
+        """List the episodes that the slots saw; one that stood before the first is as old as it is."""
+        source = self._open_source(turns[0].cycle.run)
+        found: dict[TokenId, Episodes] = {token_id: ([], []) for token_id in tokens}
+        for cycle, _ in turns:
+            source.turn(cycle, feed)
+            cut_off = source.refresh(cycle.slot)
+            for token_id, (at, episodes) in found.items():
+                episode = source.archive.episode(token_id, cycle.slot, cut_off)
+                if episode is not None and episodes[-1:] != [episode]:
+                    since = cycle.slot if at else min(cycle.slot, episode.turn.published_at)
+                    at.append(micros(since))
+                    episodes.append(episode)
+        return found
+
+    def _open_source(self, run: RunName) -> AnswerSource:
+        archive = MemoryArchive({}) if self.episodes is None else _RotatedArchive(self.episodes)
+        heard = self.hear()
+        source = AnswerSource(archive, lambda span: _within(heard, span), None)
+        source.know(self.listed, run)
+        return source
+
+
+class _RotatedArchive(MemoryArchive):
+    """An archive whose episodes are given, whatever signals it holds."""
+
+    def __init__(self, episodes: Mapping[TokenId, Episodes]) -> None:
+        """Begin without data."""
+        super().__init__({})
+        self._episodes = episodes
+
+    def of_feed(self, _feed: str) -> MemoryArchive:
+        """Return itself, since its episodes are of no feed."""
+        return self
+
+    def episode(self, token_id: TokenId, as_of: datetime, _cut_off: datetime) -> Episode | None:
+        """Find the episode that stands at an instant."""
+        at, found = self._episodes.get(token_id, ([], []))
+        place = bisect_right(at, micros(as_of))
+        return found[place - 1] if place else None
+
+
+def _rebuild(rotated: Rotated, was: Sequence[Episode]) -> Episodes:
+    """Build the episodes of rotated stances; each row is published when its stance comes."""
+    found = list(was[: rotated.early])
+    places = range(rotated.early, len(rotated.at))
+    for place in places:
+        at = EPOCH + int(rotated.at[place]) * MICROSECOND
+        latest = replace(
+            was[rotated.rows[place]].latest,
+            stance=STANCES[int(rotated.stances[place])],
+            published_at=at,
+            known_at=at,
         )
+        goes_on = bool(found) and found[-1].turn.stance is latest.stance
+        turn = found[-1].turn if goes_on else latest
+        found.append(Episode(signal_id=turn.signal_id, turn=turn, latest=latest))
+    return rotated.at.tolist(), found
 
 
-def _run_slots(setup: RunSetup, book: Recorded, turns: Sequence[Turn]) -> Iterator[Played]:
-    """Run every slot over the recorded answers; each answer is read again when its slot comes."""
-    source, clock = RecordedSource(book, None), SystemClock()
-    source.know(setup.name)
-    portfolio = Portfolio(run=setup.name)
-    for place, (cycle, interval) in enumerate(turns):
-        source.turn(cycle, setup.rules.feed)
-        lasting = replace(setup, interval=interval)
-        record, portfolio = run_cycle(lasting, source, portfolio, cycle.slot, clock.now)
-        yield place, record, portfolio
+def _within(heard: Sequence[Heard], span: Window) -> list[Heard]:
+    """List the answers after the start of a span, up to its end."""
+    start, end = (
+        bisect_right(heard, at, key=lambda one: one[0].known_at) if at else otherwise
+        for at, otherwise in zip(span, (0, len(heard)), strict=True)
+    )
+    return list(heard[start:end])
+
+
+def recording_of(
+    url: str, listed: Listed, turns: Sequence[Turn], tokens: Iterable[TokenId]
+) -> Recording:
+    """Make the recording of some tokens, which reads the ledger when it is first looked at."""
+    wanted = frozenset(tokens)
+    return Recording(listed=listed, hear=cache(lambda: _read_answers(url, listed, turns, wanted)))
+
+
+def _read_answers(
+    url: str, listed: Listed, turns: Sequence[Turn], tokens: frozenset[TokenId]
+) -> list[Heard]:
+    """Read the answers of a ledger up to its last turn, compared with its rows.
+
+    Of the tokens' data only what tells something new is kept.
+    """
+    known = MemoryArchive({one.token_id: one for several in listed.values() for one in several})
+    bars: set[tuple[TokenId, str, Bar]] = set()
+
+    def is_new(datum: Datum) -> bool:
+        if not isinstance(datum, TokenPrint) or datum.timeframe == QUOTE:
+            return known.add(datum)
+        # An archive looks at each bar's volume, also where the bar was there already with another.
+        before = len(bars)
+        bars.add((datum.token_id, datum.timeframe, datum.bar))
+        return len(bars) > before
+
+    read: list[Heard] = []
+    with open_recorded(url) as connection:
+        source = RecordedSource(Recorded(connection, turns[0].cycle.run), None)
+        source.know(listed, turns[0].cycle.run)
+        for number, (cycle, _) in enumerate(turns, start=1):
+            source.turn(cycle, "")
+            for call, data in source.read_until(cycle.settled_until):
+                if kept := tuple(one for one in data if one.token_id in tokens and is_new(one)):
+                    read.append((call, kept))
+            tell_progress("reading the answers of slots", number, len(turns))
+    return read

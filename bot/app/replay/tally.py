@@ -12,6 +12,7 @@ from bot.domain.decisions import EquityMark, Fact
 from bot.domain.ids import PositionId
 from bot.domain.numbers import ZERO, to_float
 from bot.domain.positions import Closing, Position
+from bot.domain.record import CycleRecord
 from bot.figures.account import FALL, fall_of
 from bot.figures.performance import Drawdown, EquityPoint, TradeResult
 
@@ -87,3 +88,11 @@ class Tally:
             profit=won,
             r_multiple=won / risk if risk > 0 else None,
         )
+
+
+def tally_up(records: Iterable[CycleRecord]) -> Tally:
+    """Add up the marks and trades of cycles."""
+    tally = Tally()
+    for record in records:
+        tally.add(record.facts)
+    return tally

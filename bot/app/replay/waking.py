@@ -6,16 +6,18 @@ fall.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal, localcontext
 from typing import NamedTuple
 
 import numpy as np
 
+from bot.adapters.clock import SystemClock
 from bot.adapters.history.bar_columns import Columns, Integers
-from bot.adapters.history.folder import HistoryArchive
+from bot.adapters.history.folder import HistoryArchive, HistorySource
 from bot.adapters.history.reader import micros
+from bot.app.cycle.run_cycle import run_cycle
 from bot.app.cycle.setup import RunSetup
 from bot.domain.ids import TokenId
 from bot.domain.instants import DAY, MICROSECOND
@@ -25,12 +27,16 @@ from bot.domain.orders import Side
 from bot.domain.portfolio import AT_MARKET, Holding, Portfolio
 from bot.domain.positions import Position
 from bot.domain.reach import EVERY_BAR, Floats
+from bot.domain.record import CycleRecord
 from bot.engine.candidates import is_due
+from bot.engine.cycle import decide, mark_only
 from bot.engine.equity import follow_equity, value_positions
 from bot.engine.exits import time_stop_at
 from bot.engine.horizon import WIDENED, reach_of, telling_places
 
 MICRO_DOLLAR = 1e-6
+# The place of a slot, its cycle, and the portfolio after it.
+Played = tuple[int, CycleRecord, Portfolio]
 
 
 class Wake(NamedTuple):
@@ -207,3 +213,28 @@ class Waking:
         )
         prices = {token_id: one.price for token_id, one in quotes if one}
         return portfolio.cash + value_positions(portfolio, prices, slot)
+
+
+def run_slots(
+    setup: RunSetup,
+    source: HistorySource,
+    slots: Sequence[datetime],
+    portfolio: Portfolio,
+    *,
+    end: datetime | None,
+) -> Iterator[Played]:
+    """Continue from a portfolio, and yield each slot that is run.
+
+    Slots at which nothing can happen are not run. The slot at `end` only settles and marks.
+    """
+    waking, clock = Waking(setup, source.archive, slots), SystemClock()
+    place = 0
+    while place < len(slots):
+        judge = mark_only if slots[place] == end else decide
+        record, portfolio = run_cycle(
+            setup, source, portfolio, slots[place], clock.now, asked=waking.asked, judge=judge
+        )
+        yield place, record, portfolio
+        following = waking.after(place, portfolio)
+        portfolio = waking.skip_to(place, following, portfolio)
+        place = following

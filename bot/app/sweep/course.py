@@ -13,11 +13,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import cast
 
-from bot.adapters.history.folder import History, open_history
 from bot.adapters.sql.beside import open_store
 from bot.adapters.sql.engine import ledger_name, ledger_url, parse_url
-from bot.app.replay.packing import tell_packing
-from bot.app.replay.replay import require_files, slots_in
+from bot.app.replay.material import Material, Origin, Place, find_place, open_material
 from bot.app.settings.hooks import hooks_text
 from bot.app.settings.kinds import Value
 from bot.app.settings.strategy_keys import KEYS
@@ -34,7 +32,6 @@ from bot.app.sweep.workers import workers_on
 from bot.app.telling.answers import Answer
 from bot.domain.errors import ConfigError
 from bot.domain.sweeps import Trial
-from bot.engine.demand import demand_of
 from bot.engine.rules import SameBar
 
 ABOUT = tuple(key for key in KEYS if key.section in {"strategy", "fills"})
@@ -42,34 +39,35 @@ SAME_BAR = "fills.same_bar"
 
 
 class Course:
-    """A sweep over an opened history, with its folds and a search for each fold.
+    """A sweep over an opened material, with its folds and a search for each fold.
 
     refused: the sets that contradict the strategy, each with the reason.
     """
 
-    def __init__(self, plan: Sweep, folder: Path | None) -> None:
-        """Read the strategy and open the history.
+    def __init__(self, plan: Sweep, place: Place | None) -> None:
+        """Read the strategy and open the material.
 
         Raises ConfigError, before any trial runs, for what cannot be run.
         """
-        if folder is None:
+        if place is None:
             raise ConfigError(
-                f"{plan.path}: sweep.history: missing: add `history = ` (a folder),"
-                " or name it by --history"
+                f"{plan.path}: sweep.history: missing: add `history = ` (a folder) or"
+                " `recorded = ` (a live ledger), or name it by --history or --recorded"
             )
         document, text = load_toml(plan.strategy, "sweep.strategy names a strategy's file")
         about = {table: document.get(table, {}) for table in ("strategy", "fills")}
         given = read_tables(str(plan.strategy), about, ABOUT)
-        finer = _is_finer(plan, given)
         self.plan = plan
-        self.history = open_history(
-            folder,
-            timeframe=cast("str | None", given["strategy.bars"]),
+        origin = Origin(
+            find_place(place, Path.cwd()),
+            bars=cast("str | None", given["strategy.bars"]),
             universe=cast("Universe", given["strategy.universe"]),
-            finer=finer,
-            tell=tell_packing,
+            finer=_is_finer(plan, given),
+            window=(plan.start, plan.end),
+            schedule=plan.schedule,
         )
-        for remark in self.history.remarks:
+        self.material = open_material(origin)
+        for remark in self.material.remarks:
             sys.stderr.write(f"{remark}\n")
         self.ground = Ground(
             sweep=plan.name,
@@ -77,15 +75,15 @@ class Course:
             path=str(plan.strategy),
             strategy=text,
             hooks=hooks_text(plan.strategy.with_suffix(".py")),
-            history=str(folder.absolute()),
-            history_digest=self.history.digest,
-            finer=finer,
+            # A live ledger grows: workers end where this process ended.
+            origin=origin._replace(window=(plan.start, self.material.slots[-1])),
+            history_digest=self.material.digest,
             cash=plan.cash,
-            schedule=plan.schedule,
             seed=plan.seed,
         )
         self.folds = [
-            self._on_slots(fold) for fold in folds_of(_whole(plan, self.history), plan.walk_forward)
+            self._on_slots(fold)
+            for fold in folds_of(_whole(plan, self.material), plan.walk_forward)
         ]
         self.refused: dict[str, str] = {}
         self._accepted: set[str] = set()
@@ -100,7 +98,7 @@ class Course:
     def accept(self, parameters: str) -> bool:
         """Check whether a set of parameters fits the strategy.
 
-        Raises ConfigError if the history lacks a file that the set needs.
+        Raises ConfigError if the material lacks what the set needs.
         """
         if parameters in self.refused or parameters in self._accepted:
             return parameters in self._accepted
@@ -111,7 +109,7 @@ class Course:
         except ConfigError as error:
             self.refused[parameters] = str(error)
             return False
-        require_files(demand_of(strategy.rules).inputs, self.history)
+        self.material.require(strategy)
         self._accepted.add(parameters)
         return True
 
@@ -167,7 +165,7 @@ class Course:
 
     def _between_slots(self, window: Window) -> Window:
         try:
-            slots = slots_in(self.history, window, self.plan.schedule)
+            slots = self.material.within(window).slots
         except ConfigError:
             if self.plan.walk_forward is None:
                 raise
@@ -192,23 +190,19 @@ def _is_finer(plan: Sweep, given: Mapping[str, Value]) -> bool:
     return SameBar.FINER_BARS in asked
 
 
-def _whole(plan: Sweep, history: History) -> Window:
-    """Find the window of a history that a sweep covers; the first day counts from midnight.
+def _whole(plan: Sweep, material: Material) -> Window:
+    """Find the window of a material that a sweep covers; the first day counts from midnight.
 
-    It ends where a replay of the same window ends; walk-forward folds stay within the history.
+    It ends where a replay of the same window ends; walk-forward folds stay within the data.
     """
-    closes = history.closes
-    if not closes:
-        raise ConfigError(f"{history.folder}: no bars to replay")
-    first, end = closes[0].replace(hour=0, minute=0), plan.end or history.ends_at
-    return Window(
-        max(plan.start or first, first), min(end, history.ends_at) if plan.walk_forward else end
-    )
+    first, last = material.ends
+    first, end = first.replace(hour=0, minute=0), plan.end or last
+    return Window(max(plan.start or first, first), min(end, last) if plan.walk_forward else end)
 
 
 def sweep(
     path: Path,
-    history: Path | None,
+    place: Place | None,
     ledger: str | None,
     *,
     on: str,
@@ -217,7 +211,7 @@ def sweep(
     """Run the missing trials of a sweep and answer with the best sets."""
     began = time.perf_counter()
     plan, places = load_sweep(path), workers_on(on, workers)
-    course = Course(plan, history or plan.history)
+    course = Course(plan, place or plan.history or plan.recorded)
     url = ledger_url(ledger or "sweep.db")
     with (
         open_store(url, create=True) as store,

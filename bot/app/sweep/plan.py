@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from bot.app.replay.material import Place, find_place
 from bot.app.settings.config import CRON, LINE
 from bot.app.settings.kinds import Number, Word, first_instant, last_instant, show_value
 from bot.app.settings.strategies import strategy_file
@@ -125,6 +126,11 @@ KEYS: tuple[Key, ...] = (
     ),
     Key("sweep.history", LINE, "history folder, seen from this file; absent: --history names it"),
     Key(
+        "sweep.recorded",
+        LINE,
+        "live ledger whose recorded answers are tried, a URL or a file; absent: --recorded names it",
+    ),
+    Key(
         "sweep.cash",
         Number(above=0, at_most=CASH_MAX),
         "opening cash of every trial, quote currency",
@@ -173,13 +179,14 @@ KEYS: tuple[Key, ...] = (
 class Sweep:
     """A sweep as it was read from its file.
 
-    strategy and history are resolved paths; start and end are None if they are left open.
+    strategy, history and recorded are resolved; start and end are None if they are left open.
     """
 
     path: Path
     name: str
     strategy: Path
     history: Path | None
+    recorded: Place | None
     cash: Decimal
     schedule: str | None
     start: datetime | None
@@ -201,6 +208,8 @@ def load_sweep(path: Path) -> Sweep:
     given: dict[str, Any] = members(values, "sweep")
     if given["cash"] != micro_half_even(given["cash"]):
         raise refuse(where, "sweep.cash", "has more than 6 digits after the point")
+    if given["history"] is not None and given["recorded"] is not None:
+        raise refuse(where, "sweep.recorded", "sweep.history is given too: keep one of them")
     folder, name = path.parent, given["strategy"]
     is_path = "/" in name or name.endswith(".toml")
     return Sweep(
@@ -210,6 +219,7 @@ def load_sweep(path: Path) -> Sweep:
             folder / name if is_path else strategy_file(name, folder / "strategies")
         ).absolute(),
         history=None if given["history"] is None else folder / given["history"],
+        recorded=None if given["recorded"] is None else find_place(given["recorded"], folder),
         cash=given["cash"],
         schedule=given["schedule"],
         start=given["from"],

@@ -1,6 +1,6 @@
-"""One trial, on any worker: the engine of live and replay over a history, reduced to figures.
+"""One trial, on any worker: the engine of live and replay over a material, reduced to figures.
 
-A worker receives plain values only. It opens the history itself, once per process, and writes
+A worker receives plain values only. It opens the material itself, once per process, and writes
 nothing.
 """
 
@@ -14,10 +14,9 @@ from threading import Lock
 
 import bot
 from bot.adapters.code_digest import source_digest
-from bot.adapters.history.folder import History, open_history
-from bot.app.replay.replay import quiet_records, setup_of, slots_in, without_collection
-from bot.app.replay.tally import Tally
-from bot.app.settings.strategy_kinds import Universe
+from bot.app.replay.material import Material, Origin, open_material
+from bot.app.replay.replay import without_collection
+from bot.app.replay.tally import Tally, tally_up
 from bot.app.sweep.axes import strategy_with
 from bot.domain.errors import ConfigError
 from bot.domain.ids import canonical, derive, instant_text
@@ -28,7 +27,17 @@ from bot.figures.luck import shape
 from bot.figures.performance import Figure, TradeResult, day_marks, returns_of
 
 DIGITS = 12
-DECIDES = ("domain", "engine", "figures", "adapters/history", "app/cycle", "app/replay")
+DECIDES = (
+    "domain",
+    "engine",
+    "figures",
+    "adapters/history",
+    "adapters/shelf",
+    "adapters/tokenmetrics",
+    "app/cycle",
+    "app/parity",
+    "app/replay",
+)
 
 
 def code_version() -> str:
@@ -42,7 +51,7 @@ def code_version() -> str:
     return f"{bot.__version__}+{hashlib.sha256(canonical(digests).encode()).hexdigest()[:DIGITS]}"
 
 
-# A history caches its last answers without locks, so the threads of a process (those of a Dask
+# A material caches its last answers without locks, so the threads of a process (those of a Dask
 # worker, for example) run their trials one at a time.
 ALONE = Lock()
 
@@ -53,8 +62,7 @@ class Ground:
 
     code: the version that every worker must run.
     path, strategy, hooks: the strategy's file, its text, and the text of its hooks if it has any.
-    history, history_digest: the path of the folder, and the digest of its data.
-    finer: whether bars below the strategy's own are read too.
+    origin, history_digest: what a worker opens, and the digest of its data.
     """
 
     sweep: str
@@ -62,11 +70,9 @@ class Ground:
     path: str
     strategy: str
     hooks: str | None
-    history: str
+    origin: Origin
     history_digest: str
-    finer: bool
     cash: Decimal
-    schedule: str | None
     seed: int
 
     @property
@@ -90,7 +96,7 @@ class Task:
         """The trial's id, derived from everything that its outcome depends on."""
         ground = self.ground
         window = [instant_text(self.start), instant_text(self.end), self.is_test]
-        account = [plain(ground.cash), ground.schedule]
+        account = [plain(ground.cash), ground.origin.schedule]
         made_of = [ground.code, ground.strategy_hash, ground.history_digest]
         return derive(
             "trial", [ground.sweep, self.parameters, window, ground.seed, made_of, account]
@@ -98,17 +104,15 @@ class Task:
 
 
 @lru_cache(maxsize=1)
-def _history_of(
-    folder: str, timeframe: str | None, universe: Universe, digest: str, *, finer: bool
-) -> History:
-    """Open a history once per process; refuse a folder whose data have another digest."""
-    history = open_history(Path(folder), timeframe=timeframe, universe=universe, finer=finer)
-    if history.digest != digest:
+def _open_once(origin: Origin, digest: str) -> Material:
+    """Open a material once per process; refuse one whose data have another digest."""
+    material = open_material(origin)
+    if material.digest != digest:
         raise ConfigError(
-            f"{folder}: its files are not those that the sweep began with:"
+            f"{material.name}: its data are not those that the sweep began with:"
             " give every worker the same ones"
         )
-    return history
+    return material
 
 
 def try_out(task: Task) -> Trial:
@@ -124,20 +128,11 @@ def try_out(task: Task) -> Trial:
         )
     with ALONE:
         strategy = strategy_with(Path(ground.path), ground.strategy, ground.hooks, task.parameters)
-        history = _history_of(
-            ground.history,
-            strategy.bars,
-            strategy.universe,
-            ground.history_digest,
-            finer=ground.finer,
-        )
-        slots = slots_in(history, (task.start, task.end), ground.schedule)
-        setup = setup_of(strategy, history.universe, ground.cash)
-        tally = Tally()
+        material = _open_once(ground.origin, ground.history_digest).within((task.start, task.end))
+        setup = material.set_up(strategy, ground.cash)
         with without_collection():
-            for record in quiet_records(setup, slots, history):
-                tally.add(record.facts)
-        return _trial(task, strategy.name, len(slots), tally)
+            tally = tally_up(material.records(setup))
+        return _trial(task, strategy.name, len(material.slots), tally)
 
 
 def _trial(task: Task, strategy: str, slots: int, tally: Tally) -> Trial:
@@ -157,7 +152,7 @@ def _trial(task: Task, strategy: str, slots: int, tally: Tally) -> Trial:
         strategy_hash=ground.strategy_hash,
         history_digest=ground.history_digest,
         cash=ground.cash,
-        schedule=ground.schedule,
+        schedule=ground.origin.schedule,
         slots=slots,
         days=counts.days,
         trades=counts.closed_trades,
