@@ -69,10 +69,9 @@ def parts(strategy: Path, folder: Path) -> dict[str, float]:
     clocks.around(waking, "run_cycle", "deciding")
     for method in ("__init__", "after", "skip_to"):
         clocks.around(waking.Waking, method, "deciding")
-    for function in ("rows_of", "datum_rows", "cycle_row"):
+    for function in ("rows_of", "datum_rows"):
         clocks.around(ledger, function, "rows")
-    for function in ("contents", "link"):
-        clocks.around(ledger, function, "the hash chain")
+    clocks.around(ledger, "link_cycle", "the hash chain")
     clocks.around(ledger, "insert_rows", "inserting")
     for function in ("statistics", "summary"):
         clocks.around(replay, function, "figures")

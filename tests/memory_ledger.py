@@ -91,10 +91,6 @@ class MemoryLedger:
         found = next(newest, None)
         return None if found is None else CycleRecord(cycle=found.cycle, facts=())
 
-    def commit(self, record: CycleRecord) -> bool:
-        """Store a cycle and its facts; return False when the slot was committed before."""
-        return self.commit_all((record,)) == 1
-
     def commit_all(self, records: Iterable[CycleRecord]) -> int:
         """Store many cycles, all or none, and return how many were new."""
         # Write to copies, and put them in place at the end: an error then stores nothing.

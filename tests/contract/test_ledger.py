@@ -30,7 +30,7 @@ def test_what_was_committed_comes_back_in_order(ledger: AnyLedger, tell: Callabl
     """The facts of a run are those a portfolio is folded from, equal in value and in the order they happened."""
     records = tell()
     for record in records:
-        assert ledger.commit(record)
+        assert ledger.commit_all([record])
     assert list(ledger.facts(records[0].cycle.run)) == portfolio_part(records)
 
 
@@ -39,7 +39,7 @@ def test_a_restart_lands_on_the_same_portfolio(ledger: AnyLedger, tell: Callable
     """After each cycle, folding what the ledger gives back is folding all that was committed."""
     told: list[Fact] = []
     for record in tell():
-        ledger.commit(record)
+        ledger.commit_all([record])
         told.extend(record.facts)
         start = Portfolio(run=record.cycle.run)
         assert fold(start, ledger.facts(start.run)) == fold(start, told)
@@ -48,9 +48,9 @@ def test_a_restart_lands_on_the_same_portfolio(ledger: AnyLedger, tell: Callable
 def test_committing_twice_equals_once(ledger: AnyLedger) -> None:
     """A slot that was committed before is refused quietly, and nothing is added."""
     first, *_ = records = story()
-    assert [ledger.commit(record) for record in records] == [True, True, True]
+    assert [ledger.commit_all([record]) for record in records] == [1, 1, 1]
     before = list(ledger.facts(RUN))
-    assert not ledger.commit(first)
+    assert not ledger.commit_all([first])
     assert ledger.commit_all(records) == 0
     assert list(ledger.facts(RUN)) == before
 
@@ -58,7 +58,7 @@ def test_committing_twice_equals_once(ledger: AnyLedger) -> None:
 def test_many_cycles_at_once_equal_one_after_the_other(ledger: AnyLedger) -> None:
     """A replay's bulk writing leaves what single commits leave, and skips what is there."""
     first, *_ = records = story()
-    ledger.commit(first)
+    ledger.commit_all([first])
     assert ledger.commit_all(records) == 2
     assert list(ledger.facts(RUN)) == portfolio_part(records)
 
@@ -66,11 +66,11 @@ def test_many_cycles_at_once_equal_one_after_the_other(ledger: AnyLedger) -> Non
 def test_another_fact_under_the_same_id_stops_everything(ledger: AnyLedger) -> None:
     """A later cycle that brings an order again with another price is an error that names the field."""
     first, second, _ = story()
-    ledger.commit(first)
+    ledger.commit_all([first])
     orders = tuple(_changed(fact) for fact in first.facts if isinstance(fact, Order))
     with pytest.raises(InvariantError, match=r"with another (slot|seq|price)"):
-        ledger.commit(replace(second, facts=orders))
-    assert ledger.commit(second)
+        ledger.commit_all([replace(second, facts=orders)])
+    assert ledger.commit_all([second])
 
 
 def test_a_failed_bulk_leaves_nothing(ledger: AnyLedger) -> None:
@@ -84,9 +84,9 @@ def test_a_failed_bulk_leaves_nothing(ledger: AnyLedger) -> None:
 
 def test_slots_are_committed_in_order(ledger: AnyLedger) -> None:
     """A slot before the newest that was never committed is refused: the books have moved on."""
-    ledger.commit(story()[0])
+    ledger.commit_all([story()[0]])
     with pytest.raises(InvariantError, match="committed in order"):
-        ledger.commit(CycleRecord(cycle=cycle(TEN - HOUR), facts=()))
+        ledger.commit_all([CycleRecord(cycle=cycle(TEN - HOUR), facts=())])
 
 
 def test_the_last_cycle_is_the_newest_that_settled(ledger: AnyLedger) -> None:
@@ -94,7 +94,7 @@ def test_the_last_cycle_is_the_newest_that_settled(ledger: AnyLedger) -> None:
     assert ledger.last_cycle(RUN) is None
     settled = cycle(TEN, state=CycleState.CAUGHT_UP)
     for kept in (settled, cycle(TEN + HOUR, state=CycleState.MISSED), cycle(TEN + 2 * HOUR, state=CycleState.FAILED)):
-        ledger.commit(CycleRecord(cycle=kept, facts=()))
+        ledger.commit_all([CycleRecord(cycle=kept, facts=())])
     assert ledger.last_cycle(RUN) == CycleRecord(cycle=settled, facts=())
 
 

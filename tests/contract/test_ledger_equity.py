@@ -4,6 +4,10 @@ from dataclasses import replace
 from datetime import datetime
 from random import Random
 
+import pytest
+
+from bot.adapters.sql.engine import begin
+from bot.adapters.sql.facts import portfolio_facts
 from bot.adapters.sql.ledger import SqlLedger
 from bot.domain.decisions import EquityMark, Fact
 from bot.domain.events import EventKind, EventState, RunEvent
@@ -12,7 +16,8 @@ from bot.domain.portfolio import Portfolio
 from bot.domain.record import CycleRecord
 from bot.engine.equity import mark_equity
 from bot.engine.fold import fold
-from tests.contract.ledger_samples import HOUR, RUN, TEN, cycle, d, equity, opened
+from tests.contract.decision_samples import both_ways
+from tests.contract.ledger_samples import HOUR, RUN, TEN, cycle, d, equity, opened, story
 from tests.memory_ledger import MemoryLedger
 
 AnyLedger = SqlLedger | MemoryLedger
@@ -70,6 +75,23 @@ def test_folding_the_stored_facts_equals_folding_all(ledger: AnyLedger) -> None:
         assert sum(isinstance(fact, EquityMark) for fact in facts) <= 6
 
 
+@pytest.mark.parametrize("records", [story(), both_ways(), *(drawn(RUN, Random(seed)) for seed in range(5))])
+def test_folding_the_facts_before_a_slot_equals_folding_all_before_it(
+    book: SqlLedger, records: list[CycleRecord]
+) -> None:
+    """A derivation that begins at any slot begins with the portfolio that all earlier facts make."""
+    told: list[Fact] = []
+    for record in records:
+        opened(book, record.cycle.run)
+    book.commit_all(records)
+    for record in records:
+        start = Portfolio(run=record.cycle.run)
+        with begin(book.engine) as connection:
+            facts = portfolio_facts(connection, start.run, record.cycle.slot)
+        assert fold(start, facts) == fold(start, told)
+        told.extend(record.facts)
+
+
 def test_a_mark_before_a_reset_in_its_slot_counts_no_more(ledger: AnyLedger) -> None:
     """The drawdown breaker is armed after the mark of 110: what counts from there is the 100 that came later."""
     reset = event(TEN, RUN, 0, "drawdown", EventState.RESET, "70")
@@ -79,5 +101,5 @@ def test_a_mark_before_a_reset_in_its_slot_counts_no_more(ledger: AnyLedger) -> 
     ]
     for mark in marks:
         facts = (mark, reset) if mark.slot == TEN else (mark,)
-        ledger.commit(CycleRecord(cycle=cycle(mark.slot), facts=facts))
+        ledger.commit_all([CycleRecord(cycle=cycle(mark.slot), facts=facts)])
     assert list(ledger.facts(RUN)) == [marks[0], reset, marks[1], marks[3]]

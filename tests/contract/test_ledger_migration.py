@@ -22,7 +22,7 @@ from bot.adapters.sql.schema.revisions import HEAD, REVISIONS, stored_revision
 from bot.adapters.sql.schema.tables import cycles, writer_lease
 from bot.adapters.sql.tape import SqlTape
 from bot.adapters.sql.verify import violations
-from bot.adapters.sql.views.views import VIEWS
+from bot.adapters.sql.views import VIEWS
 from bot.domain.errors import ConfigError, InvariantError, StorageError
 from tests.contract.decision_samples import BOTH, both_ways
 from tests.contract.ledger_samples import RUN, opened, portfolio_part, story

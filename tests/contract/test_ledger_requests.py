@@ -62,7 +62,7 @@ def test_what_an_event_names_is_no_longer_pending(ledger: AnyLedger) -> None:
     ledger.commit_all(before)
     ask(ledger, PAUSE, CLOSE)
     assert set(ledger.requests(BOTH)) == {PAUSE, CLOSE}
-    ledger.commit(last)
+    ledger.commit_all([last])
     assert ledger.requests(BOTH) == (PAUSE,)
 
 
@@ -70,7 +70,7 @@ def test_another_process_may_ask_while_a_writer_holds_the_ledger(ledger_url: str
     """Between two commits of a daemon a request comes in, is seen by it, and stops none of its commits."""
     first, *rest = both_ways()
     with writing(ledger_url, create=True) as book:
-        opened(book, BOTH).commit(first)
+        opened(book, BOTH).commit_all([first])
         subprocess.run([sys.executable, "-c", PUTTING, ledger_url], check=True)
         assert book.requests(BOTH) == (PAUSE,)
         assert book.commit_all(rest) == len(rest)

@@ -70,7 +70,7 @@ def test_both_databases_give_the_same_links(tmp_path: Path, postgres_database: s
     with writing(postgres_database, create=True) as book:
         opened(opened(book), BOTH)
         for record in told:
-            book.commit(record)
+            book.commit_all([record])
         assert _links(book) == sqlite
     assert len(set(sqlite)) == len(told)
 
@@ -149,11 +149,11 @@ def test_a_lock_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
 def test_an_overtaken_writer_is_fenced(book: SqlLedger) -> None:
     """A paused writer that wakes after a newer one took over is refused inside its own transaction."""
     first, second, _ = story()
-    book.commit(first)
+    book.commit_all([first])
     with begin(book.engine) as connection:
         connection.exec_driver_sql("UPDATE writer_lease SET epoch = epoch + 1")
     with pytest.raises(LeaseError, match="nothing was written"):
-        book.commit(second)
+        book.commit_all([second])
     with pytest.raises(LeaseError):
         book.open_run(run(), UNIVERSE)
     last = book.last_cycle(RUN)
@@ -171,12 +171,12 @@ def test_the_lock_is_free_after_a_failure(ledger_url: str) -> None:
 
 def test_a_ledger_that_is_read_cannot_be_written(book: SqlLedger, ledger_url: str) -> None:
     """A reader sees what a writer has committed, beside it, and can change nothing."""
-    book.commit(story()[0])
+    book.commit_all([story()[0]])
     with reading(ledger_url) as read:
         assert read is not None
         assert read.last_cycle(RUN) == book.last_cycle(RUN)
         with pytest.raises(InvariantError, match="opened for reading"):
-            read.commit(story()[1])
+            read.commit_all([story()[1]])
         with pytest.raises((AccessError, StorageError), match=r"read-?only"), begin(read.engine) as connection:
             connection.exec_driver_sql("UPDATE writer_lease SET epoch = 9")
 
@@ -232,11 +232,11 @@ def test_another_token_under_the_same_id_is_refused(book: SqlLedger) -> None:
 def test_a_conflict_names_table_id_and_field(book: SqlLedger) -> None:
     """An order that comes again with another content is named, with what is stored and what came."""
     first, second, _ = story()
-    book.commit(first)
+    book.commit_all([first])
     again = tuple(fact for fact in first.facts if isinstance(fact, JournalEntry))
     entry = again[0].entry_id
     with pytest.raises(InvariantError, match=f"journal_entries {entry} is in the ledger with another slot"):
-        book.commit(replace(second, facts=tuple(replace(one, slot=second.cycle.slot) for one in again)))
+        book.commit_all([replace(second, facts=tuple(replace(one, slot=second.cycle.slot) for one in again))])
 
 
 def test_a_row_that_breaks_a_rule_of_the_tables_is_refused(book: SqlLedger) -> None:
@@ -244,7 +244,7 @@ def test_a_row_that_breaks_a_rule_of_the_tables_is_refused(book: SqlLedger) -> N
     first = story()[0]
     unknown = replace(first, cycle=replace(first.cycle, config_hash="unknown"))
     with pytest.raises(InvariantError, match="refused a row"):
-        book.commit(unknown)
+        book.commit_all([unknown])
 
 
 def test_data_used_again_is_kept_once(book: SqlLedger) -> None:

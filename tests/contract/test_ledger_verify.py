@@ -169,7 +169,7 @@ def test_a_cycle_taken_out_breaks_the_chain(ledger_url: str) -> None:
     """A whole cycle that is removed leaves the next one linked to nothing."""
     with writing(ledger_url, create=True) as book:
         for hour in range(3):
-            opened(book).commit(CycleRecord(cycle=cycle(TEN + hour * HOUR), facts=()))
+            opened(book).commit_all([CycleRecord(cycle=cycle(TEN + hour * HOUR), facts=())])
         statement = f"DELETE FROM cycles WHERE slot = '{utc_text(TEN + HOUR)}'"
     tamper(ledger_url, statement, table="cycles")
     where = f"run levels_long slot {utc_text(TEN + 2 * HOUR)}"

@@ -7,9 +7,9 @@ import pytest
 
 from bot.adapters.sql.engine import begin
 from bot.adapters.sql.ledger import SqlLedger, writing
-from bot.adapters.sql.reads import Reader, rows
+from bot.adapters.sql.reads import Reader
 from bot.adapters.sql.tape import SqlTape
-from bot.adapters.sql.views.views import VIEWS
+from bot.adapters.sql.views import VIEWS
 from bot.domain.market import Bar
 from bot.domain.numbers import Price
 from bot.domain.tape import TokenPrint
@@ -78,7 +78,7 @@ def told(book: SqlLedger) -> SqlLedger:
 def test_every_view_has_the_columns_of_the_contract(told: SqlLedger) -> None:
     """Names and columns that people's queries rely on are there."""
     for view, columns in CONTRACT.items():
-        found = rows(told.engine, f"SELECT * FROM (SELECT 1 AS one) AS o LEFT JOIN {view} AS v ON 1 = 1", {})
+        found = ask(told, f"SELECT * FROM (SELECT 1 AS one) AS o LEFT JOIN {view} AS v ON 1 = 1")
         assert set(columns.split()) <= set(found[0]), view
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
-from bot.adapters.sql.schema.column_types import EnumText, ExactDecimal, exact_text, metadata, utc_text, whole_micros
+from bot.adapters.sql.schema.column_types import EXACT_DECIMAL, enum_type, exact_text, metadata, utc_text, whole_micros
 from bot.adapters.sql.schema.tables import runs
 from bot.domain.errors import InvariantError
 from bot.domain.numbers import EXACT, PRICE_STEP
@@ -47,9 +47,8 @@ def test_an_exact_decimal_has_one_text(given_text: str, held: str) -> None:
 @given(st.decimals(min_value=-(10**20) + 1, max_value=10**20 - 1, places=18))
 def test_both_databases_give_the_same_decimal(value: Decimal) -> None:
     """What SQLite has as text and PostgreSQL with eighteen decimals comes back equal in every digit."""
-    kind = ExactDecimal()
-    on_sqlite = kind.process_result_value(exact_text(value), SQLITE)
-    on_postgresql = kind.process_result_value(value.quantize(PRICE_STEP, context=EXACT), POSTGRESQL)
+    on_sqlite = EXACT_DECIMAL.process_result_value(exact_text(value), SQLITE)
+    on_postgresql = EXACT_DECIMAL.process_result_value(value.quantize(PRICE_STEP, context=EXACT), POSTGRESQL)
     assert on_sqlite == value
     assert repr(on_sqlite) == repr(on_postgresql)
 
@@ -77,9 +76,9 @@ def test_an_instant_needs_a_zone() -> None:
 
 def test_an_enum_takes_its_members_only() -> None:
     """A text that is no member does not become one."""
-    assert EnumText(Side).portable(Side.LONG) == "long"
+    assert enum_type(Side).portable(Side.LONG) == "long"
     with pytest.raises(ValueError, match="sideways"):
-        EnumText(Side).portable("sideways")
+        enum_type(Side).portable("sideways")
 
 
 @pytest.mark.parametrize("table", metadata.sorted_tables, ids=lambda table: table.name)

@@ -78,7 +78,7 @@ def test_only_what_decides_is_part_of_the_version(tmp_path: Path, monkeypatch: p
         return code_version()
 
     first = code_version()
-    for same in ("cli/main.py", "app/review/reports.py", "adapters/sql/views/views.py", "simulator/market.py"):
+    for same in ("cli/main.py", "app/review/reports.py", "adapters/sql/views.py", "simulator/market.py"):
         assert version(same) == first, same
     found = {
         version(f"{part}/{name}.py")

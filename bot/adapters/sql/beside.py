@@ -4,18 +4,17 @@ Requests, parity checks and trials are such rows. The same row again changes not
 under its key is an error.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from datetime import datetime
 from types import MappingProxyType
 
-from sqlalchemy import Connection, Engine, Table, exists, func, select
+from sqlalchemy import Connection, Engine, Table, func, select
 
 from bot.adapters.sql.engine import begin, ledger_engine, ledger_name
-from bot.adapters.sql.mapping import PortableRow, fact_from, portable_row
+from bot.adapters.sql.mapping import Rows, fact_from, row_of
 from bot.adapters.sql.migrate import create_if_empty
-from bot.adapters.sql.schema.fact_tables import run_events
 from bot.adapters.sql.schema.tables import parity_checks, requests, runs, trials
 from bot.adapters.sql.writes import explain_conflict, insert_rows
 from bot.domain.errors import ConfigError
@@ -43,11 +42,10 @@ class Store:
         Raises ConfigError for a run that the ledger does not have, and InvariantError for a value
         that it holds otherwise.
         """
-        rows: dict[Table, list[PortableRow]] = {}
+        rows: Rows = defaultdict(list)
         for value in values:
             table = TABLES[type(value)]
-            row = portable_row(table, [getattr(value, field.name) for field in fields(value)])
-            rows.setdefault(table, []).append(row)
+            rows[table].append(row_of(table, value))
         with begin(self._engine) as connection:
             _check_runs(connection, [one.run for one in values if not isinstance(one, Trial)])
             insert_rows(connection, rows, repeatable=True)
@@ -84,14 +82,6 @@ def _check_runs(connection: Connection, named: Sequence[RunName]) -> None:
             raise ConfigError(
                 f"no run {name} in the ledger {ledger}: it has {', '.join(known) or 'none yet'}"
             )
-
-
-def pending(connection: Connection, run: RunName) -> tuple[Request, ...]:
-    """List the requests of a run that no event names yet, by instant, then by id."""
-    named = exists().where(run_events.c.request_id == requests.c.request_id)
-    found = connection.execute(select(requests).where(requests.c.run == run, ~named))
-    asked: list[Request] = [fact_from(Request, row) for row in found]
-    return tuple(sorted(asked, key=lambda request: (request.asked_at, request.request_id)))
 
 
 def last_check(connection: Connection, run: RunName) -> datetime | None:

@@ -15,7 +15,6 @@ from sqlalchemy import (
     Connection,
     Engine,
     NullPool,
-    QueuePool,
     create_engine,
     event,
     inspect,
@@ -98,9 +97,10 @@ def open_engine(url: str, *, read_only: bool = False, create: bool = False) -> E
     if parsed.drivername != "sqlite":
         return _open_postgresql(parsed, read_only=read_only)
     path = Path(str(parsed.database))
-    _check_file(path, read_only=read_only, create=create)
-    if create:
-        _create_file(path)
+    with _naming_errors(path):
+        _refuse_path(path, read_only=read_only, create=create)
+        if create:
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, _PRIVATE))
     return _open_sqlite(parsed, path, read_only=read_only)
 
 
@@ -112,7 +112,9 @@ def check_place(url: str) -> bool:
     """
     parsed = parse_url(url)
     if parsed.drivername == "sqlite":
-        _check_file(Path(str(parsed.database)), read_only=False, create=True)
+        path = Path(str(parsed.database))
+        with _naming_errors(path):
+            _refuse_path(path, read_only=False, create=True)
     return is_there(url)
 
 
@@ -120,27 +122,18 @@ def _may_access(path: Path, mode: int) -> bool:
     return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
-def _check_file(path: Path, *, read_only: bool, create: bool) -> None:
-    """Refuse a path that cannot hold a ledger; SQLite's own error would be less clear."""
+@contextmanager
+def _naming_errors(path: Path) -> Iterator[None]:
     try:
-        _refuse_path(path, read_only=read_only, create=create)
+        yield
     except OSError as error:  # for example, the name is too long
-        raise _opening_error(path, error) from error
-
-
-def _opening_error(path: Path, error: OSError) -> StorageError:
-    return StorageError(f"the ledger {path} cannot be opened: {error.strerror}: name another file")
-
-
-def _create_file(path: Path) -> None:
-    """Create an empty file that only its owner may access; keep a file that exists."""
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, _PRIVATE))
-    except OSError as error:
-        raise _opening_error(path, error) from error
+        raise StorageError(
+            f"the ledger {path} cannot be opened: {error.strerror}: name another file"
+        ) from error
 
 
 def _refuse_path(path: Path, *, read_only: bool, create: bool) -> None:
+    """Refuse a path that cannot hold a ledger; SQLite's own error would be less clear."""
     # The file may be a link into another folder; `realpath` resolves it even when that folder is
     # missing.
     for folder in (path.parent, Path(os.path.realpath(path)).parent):
@@ -153,12 +146,12 @@ def _refuse_path(path: Path, *, read_only: bool, create: bool) -> None:
             f"the ledger's directory {path.parent} is not writable: allow this user to write there"
         )
     if not path.exists():
-        if create:
-            return
-        raise ConfigError(
-            f"there is no ledger at {path}: check the path; `bot run` or `bot replay` creates one"
-        )
-    if not _may_access(path, os.R_OK if read_only else os.R_OK | os.W_OK):
+        if not create:
+            raise ConfigError(
+                f"there is no ledger at {path}: check the path;"
+                " `bot run` or `bot replay` creates one"
+            )
+    elif not _may_access(path, os.R_OK if read_only else os.R_OK | os.W_OK):
         raise AccessError(
             f"the ledger {path} is not {'readable' if read_only else 'writable'}: allow this user"
         )
@@ -194,14 +187,8 @@ def _open_sqlite(url: URL, path: Path, *, read_only: bool) -> Engine:
             raise
         return connection
 
-    pool: dict[str, Any] = {"poolclass": NullPool}
-    if not read_only:
-        pool = {
-            "poolclass": QueuePool,
-            "pool_size": 1,
-            "max_overflow": 0,
-            "pool_timeout": _BUSY_SECONDS,
-        }
+    alone = {"pool_size": 1, "max_overflow": 0, "pool_timeout": _BUSY_SECONDS}
+    pool: dict[str, Any] = {"poolclass": NullPool} if read_only else alone
     engine = create_engine(url, creator=connect, hide_parameters=True, **pool)
     start = "BEGIN" if read_only else "BEGIN IMMEDIATE"
 
@@ -260,20 +247,17 @@ def open_connection(engine: Engine) -> Iterator[Connection]:
         with engine.connect() as connection:
             yield connection
     except SQLAlchemyError as error:
-        raise translate_error(error, ledger_name(engine.url)) from error
+        raise _translate_error(error, ledger_name(engine.url)) from error
 
 
 @contextmanager
 def begin(engine: Engine) -> Iterator[Connection]:
     """Open one transaction: commit it at the end, roll it back on an error; translate errors."""
-    try:
-        with engine.begin() as connection:
-            yield connection
-    except SQLAlchemyError as error:
-        raise translate_error(error, ledger_name(engine.url)) from error
+    with open_connection(engine) as connection, connection.begin():
+        yield connection
 
 
-def translate_error(error: SQLAlchemyError, name: str) -> BotError:
+def _translate_error(error: SQLAlchemyError, name: str) -> BotError:
     """Translate a database error into one of ours, whose message is a single line."""
     origin = error.orig if isinstance(error, DBAPIError) else error
     lines = str(origin).strip().splitlines() or [type(origin).__name__]
@@ -300,17 +284,17 @@ def check_schema(engine: Engine) -> None:
     if revision == HEAD:
         return
     if tables and "cycles" not in tables:
-        message = f"{name} is another database, not a ledger: name a ledger's file or database"
-    elif revision is None:
-        message = f"the ledger {name} has no schema yet: run `bot db upgrade`"
-    elif revision in REVISIONS:
-        message = (
+        raise ConfigError(
+            f"{name} is another database, not a ledger: name a ledger's file or database"
+        )
+    if revision is None:
+        raise ConfigError(f"the ledger {name} has no schema yet: run `bot db upgrade`")
+    if revision in REVISIONS:
+        raise ConfigError(
             f"the ledger {name} has the older schema {revision}, this program needs {HEAD}:"
             " run `bot db upgrade`"
         )
-    else:
-        message = (
-            f"the ledger {name} has the unknown schema {revision}, this program knows {HEAD}:"
-            " install the program that wrote it (`bot db upgrade` only goes forward)"
-        )
-    raise ConfigError(message)
+    raise ConfigError(
+        f"the ledger {name} has the unknown schema {revision}, this program knows {HEAD}:"
+        " install the program that wrote it (`bot db upgrade` only goes forward)"
+    )

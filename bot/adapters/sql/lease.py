@@ -4,11 +4,10 @@ The lock ends with the process that holds it and decides who should write. The e
 decides who may: a writer that finds a newer epoch inside its own transaction is refused there.
 """
 
-import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, select, text, update
@@ -22,43 +21,37 @@ from bot.domain.errors import LeaseError, StorageError
 _ADVISORY_LOCK = 7_306_084_425_661_035_109
 
 
-@contextmanager
-def exclusive(engine: Engine) -> Iterator[None]:
+def exclusive(engine: Engine) -> AbstractContextManager[None]:
     """Hold the ledger's lock; raise LeaseError when another writer holds it."""
-    is_server = engine.dialect.name == POSTGRESQL
-    holder = _advisory_lock(engine) if is_server else lock_file(Path(str(engine.url.database)))
-    with holder:
-        yield
+    if engine.dialect.name == POSTGRESQL:
+        return _advisory_lock(engine)
+    return lock_file(Path(str(engine.url.database)))
 
 
 def check_lock(engine: Engine) -> None:
     """Raise what `writer` would raise for a missing permission, without locking or writing."""
+    path = f"{engine.url.database}.lock"
     if engine.dialect.name == POSTGRESQL:
         # EXPLAIN requires the same permissions as the statement, but does not run it.
         with begin(engine) as connection:
             connection.execute(
                 text("EXPLAIN UPDATE writer_lease SET epoch = epoch + 1 RETURNING epoch")
             )
-        return
-    path = Path(f"{engine.url.database}.lock")
-    if path.exists() and not os.access(
-        path, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids
-    ):
-        raise _opening_error(str(path), os.strerror(errno.EACCES))
+    elif Path(path).exists():
+        os.close(_open_lock(path))
 
 
-def _opening_error(path: str, reason: str | None) -> StorageError:
-    return StorageError(f"the lock {path} cannot be opened: {reason}")
+def _open_lock(path: str) -> int:
+    try:
+        return os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise StorageError(f"the lock {path} cannot be opened: {error.strerror}") from error
 
 
 @contextmanager
 def lock_file(ledger: Path) -> Iterator[None]:
     """Hold the lock file of a SQLite ledger; raise LeaseError when another process holds it."""
-    path = f"{ledger}.lock"
-    try:
-        held = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    except OSError as error:
-        raise _opening_error(path, error.strerror) from error
+    held = _open_lock(f"{ledger}.lock")
     try:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

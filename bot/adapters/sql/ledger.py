@@ -4,18 +4,18 @@ The hash of each cycle covers the hash of the previous one. A run's slots are co
 order, and nothing that was committed ever changes.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import astuple
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, Row, exists, select
 from sqlalchemy.exc import IntegrityError
 
-from bot.adapters.sql.beside import pending
-from bot.adapters.sql.chain import GENESIS, contents, link
+from bot.adapters.sql.chain import GENESIS, link_cycle
 from bot.adapters.sql.engine import (
     begin,
     check_place,
@@ -25,12 +25,13 @@ from bot.adapters.sql.engine import (
     ledger_engine,
     ledger_name,
 )
-from bot.adapters.sql.facts import portfolio_facts
+from bot.adapters.sql.facts import find_requests, last_settled, live_runs, portfolio_facts
 from bot.adapters.sql.lease import check_epoch, writer
-from bot.adapters.sql.mapping import Rows, cycle_row, datum_rows, fact_from, portable_row, rows_of
+from bot.adapters.sql.mapping import Rows, datum_rows, portable_row, row_of, rows_of
 from bot.adapters.sql.migrate import create_if_empty, is_empty
-from bot.adapters.sql.schema.column_types import utc_text
-from bot.adapters.sql.schema.tables import config_versions, cycles, instruments, runs
+from bot.adapters.sql.schema.column_types import ALWAYS, utc_text
+from bot.adapters.sql.schema.fact_tables import run_events
+from bot.adapters.sql.schema.tables import config_versions, cycles, instruments, requests, runs
 from bot.adapters.sql.writes import explain_conflict, insert_rows
 from bot.domain.decisions import Fact
 from bot.domain.errors import ConfigError, InvariantError, LeaseError
@@ -38,61 +39,37 @@ from bot.domain.events import Request
 from bot.domain.ids import RunName, TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.numbers import plain
-from bot.domain.record import Cycle, CycleRecord, CycleState, Run
+from bot.domain.record import Cycle, CycleRecord, Run
+from bot.domain.tape import Datum
 
 # The number of facts to collect before their rows are sent to the database.
 _BATCH = 20_000
-_SETTLED = (CycleState.COMMITTED, CycleState.CAUGHT_UP)
-
-
-class _Tip(NamedTuple):
-    """The newest cycle of a run: its slot (None before the first cycle) and its hash."""
-
-    slot: datetime | None
-    link: str
 
 
 class _Batch:
-    """Cycles that wait to be written, with each run's tip and the rows of the last write."""
+    """Rows that wait to be written, with the slot and the hash of each run's newest cycle."""
 
     def __init__(self) -> None:
-        self.tips: dict[RunName, _Tip] = {}
-        self.rows: Rows = {}
+        self.tips: dict[RunName, tuple[datetime, str]] = {}
+        self.rows: Rows = defaultdict(list)
         self.size = 0
-        self._records: list[CycleRecord] = []
-        self._newest: dict[RunName, datetime] = {}
-
-    def newest(self, run: RunName) -> datetime | None:
-        """Find the newest slot of a run, written or waiting."""
-        return self._newest.get(run, self.tips[run].slot)
+        self._used: list[Datum] = []
 
     def add(self, record: CycleRecord) -> None:
-        """Add a cycle to those that wait."""
-        self._records.append(record)
-        self._newest[record.cycle.run] = record.cycle.slot
+        """Link a cycle to its run's chain, and let its rows wait."""
+        made, (_, previous_hash) = rows_of(record.facts), self.tips[record.cycle.run]
+        row = link_cycle(record.cycle, made, previous_hash)
+        self.tips[record.cycle.run] = record.cycle.slot, str(row[-1])
+        for table, rows in {cycles: [row], **made}.items():
+            self.rows[table] += rows
+        self._used += record.used
         self.size += len(record.facts)
 
     def write(self, connection: Connection) -> None:
-        """Link the waiting cycles to their runs' chains, and insert all rows in the transaction."""
-        self.rows = {}
-        for record, made in zip(
-            self._records, rows_of([record.facts for record in self._records]), strict=True
-        ):
-            run, described = record.cycle.run, contents(made)
-            unlinked = cycle_row(record.cycle, described, self.tips[run].link, "")
-            linked = link(self.tips[run].link, unlinked, described)
-            self.tips[run] = _Tip(record.cycle.slot, linked)
-            # The hash is the last column of the row, and covers the others.
-            made[cycles] = [(*unlinked[:-1], linked)]
-            for table, rows in made.items():
-                self.rows.setdefault(table, []).extend(rows)
-        insert_rows(
-            connection,
-            datum_rows(datum for record in self._records for datum in record.used),
-            repeatable=True,
-        )
+        """Insert the waiting rows in the transaction; after an error they are still here."""
+        insert_rows(connection, datum_rows(self._used), repeatable=True)
         insert_rows(connection, self.rows)
-        self._records, self.size = [], 0
+        self.rows, self._used, self.size = defaultdict(list), [], 0
 
 
 class SqlLedger:
@@ -113,16 +90,12 @@ class SqlLedger:
 
         Raises ConfigError when the stored run or one of its instruments differs.
         """
-        row = portable_row(runs, [getattr(run, field.name) for field in fields(Run)])
-        listed = [
-            portable_row(
-                instruments, [run.name, *(getattr(one, field.name) for field in fields(Instrument))]
-            )
-            for _, one in sorted(universe.items())
-        ]
-        with self._writing() as connection:
+        listed = [portable_row(instruments, [run.name, *astuple(one)]) for one in universe.values()]
+        with self.one_transaction() as connection:
             _check_run(connection, run, universe)
-            insert_rows(connection, {runs: [row], instruments: listed}, repeatable=True)
+            insert_rows(
+                connection, {runs: [row_of(runs, run)], instruments: listed}, repeatable=True
+            )
 
     def check_run(self, run: Run, universe: Mapping[TokenId, Instrument]) -> None:
         """Raise ConfigError for a run that `open_run` would refuse; write nothing."""
@@ -131,15 +104,8 @@ class SqlLedger:
 
     def keep_config(self, config_hash: str, text: str) -> None:
         """Store the effective configuration that cycles name by its hash; it holds no secret."""
-        with self._writing() as connection:
+        with self.one_transaction() as connection:
             insert_rows(connection, {config_versions: [(config_hash, text)]}, repeatable=True)
-
-    def commit(self, record: CycleRecord) -> bool:
-        """Store a cycle and its facts in one transaction.
-
-        Returns False, and writes nothing, when the slot was committed before.
-        """
-        return self.commit_all((record,)) == 1
 
     def commit_all(self, records: Iterable[CycleRecord]) -> int:
         """Store many cycles in one transaction, and return how many were new.
@@ -148,13 +114,13 @@ class SqlLedger:
         """
         batch, written = _Batch(), 0
         try:
-            with self._writing() as connection:
+            with self.one_transaction() as connection:
                 for record in records:
                     run = record.cycle.run
                     if run not in batch.tips:
                         batch.tips[run] = _tip(connection, run)
-                    newest = batch.newest(run)
-                    if newest is not None and record.cycle.slot <= newest:
+                    newest, _ = batch.tips[run]
+                    if record.cycle.slot <= newest:
                         batch.write(connection)
                         _refuse_gap(connection, record.cycle, newest)
                         continue
@@ -176,29 +142,24 @@ class SqlLedger:
 
     def requests(self, run: RunName) -> tuple[Request, ...]:
         """List an operator's requests to a run that no event names yet, oldest first."""
+        named = exists().where(run_events.c.request_id == requests.c.request_id)
         with begin(self.engine) as connection:
-            return pending(connection, run)
+            return find_requests(connection, requests.c.run == run, ~named)
 
-    def live_runs(self) -> list[str]:
+    def live_runs(self) -> list[RunName]:
         """List the names of the live runs, whose data is on the tape."""
-        asked = select(runs.c.name).where(runs.c.identity.is_(None)).order_by(runs.c.name)
         with begin(self.engine) as connection:
-            return list(connection.execute(asked).scalars())
+            return live_runs(connection)
 
     def last_cycle(self, run: RunName) -> CycleRecord | None:
         """Find the run's newest cycle that settled something; the record has no facts."""
-        asked = (
-            select(cycles)
-            .where(cycles.c.run == run, cycles.c.state.in_(_SETTLED))
-            .order_by(cycles.c.slot.desc())
-            .limit(1)
-        )
         with begin(self.engine) as connection:
-            found = connection.execute(asked).first()
-        return None if found is None else CycleRecord(cycle=fact_from(Cycle, found), facts=())
+            found = last_settled(connection, run)
+        return None if found is None else CycleRecord(cycle=found, facts=())
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def one_transaction(self) -> Iterator[Connection]:
+        """Do all writes inside the block in one transaction."""
         if self._epoch is None:
             raise InvariantError(
                 f"the ledger {ledger_name(self.engine.url)} was opened for reading"
@@ -213,28 +174,17 @@ class SqlLedger:
             )
         with begin(self.engine) as connection:
             check_epoch(connection, self._epoch)
-            yield connection
-
-    @contextmanager
-    def one_transaction(self) -> Iterator[None]:
-        """Do all writes inside the block in one transaction."""
-        with self._writing() as connection:
             self._open = connection
             try:
-                yield
+                yield connection
             finally:
                 self._open = None
 
 
-def _tip(connection: Connection, run: RunName) -> _Tip:
-    asked = (
-        select(cycles.c.slot, cycles.c.hash)
-        .where(cycles.c.run == run)
-        .order_by(cycles.c.slot.desc())
-        .limit(1)
-    )
-    found = connection.execute(asked).first()
-    return _Tip(None, GENESIS) if found is None else _Tip(found.slot, found.hash)
+def _tip(connection: Connection, run: RunName) -> tuple[datetime, str]:
+    asked = select(cycles.c.slot, cycles.c.hash).where(cycles.c.run == run)
+    found = connection.execute(asked.order_by(cycles.c.slot.desc()).limit(1)).first()
+    return (ALWAYS[0], GENESIS) if found is None else (found.slot, found.hash)
 
 
 def _refuse_gap(connection: Connection, cycle: Cycle, newest: datetime) -> None:
@@ -248,14 +198,14 @@ def _refuse_gap(connection: Connection, cycle: Cycle, newest: datetime) -> None:
 
 
 def _check_run(connection: Connection, run: Run, universe: Mapping[TokenId, Instrument]) -> None:
-    stored = connection.execute(select(runs).where(runs.c.name == run.name)).first()
-    if stored is not None:
-        _same_run(fact_from(Run, stored), run)
-    for one in connection.execute(select(instruments).where(instruments.c.run == run.name)):
-        _same_instrument(run, fact_from(Instrument, one), universe.get(one.token_id))
+    for stored in connection.execute(select(runs).where(runs.c.name == run.name)):
+        _same_run(stored, run)
+    for stored in connection.execute(select(instruments).where(instruments.c.run == run.name)):
+        if stored.token_id in universe:
+            _same_instrument(run, stored, universe[stored.token_id])
 
 
-def _same_run(stored: Run, given: Run) -> None:
+def _same_run(stored: Row[Any], given: Run) -> None:
     for name in ("strategy", "cash", "identity"):
         was, now = getattr(stored, name), getattr(given, name)
         if was != now:
@@ -268,9 +218,9 @@ def _same_run(stored: Run, given: Run) -> None:
             )
 
 
-def _same_instrument(run: Run, stored: Instrument, given: Instrument | None) -> None:
+def _same_instrument(run: Run, stored: Row[Any], given: Instrument) -> None:
     for name in ("symbol", "quantity_step", "price_tick"):
-        if given is not None and getattr(stored, name) != getattr(given, name):
+        if getattr(stored, name) != getattr(given, name):
             raise ConfigError(
                 f"run {run.name} knows token {stored.token_id} with another {name}:"
                 f" {_text_of(getattr(stored, name))},"
@@ -305,8 +255,7 @@ def reading(url: str) -> Iterator[SqlLedger | None]:
         yield None
         return
     with ledger_engine(url, read_only=True, is_checked=False) as engine:
-        if is_empty(engine):
-            yield None
-            return
-        check_schema(engine)
-        yield SqlLedger(engine, None)
+        empty = is_empty(engine)
+        if not empty:
+            check_schema(engine)
+        yield None if empty else SqlLedger(engine, None)

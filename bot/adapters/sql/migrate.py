@@ -108,21 +108,19 @@ def _look(engine: Engine) -> tuple[str | None, bool]:
 
 
 def _migrate(engine: Engine) -> None:
-    if engine.dialect.name != "sqlite":
-        with begin(engine) as connection:
-            _run_revisions(connection)
-        return
     # SQLite changes a table by rebuilding it, which the foreign keys of its children would forbid:
     # they are off during the migration, and checked at its end.
-    with open_connection(engine) as raw:
-        raw.connection.cursor().execute("PRAGMA foreign_keys = OFF")
+    is_file = engine.dialect.name == "sqlite"
+    if is_file:
+        with open_connection(engine) as raw:
+            raw.connection.cursor().execute("PRAGMA foreign_keys = OFF")
     try:
         with begin(engine) as connection:
             _run_revisions(connection)
-            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
-            if broken:
+            check = "PRAGMA foreign_key_check"
+            if is_file and (broken := connection.exec_driver_sql(check).first()):
                 raise InvariantError(
-                    f"the ledger {ledger_name(engine.url)} would lose references of {broken[0][0]}:"
+                    f"the ledger {ledger_name(engine.url)} would lose references of {broken[0]}:"
                     " not migrated"
                 )
     finally:

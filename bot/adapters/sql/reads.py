@@ -7,24 +7,10 @@ PostgreSQL.
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import Engine, text
+from sqlalchemy import text
 
 from bot.adapters.sql.engine import begin, check_schema, ledger_name, open_engine
 from bot.adapters.sql.schema.column_types import utc_text
-
-
-def rows(
-    engine: Engine, statement: str, parameters: Mapping[str, object]
-) -> list[dict[str, object]]:
-    """Read the rows of a statement with :named parameters, as column names and values in order."""
-    bound = dict(parameters)
-    if engine.dialect.name == "sqlite":
-        bound = {
-            name: utc_text(value) if isinstance(value, datetime) else value
-            for name, value in bound.items()
-        }
-    with begin(engine) as connection:
-        return [dict(row) for row in connection.execute(text(statement), bound).mappings()]
 
 
 class Reader:
@@ -40,5 +26,11 @@ class Reader:
         check_schema(self.engine)
 
     def rows(self, statement: str, parameters: Mapping[str, object]) -> list[dict[str, object]]:
-        """Read the rows of a statement with :named parameters, as column names and values."""
-        return rows(self.engine, statement, parameters)
+        """Read the rows of a statement with :named parameters, as columns and values in order."""
+        is_sqlite = self.engine.dialect.name == "sqlite"
+        bound = {
+            name: utc_text(value) if is_sqlite and isinstance(value, datetime) else value
+            for name, value in parameters.items()
+        }
+        with begin(self.engine) as connection:
+            return [dict(row) for row in connection.execute(text(statement), bound).mappings()]

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, inspect, select
 
-from bot.adapters.sql.chain import GENESIS, link
+from bot.adapters.sql.chain import GENESIS, hash_of, read_digests
 from bot.adapters.sql.checks import LEDGER_CHECK
 from bot.adapters.sql.engine import begin, ledger_engine
 from bot.adapters.sql.mapping import FACT_ORDER, portable_row
@@ -30,8 +30,7 @@ from bot.adapters.sql.schema.spelling import spell
 from bot.adapters.sql.schema.tables import cycles, requests, runs
 from bot.adapters.sql.schema.tape_tables import answers
 from bot.adapters.sql.schema.triggers import trigger_texts
-from bot.adapters.sql.stored_rows import digests
-from bot.adapters.sql.views.views import VIEWS, view_text
+from bot.adapters.sql.views import VIEWS, view_text
 from bot.domain import ids
 from bot.domain.errors import InvariantError
 from bot.domain.events import request_id_of
@@ -51,6 +50,15 @@ _NAMED: Mapping[Table, Callable[[Row[Any]], str]] = MappingProxyType(
     }
 )
 
+# The triggers and views that exist, with their texts; PostgreSQL keeps no text as it was given.
+_GUARDS_THERE: Mapping[str, str] = MappingProxyType(
+    {
+        "sqlite": "SELECT name, sql FROM sqlite_master WHERE type IN ('trigger', 'view')",
+        POSTGRESQL: "SELECT tgname, NULL FROM pg_trigger WHERE NOT tgisinternal AND tgenabled = 'O'"
+        " UNION ALL SELECT viewname, NULL FROM pg_views WHERE schemaname = current_schema()",
+    }
+)
+
 
 def violations(url: str) -> list[str]:
     """List what is wrong with a ledger, one line for each finding.
@@ -58,25 +66,17 @@ def violations(url: str) -> list[str]:
     Raises ConfigError when the ledger is missing or has another schema.
     """
     with ledger_engine(url, read_only=True) as engine, begin(engine) as connection:
-        return [*_missing_tables(connection)] or [
-            *_guards(connection),
-            *_books(connection),
-            *_ids(connection),
-            *_life_cycles(connection),
-            *_chains(connection),
-            *_answers(connection),
-        ]
-
-
-def _missing_tables(connection: Connection) -> Iterator[str]:
-    there = set(inspect(connection).get_table_names())
-    return (f"table {name} is missing" for name in metadata.tables if name not in there)
+        there = inspect(connection).get_table_names()
+        missing = [f"table {name} is missing" for name in metadata.tables if name not in there]
+        checks = (_guards, _books, _ids, _life_cycles, _chains, _answers)
+        return missing or [line for check in checks for line in check(connection)]
 
 
 def _guards(connection: Connection) -> Iterator[str]:
     """Find triggers and views that are missing, disabled or changed."""
     dialect = connection.dialect.name
-    there = _guards_there(connection)
+    found = connection.exec_driver_sql(_GUARDS_THERE[dialect])
+    there = {str(name): text for name, text in found}
     views = {name: view_text(name, dialect) for name in VIEWS}
     for kind, wanted in (("trigger", trigger_texts(dialect)), ("view", views)):
         for name, text in wanted.items():
@@ -84,20 +84,6 @@ def _guards(connection: Connection) -> Iterator[str]:
                 yield f"{kind} {name} is missing"
             elif there[name] not in {None, text}:
                 yield f"{kind} {name} is not the one this program made"
-
-
-def _guards_there(connection: Connection) -> dict[str, str | None]:
-    """Read the triggers and views that exist; the texts are None on PostgreSQL."""
-    if connection.dialect.name == POSTGRESQL:
-        names = connection.exec_driver_sql(
-            "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled = 'O'"
-            " UNION ALL SELECT viewname FROM pg_views WHERE schemaname = current_schema()"
-        )
-        return {str(name): None for (name,) in names}
-    found = connection.exec_driver_sql(
-        "SELECT name, sql FROM sqlite_master WHERE type IN ('trigger', 'view')"
-    )
-    return {str(name): str(text) for name, text in found}
 
 
 def _books(connection: Connection) -> Iterator[str]:
@@ -139,25 +125,21 @@ def _chains(connection: Connection) -> Iterator[str]:
 
 def _chain(connection: Connection, run: str) -> Iterator[str]:
     """Check a run's chain: the rows of each cycle, its hash, and its link to the previous one."""
-    committed = connection.execute(
-        select(cycles).where(cycles.c.run == run).order_by(cycles.c.slot)
-    ).all()
-    found = {table.name: digests(connection, table, run) for table in FACT_ORDER}
-    previous = GENESIS
-    for cycle in committed:
-        slot = utc_text(cycle.slot)
-        where = f"run {run} slot {slot}"
-        described = json.loads(cycle.contents)
-        for name, by_slot in found.items():
+    stored, previous = read_digests(connection, run), GENESIS
+    asked = select(cycles).where(cycles.c.run == run).order_by(cycles.c.slot)
+    for cycle in connection.execute(asked).all():
+        where = f"run {run} slot {utc_text(cycle.slot)}"
+        described, now = json.loads(cycle.contents), stored[utc_text(cycle.slot)]
+        for name in (table.name for table in FACT_ORDER):
             count, text = described.get(name, [0, None])
-            count_now, text_now = by_slot.pop(slot, [0, None])
+            count_now, text_now = now.get(name, [0, None])
             if count != count_now:
                 yield f"{where}: {name} has {count_now} rows, {count} were committed"
             elif text != text_now:
                 yield f"{where}: a row of {name} was changed"
         if cycle.previous_hash != previous:
             yield f"{where}: its link is not to the cycle before: one was removed or put in"
-        if cycle.hash != link(cycle.previous_hash, portable_row(cycles, cycle), cycle.contents):
+        if cycle.hash != hash_of(portable_row(cycles, cycle)):
             yield f"{where}: the row of cycles was changed"
         previous = cycle.hash
 

@@ -3,24 +3,30 @@
 Nothing is ever overwritten: a row that the ledger holds with other content raises an error.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
-from typing import Any
 
-from sqlalchemy import Column, Connection, Dialect, Engine, Table, and_, select
+from sqlalchemy import Connection, Dialect, Engine, Table, select
 
 from bot.adapters.sql.engine import begin
-from bot.adapters.sql.mapping import PortableRow, in_key_order, key_of, portable_row
-from bot.adapters.sql.schema.column_types import POSTGRESQL, Portable, PortableType, metadata
+from bot.adapters.sql.mapping import (
+    PortableRow,
+    Rows,
+    first_difference,
+    in_key_order,
+    key_of,
+    portable_row,
+)
+from bot.adapters.sql.schema.column_types import POSTGRESQL, PortableType, metadata
 from bot.domain.errors import InvariantError
 
 _ORDER = tuple(metadata.sorted_tables)
 
 
 @cache
-def _statement(table: Table, dialect: str, quote: Callable[[str], str], *, repeatable: bool) -> str:
+def _build_insert(table: Table, dialect: Dialect, *, repeatable: bool) -> str:
+    quote = dialect.identifier_preparer.quote
     names = ", ".join(quote(column.name) for column in table.columns)
-    places = ", ".join(["%s" if dialect == POSTGRESQL else "?"] * len(table.columns))
+    places = ", ".join(["%s" if dialect.name == POSTGRESQL else "?"] * len(table.columns))
     target = ", ".join(quote(column.name) for column in table.primary_key.columns)
     repeat = f" ON CONFLICT ({target}) DO NOTHING" if repeatable else ""
     return (
@@ -29,57 +35,37 @@ def _statement(table: Table, dialect: str, quote: Callable[[str], str], *, repea
     )
 
 
-def _insert(dialect: Dialect, table: Table, *, repeatable: bool) -> str:
-    return _statement(table, dialect.name, dialect.identifier_preparer.quote, repeatable=repeatable)
-
-
-def insert_rows(
-    connection: Connection, rows: Mapping[Table, Iterable[PortableRow]], *, repeatable: bool = False
-) -> None:
+def insert_rows(connection: Connection, rows: Rows, *, repeatable: bool = False) -> None:
     """Insert rows table by table; `repeatable` skips a row whose key the table has already."""
     for table in _ORDER:
-        held = rows.get(table)
-        if held:
-            ordered = in_key_order(table, held)
-            connection.exec_driver_sql(
-                _insert(connection.dialect, table, repeatable=repeatable), ordered
-            )
+        if held := rows.get(table):
+            statement = _build_insert(table, connection.dialect, repeatable=repeatable)
+            connection.exec_driver_sql(statement, in_key_order(table, held))
 
 
-def explain_conflict(
-    engine: Engine, rows: Mapping[Table, Iterable[PortableRow]]
-) -> InvariantError | None:
+def explain_conflict(engine: Engine, rows: Rows) -> InvariantError | None:
     """Find a row that the ledger holds with other content; name its table, id and field.
 
     Returns the error to raise, or None when there is no such row.
     """
     with begin(engine) as connection:
-        for table, row, stored in _read_same_keys(connection, rows):
-            for column, ours, theirs in zip(table.columns.keys(), row, stored, strict=True):
-                if ours != theirs:
-                    identity = " ".join(str(part) for part in key_of(table, row))
+        for table in _ORDER:
+            for row in rows.get(table, ()):
+                stored = _read_same_key(connection, table, row)
+                found = None if stored is None else first_difference(table, stored, row)
+                if found is not None:
                     return InvariantError(
-                        f"{table.name} {identity} is in the ledger with another {column}:"
-                        f" {theirs!r}, now {ours!r}"
+                        f"{found.table} {found.key} is in the ledger with another {found.column}:"
+                        f" {found.stored!r}, now {found.derived!r}"
                     )
     return None
 
 
-def _read_same_keys(
-    connection: Connection, rows: Mapping[Table, Iterable[PortableRow]]
-) -> Iterator[tuple[Table, PortableRow, PortableRow]]:
-    for table in _ORDER:
-        for row in rows.get(table, ()):
-            keys = zip(table.primary_key.columns, key_of(table, row), strict=True)
-            same = and_(
-                *(column == _restore(column, key, connection.dialect) for column, key in keys)
-            )
-            found = connection.execute(select(table).where(same)).first()
-            if found is not None:
-                yield table, row, portable_row(table, found)
-
-
-def _restore(column: Column[Any], value: Portable, dialect: Dialect) -> object:
-    """Convert a portable form back to its value."""
-    kind = column.type
-    return kind.process_result_value(value, dialect) if isinstance(kind, PortableType) else value
+def _read_same_key(connection: Connection, table: Table, row: PortableRow) -> PortableRow | None:
+    # A column compares with values, so its type reads them from their portable forms.
+    same = (
+        column == (column.type.read(part) if isinstance(column.type, PortableType) else part)
+        for column, part in zip(table.primary_key.columns, key_of(table, row), strict=True)
+    )
+    found = connection.execute(select(table).where(*same)).first()
+    return None if found is None else portable_row(table, found)

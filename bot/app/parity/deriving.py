@@ -11,7 +11,8 @@ from datetime import datetime
 from types import MappingProxyType
 
 from bot.adapters.shelf.archive import MemoryArchive
-from bot.adapters.sql.recorded import Known, Recorded, RowDifference, Window, data_difference
+from bot.adapters.sql.mapping import RowDifference
+from bot.adapters.sql.recorded import Known, Recorded, Window, data_difference
 from bot.app.settings.providers import provider_of, read_again
 from bot.domain.decisions import Fact
 from bot.domain.errors import BadInputError, InvariantError

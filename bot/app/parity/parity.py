@@ -9,7 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 from bot import __version__
-from bot.adapters.sql.recorded import Recorded, Window, live_runs, open_recorded
+from bot.adapters.sql.facts import live_runs
+from bot.adapters.sql.recorded import Recorded, Window, open_recorded
 from bot.app.cycle.runner import Runner, ScheduledRun, fire
 from bot.app.cycle.setup import RunSetup
 from bot.app.parity.deriving import (
@@ -86,7 +87,7 @@ def parity(config_path: Path, ledger: str | None, run: str | None, window: Windo
     Raises UsageError when the window has no cycle.
     """
     with open_recorded(ledger_of(config_path, ledger)) as connection:
-        name = _choose_run([one.name for one in live_runs(connection)], run)
+        name = _choose_run(live_runs(connection), run)
         found = derive_run(Recorded(connection, name), name, window, config_path, tell_progress)
     if not found.cycles and found.difference is None:
         raise UsageError(
@@ -100,11 +101,10 @@ def parity(config_path: Path, ledger: str | None, run: str | None, window: Windo
 def every_parity(config_path: Path, ledger: str | None) -> list[Parity]:
     """Derive every live run of a ledger again, from its first cycle to its last."""
     with open_recorded(ledger_of(config_path, ledger)) as connection:
-        runs = live_runs(connection)
         whole = (None, None)
         return [
-            derive_run(Recorded(connection, run.name), run.name, whole, config_path, tell_progress)
-            for run in runs
+            derive_run(Recorded(connection, run), run, whole, config_path, tell_progress)
+            for run in live_runs(connection)
         ]
 
 

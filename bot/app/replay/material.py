@@ -20,7 +20,8 @@ from bot.adapters.history.bar_columns import SPANS
 from bot.adapters.history.cut import cut_history
 from bot.adapters.history.folder import History, HistoryArchive, HistorySource, open_history
 from bot.adapters.sql.engine import ledger_name, parse_url
-from bot.adapters.sql.recorded import Recorded, Window, live_runs, open_recorded
+from bot.adapters.sql.facts import live_runs
+from bot.adapters.sql.recorded import Recorded, Window, open_recorded
 from bot.app.cycle.schedule import slots_between
 from bot.app.cycle.setup import RunSetup
 from bot.app.replay.packing import tell_packing
@@ -270,7 +271,7 @@ def _open_ledger(origin: Origin, url: str) -> Material:
     """Open the answers of a live ledger, at the slots of its cycles or at those of a schedule."""
     name = ledger_name(parse_url(url))
     with open_recorded(url) as connection:
-        books = {run.name: Recorded(connection, run.name) for run in live_runs(connection)}
+        books = {run: Recorded(connection, run) for run in live_runs(connection)}
         table = read_timetable(name, books, origin.window, origin.schedule)
         book, whole = next(iter(books.values())), table.list_turns(origin.window)
         listed = book.instruments()

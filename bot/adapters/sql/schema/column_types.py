@@ -5,12 +5,12 @@ it, and the hash chain covers it. Both databases give back equal values, or the 
 value before it is stored.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
-from functools import lru_cache
-from typing import Any, ClassVar
+from functools import lru_cache, partial
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -23,6 +23,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Numeric,
+    String,
     Table,
     Text,
     TypeDecorator,
@@ -39,9 +40,13 @@ POSTGRESQL = "postgresql"
 
 Portable = str | int | float | bytes | None
 
+# Instants before and after all that is stored.
+ALWAYS = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+
 _SCALE = 18
 _WHOLE_DIGITS = 20
 _MICROS = Decimal(1_000_000)
+_TEXT = Text()
 
 # The CHECK of every money column sets the same limit.
 MICRO_LIMIT = int(AMOUNT_MAX * _MICROS)
@@ -95,119 +100,66 @@ def utc_text(at: datetime) -> str:
     return f"{utc.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
+def _read_decimal(value: Decimal | str) -> Decimal:
+    """Read a decimal without trailing zeros, so that both databases give equal digits."""
+    return Decimal(value if isinstance(value, str) else plain(value))
+
+
+def _read_instant(value: datetime | str) -> datetime:
+    return (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(UTC)
+
+
 class PortableType(TypeDecorator[Any]):
-    """A type that binds the portable form of its values on both databases."""
+    """A type that binds the portable form of its values on both databases.
+
+    portable: converts a value to its portable form. read: converts what a database gives back.
+    """
 
     impl = Text
     cache_ok = True
-    on_postgresql: ClassVar[TypeEngine[Any]] = Text()
-    on_sqlite: ClassVar[TypeEngine[Any]] = Text()
 
-    def portable(self, value: Any) -> Portable:
-        """Convert a value to its portable form."""
-        raise NotImplementedError
+    def __init__(
+        self,
+        portable: Callable[[Any], Portable],
+        read: Callable[[Any], Any],
+        on_postgresql: TypeEngine[Any] = _TEXT,
+        on_sqlite: TypeEngine[Any] = _TEXT,
+    ) -> None:
+        """Take both conversions, and the types in which the databases store the values."""
+        super().__init__()
+        self.portable, self.read = portable, read
+        self.on_postgresql, self.on_sqlite = on_postgresql, on_sqlite
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Choose the type in which the database stores the values."""
-        return dialect.type_descriptor(
-            self.on_postgresql if dialect.name == POSTGRESQL else self.on_sqlite
-        )
+        return self.on_postgresql if dialect.name == POSTGRESQL else self.on_sqlite
 
-    def process_bind_param(
-        self,
-        value: Any,
-        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
-    ) -> Portable:
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Portable:  # noqa: ARG002
         """Bind the portable form of a value."""
         return None if value is None else self.portable(value)
 
-
-class ExactDecimal(PortableType):
-    """An exact decimal: NUMERIC(38, 18) on PostgreSQL, canonical TEXT on SQLite."""
-
-    cache_ok = True
-    on_postgresql = Numeric(38, _SCALE)
-
-    def portable(self, value: Decimal) -> Portable:
-        """Write the decimal in its canonical form."""
-        return exact_text(value)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002
-        """Read a decimal without trailing zeros, so that both databases give equal digits."""
-        if value is None:
-            return None
-        return Decimal(value if isinstance(value, str) else plain(value))
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
+        """Read a value as it was before it was stored."""
+        return None if value is None else self.read(value)
 
 
-class MicroDollars(PortableType):
-    """An amount of quote currency, stored as whole micro-dollars."""
-
-    cache_ok = True
-    on_postgresql = BigInteger()
-    on_sqlite = Integer()
-
-    def portable(self, value: Decimal) -> Portable:
-        """Convert the amount to whole micro-dollars."""
-        return whole_micros(value)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002
-        """Convert whole micro-dollars to an amount of quote currency."""
-        return None if value is None else Decimal(value).scaleb(-6)
+# NUMERIC(38, 18) on PostgreSQL, canonical TEXT on SQLite.
+EXACT_DECIMAL = PortableType(exact_text, _read_decimal, Numeric(38, _SCALE))
+# Whole micro-dollars.
+MONEY = PortableType(whole_micros, lambda value: Decimal(value).scaleb(-6), BigInteger(), Integer())
+# timestamptz on PostgreSQL; on SQLite ISO 8601 text to the microsecond that ends in Z.
+_INSTANT = PortableType(utc_text, _read_instant, DateTime(timezone=True))
+# BOOLEAN on PostgreSQL, 0 or 1 on SQLite, whose strict tables lack BOOLEAN.
+_FLAG = PortableType(bool, bool, Boolean(), Integer())
 
 
-class UtcDateTime(PortableType):
-    """An aware instant: timestamptz on PostgreSQL, ISO 8601 text to the microsecond on SQLite.
-
-    The text ends in Z.
-    """
-
-    cache_ok = True
-    on_postgresql = DateTime(timezone=True)
-
-    def portable(self, value: datetime) -> Portable:
-        """Write the instant as text in UTC."""
-        return utc_text(value)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Read an instant in UTC."""
-        if value is None:
-            return None
-        return (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(UTC)
-
-
-class EnumText(PortableType):
-    """A member of an enum, stored by its value."""
-
-    cache_ok = True
-
-    def __init__(self, members: type[StrEnum]) -> None:
-        """Take the enum whose members are stored."""
-        super().__init__()
-        self.members = members
-
-    def portable(self, value: Any) -> Portable:
-        """Convert a member to its value; raise ValueError for what is not a member."""
-        return str.__str__(value) if type(value) is self.members else self.members(value).value
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002
-        """Find the member that has a stored value."""
-        return None if value is None else self.members(value)
-
-
-class BooleanType(PortableType):
-    """A truth value: BOOLEAN on PostgreSQL, 0 or 1 on SQLite, whose strict tables lack BOOLEAN."""
-
-    cache_ok = True
-    on_postgresql = Boolean()
-    on_sqlite = Integer()
-
-    def portable(self, value: object) -> Portable:
-        """Convert the value to a bool."""
-        return bool(value)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> bool | None:  # noqa: ARG002
-        """Read a truth value."""
-        return None if value is None else bool(value)
+def enum_type(members: type[StrEnum]) -> PortableType:
+    """Make the type of an enum's members, stored by their values; it refuses other values."""
+    return PortableType(
+        lambda value: str.__str__(value) if type(value) is members else members(value).value,
+        members,
+        String(),
+    )
 
 
 # A count or a provider's token_id. Strict SQLite tables accept INTEGER, but not BIGINT.
@@ -226,44 +178,31 @@ metadata = MetaData(
 )
 
 
-def exact(*names: str, required: bool = True) -> list[Column[Any]]:
-    """Make columns of exact decimals."""
-    return [Column(name, ExactDecimal(), nullable=not required) for name in names]
+def _columns(kind: TypeEngine[Any], *names: str, required: bool = True) -> list[Column[Any]]:
+    return [Column(name, kind, nullable=not required) for name in names]
 
 
-def money(*names: str, required: bool = True) -> list[Column[Any]]:
-    """Make columns of micro-dollars."""
-    return [Column(name, MicroDollars(), nullable=not required) for name in names]
+# Each makes columns of one type from their names; `required=False` allows NULL.
+exact = partial(_columns, EXACT_DECIMAL)
+money = partial(_columns, MONEY)
+text = partial(_columns, _TEXT)
+whole = partial(_columns, Whole)
+instant = partial(_columns, _INSTANT)
+flag = partial(_columns, _FLAG)
+# NULL is an undefined statistic.
+real = partial(_columns, Real, required=False)
 
 
-def text(*names: str, required: bool = True) -> list[Column[Any]]:
-    """Make columns of text."""
-    return [Column(name, Text(), nullable=not required) for name in names]
+def word(name: str, members: type[StrEnum], *, required: bool = True) -> Column[Any]:
+    """Make a column of words that grow with the code: no CHECK lists them."""
+    return Column(name, enum_type(members), nullable=not required)
 
 
-def whole(*names: str, required: bool = True) -> list[Column[Any]]:
-    """Make columns of whole numbers."""
-    return [Column(name, Whole, nullable=not required) for name in names]
-
-
-def real(*names: str) -> list[Column[Any]]:
-    """Make columns of statistics; NULL is an undefined one."""
-    return [Column(name, Real, nullable=True) for name in names]
-
-
-def instant(*names: str, required: bool = True) -> list[Column[Any]]:
-    """Make columns of instants."""
-    return [Column(name, UtcDateTime(), nullable=not required) for name in names]
-
-
-def flag(*names: str) -> list[Column[Any]]:
-    """Make columns of truth values."""
-    return [Column(name, BooleanType(), nullable=False) for name in names]
-
-
-def enum(name: str, members: type[StrEnum], *, required: bool = True) -> Column[Any]:
-    """Make a column of an enum's members."""
-    return Column(name, EnumText(members), nullable=not required)
+def enum(name: str, members: type[StrEnum], *, required: bool = True) -> list[SchemaItem]:
+    """Make a column of an enum's members, and the CHECK that lists them."""
+    listed = ", ".join(f"'{value}'" for value in members)
+    check = CheckConstraint(f"{name} IN ({listed})", name=f"{name}_known")
+    return [*_columns(enum_type(members), name, required=required), check]
 
 
 def positive(*names: str) -> list[CheckConstraint]:
@@ -274,12 +213,6 @@ def positive(*names: str) -> list[CheckConstraint]:
 def not_negative(*names: str) -> list[CheckConstraint]:
     """Require whole numbers of zero or more."""
     return [CheckConstraint(f"{name} >= 0", name=f"{name}_not_negative") for name in names]
-
-
-def one_of(name: str, values: Iterable[str]) -> CheckConstraint:
-    """Require one of a few texts."""
-    listed = ", ".join(f"'{value}'" for value in values)
-    return CheckConstraint(f"{name} IN ({listed})", name=f"{name}_known")
 
 
 def references(target: str, *names: str) -> ForeignKeyConstraint:
@@ -294,6 +227,6 @@ def table(name: str, *parts: SchemaItem) -> Table:
             f"{part.name} BETWEEN -{MICRO_LIMIT} AND {MICRO_LIMIT}", name=f"{part.name}_range"
         )
         for part in parts
-        if isinstance(part, Column) and isinstance(part.type, MicroDollars)
+        if isinstance(part, Column) and part.type is MONEY
     ]
     return Table(name, metadata, *parts, *ranges, sqlite_strict=True)

@@ -1,11 +1,11 @@
 """The tables of a cycle's facts; a column has the name of the field that it holds.
 
 A column that is added later comes last in its table and may be NULL, so that the hash chain of
-earlier cycles stays the same. New reasons appear over time: only the code lists them, no CHECK
-does.
+earlier cycles stays the same. New reasons and kinds of events appear over time: only the code
+lists them, no CHECK does.
 """
 
-from sqlalchemy import ForeignKeyConstraint, Index, PrimaryKeyConstraint, Table, UniqueConstraint
+from sqlalchemy import Index, PrimaryKeyConstraint, Table, UniqueConstraint
 from sqlalchemy.schema import SchemaItem
 
 from bot.adapters.sql.schema.column_types import (
@@ -15,12 +15,12 @@ from bot.adapters.sql.schema.column_types import (
     instant,
     money,
     not_negative,
-    one_of,
     positive,
     references,
     table,
     text,
     whole,
+    word,
 )
 from bot.domain.books import Account
 from bot.domain.decisions import Comparator, Outcome
@@ -31,16 +31,14 @@ from bot.domain.positions import ExitReason
 
 def _fact_table(name: str, *parts: SchemaItem) -> Table:
     """Make a table with what every fact of a cycle has: its cycle, and its place in the cycle."""
-    cycle = ForeignKeyConstraint(
-        ["run", "slot"], ["cycles.run", "cycles.slot"], ondelete="RESTRICT"
-    )
     return table(
-        name, *whole("seq"), *parts, *not_negative("seq"), cycle, Index(None, "run", "slot")
+        name,
+        *whole("seq"),
+        *parts,
+        *not_negative("seq"),
+        references("cycles", "run", "slot"),
+        Index(None, "run", "slot"),
     )
-
-
-def _of_instrument() -> ForeignKeyConstraint:
-    return references("instruments", "run", "token_id")
 
 
 candidates = _fact_table(
@@ -49,7 +47,7 @@ candidates = _fact_table(
     *instant("slot"),
     *whole("token_id"),
     *text("signal_id"),
-    enum("outcome", Outcome),
+    *enum("outcome", Outcome),
     *text("first_reason", required=False),
     *flag("complete"),
     *whole("rank"),
@@ -57,11 +55,9 @@ candidates = _fact_table(
     *text("stop_source", "target_source", required=False),
     *exact("stop_level", "target_level", "reward_risk", "quantity", required=False),
     *text("size_bound", required=False),
-    enum("side", Side, required=False),
+    *enum("side", Side, required=False),
     PrimaryKeyConstraint("candidate_id"),
-    _of_instrument(),
-    one_of("outcome", Outcome),
-    one_of("side", Side),
+    references("instruments", "run", "token_id"),
     *positive("reference_price"),
 )
 
@@ -87,13 +83,12 @@ verdicts = _fact_table(
     *whole("number"),
     *text("gate"),
     *exact("value", required=False),
-    enum("comparator", Comparator),
+    *enum("comparator", Comparator),
     *exact("threshold", required=False),
     *flag("passed"),
     *text("reason", required=False),
     PrimaryKeyConstraint("candidate_id", "gate"),
     references("candidates", "candidate_id"),
-    one_of("comparator", Comparator),
 )
 
 orders = _fact_table(
@@ -102,8 +97,8 @@ orders = _fact_table(
     *instant("slot"),
     *text("position_id", "signal_id"),
     *whole("token_id"),
-    enum("side", Side),
-    enum("role", Role),
+    *enum("side", Side),
+    *enum("role", Role),
     *whole("ordinal", "rank"),
     *exact("quantity", "price"),
     *text("reason", required=False),
@@ -114,11 +109,9 @@ orders = _fact_table(
     *money("equity", required=False),
     *instant("cut_off", required=False),
     *exact("drawdown", "weight", required=False),
-    enum("anchor", Anchor, required=False),
+    word("anchor", Anchor, required=False),
     PrimaryKeyConstraint("order_id"),
-    _of_instrument(),
-    one_of("side", Side),
-    one_of("role", Role),
+    references("instruments", "run", "token_id"),
     *positive("quantity", "price", "stop", "target", "part", "share"),
     *not_negative("ordinal"),
     Index(None, "position_id"),
@@ -128,11 +121,10 @@ order_events = _fact_table(
     "order_events",
     *text("order_id", "run"),
     *instant("slot"),
-    enum("state", OrderState),
+    *enum("state", OrderState),
     *text("reason", required=False),
     PrimaryKeyConstraint("order_id", "state"),
     references("orders", "order_id"),
-    one_of("state", OrderState),
 )
 
 positions = _fact_table(
@@ -141,16 +133,15 @@ positions = _fact_table(
     *instant("slot"),
     *whole("token_id", "ordinal", "order_ordinal"),
     *text("signal_id"),
-    enum("side", Side),
+    *enum("side", Side),
     *exact("quantity", "entry_price"),
     *instant("opened_at"),
     *exact("stop_initial", "target", required=False),
     *text("stop_source", "target_source"),
     *exact("stop_level", "target_level", required=False),
     PrimaryKeyConstraint("position_id"),
-    _of_instrument(),
+    references("instruments", "run", "token_id"),
     UniqueConstraint("run", "token_id", "ordinal"),
-    one_of("side", Side),
     *positive("quantity", "entry_price", "stop_initial", "target"),
     *not_negative("ordinal", "order_ordinal"),
 )
@@ -161,7 +152,7 @@ fills = _fact_table(
     *instant("slot"),
     *text("position_id"),
     *whole("token_id"),
-    enum("role", Role),
+    *enum("role", Role),
     *exact("quantity", "price"),
     *money("fee"),
     *instant("filled_at"),
@@ -170,8 +161,7 @@ fills = _fact_table(
     PrimaryKeyConstraint("fill_id"),
     references("orders", "order_id"),
     references("positions", "position_id"),
-    _of_instrument(),
-    one_of("role", Role),
+    references("instruments", "run", "token_id"),
     *positive("quantity", "price"),
     *not_negative("fee"),
     Index(None, "order_id"),
@@ -185,7 +175,7 @@ stop_moves = _fact_table(
     *whole("number"),
     *instant("moved_at"),
     *exact("price"),
-    enum("reason", ExitReason),
+    word("reason", ExitReason),
     *exact("level", required=False),
     PrimaryKeyConstraint("position_id", "number"),
     references("positions", "position_id"),
@@ -207,7 +197,7 @@ closings = _fact_table(
     "closings",
     *text("position_id", "run"),
     *instant("slot", "closed_at"),
-    enum("reason", ExitReason),
+    word("reason", ExitReason),
     *money("profit"),
     *exact("mae", "mfe"),
     PrimaryKeyConstraint("position_id"),
@@ -231,11 +221,10 @@ postings = table(
     "postings",
     *whole("number"),
     *text("entry_id"),
-    enum("account", Account),
+    *enum("account", Account),
     *money("amount"),
     PrimaryKeyConstraint("entry_id", "account"),
     references("journal_entries", "entry_id"),
-    one_of("account", Account),
     *not_negative("number"),
 )
 
@@ -262,7 +251,7 @@ benchmark_parts = _fact_table(
     *exact("price", required=False),
     *exact("worth"),
     PrimaryKeyConstraint("run", "token_id", "slot"),
-    _of_instrument(),
+    references("instruments", "run", "token_id"),
     *positive("price"),
 )
 
@@ -271,9 +260,9 @@ run_events = _fact_table(
     *text("run"),
     *instant("slot"),
     *whole("number"),
-    enum("kind", EventKind),
+    word("kind", EventKind),
     *text("name"),
-    enum("state", EventState),
+    *enum("state", EventState),
     *text("notice"),
     *exact("value", "threshold", required=False),
     *text("action", required=False),
@@ -282,7 +271,6 @@ run_events = _fact_table(
     *whole("token_id", required=False),
     *text("request_id", required=False),
     PrimaryKeyConstraint("run", "slot", "number"),
-    one_of("state", EventState),
     *not_negative("number"),
     Index(None, "request_id"),
 )

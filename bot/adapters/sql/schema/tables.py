@@ -19,13 +19,13 @@ from bot.adapters.sql.schema.column_types import (
     instant,
     money,
     not_negative,
-    one_of,
     positive,
     real,
     references,
     table,
     text,
     whole,
+    word,
 )
 from bot.domain.events import Act
 from bot.domain.record import CycleState
@@ -67,7 +67,7 @@ cycles = table(
     "cycles",
     *text("run"),
     *instant("slot"),
-    enum("state", CycleState),
+    *enum("state", CycleState),
     *instant("cut_off", "settled_until", "started_at", "finished_at"),
     *whole("entries", "exits", "rejections"),
     *text("config_hash", "code_version", "contents", "previous_hash", "hash"),
@@ -75,7 +75,6 @@ cycles = table(
     _of_run(),
     references("config_versions", "config_hash"),
     UniqueConstraint("run", "previous_hash"),
-    one_of("state", CycleState),
     *not_negative("entries", "exits", "rejections"),
 )
 
@@ -84,7 +83,7 @@ cycles = table(
 requests = table(
     "requests",
     *text("request_id", "run"),
-    enum("act", Act),
+    word("act", Act),
     *whole("token_id", required=False),
     *instant("asked_at"),
     PrimaryKeyConstraint("request_id"),

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Table
 
 from bot.adapters.sql.schema import fact_tables, tables, tape_tables
 from bot.adapters.sql.schema.column_types import POSTGRESQL
-from bot.adapters.sql.views.views import VIEWS, view_text
+from bot.adapters.sql.views import VIEWS, view_text
 
 APPEND_ONLY = tuple(
     declared.name

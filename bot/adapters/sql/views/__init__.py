@@ -1,1 +1,0 @@
-"""The views of the ledger: its public contract for SQL."""
