@@ -45,7 +45,7 @@ bench: setup
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal --quiet
 
 test: setup
-	$(PYTEST)
+	$(PYTEST) -m 'not recipe'
 
 check: setup
 	$(BIN)/ruff check

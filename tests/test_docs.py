@@ -1,6 +1,8 @@
 """README, the example configuration, the strategies and the code say the same."""
 
 import argparse
+import ast
+import importlib
 import re
 import sqlite3
 import tomllib
@@ -10,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from bot.app.live.demo import play
 from bot.app.settings.strategies import load_strategy
 from bot.app.settings.strategy_keys import KEYS
 from bot.app.settings.tables import InnerTable, every
@@ -28,6 +29,8 @@ EXAMPLES = re.findall(r"```toml\n(.*?)```", REFERENCE, re.DOTALL)
 @pytest.fixture(scope="module")
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Play two simulated days into a ledger."""
+    from bot.app.live.demo import play  # noqa: PLC0415 - the other tests here need none of what it imports
+
     path = tmp_path_factory.mktemp("docs") / "docs.db"
     play(path, 2)
     return path
@@ -43,13 +46,23 @@ def test_every_command_has_help_and_stands_in_the_readme() -> None:
     """No command without a line of help, and none that the README does not mention."""
     for name in commands():
         assert main([name, "--help"]) == 0
-        assert re.search(rf"\b{name}\b", README), name
+        assert re.search(rf"(?:`|bot |make ){name}\b", README), name
 
 
 def test_every_command_in_the_readme_exists() -> None:
     """Whatever the README writes after `bot` is a command."""
     mentioned = set(re.findall(r"(?:`|bin/)bot ([a-z]+)", README))
     assert mentioned <= set(commands()), mentioned
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "bot" / "cli").glob("*.py")), ids=lambda path: path.stem)
+def test_what_a_command_calls_is_there(path: Path) -> None:
+    """A command imports what it calls only when it runs: each of these imports succeeds."""
+    named = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    for node in named:
+        if node.module is not None and node.module.startswith("bot."):
+            module = importlib.import_module(node.module)
+            assert all(hasattr(module, one.name) for one in node.names if one.name != "Commands"), node.module
 
 
 @pytest.mark.parametrize("statement", re.findall(r"^(?:select|with)\b.*?;", README, flags=re.MULTILINE | re.DOTALL))

@@ -10,7 +10,14 @@ from typing import Any
 
 from bot.domain.amend import amend
 from bot.domain.books import Account, JournalEntry
-from bot.domain.decisions import BenchmarkPart, Candidate, EquityMark, Fact
+from bot.domain.decisions import (
+    BenchmarkPart,
+    Candidate,
+    CandidateLevel,
+    EquityMark,
+    Fact,
+    Verdict,
+)
 from bot.domain.errors import InvariantError
 from bot.domain.events import Act, EventKind, EventState, RunEvent
 from bot.domain.ids import PositionId
@@ -34,10 +41,18 @@ def fold(portfolio: Portfolio, facts: Iterable[Fact]) -> Portfolio:
 
 
 def apply_fact(portfolio: Portfolio, fact: Fact) -> None:
-    """Apply one fact to a portfolio, under EXACT; facts that only explain change nothing."""
-    folded = _FOLDS.get(type(fact))
-    if folded is not None:
-        folded(portfolio, fact)
+    """Apply one fact to a portfolio, under EXACT; facts that only explain change nothing.
+
+    Raises InvariantError for a kind of fact that FOLDS does not have.
+    """
+    folded = FOLDS.get(type(fact))
+    if folded is None:
+        raise InvariantError(f"a portfolio cannot be folded from a {type(fact).__name__}")
+    folded(portfolio, fact)
+
+
+def only_explain(_portfolio: Portfolio, _fact: Fact) -> None:
+    """Change nothing."""
 
 
 def _fold_candidate(portfolio: Portfolio, candidate: Candidate) -> None:
@@ -217,9 +232,12 @@ def _fold_closing(portfolio: Portfolio, closing: Closing) -> None:
     portfolio.loss_streak = portfolio.loss_streak + 1 if closing.profit < ZERO else 0
 
 
-_FOLDS: Mapping[type[Fact], Callable[[Portfolio, Any], None]] = MappingProxyType(
+# Every kind of fact, with what it changes.
+FOLDS: Mapping[type[Fact], Callable[[Portfolio, Any], None]] = MappingProxyType(
     {
         Candidate: _fold_candidate,
+        Verdict: only_explain,
+        CandidateLevel: only_explain,
         Order: _fold_order,
         OrderEvent: _fold_order_event,
         Position: _fold_position,

@@ -9,25 +9,28 @@ from typing import Any, get_args
 import pytest
 from sqlalchemy import Table, select
 
-from bot.adapters.sql.beside import Store, put
+from bot.adapters.sql.beside import TABLES, Beside, Store, put
 from bot.adapters.sql.engine import begin
+from bot.adapters.sql.facts import _WHOLE_STORY
 from bot.adapters.sql.lease import exclusive
 from bot.adapters.sql.ledger import SqlLedger, reading, writing
 from bot.adapters.sql.mapping import DATUM_TABLES, FACT_TABLES
 from bot.adapters.sql.migrate import create_if_empty
 from bot.adapters.sql.schema.column_types import metadata
-from bot.adapters.sql.schema.tables import cycles, parity_checks, requests, runs
+from bot.adapters.sql.schema.tables import cycles, runs
 from bot.adapters.sql.schema.tape_tables import signals
 from bot.adapters.sql.schema.triggers import APPEND_ONLY
 from bot.adapters.sql.tape import SqlTape
+from bot.adapters.sql.verify import _NAMED, violations
 from bot.domain.books import JournalEntry
-from bot.domain.decisions import BenchmarkPart, Fact
+from bot.domain.decisions import BenchmarkPart, EquityMark, Fact
 from bot.domain.errors import AccessError, ConfigError, InvariantError, LeaseError, StorageError
-from bot.domain.events import Request
 from bot.domain.ids import RunName, Symbol, TokenId
-from bot.domain.record import Cycle, ParityCheck, Run
+from bot.domain.positions import Mark
+from bot.domain.record import Cycle, Run
 from bot.domain.signals import Signal
 from bot.domain.tape import Datum
+from bot.engine.fold import FOLDS, only_explain
 from tests.contract.decision_samples import BOTH, CLOSE, both_ways
 from tests.contract.ledger_samples import (
     ETH,
@@ -44,8 +47,9 @@ from tests.contract.ledger_samples import (
 )
 from tests.contract.tape_samples import api_call, recorded
 from tests.contract.trial_samples import TRIAL
+from tests.memory_ledger import _NAMED_BY
 
-KINDS = [*FACT_TABLES.items(), (Run, runs), (Cycle, cycles), (Request, requests), (ParityCheck, parity_checks)]
+KINDS = [*FACT_TABLES.items(), *TABLES.items(), (Run, runs), (Cycle, cycles)]
 
 
 @pytest.mark.parametrize(("kind", "table"), KINDS)
@@ -59,6 +63,21 @@ def test_every_kind_of_fact_and_datum_has_a_table() -> None:
     """No fact and no datum can be committed without a place to go to."""
     assert set(FACT_TABLES) == set(get_args(Fact))
     assert set(DATUM_TABLES) == set(get_args(Datum))
+    assert set(TABLES) == set(get_args(Beside))
+
+
+def test_every_kind_of_fact_is_folded_and_held_by_both_ledgers() -> None:
+    """A restart reads the kinds that change a portfolio, and no others; the ledger in memory knows them all."""
+    assert set(FOLDS) == set(_NAMED_BY) == set(get_args(Fact))
+    changing = {kind for kind, change in FOLDS.items() if change is not only_explain}
+    assert changing == {*_WHOLE_STORY, Mark, EquityMark, JournalEntry}
+
+
+def test_every_id_of_a_fact_is_derived_again() -> None:
+    """A table whose key is an id of its own is one whose ids `bot verify` derives from what they name."""
+    keys = {table: [*table.primary_key.columns] for table in FACT_TABLES.values()}
+    named = {table for table, key in keys.items() if len(key) == 1 and not key[0].foreign_keys}
+    assert named == set(_NAMED) & set(keys)
 
 
 def test_both_databases_give_the_same_links(tmp_path: Path, postgres_database: str) -> None:
@@ -103,8 +122,8 @@ def test_wall_clock_times_are_no_part_of_the_chain(tmp_path: Path) -> None:
     assert found[0] == found[1]
 
 
-def test_nothing_can_be_changed_or_deleted(book: SqlLedger) -> None:
-    """Every table but the writer's lease refuses UPDATE and DELETE in the database itself."""
+def _fill_every_table(book: SqlLedger) -> None:
+    """Put at least one row into every table."""
     part = BenchmarkPart(run=RUN, slot=TEN, token_id=SOL, price=None, worth=d("100"))
     first, *others = story()
     first = replace(first, facts=(*first.facts, part))
@@ -117,6 +136,18 @@ def test_nothing_can_be_changed_or_deleted(book: SqlLedger) -> None:
     tape.rows(recorded())
     tape.answer(api_call("a" * 64), b"body")
     assert all(_count(book, table) for table in APPEND_ONLY)
+
+
+def test_the_ids_of_every_table_are_derived_again(book: SqlLedger) -> None:
+    """Verification finds each id of rows of every kind to be that of what it names."""
+    _fill_every_table(book)
+    found = violations(book.engine.url.render_as_string(hide_password=False))
+    assert [line for line in found if "is not the id of what it names" in line] == []
+
+
+def test_nothing_can_be_changed_or_deleted(book: SqlLedger) -> None:
+    """Every table but the writer's lease refuses UPDATE and DELETE in the database itself."""
+    _fill_every_table(book)
     changes = ("UPDATE {table} SET {column} = {column}", "DELETE FROM {table}")
     for name, change in product(APPEND_ONLY, changes):
         statement = change.format(table=name, column=metadata.tables[name].columns.keys()[0])

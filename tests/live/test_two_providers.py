@@ -148,3 +148,9 @@ def test_prices_of_one_and_signals_of_another(tmp_path: Path, monkeypatch: pytes
 def test_the_names_of_providers_are_those_that_a_file_may_write() -> None:
     """The registry and the words of configuration and strategies are the same."""
     assert tuple(PROVIDERS) == PROVIDER_NAMES
+
+
+def test_no_feed_is_of_two_providers() -> None:
+    """A recorded call names its provider by its feed alone."""
+    feeds = [feed for one in PROVIDERS.values() for feed in one.feeds]
+    assert len(feeds) == len(set(feeds))

@@ -2,7 +2,9 @@
 
 import json
 import os
+import tomllib
 from collections.abc import Mapping
+from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path, PosixPath
 
@@ -10,8 +12,13 @@ import pytest
 
 from bot.app.settings import config as configuration
 from bot.app.settings.config import (
+    KEYS,
+    RUN_KEYS,
     Config,
+    RunConfig,
     Secret,
+    SourceConfig,
+    VerifyConfig,
     config_hash,
     effective,
     load_config,
@@ -57,6 +64,22 @@ def test_the_starter_is_the_example_and_is_right(tmp_path: Path) -> None:
         "2 * * * *",
     )
     assert config.source.base_url == "https://api.tokenmetrics.com/v2"
+
+
+def test_the_example_has_every_key() -> None:
+    """The example shows each key that a configuration may have."""
+    document = tomllib.loads((ROOT / "config.example.toml").read_text())
+    (run,) = document.pop("run")
+    shown = {f"{table}.{name}" for table, names in {**document, "run": run}.items() for name in names}
+    assert shown == {key.path for key in (*KEYS, *RUN_KEYS)}
+
+
+@pytest.mark.parametrize(
+    ("table", "kind"), [("source", SourceConfig), ("verify", VerifyConfig), ("run", RunConfig)]
+)
+def test_every_field_of_the_configuration_is_a_key(table: str, kind: type) -> None:
+    """What the program reads can be written, and what can be written is read."""
+    assert {field.name for field in fields(kind)} == {key.name for key in (*KEYS, *RUN_KEYS) if key.section == table}
 
 
 def test_the_starter_is_found_inside_a_wheel_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

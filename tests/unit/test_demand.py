@@ -1,7 +1,7 @@
 """What rules declare that they need: snapshots, files of a replay, feeds and slots all come from these rows."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +9,7 @@ import pytest
 
 from bot.app.settings.providers import PROVIDERS, feeds_of
 from bot.app.settings.strategy_keys import KEYS
+from bot.app.settings.strategy_kinds import STOP_MULTIPLES, STOP_PRICES
 from bot.app.settings.tables import every
 from bot.domain.errors import InvariantError
 from bot.domain.snapshot import NotAskedFor
@@ -35,6 +36,7 @@ from bot.engine.rules import (
     Rank,
     Rules,
     SameBar,
+    ShortRules,
     SizeRule,
     SizingRules,
     StopRules,
@@ -187,6 +189,50 @@ def test_each_gate_names_what_it_reads(name: str) -> None:
 def test_every_rule_has_a_row(members: Iterable[str], rows: Mapping[str, object]) -> None:
     """No word of a strategy file goes without a declaration, and none is declared that is no word."""
     assert set(members) == set(rows)
+
+
+def test_every_threshold_has_a_gate() -> None:
+    """No threshold can be written that no gate of the table asks about."""
+    asked = {key.split(".")[1] for row in GATES.values() for key in row.declaration.keys if key.startswith("gates.")}
+    assert asked == {field.name for field in fields(GateRules)}
+
+
+def test_every_breaker_that_is_set_is_watched() -> None:
+    """Each name has its field among the limits, and its row."""
+    tripping = {name.value: Breaker(at=Decimal(1)) for name in BreakerName}
+    assert set(LimitRules(**tripping).breakers) == set(BREAKERS)  # type: ignore[arg-type]
+
+
+SECTIONS = {
+    "entry": EntryRules,
+    "gates": GateRules,
+    "levels": LevelRules,
+    "stop": StopRules,
+    "target": TargetRules,
+    "sizing": SizingRules,
+    "exits": ExitRules,
+    "limits": LimitRules,
+    "short": ShortRules,
+    "fills": FillRules,
+}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_field_of_the_rules_is_a_key_of_strategy_files(section: str) -> None:
+    """Nothing that the engine would obey cannot be written, and nothing is written in vain."""
+    written = {key.path.split(".")[1] for key in KEYS if key.path.startswith(f"{section}.")}
+    named = {"parts" if name == "part" else name for name in written}
+    assert named == {field.name for field in fields(SECTIONS[section])}
+
+
+def test_every_key_of_an_exit_belongs_to_its_rule() -> None:
+    """A number of a rule that is off is refused, not ignored."""
+    assert [key.path for key in KEYS if key.section == "exits" and key.only is None] == ["exits.rules"]
+
+
+def test_every_stop_that_is_no_level_has_its_number() -> None:
+    """A distance is a fraction or a multiple, and the key of one of them may be written with it."""
+    assert set(STOP_PRICES) == {PriceRule.FRACTION, *STOP_MULTIPLES}
 
 
 def test_every_declared_key_is_a_key_of_strategy_files() -> None:

@@ -3,18 +3,20 @@
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from typing import cast
 
 import pytest
 
 from bot.app.cycle.run_cycle import run_cycle
-from bot.domain.decisions import Candidate
+from bot.domain.decisions import Candidate, Fact
 from bot.domain.errors import InvariantError
-from bot.domain.ids import Symbol, TokenId
+from bot.domain.ids import RunName, Symbol, TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.orders import Order, OrderEvent, Role
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Closing, Mark
 from bot.engine.cycle import apply
+from bot.engine.fold import fold
 from bot.engine.rules import (
     EntryRules,
     FillRules,
@@ -137,6 +139,12 @@ def test_a_target_exit_counts_the_low_it_may_have_seen() -> None:
     records, _ = cycles(rules, tape)
     closing = next(fact for record in records for fact in record.facts if isinstance(fact, Closing))
     assert (closing.mae, closing.mfe) == (Decimal("-0.04"), Decimal("0.05"))
+
+
+def test_a_fact_of_an_unknown_kind_stops_the_fold() -> None:
+    """No fact is passed over because nobody said what it changes."""
+    with pytest.raises(InvariantError, match="cannot be folded from a str"):
+        fold(Portfolio(run=RunName("edges")), [cast("Fact", "news")])
 
 
 def test_facts_about_what_is_not_there_are_contradictions() -> None:

@@ -12,8 +12,9 @@ from bot.domain.ids import TokenId
 from bot.domain.market import Level, LevelSet, Quote
 from bot.domain.orders import Role, Side
 from bot.domain.portfolio import Portfolio
-from bot.domain.snapshot import TokenView
+from bot.domain.snapshot import NotAskedFor, TokenView
 from bot.engine.gates.table import GATES, Finding
+from bot.engine.needs import Input
 from bot.engine.rules import (
     Breaker,
     EntryRules,
@@ -33,6 +34,9 @@ from tests.notation import DAY, HOUR, levels, price
 from tests.proposals import ACCOUNT, FREE, SLOT, accepted, book, days_of, findings, holding, propose, view_of
 
 LONG, SHORT = Side.LONG, Side.SHORT
+# The fields of a view that are read only where they were asked for; a trader grade is read from the grades.
+READ_AS = {Input.TRADER_GRADES: Input.GRADES}
+OF_A_VIEW = set(Input) - {Input.TRADER_GRADES, Input.CATEGORY}
 BOTH = Rules(
     name="gates",
     sides=frozenset(Side),
@@ -333,12 +337,12 @@ def test_a_late_cycle_leaves_the_candidate_open() -> None:
         assert told(found["lateness"]) == (late, passed, None, not passed)
 
 
-def test_every_gate_can_speak() -> None:
-    """With everything configured each gate of the table has exactly one finding, in the order of the table."""
+def everything() -> Rules:
+    """Configure every gate."""
     one = Decimal(1)
     thresholds = {name: one for name in GateRules.__dataclass_fields__ if name != "freshness_hours"}
     hours = dict.fromkeys(("signals", "levels", "quantmetrics", "grades", "prices"), one)
-    rules = replace(
+    return replace(
         hooks(veto=lambda *_: None),
         entry=EntryRules(cooldown_hours=one),
         gates=GateRules(**thresholds, freshness_hours=hours),
@@ -346,8 +350,22 @@ def test_every_gate_can_speak() -> None:
         target=TargetRules(rule=PriceRule.FRACTION, fraction=Decimal("0.1")),
         limits=LimitRules(positions_max=1, exposure_max=one, daily_loss=Breaker(at=one)),
     )
-    found = findings(rules, view_of(namesakes=2), book(paused=True), interval_hours=one)
+
+
+def test_every_gate_can_speak() -> None:
+    """With everything configured each gate of the table has exactly one finding, in the order of the table."""
+    found = findings(everything(), view_of(namesakes=2), book(paused=True), interval_hours=Decimal(1))
     assert list(found) == list(GATES)
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_no_gate_reads_what_it_does_not_declare(name: str) -> None:
+    """A gate finds something about a token of which nothing was asked for but what its row says it needs."""
+    row = GATES[name]
+    read = {READ_AS.get(one, one) for one in row.declaration.needs}
+    unread = {one.value: NotAskedFor(one.value) for one in OF_A_VIEW if one not in read}
+    made = propose(everything(), view_of(), book(paused=True), interval_hours=Decimal(1))
+    assert row.ask(replace(made, view=view_of(namesakes=2, **unread))) is not None
 
 
 def test_a_proposal_is_sized_as_a_cycle_would() -> None:
