@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-MICROSECONDS_AN_HOUR = 3_600_000_000
-DAY = timedelta(days=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+MICROSECONDS_AN_HOUR, MICROSECONDS_A_DAY = HOUR // MICROSECOND, DAY // MICROSECOND
 HOURS_A_DAY = 24
 # Crypto trades every day.
 DAYS_A_YEAR = 365

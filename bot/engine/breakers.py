@@ -12,7 +12,7 @@ from types import MappingProxyType
 from bot.domain.decisions import EquityMark, Reason
 from bot.domain.events import Act, EventKind, EventState
 from bot.domain.ids import TokenId
-from bot.domain.instants import MICROSECONDS_AN_HOUR
+from bot.domain.instants import DAY, MICROSECONDS_AN_HOUR
 from bot.domain.market import Bar
 from bot.domain.numbers import MICRO, fraction_half_even, plain
 from bot.domain.orders import OrderState, Role
@@ -181,7 +181,7 @@ def _until(slot: datetime, name: BreakerName, breaker: Breaker) -> datetime | No
     if breaker.hours is not None:
         return slot + timedelta(microseconds=int(breaker.hours * MICROSECONDS_AN_HOUR))
     if name is BreakerName.DAILY_LOSS:
-        return slot.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+        return slot.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
     return None
 
 

@@ -103,13 +103,13 @@ def folders(rows: Rows) -> Iterator[tuple[HistoryArchive, HistoryArchive]]:
         assert not (Path(place) / "cache").exists()
         pack_history(folder, silent)
         packed = open_history(folder, timeframe=None, universe="*")
-        assert (packed.digest, packed.closes, packed.bars, packed.has_grades) == (
+        assert (packed.digest, packed.closes, packed.bars, packed.archive.has_grades) == (
             parsed.digest,
             parsed.closes,
             parsed.bars,
-            parsed.has_grades,
+            parsed.archive.has_grades,
         )
-        assert packed.has_grades == any(row[3] for row in rows["signals"])
+        assert packed.archive.has_grades == any(row[3] for row in rows["signals"])
         yield parsed.archive, packed.archive
 
 
@@ -206,6 +206,6 @@ def test_days_are_the_same_in_whatever_order_they_are_asked(hours: list[int], mo
         for archive in archives:
             for hour in hours:
                 now = START + hour * HOUR
-                fresh = HistoryArchive(archive.instruments, archive.columns, archive.records, {})
+                fresh = HistoryArchive(archive.instruments, archive.columns, archive.dated, {})
                 for token in map(TokenId, TOKENS):
                     assert archive.days(token, now, now) == fresh.days(token, now, now)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bot.adapters.history.blocks import series_in
 from bot.adapters.history.cut import cut_history
 from bot.adapters.history.folder import HistoryArchive, open_history
 from bot.adapters.history.reader import micros
@@ -231,13 +232,13 @@ def test_a_cut_holds_nothing_that_was_not_known(folder: Path) -> None:
     cut, late = cut_history(history, at), at + timedelta(days=900)
     assert cut.closes[-1] == at
     assert cut.bars < history.bars
-    records = cut.archive.records
     for token_id, columns in cut.archive.columns.items():
-        assert columns.opened_at.base is columns.prices.base is None
+        assert columns.opened_at.base is columns.prices.base
+        assert columns.prices.base.shape[1] == len(columns.opened_at)  # type: ignore[union-attr]
         assert not len(columns.opened_at) or columns.opened_at[-1] + columns.span <= micros(at)
-        for series in (records.episodes, records.levels, records.quantmetrics, records.grades, records.market):
-            known = series.of(token_id)
-            assert known is None or known.series.at[-1] <= micros(at)
+        for blocks in cut.archive.dated.values():
+            series = series_in(blocks).get(token_id)
+            assert series is None or series.at[-1] <= micros(at)
         for name in ("levels", "grades", "quantmetrics", "episode", "price"):
             asked, whole = getattr(cut.archive, name), getattr(history.archive, name)
             assert asked(token_id, late, late) == whole(token_id, at, at)

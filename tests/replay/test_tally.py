@@ -46,7 +46,7 @@ def test_the_tally_is_what_the_views_show(tmp_path: Path, seed: int) -> None:
     setup = RunSetup(
         name=RunName("any"),
         rules=strategy.rules,
-        universe=history.universe,
+        universe=tuple(history.instruments),
         cash=Decimal(100_000),
         interval=None,
         config_hash="",

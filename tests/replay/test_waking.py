@@ -65,7 +65,7 @@ def opened(folder: Path, seed: int) -> tuple[HistorySource, Sequence[datetime], 
         halted = seed % 2 == 1  # and with bars in which nothing was traded
         write_folder(place, with_halts(tables, Random(seed)), is_quiet) if halted else write_folder(place, tables)
     history = open_history(place, timeframe="1h", universe="*")
-    return HistorySource(history), history.closes, history.universe
+    return HistorySource(history), history.closes, tuple(history.instruments)
 
 
 def setup_of(drawn: Rules, universe: tuple[TokenId, ...]) -> RunSetup:
@@ -237,7 +237,7 @@ def test_a_peak_that_only_rounding_makes_is_not_slept_through(tmp_path: Path) ->
     history = open_history(write_folder(tmp_path, tables), timeframe="1h", universe="*")
     sizing = SizingRules(rule=SizeRule.FIXED_QUANTITY, quantity=Decimal(1))
     nothing = FillRules(fee_fraction=Decimal(0), half_spread_fraction=Decimal(0), slippage_fraction=Decimal(0))
-    setup = setup_of(Rules(name="peaks", sizing=sizing, fills=nothing), history.universe)
+    setup = setup_of(Rules(name="peaks", sizing=sizing, fills=nothing), tuple(history.instruments))
     last = list(records(setup, HistorySource(history), history.closes))[-1]
     (mark,) = [fact for fact in last.facts if isinstance(fact, EquityMark)]
     assert mark.high_water_mark == Decimal("10000.000002")
@@ -335,7 +335,7 @@ def test_a_token_that_falls_silent_is_delisted_at_its_slot(tmp_path: Path) -> No
         tables.signals.append((token, START + 2 * HOUR, "bullish" if token == 2 else "neutral", ""))
     history = open_history(write_folder(tmp_path, tables), timeframe="1h", universe="*")
     sizing = SizingRules(rule=SizeRule.FIXED_NOTIONAL, notional=Decimal(100))
-    setup = setup_of(Rules(name="silent", sizing=sizing), history.universe)
+    setup = setup_of(Rules(name="silent", sizing=sizing), tuple(history.instruments))
     made = list(records(setup, HistorySource(history), history.closes))
     closings = [fact for record in made for fact in record.facts if isinstance(fact, Closing)]
     assert [(one.reason, one.slot) for one in closings] == [("delisted", START + (30 + 168) * HOUR)]

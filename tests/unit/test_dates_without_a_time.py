@@ -60,7 +60,7 @@ def test_a_date_column_of_parquet_is_dated_by_day_too(tmp_path: Path, kind: pa.D
     parquet.write_table(pa.table(columns), stream)
     (folder / "grades.parquet").write_bytes(stream.getvalue())
     history = open_history(folder, timeframe=None, universe=["AAA"])
-    (token,), end = history.universe, at("2024-01-04")
+    (token,), end = history.instruments, at("2024-01-04")
     grades = history.archive.grades(token, end, end)
     assert grades
     assert grades.known_at == end

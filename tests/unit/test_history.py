@@ -35,10 +35,10 @@ from tests.notation import DAY, HOUR, at
 def test_a_folder_counts_its_bars_and_their_closes(tmp_path: Path) -> None:
     """Closes are distinct and ascending over all tokens, each an hour after an open."""
     history = opened(tmp_path)
-    assert (history.bars, history.rows_refused, history.timeframe) == (59, 0, "1h")
+    assert (history.bars, len(history.refused), history.timeframe) == (59, 0, "1h")
     assert history.closes[0] == at("2024-01-01 01:00")
     assert len(history.closes) == 49
-    assert history.universe == (ETH, BTC)
+    assert tuple(history.instruments) == (ETH, BTC)
     assert history.instruments[BTC].symbol == "BTC"
 
 
@@ -210,8 +210,8 @@ def test_measures_are_exact_and_may_have_gaps(tmp_path: Path) -> None:
     assert (grades.trader_grade, grades.investor_grade, grades.known_at) == (Decimal("80.5"), None, now)
     assert (market.market_cap, market.volume_24h) == (None, Decimal("12345678901234567890.5"))
     assert history.archive.grades(BTC, now - HOUR, now) is None
-    assert history.has("grades")
-    assert not history.has("levels")
+    assert "grades" in history.files
+    assert "levels" not in history.files
 
 
 def test_packed_files_read_as_plain_ones(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_the_finest_timeframe_that_all_have_is_the_default(tmp_path: Path) -> No
 def test_a_universe_names_symbols_or_token_ids(tmp_path: Path, universe: Universe) -> None:
     """Both name the same token, and only its bars are read."""
     history = opened(tmp_path, {"bars/1h/ETH.csv": None}, universe)
-    assert history.universe == (BTC,)
+    assert tuple(history.instruments) == (BTC,)
     assert set(history.archive.columns) == {BTC}
 
 
@@ -274,7 +274,7 @@ def test_a_contradictory_candle_is_dropped_counted_and_named(tmp_path: Path) -> 
     """A high below the open does not stop a run: the row is passed over, with file, line and reason."""
     rows = "2024-01-01T01:00:00Z,3,2,0.5,1,1\n2024-01-01T02:00:00Z,1,2,1.5,1.75,1\n2024-01-01T03:00:00Z,1,2,1,2,1\n"
     history = opened(tmp_path, {"bars/1h/BTC.csv": BARS + FIRST + rows}, ["BTC"])
-    assert (history.bars, history.rows_refused) == (2, 2)
+    assert (history.bars, len(history.refused)) == (2, 2)
     first, second = history.refused
     assert first.endswith("BTC.csv line 3: high 2.0 below open 3.0")
     assert second.endswith("BTC.csv line 4: low 1.5 above open 1.0")

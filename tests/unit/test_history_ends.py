@@ -70,8 +70,13 @@ def test_a_file_outside_the_universe_ends_the_history_too(
 ) -> None:
     """Settled, end of a history: its last row counts, however it is written, and no other row of it is parsed."""
     parsed: list[int] = []
-    parse = ends.parse
-    monkeypatch.setattr(ends, "parse", lambda file, name: parsed.append(file.content.count(b"\n")) or parse(file, name))
+    parse = ends.parse_bars
+
+    def noted(file: ends.SourceFile, timeframe: str) -> ends.ParsedFile:
+        parsed.append(file.content.count(b"\n"))
+        return parse(file, timeframe)
+
+    monkeypatch.setattr(ends, "parse_bars", noted)
     history = opened(tmp_path, {f"bars/1h/{name}": write(LATER)})
     assert (history.ends_at, history.closes[-1], history.bars) == (END, START + 26 * HOUR, 26)
     assert (history.refused, set(parsed) <= {1}) == ((), True)
@@ -147,7 +152,7 @@ def test_a_last_row_that_cannot_be_read_is_passed_over_and_named(
     assert history.ends_at == (end or START + 26 * HOUR)
     (refused,) = history.refused
     assert refused.startswith(f"{tmp_path}/h/bars/1h/{name}{fault}")
-    assert history.rows_refused == 1
+    assert len(history.refused) == 1
 
 
 def test_a_file_or_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,13 +194,13 @@ def test_what_is_packed_ends_as_what_is_parsed(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("bot.adapters.history.pack.PACKED_FROM_BYTES", 1)
     files = {"bars/1h/BBB.csv.gz": gzip.compress(LATER.encode()), "bars/1d/BBB.parquet": b"broken"}
     parsed: list[str] = []
-    pack_end = ends._pack_end
+    parse_end = ends._parse_end
 
     def noted(file: ends.SourceFile, timeframe: str) -> ends.ParsedFile:
         parsed.append(file.path.name)
-        return pack_end(file, timeframe)
+        return parse_end(file, timeframe)
 
-    monkeypatch.setattr(ends, "_pack_end", noted)
+    monkeypatch.setattr(ends, "_parse_end", noted)
     first = opened(tmp_path, files)
     again = open_history(tmp_path / "h", timeframe=None, universe=["AAA"])
     assert (first.ends_at, first.refused) == (again.ends_at, again.refused)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from bot.adapters.history.bar_columns import Columns, pack_columns, parse, unpack_columns
+from bot.adapters.history.bar_columns import SPANS, Columns, parse_bars
 from bot.adapters.history.cut import cut_history
 from bot.adapters.history.folder import HistoryArchive, open_history
 from bot.adapters.history.pack import silent
@@ -38,7 +38,12 @@ def columns_of(volumes: Volumes, *, timeframe: str = "1h") -> Columns:
         f"{START + n * HOUR:%Y-%m-%dT%H:%M:%SZ},{100 + n},{102 + n},{98 + n},{101 + n},{volume}\n"
         for n, volume in enumerate(volumes)
     ]
-    return parse(SourceFile(Path("AAA.csv"), (BARS + "".join(lines)).encode(), ""), timeframe)
+    return parsed(SourceFile(Path("AAA.csv"), (BARS + "".join(lines)).encode(), ""), timeframe)
+
+
+def parsed(file: SourceFile, timeframe: str = "1h") -> Columns:
+    """Parse a file of bars."""
+    return Columns(SPANS[timeframe] // MICROSECOND, parse_bars(file, timeframe).blocks)
 
 
 def archive_of(tmp_path: Path, *pieces: str) -> HistoryArchive:
@@ -72,7 +77,7 @@ def test_a_zero_volume_says_something_only_after_a_traded_bar(volumes: str, expe
 def test_a_file_without_volumes_has_no_quiet_bar() -> None:
     """Settled, bars of volume 0: without a column of volumes each is unknown."""
     text = "time,open,high,low,close\n2024-01-01T00:00:00Z,1,1,1,1\n"
-    (bar,) = parse(SourceFile(Path("AAA.csv"), text.encode(), ""), "1h").bars(0, 1)
+    (bar,) = parsed(SourceFile(Path("AAA.csv"), text.encode(), "")).bars(0, 1)
     assert (bar.volume, bar.is_quiet) == (None, False)
 
 
@@ -100,13 +105,13 @@ def _as_parquet(text: str) -> bytes:
     ],
 )
 def test_every_way_to_write_volumes_gives_the_same_quiet_bars(name: str, write: Callable[[str], bytes]) -> None:
-    """Settled, bars of volume 0: in bulk, row by row, packed by gzip and as Parquet, also out of a pack."""
+    """Settled, bars of volume 0: in bulk, row by row, packed by gzip and as Parquet."""
     text = hours("2024-01-01", "2 x 5 x 0", "2 x 5 x 8", "3 x 5 x 0", "200 h nothing", "1 x 5 x 2")
     file = SourceFile(Path(name), write(text), "")
-    for columns in (parse(file, "1h"), unpack_columns(pack_columns(file, "1h"), "1h")):
-        assert columns.quiet.tolist() == [[4], [7]]
-        assert columns.halts.tolist() == [[3, 7], [7, 8]]
-        assert [bar.volume for bar in columns.bars(0, 5)] == [None, None, 8, 8, 0]
+    columns = parsed(file)
+    assert columns.quiet.tolist() == [[4], [7]]
+    assert columns.halts.tolist() == [[3, 7], [7, 8]]
+    assert [bar.volume for bar in columns.bars(0, 5)] == [None, None, 8, 8, 0]
 
 
 @given(st.lists(st.sampled_from(["0", "0", "3", ""]), min_size=1, max_size=12), st.integers(0, 13))
@@ -230,6 +235,6 @@ def test_a_packed_folder_has_the_quiet_bars_and_halts_of_a_parsed_one(
     parsed = archive_of(tmp_path, "2 x 100", "5 x 90 x 0", "300 h nothing", "2 x 90").columns[AAA]
     pack_history(tmp_path / "h", silent)
     packed = open_history(tmp_path / "h", timeframe=None, universe=["AAA"]).archive.columns[AAA]
-    for name in ("quiet", "halts", "runs", "jumps"):
+    for name in ("opened_at", "quiet", "halts"):
         assert getattr(packed, name).tolist() == getattr(parsed, name).tolist()
     assert packed.bars(0, 9) == parsed.bars(0, 9)

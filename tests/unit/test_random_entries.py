@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -11,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bot.adapters.history.blocks import DatedRows
+from bot.adapters.history.blocks import DatedRows, series_in
+from bot.adapters.history.dated import SIGNALS as SIGNALS_FILE
+from bot.adapters.history.pack import Words
 from bot.app.replay.random_entries import rotate_stances
 from bot.cli.main import main
 from bot.domain.ids import TokenId
@@ -29,7 +32,7 @@ TOKEN = TokenId(3375)
 ETH, NONE = TokenId(3306), TokenId(7)
 ROWS = (("10", "bullish"), ("14", "bearish"), ("20", "neutral"), ("22", "bullish"))
 Spell = tuple[Stance, timedelta]
-Rows = DatedRows[Episode]
+Rows = Mapping[str, Words]
 
 
 def series_of(tmp_path: Path, turns: str, *, grades: bool = False) -> Rows:
@@ -39,16 +42,19 @@ def series_of(tmp_path: Path, turns: str, *, grades: bool = False) -> Rows:
         grade = f"{hour}.{'1' * 20}" if grades else ""
         lines.append(f"3375,{START + int(hour) * HOUR:%Y-%m-%dT%H:%M:%SZ},{stance},{grade}\n")
     history = opened(tmp_path, {"signals.csv": SIGNALS + "".join(lines)})
-    return history.archive.records.episodes
+    return history.archive.dated["signals"]
+
+
+def newest(rows: Rows, now: datetime) -> Episode | None:
+    """Return the episode of the token that stands at an instant."""
+    return DatedRows(rows, SIGNALS_FILE.make).newest(TOKEN, now, now)
 
 
 def values(rows: Rows) -> dict[datetime, Episode]:
     """Return the episode that stands from each row of the token on."""
-    known = rows.of(TOKEN)
-    assert known is not None
     found = {}
-    for instant in (EPOCH + int(moment) * MICROSECOND for moment in known.series.at):
-        episode = rows.newest(TOKEN, instant)
+    for instant in (EPOCH + int(moment) * MICROSECOND for moment in series_in(rows)[TOKEN].at):
+        episode = newest(rows, instant)
         assert episode is not None
         found[instant] = episode
     return found
@@ -108,7 +114,7 @@ def test_grades_stay_where_they_were(tmp_path: Path) -> None:
     for drawn in draws(rows, 20):
         assert values(rows).keys() <= values(drawn).keys()
         for instant, episode in values(drawn).items():
-            standing = rows.newest(TOKEN, instant)
+            standing = newest(rows, instant)
             assert standing is not None
             assert episode.latest.grade == standing.latest.grade is not None
             assert episode.latest.published_at == episode.latest.known_at == instant
@@ -122,7 +128,7 @@ def test_what_stood_at_the_first_slot_stays(tmp_path: Path) -> None:
     for _ in range(30):
         drawn = rotate_stances(rows, [TOKEN], slots, bits)
         for hour in (4, 5, 101, 149):
-            assert drawn.newest(TOKEN, START + hour * HOUR) == rows.newest(TOKEN, START + hour * HOUR)
+            assert newest(drawn, START + hour * HOUR) == newest(rows, START + hour * HOUR)
         (first, *following) = spells(drawn, START + 150 * HOUR, slots[-1])
         assert first[0] is Stance.NEUTRAL
         assert turns(following) == {Stance.BULLISH: 1, Stance.BEARISH: 1}
@@ -138,16 +144,13 @@ def test_without_a_turn_at_the_slots_nothing_is_drawn(tmp_path: Path) -> None:
 def test_each_token_is_turned_for_itself(tmp_path: Path) -> None:
     """Two tokens with the same rows part, and the order in which they are named does not matter."""
     lines = [f"{token},2024-01-01T{hour}:00:00Z,{stance},\n" for token in (3375, 3306) for hour, stance in ROWS]
-    rows = opened(tmp_path, {"signals.csv": SIGNALS + "".join(lines)}).archive.records.episodes
+    rows = opened(tmp_path, {"signals.csv": SIGNALS + "".join(lines)}).archive.dated["signals"]
     names = ([TOKEN, ETH, NONE], [NONE, ETH, TOKEN])
-    found, turned = (rotate_stances(rows, named, SLOTS, np.random.PCG64(3)) for named in names)
+    found, turned = (series_in(rotate_stances(rows, named, SLOTS, np.random.PCG64(3))) for named in names)
     for token in (TOKEN, ETH):
-        one, other = found.of(token), turned.of(token)
-        assert one is not None
-        assert other is not None
-        assert one.series.at.tolist() == other.series.at.tolist()
-    assert found.of(TOKEN).series.at.tolist() != found.of(ETH).series.at.tolist()  # type: ignore[union-attr]
-    assert found.of(NONE) is None
+        assert found[token].at.tolist() == turned[token].at.tolist()
+    assert found[TOKEN].at.tolist() != found[ETH].at.tolist()
+    assert NONE not in found
 
 
 def test_where_there_is_no_choice_nothing_is_drawn(tmp_path: Path) -> None:

@@ -4,19 +4,17 @@ Columns hold the floats that the file's digits name; a `Bar` of exact decimals i
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import chain, compress
 from math import isnan, nan
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from bot.adapters.history.cells import rows
-from bot.adapters.history.pack import ParsedFile
-from bot.adapters.history.parquet import columns_of, parquet_arrays
+from bot.adapters.history.pack import ParsedFile, Words
+from bot.adapters.history.parquet import parquet_arrays, rows
 from bot.adapters.history.reader import (
     CEILING,
     LATEST,
@@ -30,7 +28,7 @@ from bot.adapters.history.reader import (
     row_unit,
 )
 from bot.adapters.history.traded import halts_in, jumps_in, known_volumes, quiet_runs
-from bot.domain.instants import EPOCH, MICROSECOND
+from bot.domain.instants import EPOCH, MICROSECOND, MICROSECONDS_A_DAY
 from bot.domain.market import Bar
 from bot.domain.numbers import ZERO, Price, from_float
 from bot.domain.reach import EVERY_BAR, NEVER, NO_BAR, Floats, Reach, first_touch
@@ -43,55 +41,37 @@ SPANS = {  # the finest first
 }
 HEADER = ("time", "open", "high", "low", "close")
 VOLUME = "volume"
-STAMP = b"dddd-dd-ddTdd:dd:ddZ"
-DIGITS = (ord("0"), ord("9"))
-DAY = timedelta(days=1) // MICROSECOND
-CHUNK_LENGTH = 1 << 22
+# The lowest and the highest characters of 2024-01-31T12:00:00Z, and a byte that must stay empty.
+LETTERS = np.array([b"0000-00-00T00:00:00Z", b"9999-99-99T99:99:99Z"], "S21").view((np.uint8, 21))
 EARLIEST = micros(datetime.min.replace(tzinfo=UTC))
-Integers = npt.NDArray[np.int64]
-
-NO_JUMPS: Integers = np.empty((3, 0), np.int64)
 
 
-@dataclass(frozen=True, slots=True)
 class Columns:
     """The bars of one token and timeframe, ascending.
 
     span: microseconds from open to close. opened_at: microseconds since 1970.
     prices: the rows open, high, low, close.
     volumes: base units; zero only for a quiet bar, NaN when unknown.
-    refused: the lines that were dropped, and why.
-    runs: the open and the close of each stretch without a gap, in two rows.
-    quiet, halts and jumps: as in `traded`.
+    quiet, halts: as in `traded`.
     """
 
-    span: int
-    opened_at: Integers
-    prices: Floats
-    volumes: Floats
-    refused: tuple[str, ...]
-    runs: Integers
-    quiet: Integers
-    halts: Integers
-    jumps: Integers
-    _first: int = field(init=False, repr=False)
-    _gapless: bool = field(init=False, repr=False)
-    _has_quiet: bool = field(init=False, repr=False)
-    _edges: list[int] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        """Find out whether there are gaps or quiet bars; nearly always there are none."""
-        opens = self.runs[0].tolist()  # small blocks: opening a pack reads no page of its bars
-        object.__setattr__(self, "_first", opens[0] if opens else 0)
-        object.__setattr__(self, "_gapless", len(opens) <= 1)
-        object.__setattr__(self, "_has_quiet", self.quiet.shape[1] > 0)
+    def __init__(self, span: int, blocks: Mapping[str, Words]) -> None:
+        """View the blocks of `bar_blocks`."""
+        self.span = span
+        self.opened_at = blocks["bars"][0]
+        figures: Floats = blocks["bars"][1:].view(np.float64)
+        self.prices, self.volumes = figures[:4], figures[4]
+        self.quiet, self.halts = blocks["bars/quiet"], blocks["bars/halts"]
+        # Small blocks tell where the gaps are: opening a pack reads no page of its bars.
+        opens: list[int] = blocks["bars/runs"][0].tolist()
+        self._first = opens[0] if len(opens) == 1 else None
         # The rows where a halt begins or ends: rows on both sides of such an edge are never merged.
         edges = {*(self.halts[0] + 1).tolist(), *self.halts[1].tolist()}
-        object.__setattr__(self, "_edges", sorted(edges - {len(self.opened_at)}))
+        self._edges = sorted(edges - {len(self.opened_at)})
 
     def count_closed(self, at: int) -> int:
         """Count the bars that closed at or before an instant in microseconds."""
-        if self._gapless:  # the fast form: arithmetic gives the count without a search
+        if self._first is not None:  # no gaps: arithmetic gives the count without a search
             return min(max((at - self._first) // self.span, 0), len(self.opened_at))
         return int(self.opened_at.searchsorted(at - self.span, side="right"))
 
@@ -104,7 +84,9 @@ class Columns:
         end, span = count, 1
         while end:
             start = max(0, end - span)
-            moved = np.flatnonzero((self.prices[:, start:end] != self.prices[3, count - 1]).any(axis=0))
+            moved = np.flatnonzero(
+                (self.prices[:, start:end] != self.prices[3, count - 1]).any(axis=0)
+            )
             if len(moved):
                 return start + int(moved[-1])
             end, span = start, span * 8  # usually the last row moved; a frozen feed goes far back
@@ -116,16 +98,16 @@ class Columns:
 
     def last_active_row(self, count: int) -> int:
         """Find the last of the first `count` rows that is not quiet; -1 when there are none."""
-        if not self._has_quiet:
+        if not self.quiet.size:
             return count - 1
         starts, ends = self.quiet
         place = int(starts.searchsorted(count - 1, side="right")) - 1
         # The first row is never quiet, so there is a row before each quiet stretch.
         return int(starts[place]) - 1 if place >= 0 and count - 1 < ends[place] else count - 1
 
-    def silences(self) -> Integers:
+    def silences(self) -> Words:
         """List the closes (microseconds) of the last bars traded before halts or the file's end."""
-        last: Integers = self.opened_at[self.halts[0]]
+        last: Words = self.opened_at[self.halts[0]]
         return last + self.span
 
     def first_touch(self, start: int, end: int, reach: Reach) -> int:
@@ -153,41 +135,37 @@ class Columns:
         Quiet bars among traded ones give no open and no extreme, because nothing was traded at
         them; the last row gives the close even when it is quiet.
         """
-        if self._has_quiet and not (traded := self.volumes[start:end] != 0).all():
-            return self._merge_active(start, end, start + np.flatnonzero(traded))
-        # Most stretches have few rows, for which max and min are faster on lists than on arrays.
-        high, low = max(self.prices[1, start:end].tolist()), min(self.prices[2, start:end].tolist())
-        prices = (self.prices.item(0, start), high, low, self.prices.item(3, end - 1))
-        return self._stretch_bar(start, end, prices, None)
-
-    def _merge_active(self, start: int, end: int, traded: npt.NDArray[np.intp]) -> Bar:
-        """Merge a range of rows of which only the given ones were traded."""
-        close = self.prices.item(3, end - 1)
-        if not len(traded):
-            return self._stretch_bar(start, end, (close, close, close, close), ZERO)
-        high, low = self.prices[1, traded].max().item(), self.prices[2, traded].min().item()
-        return self._stretch_bar(start, end, (self.prices.item(0, int(traded[0])), high, low, close), None)
-
-    def _stretch_bar(self, start: int, end: int, prices: Sequence[float], volume: Decimal | None) -> Bar:
-        opened_at, last = self.opened_at.item(start), self.opened_at.item(end - 1)
-        return _bar(opened_at, last + self.span - opened_at, prices, volume)
+        # Most stretches have few rows, for which lists are faster than arrays.
+        opens, highs, lows, closes = self.prices[:, start:end].tolist()
+        opened_at, ended_at = self.opened_at.item(start), self.opened_at.item(end - 1) + self.span
+        volume = None
+        if self.quiet.size:
+            traded = (self.volumes[start:end] != 0).tolist()
+            if any(traded):
+                opens, highs, lows = (list(compress(one, traded)) for one in (opens, highs, lows))
+            else:
+                opens = highs = lows = closes[-1:]
+                volume = ZERO
+        prices = (opens[0], max(highs), min(lows), closes[-1])
+        return _bar(opened_at, ended_at - opened_at, prices, volume)
 
     def bars(self, start: int, end: int) -> tuple[Bar, ...]:
         """Build the bars of a range of rows."""
         columns = (self.opened_at[start:end], self.prices[:, start:end].T, self.volumes[start:end])
         rows_of = zip(*(column.tolist() for column in columns), strict=True)
-        return tuple(_bar(at, self.span, prices, _volume(volume)) for at, prices, volume in rows_of)
+        return tuple(
+            _bar(at, self.span, prices, None if isnan(volume) else from_float(volume))
+            for at, prices, volume in rows_of
+        )
 
     def days(self) -> "Columns":
         """Aggregate to UTC days; a day appears with its first bar, so ask only for days that ended.
 
         The volume of a day is unknown when that of one of its bars is.
         """
-        if not len(self.opened_at):
-            return columns_from(DAY, self.opened_at, self.prices, self.volumes)
-        day = self.opened_at // DAY
-        first = np.flatnonzero(np.diff(day, prepend=day[0] - 1))
-        last = np.append(first[1:], len(day)) - 1
+        day = self.opened_at // MICROSECONDS_A_DAY
+        first = np.flatnonzero(np.diff(day, prepend=day[:1] - 1))
+        last = np.flatnonzero(np.diff(day, append=day[-1:] + 1))
         opens, highs, lows, closes = self.prices
         prices = (
             opens[first],
@@ -195,77 +173,62 @@ class Columns:
             np.minimum.reduceat(lows, first),
             closes[last],
         )
-        return columns_from(DAY, day[first] * DAY, np.stack(prices), np.add.reduceat(self.volumes, first))
+        volumes = np.add.reduceat(self.volumes, first)
+        span = MICROSECONDS_A_DAY
+        return Columns(span, bar_blocks(span, day[first] * span, np.stack(prices), volumes))
+
+    def cut_at(self, at: int) -> "Columns":
+        """Copy the rows that closed by an instant; a slice would still reference the later ones."""
+        count = self.count_closed(at)
+        columns = (self.opened_at[:count], self.prices[:, :count], self.volumes[:count])
+        return Columns(self.span, bar_blocks(self.span, *columns))
 
 
-def _bar(opened_at: int, span: int, prices: Sequence[float], volume: Decimal | None) -> Bar:
+def _bar(opened_at: int, span: int, prices: Iterable[float], volume: Decimal | None) -> Bar:
     opened = EPOCH + opened_at * MICROSECOND
-    first, high, low, close = map(_price, prices)
+    first, high, low, close = (Price(from_float(price)) for price in prices)
     return Bar(opened, opened + span * MICROSECOND, first, high, low, close, volume)
 
 
-def _price(value: float) -> Price:
-    return Price(from_float(value))
+def bar_blocks(span: int, opened_at: Words, prices: Floats, volumes: Floats) -> dict[str, Words]:
+    """Build the blocks of bars: the columns, and in small blocks what is derived from them.
+
+    volumes: known ones. runs: the open and the close of each stretch without a gap, in two rows.
+    """
+    first = np.flatnonzero(np.diff(opened_at, prepend=opened_at[:1] - 2 * span) != span)
+    last = np.flatnonzero(np.diff(opened_at, append=opened_at[-1:] + 2 * span) != span)
+    return {
+        "bars": np.vstack([opened_at, prices.view(np.int64), volumes.view(np.int64)]),
+        "bars/runs": np.stack([opened_at[first], opened_at[last] + span]),
+        "bars/quiet": quiet_runs(volumes),
+        "bars/halts": halts_in(opened_at, span, volumes),
+    }
 
 
-def _volume(value: float) -> Decimal | None:
-    return None if isnan(value) else from_float(value)
-
-
-def columns_from(
-    span: int,
-    opened_at: Integers,
-    prices: Floats,
-    volumes: Floats,
-    refused: tuple[str, ...] = (),
-    jumps: Integers = NO_JUMPS,
-) -> Columns:
-    """Build columns from known volumes, and find their runs, quiet stretches and halts."""
-    runs = np.empty((2, 0), np.int64)
-    if len(opened_at):
-        last = np.append(np.flatnonzero(np.diff(opened_at) != span), len(opened_at) - 1)
-        runs = np.stack([opened_at[np.append(0, last[:-1] + 1)], opened_at[last] + span])
-    quiet, halts = quiet_runs(volumes), halts_in(opened_at, span, volumes)
-    return Columns(span, opened_at, prices, volumes, refused, runs, quiet, halts, jumps)
-
-
-def pack_columns(file: SourceFile, timeframe: str) -> ParsedFile:
-    """Parse a bars file into the blocks that a pack stores."""
-    columns = parse(file, timeframe)
-    bars = np.vstack([columns.opened_at, columns.prices.view(np.int64), columns.volumes.view(np.int64)])
-    late = {"runs": columns.runs, "quiet": columns.quiet, "halts": columns.halts, "jumps": columns.jumps}
-    return ParsedFile(file.digest, {"bars": bars}, late, columns.refused)
-
-
-def unpack_columns(part: ParsedFile, timeframe: str) -> Columns:
-    """View the blocks of a parsed bars file as columns."""
-    opened_at, figures = part.blocks["bars"][0], part.blocks["bars"][1:].view(np.float64)
-    span, late = SPANS[timeframe] // MICROSECOND, part.late
-    derived = (late["runs"], late["quiet"], late["halts"], late["jumps"])
-    return Columns(span, opened_at, figures[:4], figures[4], part.notes, *derived)
-
-
-def closes_of(parts: Iterable[ParsedFile], timeframe: str) -> Integers:
+def closes_of(parts: Iterable[ParsedFile], timeframe: str) -> tuple[datetime, ...]:
     """List the distinct closing instants of the bars of several files, ascending."""
     span = SPANS[timeframe] // MICROSECOND
-    opens, closes = np.concatenate([part.late["runs"] for part in parts], axis=1)
+    opens, closes = np.concatenate([part.blocks["bars/runs"] for part in parts], axis=1)
+    if not len(opens):
+        return ()
     # Merge the overlapping runs first: then no instant comes twice, and no bar has to be read.
     order = opens.argsort()
     opens, closes = opens[order], np.maximum.accumulate(closes[order])
     first = np.flatnonzero(opens[1:] > closes[:-1]) + 1
-    stretches = zip(opens[[0, *first]], closes[[*(first - 1), -1]], strict=True) if len(opens) else ()
-    return np.concatenate([np.empty(0, np.int64), *(np.arange(a, b, span) + span for a, b in stretches)])
+    stretches = zip(opens[[0, *first]], closes[[*(first - 1), -1]], strict=True)
+    found = np.concatenate([np.arange(begin, end, span) for begin, end in stretches]) + span
+    return tuple(map(EPOCH.__add__, found.astype("timedelta64[us]").tolist()))
 
 
-def parse(file: SourceFile, timeframe: str) -> Columns:
-    """Parse a bars file; drop candles that contradict themselves, and list them as refused.
+def parse_bars(file: SourceFile, timeframe: str) -> ParsedFile:
+    """Parse a bars file; drop candles that contradict themselves, and note them.
 
     Raises BadInputError for a row that is out of order, duplicated, unparsable or off the grid.
     """
-    span = SPANS[timeframe] // MICROSECOND
+    span, unit = SPANS[timeframe] // MICROSECOND, row_unit(file.path)
     lines: Sequence[int]
     try:
-        opened_at, figures = _of_parquet(file) if file.path.suffix == PARQUET else _in_bulk(file.text())
+        opened_at, figures = (_of_parquet if file.path.suffix == PARQUET else _in_bulk)(file)
         first = 1 if file.path.suffix == PARQUET else 2
         lines = range(first, len(opened_at) + first)
     except ValueError:
@@ -273,17 +236,16 @@ def parse(file: SourceFile, timeframe: str) -> Columns:
     _check_grid(file.path, lines, opened_at, span, timeframe)
     opens, highs, lows, closes, _ = figures
     kept = (highs >= np.maximum(opens, closes)) & (lows <= np.minimum(opens, closes))
-    refused: tuple[str, ...] = ()
-    if not kept.all():
-        unit, prices = row_unit(file.path), figures[:4]
-        refused = tuple(
-            f"{unit} {lines[at]}: {_contradiction(prices[:, at])}"
-            for at in np.flatnonzero(~kept).tolist()
-        )
+    refused = tuple(
+        f"{unit} {lines[at]}: {_contradiction(figures[:4, at])}"
+        for at in np.flatnonzero(~kept).tolist()
+    )
+    if refused:
         lines = [lines[at] for at in np.flatnonzero(kept).tolist()]
         opened_at, figures = opened_at[kept], np.ascontiguousarray(figures[:, kept])
-    jumps = jumps_in(figures[:4], lines)
-    return columns_from(span, opened_at, figures[:4], known_volumes(figures[4]), refused, jumps)
+    blocks = bar_blocks(span, opened_at, figures[:4], known_volumes(figures[4]))
+    blocks["bars/jumps"] = jumps_in(figures[:4], lines)
+    return ParsedFile(file.digest, blocks, refused)
 
 
 def _contradiction(prices: Floats) -> str:
@@ -294,86 +256,58 @@ def _contradiction(prices: Floats) -> str:
     return f"low {low} above {'open' if low > opened else 'close'} {min(opened, close)}"
 
 
-def _in_bulk(text: str) -> tuple[Integers, Floats]:
+def _in_bulk(file: SourceFile) -> tuple[Words, Floats]:
     """Parse a plainly written file at once; raises ValueError when it needs the row parser."""
-    if '"' in text or "_" in text or not text.isascii():
+    lines = file.lines()
+    header = tuple(next(lines, "").rstrip().split(","))
+    if header not in {HEADER, (*HEADER, VOLUME)}:
         raise ValueError
-    head, _, body = text.replace("\r\n", "\n").rstrip().partition("\n")
-    header = tuple(head.split(","))
-    width = len(header)
-    if header not in {HEADER, (*HEADER, VOLUME)} or not body:
+    # A blank line, which numpy would skip, becomes one that it refuses, and so does no line at all.
+    plain = (line.strip() or "?" for line in chain([next(lines, "")], lines))
+    types = "S21" + ",f8" * len(header[1:])
+    table = np.loadtxt(plain, types, comments=None, delimiter=",", ndmin=1)
+    stamps, *numbers = (np.ascontiguousarray(table[name]) for name in table.dtype.names or ())
+    letters = stamps.view(np.uint8).reshape(len(table), -1)
+    # Check each character, because numpy also accepts other forms of an instant.
+    if (letters < LETTERS[0]).any() or (letters > LETTERS[1]).any():
         raise ValueError
-    parts = [_of_lines(lines, width) for lines in _chunks(body)]
-    return (
-        np.concatenate([stamps for stamps, _ in parts]),
-        _sane(np.concatenate([part for _, part in parts], axis=1)),
-    )
+    opened_at = stamps.astype("S19").astype("datetime64[us]").astype(np.int64)
+    return opened_at, _check_numbers(np.stack(numbers))
 
 
-def _chunks(body: str) -> Iterator[str]:
-    """Cut a text at line ends, so that only a part of a long one is split into cells at a time."""
-    start = 0
-    while start < len(body):
-        end = body.find("\n", start + CHUNK_LENGTH)
-        yield body[start : end if end >= 0 else len(body)]
-        start = end + 1 if end >= 0 else len(body)
-
-
-def _of_lines(body: str, width: int) -> tuple[Integers, Floats]:
-    """Parse plainly written lines; raises ValueError when they need the row parser."""
-    count = body.count("\n") + 1
-    cells = body.replace("\n", ",").split(",")
-    if len(cells) != count * width or body.count(",") != count * (width - 1):
-        raise ValueError
-    opened_at = _stamps(cells[::width])
-    numbers = np.empty((width - 1, count))
-    for column in range(1, width):
-        numbers[column - 1] = np.fromiter(map(float, cells[column::width]), np.float64, count)
-    return opened_at, numbers
-
-
-def _of_parquet(file: SourceFile) -> tuple[Integers, Floats]:
+def _of_parquet(file: SourceFile) -> tuple[Words, Floats]:
     """Read a Parquet file column by column; raises ValueError when it needs the row parser."""
-    volume = [name for name in (VOLUME,) if name in columns_of(file, (VOLUME,))]
-    opened_at, numbers = parquet_arrays(file, HEADER[0], (*HEADER[1:], *volume))
-    if len(opened_at) and not EARLIEST <= opened_at.min() <= opened_at.max() <= micros(LATEST):
+    opened_at, numbers = parquet_arrays(file, HEADER, (VOLUME,))
+    if len(opened_at) and not EARLIEST <= opened_at.min() <= opened_at.max() <= LATEST:
         raise ValueError
-    return opened_at, _sane(np.stack(numbers))
+    return opened_at, _check_numbers(np.stack(numbers))
 
 
-def _sane(numbers: Floats) -> Floats:
+def _check_numbers(numbers: Floats) -> Floats:
     """Check prices and volumes, and add NaN volumes if absent; ValueError for a doubtful number."""
     prices = numbers[:4]
     sane = (prices > 1 / CEILING) & (prices < CEILING)
     if not sane.all() or not np.isfinite(numbers).all() or (numbers[4:] < 0).any():
         raise ValueError
-    return numbers if len(numbers) > len(prices) else np.vstack([prices, np.full(numbers.shape[1], np.nan)])
+    return (
+        numbers
+        if len(numbers) > len(prices)
+        else np.vstack([prices, np.full(numbers.shape[1], np.nan)])
+    )
 
 
-def _stamps(cells: list[str]) -> Integers:
-    """Parse instants that are all written as 2024-01-31T12:00:00Z; raises ValueError for others."""
-    if set(map(len, cells)) != {len(STAMP)}:
-        raise ValueError
-    # Check each character, because numpy also accepts other forms of an instant.
-    letters = np.array(cells, dtype=f"S{len(STAMP)}").view(np.uint8).reshape(len(cells), len(STAMP))
-    for place, letter in enumerate(STAMP):
-        lowest, highest = DIGITS if letter == ord("d") else (letter, letter)
-        if letters[:, place].min() < lowest or letters[:, place].max() > highest:
-            raise ValueError
-    stamps = np.ascontiguousarray(letters[:, :-1]).view(f"S{len(STAMP) - 1}").ravel()
-    return stamps.astype("datetime64[us]").astype(np.int64)
-
-
-def _row_by_row(file: SourceFile) -> tuple[list[int], Integers, Floats]:
+def _row_by_row(file: SourceFile) -> tuple[list[int], Words, Floats]:
     """Parse any readable file, and raise an error that names the line of the first bad row."""
     lines: list[int] = []
     opened_at: list[int] = []
     figures: list[tuple[float, ...]] = []
     for line, (time, *cells, volume) in rows(file, HEADER, (VOLUME,)):
         try:
-            opened_at.append(micros(instant(time.strip())))
+            opened_at.append(instant(time.strip()))
             prices = [float(price(cell.strip())) for cell in cells]
-            figures.append((*prices, float(not_negative(volume.strip())) if volume.strip() else nan))
+            figures.append(
+                (*prices, float(not_negative(volume.strip())) if volume.strip() else nan)
+            )
         except ValueError as error:
             raise bad_row(file.path, line, str(error)) from error
         lines.append(line)
@@ -385,16 +319,18 @@ def _row_by_row(file: SourceFile) -> tuple[list[int], Integers, Floats]:
 
 
 def _check_grid(
-    path: Path, lines: Sequence[int], opened_at: Integers, span: int, timeframe: str
+    path: Path, lines: Sequence[int], opened_at: Words, span: int, timeframe: str
 ) -> None:
     """Refuse rows that are out of order, duplicated or off the timeframe's grid."""
     steps = np.diff(opened_at)
     if (steps <= 0).any():
         at = int(np.flatnonzero(steps <= 0)[0])
-        reason = "duplicated time" if not steps[at] else "out of order: its time is before the row above"
+        reason = (
+            "duplicated time" if not steps[at] else "out of order: its time is before the row above"
+        )
         raise bad_row(path, lines[at + 1], reason)
     off = np.flatnonzero(opened_at % span)
     if len(off):
         raise bad_row(path, lines[int(off[0])], f"time is not the open of a {timeframe} bar")
-    if len(opened_at) and opened_at[-1] > micros(LATEST):
+    if len(opened_at) and opened_at[-1] > LATEST:
         raise bad_row(path, lines[-1], "time is later than this program looks")

@@ -3,7 +3,8 @@
 A number is exact: a float when its shortest digits are what was written, otherwise its text.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -18,64 +19,51 @@ from bot.adapters.history.reader import micros
 from bot.domain.ids import TokenId
 from bot.domain.instants import EPOCH, MICROSECOND
 from bot.domain.numbers import from_float
-from bot.domain.signals import Episode
 
 WORD_BYTES = 8
 EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 T = TypeVar("T")
+# Numbers that no float represents exactly, by column and row.
+Texts = Mapping[tuple[int, int], str]
 
 
 class Series:
-    """Rows in order of time; at: microseconds since 1970.
+    """The rows of a token in order of time; at: microseconds since 1970.
 
-    A NaN is either an empty cell or a number kept as text. A text is found by the place of its
-    cell, which counts the cells column by column.
+    A NaN is either an empty cell or a number kept as text.
     """
 
-    def __init__(self, rows: Words, exact: Words | None, texts: Words | None) -> None:
-        """View the blocks of `blocks_of`: the rows, the places and ends of texts, the texts."""
+    def __init__(self, token_id: TokenId, rows: Words, texts: Words | None) -> None:
+        """View the blocks of `blocks_of`."""
+        self.token_id = token_id
         self.at = rows[0]
         self.numbers: npt.NDArray[np.float64] = rows[1:].view(np.float64)
-        self._exact = exact
         self._texts = texts
-        # The turn's row and the episode asked for last: usually still current on the next day.
-        self.stands: tuple[int, Episode | None] = (-1, None)
+
+    def instant(self, row: int) -> datetime:
+        """Compute the instant of a row."""
+        return EPOCH + int(self.at[row]) * MICROSECOND
 
     def number(self, column: int, row: int) -> Decimal | None:
         """Read the number of a cell as it was written; None for an empty cell."""
-        value = float(self.numbers[column, row])
+        value = self.numbers.item(column, row)
         if not isnan(value):
             return from_float(value)
-        if self._exact is None or self._texts is None:
-            return None
-        places, ends = self._exact
-        place = column * len(self.at) + row
-        found = int(places.searchsorted(place))
-        if found == len(places) or places[found] != place:
-            return None
-        start = int(ends[found - 1]) if found else 0
-        return Decimal(
-            self._texts.view(np.uint8).ravel()[start : int(ends[found])].tobytes().decode()
-        )
+        text = self.texts.get((column, row))
+        return None if text is None else Decimal(text)
 
     def gives(self, column: int) -> bool:
         """Check whether any cell of a column is filled."""
-        if not np.isnan(self.numbers[column]).all():
-            return True
-        return self._exact is not None and bool((self._exact[0] // len(self.at) == column).any())
+        return not np.isnan(self.numbers[column]).all() or any(
+            one == column for one, _ in self.texts
+        )
 
-    def texts(self) -> list[tuple[int, int, str]]:
-        """List column, row and text of each number that no float represents exactly."""
-        if self._exact is None or self._texts is None:
-            return []
-        places, ends = self._exact.tolist()
-        text = self._texts.view(np.uint8).ravel().tobytes().decode()
-        columns_rows = (divmod(place, len(self.at)) for place in places)
-        return [
-            (*cell, text[start:end])
-            for cell, start, end in zip(columns_rows, [0, *ends], ends, strict=False)
-        ]
+    @cached_property
+    def texts(self) -> Texts:
+        """The numbers that no float represents exactly."""
+        stored = [] if self._texts is None else json.loads(self._texts.tobytes())
+        return {(column, row): text for column, row, text in stored}
 
     @cached_property
     def turns(self) -> npt.NDArray[np.intp]:
@@ -85,107 +73,72 @@ class Series:
 
 
 def blocks_of(
-    token_id: TokenId,
-    at: Sequence[int],
-    columns: Sequence[Sequence[float]],
-    texts: Sequence[tuple[int, int, str]],
+    token_id: TokenId, at: npt.ArrayLike, columns: npt.ArrayLike, texts: Texts
 ) -> dict[str, Words]:
-    """Build the blocks of a token's rows.
-
-    texts: column, row and text of each number that no float represents exactly.
-    """
-    rows = np.empty((1 + len(columns), len(at)), np.int64)
-    rows[0] = at
-    rows[1:].view(np.float64)[:] = columns
-    found = {str(token_id): rows}
+    """Build the blocks of a token's rows: its instants above its columns, and its texts."""
+    instants, numbers = np.asarray(at, np.int64), np.asarray(columns, np.float64)
+    found = {str(token_id): np.vstack([instants, numbers.view(np.int64)])}
     if texts:
-        ordered = sorted((column * len(at) + row, text.encode()) for column, row, text in texts)
-        ends = np.cumsum([len(text) for _, text in ordered])
-        joined = b"".join(text for _, text in ordered)
+        stored = json.dumps([(*place, text) for place, text in texts.items()]).encode()
         # Blocks hold whole words, so round the length up to a multiple of their size.
-        padded = joined.ljust(-(-len(joined) // WORD_BYTES) * WORD_BYTES)
-        found[f"{token_id}/exact"] = np.array([[place for place, _ in ordered], ends], np.int64)
+        padded = stored.ljust(-(-len(stored) // WORD_BYTES) * WORD_BYTES)
         found[f"{token_id}/texts"] = np.frombuffer(padded, np.int64).reshape(1, -1)
     return found
 
 
-class Known(Generic[T]):
-    """The values known of one token, by instant; the value that was asked for last is kept."""
+def series_in(blocks: Mapping[str, Words]) -> dict[TokenId, Series]:
+    """View the blocks of each token."""
+    return {
+        (token_id := TokenId(int(name))): Series(token_id, rows, blocks.get(f"{name}/texts"))
+        for name, rows in blocks.items()
+        if name.isdecimal()
+    }
 
-    def __init__(
-        self, token_id: TokenId, series: Series, make: Callable[[TokenId, Series, int, int], T]
-    ) -> None:
-        """Use `make` to build the value of an instant from its rows, from a first up to an end."""
-        self.token_id = token_id
-        self.series = series
-        self._make = make
-        self._value: T | None = None
-        self._since = self._until = EARLIEST
 
-    def newest(self, at: datetime) -> T | None:
-        """Find the last value known at an instant; None before the first."""
-        if not self._since <= at < self._until:
-            self._look(at)
-        return self._value
-
-    def _look(self, now: datetime) -> None:
-        at = self.series.at
-        end = int(at.searchsorted(micros(now), side="right"))
-        self._value, self._since = None, EARLIEST
-        self._until = EPOCH + at.item(end) * MICROSECOND if end < len(at) else LATEST
-        if end:
-            last = at.item(end - 1)
-            start = end - 1 if end == 1 or at.item(end - 2) != last else int(at.searchsorted(last))
-            self._since = EPOCH + last * MICROSECOND
-            self._value = self._make(self.token_id, self.series, start, end)
+def cut_blocks(blocks: Mapping[str, Words], at: int) -> dict[str, Words]:
+    """Copy the rows that are dated at or before an instant."""
+    kept: dict[str, Words] = {}
+    for token_id, series in series_in(blocks).items():
+        count = int(series.at.searchsorted(at, side="right"))
+        texts = {place: text for place, text in series.texts.items() if place[1] < count}
+        if count:
+            kept |= blocks_of(token_id, series.at[:count], series.numbers[:, :count], texts)
+    return kept
 
 
 class DatedRows(Generic[T]):
-    """The dated rows of a file, by token."""
+    """The values in the dated rows of a file; the one asked for last is kept for each token."""
 
-    def __init__(
-        self, blocks: Mapping[str, Words], make: Callable[[TokenId, Series, int, int], T]
-    ) -> None:
-        """View the blocks of a file; there are none when there is no file."""
+    def __init__(self, blocks: Mapping[str, Words], make: Callable[[Series, int, int], T]) -> None:
+        """Use `make` to build the value of an instant from its rows, from a first up to an end."""
         self._blocks = blocks
         self._make = make
-        self._known: dict[TokenId, Known[T] | None] = {}
+        self._known: dict[TokenId, tuple[T | None, datetime, datetime]] = {}
 
-    def of(self, token_id: TokenId) -> Known[T] | None:
-        """Find the known values of a token; None when the file has no row of it."""
-        if token_id not in self._known:
-            rows = self._blocks.get(str(token_id))
-            exact, texts = (self._blocks.get(f"{token_id}/{name}") for name in ("exact", "texts"))
-            known = (
-                None if rows is None else Known(token_id, Series(rows, exact, texts), self._make)
-            )
-            self._known[token_id] = known
-        return self._known[token_id]
+    @cached_property
+    def series(self) -> dict[TokenId, Series]:
+        """The rows of each token."""
+        return series_in(self._blocks)
 
-    def cut_at(self, at: datetime) -> "DatedRows[T]":
-        """Copy the rows that are dated at or before an instant."""
-        blocks: dict[str, Words] = {}
-        for token_id, known in self._all():
-            series = known.series
-            count = int(series.at.searchsorted(micros(at), side="right"))
-            texts = [cell for cell in series.texts() if cell[1] < count]
-            if count:
-                blocks |= blocks_of(
-                    token_id, series.at[:count].tolist(), series.numbers[:, :count].tolist(), texts
-                )
-        return DatedRows(blocks, self._make)
+    def newest(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> T | None:
+        """Find the last value of a token known at the earlier instant; None before the first."""
+        at = min(as_of, cut_off)
+        value, since, until = self._known.get(token_id, (None, LATEST, EARLIEST))
+        if not since <= at < until:
+            value, since, until = self._known[token_id] = self._find(token_id, at)
+        return value
 
-    def gives(self, column: int) -> bool:
-        """Check whether any cell of a column is filled."""
-        return any(known.series.gives(column) for _, known in self._all())
-
-    def _all(self) -> Iterator[tuple[TokenId, Known[T]]]:
-        for name in self._blocks:
-            known = self.of(TokenId(int(name))) if name.isdecimal() else None
-            if known is not None:
-                yield known.token_id, known
-
-    def newest(self, token_id: TokenId, at: datetime) -> T | None:
-        """Find the last value of a token known at an instant; None when there is none."""
-        known = self.of(token_id)
-        return known.newest(at) if known else None
+    def _find(self, token_id: TokenId, now: datetime) -> tuple[T | None, datetime, datetime]:
+        """Find the value known at an instant, and the instants from and until which it is that."""
+        series = self.series.get(token_id)
+        if series is None:
+            return None, EARLIEST, LATEST
+        end = int(series.at.searchsorted(micros(now), side="right"))
+        until = series.instant(end) if end < len(series.at) else LATEST
+        if not end:
+            return None, EARLIEST, until
+        last = series.at.item(end - 1)
+        # Most values have one row, which is told without a search.
+        alone = end == 1 or series.at.item(end - 2) != last
+        start = end - 1 if alone else int(series.at.searchsorted(last))
+        return self._make(series, start, end), series.instant(start), until

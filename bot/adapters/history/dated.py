@@ -6,26 +6,24 @@ A row counts from its instant on, never earlier; the rows of one token must be i
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from math import nan
+from operator import itemgetter
 from typing import Generic, TypeVar
 
 from bot.adapters.history.blocks import Series, blocks_of
-from bot.adapters.history.cells import rows
 from bot.adapters.history.pack import ParsedFile
+from bot.adapters.history.parquet import rows
 from bot.adapters.history.reader import (
     SourceFile,
     bad_row,
     counting_start,
-    micros,
     not_negative,
     number,
     price,
 )
 from bot.domain.ids import TokenId
-from bot.domain.instants import EPOCH, MICROSECOND
 from bot.domain.market import Grades, Level, LevelSet, MarketSize, QuantMetrics
 from bot.domain.numbers import Price, from_float
 from bot.domain.signals import Episode, Signal, Stance
@@ -42,6 +40,7 @@ DUPLICATED = "duplicated: the token has a row of this time already"
 TOKEN_DIGITS = 18
 FLOAT_DIGITS = 15  # numbers with at most this many digits survive as floats
 REMEMBERED = 1 << 16  # how many cells each cached reader remembers
+EPISODES_KEPT = 1 << 12  # enough for the current ones of all tokens
 
 T = TypeVar("T")
 ReadCell = Callable[[str], float | None]
@@ -58,67 +57,58 @@ class DatedFile(Generic[T]):
 
     time: str
     columns: Mapping[str, ReadCell]
-    optional: int
-    make: Callable[[TokenId, Series, int, int], T]
+    make: Callable[[Series, int, int], T]
+    optional: int = 0
     grouped: bool = False
 
     def parse(self, file: SourceFile) -> ParsedFile:
         """Parse a file; raises BadInputError for a row that cannot be used."""
-        names = tuple(self.columns)
-        required, optional = (
-            names[: len(names) - self.optional],
-            names[len(names) - self.optional :],
-        )
+        names, readers = ["token_id", self.time, *self.columns], tuple(self.columns.values())
+        needed = len(names) - self.optional
         found: dict[TokenId, _Rows] = {}
-        for place, (token, time, *cells) in rows(
-            file, ("token_id", self.time, *required), optional
-        ):
+        for line, (token, time, *cells) in rows(file, names[:needed], names[needed:]):
             try:
-                token_id, at = token_of(token), _counting_start(time)
-                numbers = [
-                    read(cell) for read, cell in zip(self.columns.values(), cells, strict=True)
-                ]
+                token_id, at = token_of(token), counting_start(time)
+                numbers = [read(cell) for read, cell in zip(readers, cells, strict=True)]
                 if token_id not in found:
-                    found[token_id] = _Rows(len(names), grouped=self.grouped)
-                found[token_id].add(at, numbers, cells)
+                    found[token_id] = _Rows(len(readers))
+                found[token_id].add(at, numbers, cells, cells[0] if self.grouped else "")
             except ValueError as error:
-                raise bad_row(file.path, place, str(error)) from error
+                raise bad_row(file.path, line, str(error)) from error
         blocks = {}
         for token_id in tuple(found):
             grown = found.pop(token_id)  # popped, to free its rows once they are copied
             blocks.update(blocks_of(token_id, grown.at, grown.columns, grown.texts))
-        return ParsedFile(file.digest, blocks, {}, ())
+        return ParsedFile(file.digest, blocks)
 
 
 class _Rows:
     """The rows of one token while its file is being read."""
 
-    __slots__ = ("_grouped", "_latest", "at", "columns", "texts")
+    __slots__ = ("_latest", "at", "columns", "texts")
 
-    def __init__(self, width: int, *, grouped: bool) -> None:
+    def __init__(self, width: int) -> None:
         """Start without rows."""
         self.at = array("q")
         self.columns = [array("d") for _ in range(width)]
-        self.texts: list[tuple[int, int, str]] = []
-        self._grouped = grouped
+        self.texts: dict[tuple[int, int], str] = {}
         self._latest: set[str] = set()
 
-    def add(self, at: int, numbers: Sequence[float | None], cells: Sequence[str]) -> None:
-        """Append a row; raises ValueError when it is out of order or duplicated."""
+    def add(self, at: int, numbers: Sequence[float | None], cells: Sequence[str], key: str) -> None:
+        """Append a row; raises ValueError when it is out of order or repeats its time and key."""
         if not self.at or at > self.at[-1]:
             self._latest.clear()
         elif at < self.at[-1]:
             raise ValueError(OUT_OF_ORDER)
-        elif not self._grouped:
-            raise ValueError(DUPLICATED)
-        elif cells[0] in self._latest:
-            raise ValueError(f"duplicated level {cells[0]} in the set of its time")
-        if self._grouped:
-            self._latest.add(cells[0])
-        for place, value in enumerate(numbers):
+        elif key in self._latest:
+            raise ValueError(
+                f"duplicated level {key} in the set of its time" if key else DUPLICATED
+            )
+        self._latest.add(key)
+        for column, value in enumerate(numbers):
             if value is None:
-                self.texts.append((place, len(self.at), cells[place]))
-            self.columns[place].append(nan if value is None else value)
+                self.texts[column, len(self.at)] = cells[column]
+            self.columns[column].append(nan if value is None else value)
         self.at.append(at)
 
 
@@ -128,12 +118,6 @@ def token_of(cell: str) -> TokenId:
     if not (cell.isascii() and cell.isdigit() and len(cell) <= TOKEN_DIGITS and int(cell)):
         raise ValueError(f"{cell[:40]!r} is no token_id")
     return TokenId(int(cell))
-
-
-@lru_cache(maxsize=REMEMBERED)
-def _counting_start(cell: str) -> int:
-    """Read the instant from which a row counts, in microseconds since 1970. Raises ValueError."""
-    return micros(counting_start(cell))
 
 
 def _numbers(check: Callable[[str], Decimal], *, needed: bool = False) -> ReadCell:
@@ -170,39 +154,38 @@ def _stance(cell: str) -> float:
     return place
 
 
-def _level_set(token_id: TokenId, series: Series, start: int, end: int) -> LevelSet:
+def _level_set(series: Series, start: int, end: int) -> LevelSet:
     prices = ((row, series.number(0, row)) for row in range(start, end))
     found = (
         Level(Price(price), series.number(1, row)) for row, price in prices if price is not None
     )
-    known_at, levels = _instant(series, start), tuple(sorted(found, key=_price))
-    return LevelSet(token_id=token_id, published_at=known_at, known_at=known_at, levels=levels)
-
-
-def _price(level: Level) -> Price:
-    return level.price
-
-
-def _episode(token_id: TokenId, series: Series, start: int, _end: int) -> Episode:
-    turned = int(series.turns[series.turns.searchsorted(start, side="right") - 1])
-    at, stands = series.stands
-    if at != turned or stands is None:
-        turn = _signal(token_id, series, turned)
-        stands = Episode(signal_id=turn.signal_id, turn=turn, latest=turn)
-        series.stands = (turned, stands)
-    if turned == start:
-        return stands
-    return Episode(
-        signal_id=stands.signal_id, turn=stands.turn, latest=_signal(token_id, series, start)
+    known_at, levels = series.instant(start), tuple(sorted(found, key=itemgetter(0)))
+    return LevelSet(
+        token_id=series.token_id, published_at=known_at, known_at=known_at, levels=levels
     )
 
 
-def _signal(token_id: TokenId, series: Series, row: int) -> Signal:
-    at = _instant(series, row)
+def _episode(series: Series, start: int, _end: int) -> Episode:
+    turned = int(series.turns[series.turns.searchsorted(start, side="right") - 1])
+    begun = _begin(series, turned)
+    if turned == start:
+        return begun
+    return Episode(signal_id=begun.signal_id, turn=begun.turn, latest=_signal(series, start))
+
+
+@lru_cache(maxsize=EPISODES_KEPT)
+def _begin(series: Series, row: int) -> Episode:
+    """Build the episode that a turn begins: it stands while later rows have its stance."""
+    turn = _signal(series, row)
+    return Episode(signal_id=turn.signal_id, turn=turn, latest=turn)
+
+
+def _signal(series: Series, row: int) -> Signal:
+    at = series.instant(row)
     return Signal(
         provider=PROVIDER,
         feed=FEED,
-        token_id=token_id,
+        token_id=series.token_id,
         stance=STANCES[int(series.numbers[0, row])],
         published_at=at,
         known_at=at,
@@ -211,60 +194,35 @@ def _signal(token_id: TokenId, series: Series, row: int) -> Signal:
     )
 
 
-def _quantmetrics(token_id: TokenId, series: Series, row: int, _end: int) -> QuantMetrics:
-    at = _instant(series, row)
-    volatility, sharpe, sortino, max_drawdown, cagr = (
-        series.number(column, row) for column in range(5)
-    )
-    return QuantMetrics(
-        token_id=token_id,
-        published_at=at,
-        known_at=at,
-        volatility=volatility,
-        sharpe=sharpe,
-        sortino=sortino,
-        max_drawdown=max_drawdown,
-        cagr=cagr,
-    )
+def _file_of(kind: Callable[..., T], fields: Mapping[str, ReadCell], *dates: str) -> DatedFile[T]:
+    """Describe a file whose columns are named like fields of the values it holds.
 
+    dates: the fields that hold the instant of a row.
+    """
 
-def _grades(token_id: TokenId, series: Series, row: int, _end: int) -> Grades:
-    at, trader, investor = _instant(series, row), series.number(0, row), series.number(1, row)
-    return Grades(
-        token_id=token_id,
-        published_at=at,
-        known_at=at,
-        trader_grade=trader,
-        investor_grade=investor,
-    )
+    def make(series: Series, row: int, _end: int) -> T:
+        at = series.instant(row)
+        values = {name: series.number(column, row) for column, name in enumerate(fields)}
+        return kind(token_id=series.token_id, **dict.fromkeys(dates, at), **values)
 
-
-def _market(token_id: TokenId, series: Series, row: int, _end: int) -> MarketSize:
-    market_cap, volume = series.number(0, row), series.number(1, row)
-    return MarketSize(
-        token_id=token_id, known_at=_instant(series, row), market_cap=market_cap, volume_24h=volume
-    )
-
-
-def _instant(series: Series, row: int) -> datetime:
-    return EPOCH + int(series.at[row]) * MICROSECOND
+    return DatedFile("known_at", fields, make)
 
 
 GRADE = 1  # the column of SIGNALS that holds the grades
 _ANY, _NOT_NEGATIVE = _numbers(number), _numbers(not_negative)
 
 SIGNALS = DatedFile(
-    "published_at", {"stance": _stance, "grade": _ANY, "confidence": _ANY}, 2, _episode
+    "published_at", {"stance": _stance, "grade": _ANY, "confidence": _ANY}, _episode, optional=2
 )
 LEVELS = DatedFile(
     "known_at",
     {"level": _numbers(price, needed=True), "strength": _numbers(_share)},
-    1,
     _level_set,
+    optional=1,
     grouped=True,
 )
-QUANTMETRICS = DatedFile(
-    "known_at",
+QUANTMETRICS = _file_of(
+    QuantMetrics,
     {
         "volatility": _NOT_NEGATIVE,
         "sharpe": _ANY,
@@ -272,10 +230,12 @@ QUANTMETRICS = DatedFile(
         "max_drawdown": _ANY,
         "cagr": _ANY,
     },
-    0,
-    _quantmetrics,
+    "published_at",
+    "known_at",
 )
-GRADES = DatedFile("known_at", {"trader_grade": _ANY, "investor_grade": _ANY}, 0, _grades)
-MARKET = DatedFile(
-    "known_at", {"market_cap": _NOT_NEGATIVE, "volume_24h": _NOT_NEGATIVE}, 0, _market
+GRADES = _file_of(
+    Grades, {"trader_grade": _ANY, "investor_grade": _ANY}, "published_at", "known_at"
+)
+MARKET = _file_of(
+    MarketSize, {"market_cap": _NOT_NEGATIVE, "volume_24h": _NOT_NEGATIVE}, "known_at"
 )

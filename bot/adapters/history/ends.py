@@ -5,14 +5,15 @@ A file that was not parsed is read only in its last rows, so a large folder cost
 
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 
-from bot.adapters.history.bar_columns import HEADER, SPANS, VOLUME, parse
+from bot.adapters.history.bar_columns import HEADER, SPANS, VOLUME, parse_bars
 from bot.adapters.history.files import BarFile
 from bot.adapters.history.pack import Pack, ParsedFile
 from bot.adapters.history.parquet import parquet_tail
@@ -24,7 +25,6 @@ from bot.adapters.history.reader import (
     choose,
     instant,
     load,
-    micros,
     names_in,
     readable,
 )
@@ -34,33 +34,16 @@ from bot.domain.instruments import Instrument
 
 TAIL_BYTES = 4096
 TAIL_ROWS = 16
-HEADERS = {
-    b",".join(map(str.encode, names)): len(names) - 1 for names in (HEADER, (*HEADER, VOLUME))
-}
-_PRICE = rb"(\d+(?:\.\d*)?)"
+# A header and a plainly written row; the row has a last cell if the header has a volume.
 PLAIN_ROW = re.compile(
-    rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ),"
-    + b",".join([_PRICE] * (len(HEADER) - 1))
-    + rb"(?:,\d*(?:\.\d*)?)?"
+    rb"time,open,high,low,close(,volume)?\n(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)"
+    + rb",(\d+(?:\.\d*)?)" * 4
+    + rb"(?(1),\d*(?:\.\d*)?)"
 )
 ALONE = Path("row.csv")  # the path given to a single row, which is parsed as a file
 
-
-class Ends(NamedTuple):
-    """Last closes in microseconds since 1970, and descriptions of what could not be read.
-
-    The descriptions of one file lack its path; `ends_of` puts the path in front.
-    """
-
-    closes: tuple[int, ...]
-    refused: tuple[str, ...]
-
-
-class _Tail(NamedTuple):
-    """The header of a bars file and its last lines, as CSV."""
-
-    header: bytes
-    lines: tuple[bytes, ...]
+# Last closes in microseconds since 1970, at most one of a file, and what could not be read.
+Ends = tuple[list[int], list[str]]
 
 
 def ends_of(
@@ -70,103 +53,85 @@ def ends_of(
 
     read: the files that were parsed already, whose last closes are known.
     """
-    known = {file.path: file.ends_at for file in read}
-    closes = [close for close in known.values() if close is not None]
+    known = {file.path: file.part for file in read}
+    closes = [close for part in known.values() for close in _last_of(part)]
     refused: list[str] = []
     symbols = [instrument.symbol for instrument in instruments]
     for timeframe in SPANS:
-        paths, faults = _paths_in(folder / "bars" / timeframe, symbols)
-        refused += faults
-        for path, end in _unread([path for path in paths if path not in known], timeframe, place):
-            closes += end.closes
-            refused += (f"{path}{fault}" for fault in end.refused)
-    return Ends(tuple(closes), tuple(refused))
+        found = _paths_in(folder / "bars" / timeframe, symbols, refused)
+        paths = [path for path in found if path not in known]
+        for path, ends, notes in _ends_in(paths, timeframe, place, refused) if paths else ():
+            closes += ends
+            refused += (f"{path}{note}" for note in notes)
+    return closes, refused
 
 
-def _paths_in(folder: Path, symbols: Iterable[str]) -> tuple[list[Path], list[str]]:
-    """Find the bars files in the folder of a timeframe, and describe why others cannot be found."""
-    paths, faults = [], []
+def _last_of(part: ParsedFile) -> list[int]:
+    last: list[int] = part.blocks["bars/runs"][1, -1:].tolist()
+    return last
+
+
+@contextmanager
+def _note_error(refused: list[str]) -> Iterator[None]:
+    """Note what cannot be read instead of raising an error."""
     try:
+        yield
+    except BotError as error:
+        refused.append(str(error))
+
+
+def _paths_in(folder: Path, symbols: Iterable[str], refused: list[str]) -> list[Path]:
+    """Find the bars files in the folder of a timeframe, and note why others cannot be found."""
+    paths: list[Path | None] = []
+    with _note_error(refused):
         names = names_in(folder)
-    except BotError as error:
-        return [], [str(error)]
-    for symbol in symbols if names else ():
-        try:
-            path = choose(folder, symbol, names)
-        except BotError as error:
-            faults.append(str(error))
-        else:
-            paths += [path] if path is not None else []
-    return paths, faults
+        for symbol in symbols if names else ():
+            with _note_error(refused):
+                paths.append(choose(folder, symbol, names))
+    return [path for path in paths if path is not None]
 
 
-def _unread(
-    paths: Sequence[Path], timeframe: str, place: Path | None
-) -> Iterator[tuple[Path, Ends]]:
+def _ends_in(
+    paths: Sequence[Path], timeframe: str, place: Path | None, refused: list[str]
+) -> Iterator[tuple[Path, list[int], Sequence[str]]]:
     """Find the last closes of files that were not parsed, from their pack or their last rows."""
-    sources = {path.name: path for path in paths}
-    packed = Pack(place, f"bars-{timeframe}").trusted_parts(sources) if sources else {}
-    stored = {}
-    for name, path in sources.items():
-        if name in packed:
-            close = BarFile(path, timeframe, packed[name]).ends_at
-            yield path, Ends(() if close is None else (close,), ())
+    packed, stored = Pack(place, f"bars-{timeframe}").trusted_parts(paths), []
+    for path in paths:
+        if path in packed:
+            yield path, _last_of(packed[path]), ()
         elif path.suffix == ".csv":
-            yield path, _of_plain(path, timeframe)
+            with _note_error(refused), readable(path), path.open("rb") as stream:
+                yield path, *_last_close(*_tail_of(stream), timeframe)
         else:
-            stored[name] = path
-    if stored:
-        for name, part in _unpack_ends(stored, timeframe, place).items():
-            yield stored[name], Ends(tuple(part.late["end"][0].tolist()), part.notes)
-
-
-def _of_plain(path: Path, timeframe: str) -> Ends:
-    """Find the last close of a CSV file in its last lines."""
+            stored.append(path)
+    # What must be unpacked is packed again with only its last close.
+    parse, parts = partial(_parse_end, timeframe=timeframe), {}
     try:
-        with readable(path), path.open("rb") as stream:
-            return _last_close(_tail_of(stream), timeframe)
-    except BotError as error:
-        return Ends((), (str(error).removeprefix(str(path)),))
-
-
-def _unpack_ends(
-    paths: Mapping[str, Path], timeframe: str, place: Path | None
-) -> dict[str, ParsedFile]:
-    """Find the last closes of files that must be unpacked, and pack only these closes."""
-    parse_end = partial(_pack_end, timeframe=timeframe)
-    try:
-        return Pack(place, f"ends-{timeframe}").parts(paths, parse_end)
+        parts = Pack(place, f"ends-{timeframe}").parts(stored, parse)
     except BotError:  # one file cannot be read, so each is read by itself
-        return {name: _read_end(path, parse_end) for name, path in paths.items()}
+        for path in stored:
+            with _note_error(refused):
+                parts[path] = parse(load(path))
+    for path, part in parts.items():
+        yield path, _last_of(part), part.notes
 
 
-def _read_end(path: Path, parse_end: Callable[[SourceFile], ParsedFile]) -> ParsedFile:
-    try:
-        return parse_end(load(path))
-    except BotError as error:
-        return _end_part("", Ends((), (str(error).removeprefix(str(path)),)))
-
-
-def _pack_end(file: SourceFile, timeframe: str) -> ParsedFile:
+def _parse_end(file: SourceFile, timeframe: str) -> ParsedFile:
     """Find the last close of a gzip or Parquet file."""
     try:
         if file.path.suffix == PARQUET:
-            names, rows = parquet_tail(file, HEADER, (VOLUME,), TAIL_ROWS)
-            tail = _Tail(
-                ",".join(names).encode(), tuple(",".join(cells).encode() for cells in rows)
-            )
+            rows = parquet_tail(file, HEADER, (VOLUME,), TAIL_ROWS)
+            header, *lines = (",".join(cells).encode() for cells in rows)
         else:
-            tail = _tail_of(io.BytesIO(file.text().encode()))
+            header, lines = _tail_of(io.BytesIO(file.text().encode()))
+        closes, notes = _last_close(header, lines, timeframe)
     except BotError as error:
-        return _end_part(file.digest, Ends((), (str(error).removeprefix(str(file.path)),)))
-    return _end_part(file.digest, _last_close(tail, timeframe))
+        closes, notes = [], [str(error).removeprefix(str(file.path))]
+    runs = np.array([closes, closes], np.int64)
+    return ParsedFile(file.digest, {"bars/runs": runs}, tuple(notes))
 
 
-def _end_part(digest: str, end: Ends) -> ParsedFile:
-    return ParsedFile(digest, {}, {"end": np.array([end.closes], np.int64)}, end.refused)
-
-
-def _tail_of(stream: BinaryIO) -> _Tail:
+def _tail_of(stream: BinaryIO) -> tuple[bytes, list[bytes]]:
     """Read the first line and the last lines of a text."""
     header = stream.readline(TAIL_BYTES)
     size = stream.seek(0, io.SEEK_END)
@@ -175,45 +140,34 @@ def _tail_of(stream: BinaryIO) -> _Tail:
     if start > len(header):
         # The first line may be cut; a sole one is kept, so that its fault is reported.
         lines = lines[1:] or lines
-    return _Tail(header.rstrip(), tuple(line for line in lines if line.strip())[-TAIL_ROWS:])
+    return header.rstrip(), [line for line in lines if line.strip()][-TAIL_ROWS:]
 
 
-def _last_close(tail: _Tail, timeframe: str) -> Ends:
+def _last_close(header: bytes, lines: Sequence[bytes], timeframe: str) -> Ends:
     """Find the close of the last readable row, and describe the unreadable rows after it."""
-    close = _plain_close(tail, SPANS[timeframe] // MICROSECOND)
-    if close is not None:
-        return Ends((close,), ())
     refused: list[str] = []
-    for line in reversed(tail.lines):
-        file = SourceFile(ALONE, tail.header + b"\n" + line, "")
+    for line in reversed(lines):
         try:
-            columns = parse(file, timeframe)
+            closes, notes = _parse_row(header + b"\n" + line, timeframe)
         except BadInputError as error:
-            fault = str(error).removeprefix(str(ALONE))
-            if fault.startswith(" line 1: "):
-                return Ends((), (fault,))
-            refused.append(f" last row: {fault.removeprefix(' line 2: ')}")
-            continue
-        if len(columns.opened_at):
-            return Ends((int(columns.opened_at[-1]) + columns.span,), tuple(refused))
-        refused += (f" last row: {fault.removeprefix('line 2: ')}" for fault in columns.refused)
-    return Ends((), tuple(refused))
+            closes, notes = [], (str(error).removeprefix(f"{ALONE} "),)
+            if notes[0].startswith("line 1: "):
+                return [], [f" {notes[0]}"]
+        refused += (f" last row: {note.removeprefix('line 2: ')}" for note in notes)
+        if closes:
+            return closes, refused
+    return [], refused
 
 
-def _plain_close(tail: _Tail, span: int) -> int | None:
-    """Compute the close of a plainly written, valid last row; None when it needs the full parser.
-
-    The full parser takes ten times as long for a single row.
-    """
-    columns = HEADERS.get(tail.header)
-    row = PLAIN_ROW.fullmatch(tail.lines[-1]) if columns and tail.lines else None
-    if row is None or row[0].count(b",") != columns:
-        return None
-    opened, high, low, close = map(float, row.group(2, 3, 4, 5))
-    if not 1 / CEILING < low <= min(opened, close) <= max(opened, close) <= high < CEILING:
-        return None
-    try:
-        opened_at = micros(instant(row[1].decode()))
-    except ValueError:
-        return None
-    return opened_at + span if opened_at % span == 0 and opened_at <= micros(LATEST) else None
+def _parse_row(text: bytes, timeframe: str) -> tuple[list[int], Sequence[str]]:
+    """Find the close of a sole row below its header, or why its candle is dropped."""
+    row, span = PLAIN_ROW.fullmatch(text), SPANS[timeframe] // MICROSECOND
+    if row:  # the full parser takes ten times as long for a plainly written, valid row
+        opened, high, low, close = map(float, row.group(3, 4, 5, 6))
+        with suppress(ValueError):
+            at = instant(row[2].decode())
+            ordered = 1 / CEILING < low <= min(opened, close) <= max(opened, close) <= high
+            if ordered and high < CEILING and at % span == 0 and at <= LATEST:
+                return [at + span], ()
+    part = parse_bars(SourceFile(ALONE, text, ""), timeframe)
+    return _last_of(part), part.notes

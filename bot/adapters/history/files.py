@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from bot.adapters.history.bar_columns import Columns, pack_columns, unpack_columns
+from bot.adapters.history.bar_columns import SPANS, Columns, parse_bars
 from bot.adapters.history.dated import GRADES, LEVELS, MARKET, QUANTMETRICS, SIGNALS
 from bot.adapters.history.pack import Pack, ParsedFile, Tell
 from bot.adapters.history.reader import SourceFile, choose, find_file, load, names_in, row_unit
-from bot.adapters.history.traded import read_jumps
+from bot.adapters.history.traded import jump_of
 from bot.domain.errors import ConfigError
 from bot.domain.ids import TokenId
+from bot.domain.instants import MICROSECOND
 from bot.domain.instruments import Instrument
 
 PARSERS = {
@@ -28,61 +29,18 @@ PARSERS = {
 IDS_NAMED = 5  # how many token_ids a remark names
 
 
-class Strangers(NamedTuple):
-    """The rows of a dated file whose token_id is not in instruments.csv; nothing reads them."""
-
-    path: Path
-    rows: int
-    tokens: tuple[TokenId, ...]
-
-    def __str__(self) -> str:
-        """Describe them in one line."""
-        named = ", ".join(map(str, self.tokens[:IDS_NAMED]))
-        more = f" and {len(self.tokens) - IDS_NAMED} more" if len(self.tokens) > IDS_NAMED else ""
-        counted = f"{self.rows} rows" if self.rows > 1 else "1 row"
-        return (
-            f"{self.path}: {counted} of token_id {named}{more} ignored: "
-            "instruments.csv has no such token"
-        )
-
-
 class BarFile(NamedTuple):
-    """The bars of a token in one timeframe, and the file that they were read from."""
+    """A parsed file of bars."""
 
     path: Path
-    timeframe: str
     part: ParsedFile
-
-    @property
-    def name(self) -> str:
-        """The file's name in the folder's digest."""
-        return f"bars/{self.timeframe}/{self.path.name}"
-
-    def columns(self) -> Columns:
-        """View the bars as columns."""
-        return unpack_columns(self.part, self.timeframe)
-
-    def refusals(self) -> list[str]:
-        """List the candles that were dropped, by file and line."""
-        return [f"{self.path} {reason}" for reason in self.part.notes]
+    columns: Columns
 
     def jumps(self, limit: int) -> list[str]:
         """List the first bars whose price is far from the close before, by file and line."""
-        return [
-            f"{self.path} {row_unit(self.path)} {jump}"
-            for jump in read_jumps(self.part.late["jumps"], limit)
-        ]
-
-    @property
-    def jumps_count(self) -> int:
-        """The number of bars whose price is far from the close before."""
-        return int(self.part.late["jumps"].shape[1])
-
-    @property
-    def ends_at(self) -> int | None:
-        """The close of the last bar, in microseconds since 1970; None when there is no bar."""
-        closes = self.part.late["runs"][1]
-        return int(closes[-1]) if len(closes) else None
+        prices, unit = self.columns.prices, row_unit(self.path)
+        found = self.part.blocks["bars/jumps"][:, :limit].T.tolist()
+        return [f"{self.path} {unit} {line}: {jump_of(prices, row)}" for row, line in found]
 
 
 def listing_of(folder: Path) -> SourceFile:
@@ -109,9 +67,7 @@ def dated_parts(
     found = {name: find_file(folder, name) for name in PARSERS}
     found["signals"] = _require_file(folder, "signals")
     return {
-        name: Pack(place, name, tell).parts({path.name: path}, PARSERS[name], always=always)[
-            path.name
-        ]
+        name: Pack(place, name, tell).parts([path], PARSERS[name], always=always)[path]
         for name, path in found.items()
         if path is not None
     }
@@ -119,20 +75,24 @@ def dated_parts(
 
 def strangers_in(
     folder: Path, parts: Mapping[str, ParsedFile], known: Container[TokenId]
-) -> list[Strangers]:
-    """Find the rows that belong to no instrument, for each dated file."""
+) -> list[tuple[int, str]]:
+    """Count and describe, for each dated file, the rows of tokens that instruments.csv lacks."""
     found = []
     for name, part in parts.items():
         # A block named by digits holds a token's rows; others hold its numbers' texts.
         counts = {
-            TokenId(int(key)): words.shape[1]
+            key: words.shape[1]
             for key, words in part.blocks.items()
-            if key.isdecimal()
+            if key.isdecimal() and TokenId(int(key)) not in known
         }
-        unknown = {token_id: count for token_id, count in counts.items() if token_id not in known}
-        path = find_file(folder, name) if unknown else None
-        if path is not None:
-            found.append(Strangers(path, sum(unknown.values()), tuple(unknown)))
+        rows, more = sum(counts.values()), len(counts) - IDS_NAMED
+        if rows:
+            named = ", ".join([*counts][:IDS_NAMED]) + (f" and {more} more" if more > 0 else "")
+            line = (
+                f"{find_file(folder, name)}: {rows} row{'s' if rows > 1 else ''}"
+                f" of token_id {named} ignored: instruments.csv has no such token"
+            )
+            found.append((rows, line))
     return found
 
 
@@ -143,7 +103,7 @@ def bar_files(
 
     Raises ConfigError when there is no such timeframe.
     """
-    lacking = ""
+    lacking = folder / "bars" / "1h" / next((one.symbol for one in instruments.values()), "")
     for name in timeframes:
         paths = bars_in(folder, instruments, name)
         if len(paths) == len(instruments):
@@ -152,12 +112,9 @@ def bar_files(
             first = next(
                 one.symbol for token_id, one in instruments.items() if token_id not in paths
             )
-            lacking = f"{folder / 'bars' / name / first}.csv"
-    if not lacking:
-        symbol = next(iter(instruments.values())).symbol
-        lacking = f"{folder / 'bars' / '1h' / symbol}.csv"
+            lacking = folder / "bars" / name / first
     raise ConfigError(
-        f"{lacking}: no such file; every token of the universe needs its bars in one timeframe"
+        f"{lacking}.csv: no such file; every token of the universe needs its bars in one timeframe"
     )
 
 
@@ -180,9 +137,26 @@ def read_bars(
     always: bool = False,
 ) -> dict[TokenId, BarFile]:
     """Read the bars of tokens in one timeframe. always: pack small files too."""
-    parse = partial(pack_columns, timeframe=timeframe)
-    names = {path.name: path for path in paths.values()}
-    parts = Pack(place, f"bars-{timeframe}", tell).parts(names, parse, always=always)
+    parse, span = partial(parse_bars, timeframe=timeframe), SPANS[timeframe] // MICROSECOND
+    parts = Pack(place, f"bars-{timeframe}", tell).parts(paths.values(), parse, always=always)
     return {
-        token_id: BarFile(path, timeframe, parts[path.name]) for token_id, path in paths.items()
+        token_id: BarFile(path, parts[path], Columns(span, parts[path].blocks))
+        for token_id, path in paths.items()
     }
+
+
+def read_finer(
+    folder: Path,
+    instruments: Mapping[TokenId, Instrument],
+    timeframe: str,
+    place: Path | None,
+    tell: Tell,
+) -> dict[TokenId, tuple[BarFile, ...]]:
+    """Read the bars of each token in every timeframe below the given one, the finest first."""
+    names = [name for name, span in SPANS.items() if span < SPANS[timeframe]]
+    read = [read_bars(place, name, bars_in(folder, instruments, name), tell) for name in names]
+    found = {
+        token_id: tuple(bars[token_id] for bars in read if token_id in bars)
+        for token_id in instruments
+    }
+    return {token_id: files for token_id, files in found.items() if files}

@@ -5,52 +5,42 @@ never earlier.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 
-from bot.adapters.history.bar_columns import SPANS, Columns, Integers, closes_of
+from bot.adapters.history.bar_columns import SPANS, Columns, closes_of
 from bot.adapters.history.bars import Bars
 from bot.adapters.history.blocks import DatedRows
 from bot.adapters.history.dated import GRADE, GRADES, LEVELS, MARKET, QUANTMETRICS, SIGNALS
 from bot.adapters.history.ends import ends_of
 from bot.adapters.history.files import (
-    Strangers,
     bar_files,
     dated_parts,
     listing_of,
     read_bars,
+    read_finer,
     strangers_in,
 )
-from bot.adapters.history.finer import COARSE, bars_filling, read_finer
 from bot.adapters.history.instruments import Universe, read_instruments, resolve
-from bot.adapters.history.pack import ParsedFile, Tell, place_of, silent
+from bot.adapters.history.pack import Tell, Words, place_of, silent
 from bot.adapters.history.reader import micros
 from bot.domain.ids import TokenId, canonical
-from bot.domain.instants import EPOCH, MICROSECOND
+from bot.domain.instants import DAYS_MAX, EPOCH, MICROSECOND
 from bot.domain.instruments import Instrument
-from bot.domain.market import Bar, Grades, LevelSet, MarketSize, QuantMetrics, Quote
+from bot.domain.market import Bar, Quote
 from bot.domain.numbers import Price, from_float
 from bot.domain.reach import EVERY_BAR, Reach
-from bot.domain.signals import Episode
 
-DAYS_MAX = 600  # daily measures look back this far; the live archive keeps as many
 REFUSED_NAMED = 20  # how many dropped candles, and how many jumps, are listed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Records:
-    """The dated rows of a folder, by token."""
-
-    episodes: DatedRows[Episode]
-    levels: DatedRows[LevelSet]
-    quantmetrics: DatedRows[QuantMetrics]
-    grades: DatedRows[Grades]
-    market: DatedRows[MarketSize]
+# A strategy that uses finer bars and names no timeframe gets one of these: minutes then settle
+# what its bars leave open.
+COARSE = ("1h", "1d")
 
 
 class HistoryArchive:
@@ -64,24 +54,35 @@ class HistoryArchive:
         self,
         instruments: Mapping[TokenId, Instrument],
         columns: Mapping[TokenId, Columns],
-        records: Records,
+        dated: Mapping[str, Mapping[str, Words]],
         finer: Mapping[TokenId, tuple[Columns, ...]],
     ) -> None:
-        """Answer from these; finer: the bars of shorter timeframes, the finest first."""
+        """Answer from these.
+
+        dated: the blocks of the dated files, by name. finer: the bars of shorter timeframes, the
+        finest first.
+        """
         self.instruments = instruments
         self.columns = columns
-        self.records = records
+        self.dated = dated
         self.inner = finer
-        self._days: dict[TokenId, Bars] = {}
+        self._days: dict[TokenId, tuple[Columns, Callable[[int], Bar]]] = {}
+        self._episodes = DatedRows(dated["signals"], SIGNALS.make)
+        self.episode = self._episodes.newest
+        self.levels = DatedRows(dated.get("levels", {}), LEVELS.make).newest
+        self.quantmetrics = DatedRows(dated.get("quantmetrics", {}), QUANTMETRICS.make).newest
+        self.grades = DatedRows(dated.get("grades", {}), GRADES.make).newest
+        self.market = DatedRows(dated.get("market", {}), MARKET.make).newest
 
-    def episode(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Episode | None:
-        """Find the current episode of a token; None before its first signal."""
-        return self.records.episodes.newest(token_id, min(as_of, cut_off))
+    @property
+    def has_grades(self) -> bool:
+        """Check whether any signal carries a grade."""
+        return any(series.gives(GRADE) for series in self._episodes.series.values())
 
-    def turns(self, token_id: TokenId) -> Integers:
+    def turns(self, token_id: TokenId) -> Words:
         """List the instants at which an episode begins, in microseconds since 1970, ascending."""
-        known = self.records.episodes.of(token_id)
-        return known.series.at[known.series.turns] if known else np.empty(0, np.int64)
+        series = self._episodes.series.get(token_id)
+        return series.at[series.turns] if series else np.empty(0, np.int64)
 
     def price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Find the close of the last bar, known since that bar closed; None before the first."""
@@ -114,9 +115,7 @@ class HistoryArchive:
             token_id: columns.close_before(columns.count_closed(at)) for token_id, columns in counts
         }
 
-    def close(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
-        """Find the same quote as `price`: a history holds no quotes besides its bars."""
-        return self.price(token_id, as_of, cut_off)
+    close = price  # a history holds no quotes besides its bars
 
     def moved_at(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> datetime | None:
         """Find when the last bar closed that holds a price other than the last close."""
@@ -124,31 +123,15 @@ class HistoryArchive:
         last = columns.last_move(columns.count_closed(micros(min(as_of, cut_off))))
         return None if last is None else columns.closed_at(last)
 
-    def levels(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> LevelSet | None:
-        """Find the newest set of levels."""
-        return self.records.levels.newest(token_id, min(as_of, cut_off))
-
-    def quantmetrics(
-        self, token_id: TokenId, as_of: datetime, cut_off: datetime
-    ) -> QuantMetrics | None:
-        """Find the newest quantmetrics."""
-        return self.records.quantmetrics.newest(token_id, min(as_of, cut_off))
-
-    def grades(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Grades | None:
-        """Find the newest grades."""
-        return self.records.grades.newest(token_id, min(as_of, cut_off))
-
-    def market(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> MarketSize | None:
-        """Find the newest market size."""
-        return self.records.market.newest(token_id, min(as_of, cut_off))
-
     def days(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Bars:
         """List the whole UTC days that ended by as_of, at most the last 600, oldest first."""
-        # Aggregate the days of a token once; each call then only narrows their range.
+        # Aggregate the days of a token once; each call then only chooses their range.
         if token_id not in self._days:
-            columns = self.columns[token_id].days()
-            self._days[token_id] = Bars(columns, 0, len(columns.opened_at), {})
-        return self._days[token_id].take_until(micros(min(as_of, cut_off)), DAYS_MAX)
+            days = self.columns[token_id].days()
+            self._days[token_id] = days, cache(lambda row: days.bars(row, row + 1)[0])
+        columns, bar_of = self._days[token_id]
+        end = columns.count_closed(micros(min(as_of, cut_off)))
+        return Bars(range(max(0, end - DAYS_MAX), end), bar_of)
 
     def prints(
         self,
@@ -176,7 +159,13 @@ class HistoryArchive:
         self, token_id: TokenId, bar: Bar, as_of: datetime, cut_off: datetime
     ) -> tuple[Bar, ...]:
         """List the bars of the finest timeframe that fills a bar without a gap, or none."""
-        return bars_filling(bar, self.inner.get(token_id, ()), micros(min(as_of, cut_off)))
+        opened, closed = micros(bar.opened_at), micros(bar.closed_at)
+        for columns in self.inner.get(token_id, ()):
+            start = int(columns.opened_at.searchsorted(opened))
+            end = columns.count_closed(min(closed, micros(min(as_of, cut_off))))
+            if (end - start) * columns.span == closed - opened:
+                return columns.bars(start, end)
+        return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,11 +173,11 @@ class History:
     """An opened folder.
 
     digest: the hash of the contents of all files that were read.
-    bars: how many bars are used.
-    refused: the first dropped candles, by file and line.
+    refused: the dropped candles and the unreadable ends, by file and line.
     jumps: the first bars whose price is far from the close before, by file and line.
     jumps_count: how many such bars there are.
-    strangers: the rows of tokens that instruments.csv lacks.
+    strangers: how many rows are of tokens that instruments.csv lacks, and a line about them, for
+        each file.
     closes: the distinct closing instants of the bars, ascending.
     ends_at: the last close of any bar in the folder, also outside the universe and the timeframe;
         1970 when there is none.
@@ -198,14 +187,11 @@ class History:
     folder: Path
     archive: HistoryArchive
     timeframe: str
-    universe: tuple[TokenId, ...]
     digest: str
-    bars: int
-    rows_refused: int
     refused: tuple[str, ...]
     jumps: tuple[str, ...]
     jumps_count: int
-    strangers: tuple[Strangers, ...]
+    strangers: tuple[tuple[int, str], ...]
     closes: tuple[datetime, ...]
     ends_at: datetime
     files: frozenset[str]
@@ -216,9 +202,9 @@ class History:
         return self.archive.instruments
 
     @property
-    def rows_ignored(self) -> int:
-        """The number of rows of tokens that instruments.csv lacks."""
-        return sum(one.rows for one in self.strangers)
+    def bars(self) -> int:
+        """The number of bars that are used."""
+        return sum(len(columns.opened_at) for columns in self.archive.columns.values())
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -228,17 +214,9 @@ class History:
         many there are.
         """
         # One line for each item, grouped by label.
-        named = {"refused": self.refused, "look": self.jumps, "ignored": self.strangers}
+        refused, strangers = self.refused[:REFUSED_NAMED], (line for _, line in self.strangers)
+        named = {"refused": refused, "look": self.jumps, "ignored": strangers}
         return tuple(f"{label}: {one}" for label, several in named.items() for one in several)
-
-    @property
-    def has_grades(self) -> bool:
-        """Check whether any signal carries a grade."""
-        return self.archive.records.episodes.gives(GRADE)
-
-    def has(self, file: str) -> bool:
-        """Check whether the folder has signals, levels, quantmetrics, grades, market or finer."""
-        return file in self.files
 
 
 class HistorySource:
@@ -246,12 +224,7 @@ class HistorySource:
 
     def __init__(self, history: History) -> None:
         """Read from an opened folder."""
-        self._archive = history.archive
-
-    @property
-    def archive(self) -> HistoryArchive:
-        """The archive of the folder."""
-        return self._archive
+        self.archive = history.archive
 
     def refresh(self, slot: datetime) -> datetime:
         """Return the slot as the end of the fetch, since nothing is fetched."""
@@ -263,8 +236,12 @@ class HistorySource:
 
 
 def open_history(
-    folder: Path, *, timeframe: str | None, universe: Universe,
-    finer: bool = False, tell: Tell = silent,
+    folder: Path,
+    *,
+    timeframe: str | None,
+    universe: Universe,
+    finer: bool = False,
+    tell: Tell = silent,
 ) -> History:
     """Open a history folder for a universe: symbols, token_ids or "*".
 
@@ -274,8 +251,7 @@ def open_history(
     """
     listing = listing_of(folder)
     known = read_instruments(listing)
-    tokens = resolve(listing, known, universe)
-    instruments = {token_id: known[token_id] for token_id in tokens}
+    instruments = {token_id: known[token_id] for token_id in resolve(listing, known, universe)}
     names = (timeframe,) if timeframe else COARSE if finer else tuple(SPANS)
     chosen, paths = bar_files(folder, instruments, names)
     place = place_of(folder)
@@ -283,43 +259,29 @@ def open_history(
     bars = read_bars(place, chosen, paths, tell)
     inner = read_finer(folder, instruments, chosen, place, tell) if finer else {}
     files = [*bars.values(), *chain.from_iterable(inner.values())]
-    ends = ends_of(folder, known.values(), place, files)
-    refused = [*(line for file in files for line in file.refusals()), *ends.refused]
+    ends, unread = ends_of(folder, known.values(), place, files)
+    dropped = (f"{file.path} {note}" for file in files for note in file.part.notes)
     used = {
         "instruments": listing.digest,
         **{name: part.digest for name, part in dated.items()},
-        **{file.name: file.part.digest for file in files},
+        **{file.path.relative_to(folder).as_posix(): file.part.digest for file in files},
     }
-    digests = sorted([name, digest] for name, digest in used.items())
-    columns = {token_id: file.columns() for token_id, file in bars.items()}
-    below = {token_id: tuple(file.columns() for file in several) for token_id, several in inner.items()}
-    closes = closes_of((file.part for file in bars.values()), chosen).astype("timedelta64[us]").tolist()
+    columns = {token_id: file.columns for token_id, file in bars.items()}
+    below = {
+        token_id: tuple(file.columns for file in several) for token_id, several in inner.items()
+    }
+    blocks = {name: part.blocks for name, part in dated.items()}
+    jumps = chain.from_iterable(file.jumps(REFUSED_NAMED) for file in files)
     return History(
         folder=folder,
-        archive=HistoryArchive(instruments, columns, _records(dated), below),
+        archive=HistoryArchive(instruments, columns, blocks, below),
         timeframe=chosen,
-        universe=tokens,
-        digest=hashlib.sha256(canonical(digests).encode()).hexdigest(),
-        bars=sum(len(column.opened_at) for column in columns.values()),
-        rows_refused=len(refused),
-        refused=tuple(refused[:REFUSED_NAMED]),
-        jumps=tuple(
-            islice(chain.from_iterable(file.jumps(REFUSED_NAMED) for file in files), REFUSED_NAMED)
-        ),
-        jumps_count=sum(file.jumps_count for file in files),
+        digest=hashlib.sha256(canonical(sorted(used.items())).encode()).hexdigest(),
+        refused=(*dropped, *unread),
+        jumps=tuple(islice(jumps, REFUSED_NAMED)),
+        jumps_count=sum(len(file.part.blocks["bars/jumps"][0]) for file in files),
         strangers=tuple(strangers_in(folder, dated, known)),
-        closes=tuple(map(EPOCH.__add__, closes)),
-        ends_at=EPOCH + max(ends.closes, default=0) * MICROSECOND,
+        closes=closes_of((file.part for file in bars.values()), chosen),
+        ends_at=EPOCH + max(ends, default=0) * MICROSECOND,
         files=frozenset({*dated, *(("finer",) if inner else ())}),
-    )
-
-
-def _records(parts: Mapping[str, ParsedFile]) -> Records:
-    blocks = {name: part.blocks for name, part in parts.items()}
-    return Records(
-        episodes=DatedRows(blocks["signals"], SIGNALS.make),
-        levels=DatedRows(blocks.get("levels", {}), LEVELS.make),
-        quantmetrics=DatedRows(blocks.get("quantmetrics", {}), QUANTMETRICS.make),
-        grades=DatedRows(blocks.get("grades", {}), GRADES.make),
-        market=DatedRows(blocks.get("market", {}), MARKET.make),
     )

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
-from bot.adapters.history.cells import rows
 from bot.adapters.history.dated import token_of
+from bot.adapters.history.parquet import rows
 from bot.adapters.history.reader import SourceFile, bad_row, positive
 from bot.domain.errors import ConfigError
 from bot.domain.ids import Symbol, TokenId
@@ -93,10 +93,8 @@ def _resolve(file: SourceFile, by_symbol: Mapping[str, TokenId], wanted: str | i
     for token_id in by_symbol.values():
         if str(wanted) == str(token_id):
             return token_id
-    near = get_close_matches(
-        str(wanted).upper(), {symbol.upper(): symbol for symbol in by_symbol}, n=1, cutoff=0.5
-    )
     names = {symbol.upper(): symbol for symbol in by_symbol}
+    near = get_close_matches(str(wanted).upper(), names, n=1, cutoff=0.5)
     hint = (
         f"; did you mean `{names[near[0]]}`?"
         if near

@@ -5,16 +5,15 @@ and made again.
 """
 
 import hashlib
-import io
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
-from errno import ENOENT
+from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -45,15 +44,14 @@ def silent(_what: str, _done: int, _total: int) -> None:
 class ParsedFile:
     """The parsed contents of one file.
 
-    blocks: arrays of words (rows, length); floats are stored as their bits.
-    late: small blocks that each opening reads, and that are therefore stored together.
+    blocks: arrays of words (rows, length); floats are stored as their bits. Those with a slash in
+        their name are small, and are stored together, behind the others of all files.
     notes: lines about the file, such as the rows that were dropped.
     """
 
     digest: str
     blocks: Mapping[str, Words]
-    late: Mapping[str, Words]
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,221 +65,208 @@ class _Entry:
     stamp: Stamp
     seen: int
     blocks: Mapping[str, Place]
-    late: Mapping[str, Place]
     notes: tuple[str, ...]
-
-    def is_of(self, stamp: Stamp) -> bool:
-        """Check whether a file of this stamp surely has this content, as git checks its index."""
-        _, modified, changed, _ = stamp
-        return stamp == self.stamp and max(modified, changed) < self.seen - RACY_NS
-
-    def part(self, words: Words) -> ParsedFile:
-        """View the entry's blocks in the mapped words."""
-        # Slices of the mapping, not copies: a block is read from the disk when it is used.
-        blocks, late = (
-            {
-                name: words[at : at + rows * length].reshape(rows, length)
-                for name, (at, rows, length) in places.items()
-            }
-            for places in (self.blocks, self.late)
-        )
-        return ParsedFile(self.digest, blocks, late, self.notes)
 
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """A pack as it is found on the disk."""
+    """A pack as it is found on the disk: a file of words, and an entry for each packed file."""
 
     file: Path
     words: Words
     entries: Mapping[str, _Entry]
 
+    def holds(self, path: Path, stamp: Stamp) -> bool:
+        """Check whether a file surely has the packed content, as git checks its index."""
+        entry = self.entries.get(path.name)
+        _, modified, changed, _ = stamp
+        return (
+            entry is not None
+            and stamp == entry.stamp
+            and max(modified, changed) < entry.seen - RACY_NS
+        )
 
+    def part(self, name: str) -> ParsedFile:
+        """View the blocks of a packed file in the mapped words."""
+        entry = self.entries[name]
+        # Slices of the mapping, not copies: a block is read from the disk when it is used.
+        blocks = {
+            block: self.words[at : at + rows * length].reshape(rows, length)
+            for block, (at, rows, length) in entry.blocks.items()
+        }
+        return ParsedFile(entry.digest, blocks, entry.notes)
+
+
+NOTHING = _Stored(Path(), np.empty(0, np.int64), {})
+
+
+@dataclass(frozen=True, slots=True)
 class Pack:
-    """The pack of one kind of file; place: the folder of the packs, or None to keep none."""
+    """The pack of one kind of file.
 
-    def __init__(self, place: Path | None, kind: str, tell: Tell = silent) -> None:
-        """Use the pack of this kind in place; tell receives the progress of packing."""
-        self.place = place
-        self.kind = kind
-        self._tell = tell
+    place: the folder of the packs, or None to keep none. tell: receives the progress of packing.
+    """
+
+    place: Path | None
+    kind: str
+    tell: Tell = silent
 
     def parts(
         self,
-        sources: Mapping[str, Path],
+        paths: Collection[Path],
         parse: Callable[[SourceFile], ParsedFile],
         *,
         always: bool = False,
-    ) -> dict[str, ParsedFile]:
-        """Load the parsed contents of files, by name; parse and pack those that the pack lacks.
+    ) -> dict[Path, ParsedFile]:
+        """Load the parsed contents of files of one folder; parse and pack those that are missing.
 
         A pack that cannot be written is no error. With `always`, which packs small files too, it
         raises OSError.
         """
         stored = self._load()
-        entries = stored.entries if stored else {}
         stamps = {}
-        for name, path in sources.items():
+        for path in paths:
             with readable(path):
-                stamps[name] = _stamp(path)
-        known = {
-            name: entry
-            for name in sources
-            if (entry := entries.get(name)) and entry.is_of(stamps[name])
-        }
-        if stored and len(known) == len(sources):
-            return {name: entry.part(stored.words) for name, entry in known.items()}
-        if stored or always or sum(stamp[0] for stamp in stamps.values()) >= PACKED_FROM_BYTES:
+                stamps[path] = _stamp(path)
+        known = {path for path, stamp in stamps.items() if stored.holds(path, stamp)}
+        size = sum(stamp[0] for stamp in stamps.values())
+        packs = stored is not NOTHING or always or size >= PACKED_FROM_BYTES
+        if self.place and packs and len(known) < len(stamps):
             try:
-                return self._renew(stored, known, sources, stamps, parse)
+                stored = self._renew(self.place, stored, known, stamps, parse)
+                known = set(paths)
             except OSError:
                 if always:
                     raise
         return {
-            name: known[name].part(stored.words) if stored and name in known else parse(load(path))
-            for name, path in sources.items()
+            path: stored.part(path.name) if path in known else parse(load(path)) for path in paths
         }
 
-    def trusted_parts(self, sources: Mapping[str, Path]) -> dict[str, ParsedFile]:
+    def trusted_parts(self, paths: Iterable[Path]) -> dict[Path, ParsedFile]:
         """Load what the pack surely holds of these files; parse and pack nothing."""
         stored = self._load()
         found = {}
-        for name, path in sources.items():
-            entry = stored.entries.get(name) if stored else None
+        for path in paths:
             with suppress(OSError):
-                if stored and entry and entry.is_of(_stamp(path)):
-                    found[name] = entry.part(stored.words)
+                if stored.holds(path, _stamp(path)):
+                    found[path] = stored.part(path.name)
         return found
 
-    def _load(self) -> _Stored | None:
-        """Map the stored pack; None when there is none, or when it is outdated or damaged."""
+    def _load(self) -> _Stored:
+        """Map the stored pack; `NOTHING` when there is none, or when it is outdated or damaged."""
         if self.place is None:
-            return None
+            return NOTHING
         try:
             digest, _, body = (self.place / f"{self.kind}.json").read_bytes().partition(b"\n")
             if digest != hashlib.sha256(body).hexdigest().encode():
-                return None
+                return NOTHING
             manifest = json.loads(body)
             file = self.place / manifest["file"]
             if manifest["format"] != _format() or manifest["stamp"] != list(_stamp(file)):
-                return None
-            entries = {name: _entry(one) for name, one in manifest["files"].items()}
+                return NOTHING
+            entries = {
+                name: _Entry(**{**one, "stamp": tuple(one["stamp"]), "notes": tuple(one["notes"])})
+                for name, one in manifest["files"].items()
+            }
             return _Stored(file, _map_words(file), entries)
         except (OSError, ValueError, KeyError):
-            return None
+            return NOTHING
 
     def _renew(
         self,
-        stored: _Stored | None,
-        known: Mapping[str, _Entry],
-        sources: Mapping[str, Path],
-        stamps: Mapping[str, Stamp],
+        place: Path,
+        stored: _Stored,
+        known: Collection[Path],
+        stamps: Mapping[Path, Stamp],
         parse: Callable[[SourceFile], ParsedFile],
-    ) -> dict[str, ParsedFile]:
+    ) -> _Stored:
         """Read the files with new stamps, parse those with new content, and rewrite the pack."""
-        if self.place is None:
-            raise FileNotFoundError(ENOENT, "this user has no home folder")
-        self.place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
         with ExitStack() as undo:
-            manifest = self._temporary(".tmp", undo)
+            manifest = self._temporary(place, ".tmp", undo)
             seen = manifest.stat().st_mtime_ns
-            entries = {**_others(stored, sources), **known}
-            for name in sources.keys() - known.keys():
-                entry = stored.entries.get(name) if stored else None
-                if entry and load(sources[name]).digest == entry.digest:
+            folder, asked = next(iter(stamps)).parent, {path.name for path in stamps}
+            # The entries of files that are not asked for now stay while the files exist.
+            entries = {
+                name: entry
+                for name, entry in stored.entries.items()
+                if folder / name in known or (name not in asked and (folder / name).is_file())
+            }
+            for path in stamps.keys() - known:
+                entry = stored.entries.get(path.name)
+                if entry and load(path).digest == entry.digest:
                     # Only the stamp is new: the manifest changes, the words stay.
-                    entries[name] = replace(entry, stamp=stamps[name], seen=seen)
-            if stored and entries.keys() >= sources.keys():
+                    entries[path.name] = replace(entry, stamp=stamps[path], seen=seen)
+            if entries.keys() >= asked:
                 renewed = replace(stored, entries=entries)
             else:
+                file = self._temporary(place, ".words", undo)
                 kept = (
-                    {name: (entry, entry.part(stored.words)) for name, entry in entries.items()}
-                    if stored
-                    else {}
+                    (name, one.stamp, one.seen, stored.part(name)) for name, one in entries.items()
                 )
-                file = self._temporary(".npy", undo)
-                with file.open("wb") as stream:
-                    writing = _Writing(stream)
-                    for name, (entry, part) in kept.items():
-                        writing.add(name, part, entry.stamp, entry.seen)
-                    remade = [name for name in sources if name not in kept]
-                    for done, name in enumerate(remade):
-                        self._tell(self.kind, done, len(remade))
-                        writing.add(name, parse(load(sources[name])), stamps[name], seen)
-                    self._tell(self.kind, len(remade), len(remade))
-                    writing.finish()
-                renewed = _Stored(file, _map_words(file), writing.entries)
+                lacking = [path for path in stamps if path.name not in entries]
+                parsed = (
+                    (path.name, stamps[path], seen, parse(load(path)))
+                    for path in self._count(lacking)
+                )
+                entries = _write_words(file, chain(kept, parsed))
+                renewed = _Stored(file, _map_words(file), entries)
             manifest.write_bytes(_manifest(renewed))
-            manifest.replace(self.place / f"{self.kind}.json")
+            manifest.replace(place / f"{self.kind}.json")
             undo.pop_all()
-        self._sweep(renewed.file, stored.file if stored else None)
-        return {name: renewed.entries[name].part(renewed.words) for name in sources}
+        self._sweep(renewed.file, stored.file)
+        return renewed
 
-    def _temporary(self, suffix: str, undo: ExitStack) -> Path:
+    def _count(self, paths: Sequence[Path]) -> Iterator[Path]:
+        """Pass files on, and tell how many are done."""
+        for done, path in enumerate(paths):
+            self.tell(self.kind, done, len(paths))
+            yield path
+        self.tell(self.kind, len(paths), len(paths))
+
+    def _temporary(self, place: Path, suffix: str, undo: ExitStack) -> Path:
         """Create an empty file that `undo` removes unless everything succeeds."""
-        handle, name = tempfile.mkstemp(suffix, f"{self.kind}-", self.place)
+        handle, name = tempfile.mkstemp(suffix, f"{self.kind}-", place)
         os.close(handle)
         undo.callback(Path(name).unlink, missing_ok=True)
         return Path(name)
 
-    def _sweep(self, file: Path, replaced: Path | None) -> None:
+    def _sweep(self, file: Path, replaced: Path) -> None:
         """Remove the replaced file and old leftovers; a newer file may still be in use."""
         with suppress(OSError):
-            newest = file.stat().st_mtime_ns
+            oldest = file.stat().st_mtime_ns - ABANDONED_NS
             for other in file.parent.glob(f"{self.kind}-*"):
-                if other != file and (
-                    other == replaced or other.stat().st_mtime_ns < newest - ABANDONED_NS
-                ):
+                if other != file and (other == replaced or other.stat().st_mtime_ns < oldest):
                     other.unlink(missing_ok=True)
 
 
-class _Writing:
-    """A file of words while it is written; its header, that of a .npy file, is completed last."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        """Write to this stream from its beginning."""
-        self.entries: dict[str, _Entry] = {}
-        self._stream = stream
-        self._count = 0
-        self._late: dict[str, Mapping[str, Words]] = {}
-        stream.write(_header(0))
-
-    def add(self, name: str, part: ParsedFile, stamp: Stamp, seen: int) -> None:
-        """Append the blocks of a file."""
-        self.entries[name] = _Entry(
-            part.digest, stamp, seen, self._put(part.blocks), {}, part.notes
-        )
-        self._late[name] = part.late
-
-    def finish(self) -> None:
-        """Append the late blocks, complete the header, and flush everything to the disk."""
-        for name, blocks in self._late.items():
-            self.entries[name] = replace(self.entries[name], late=self._put(blocks))
-        self._stream.seek(0)
-        self._stream.write(_header(self._count))
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-
-    def _put(self, blocks: Mapping[str, Words]) -> dict[str, Place]:
-        places = {}
-        for name, words in blocks.items():
-            rows, length = words.shape
-            self._stream.write(np.ascontiguousarray(words).data)
-            places[name] = (self._count, rows, length)
-            self._count += words.size
-        return places
+def _write_words(
+    file: Path, parts: Iterable[tuple[str, Stamp, int, ParsedFile]]
+) -> dict[str, _Entry]:
+    """Write the blocks of files one after the other, and flush them to the disk."""
+    entries: dict[str, _Entry] = {}
+    late: list[tuple[dict[str, Place], str, Words]] = []
+    with file.open("wb") as stream:
+        for name, stamp, seen, part in parts:
+            places: dict[str, Place] = {}
+            entries[name] = _Entry(part.digest, stamp, seen, places, part.notes)
+            for block, words in part.blocks.items():
+                if "/" in block:
+                    late.append((places, block, words))
+                else:
+                    places[block] = _put(stream, words)
+        for places, block, words in late:
+            places[block] = _put(stream, words)
+        stream.flush()
+        os.fsync(stream.fileno())
+    return entries
 
 
-def _others(stored: _Stored | None, sources: Mapping[str, Path]) -> dict[str, _Entry]:
-    """Find the entries of files that are not asked for now but still exist."""
-    if stored is None:
-        return {}
-    folder = next(iter(sources.values())).parent
-    return {
-        name: entry
-        for name, entry in stored.entries.items()
-        if name not in sources and (folder / name).is_file()
-    }
+def _put(stream: BinaryIO, words: Words) -> Place:
+    at = stream.tell() // words.itemsize
+    rows, length = words.shape
+    stream.write(np.ascontiguousarray(words).data)
+    return at, rows, length
 
 
 def place_of(folder: Path) -> Path | None:
@@ -309,43 +294,17 @@ def _format() -> str:
 
 def _manifest(stored: _Stored) -> bytes:
     """Encode a manifest, with its own digest on the line above it."""
-    files = {name: asdict(entry) for name, entry in stored.entries.items()}
     made = {
         "format": _format(),
         "file": stored.file.name,
         "stamp": _stamp(stored.file),
-        "files": files,
+        "files": {name: asdict(entry) for name, entry in stored.entries.items()},
     }
     body = json.dumps(made).encode()
     return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
 
 
-def _entry(stored: Mapping[str, Any]) -> _Entry:
-    return _Entry(
-        digest=stored["digest"],
-        stamp=tuple(stored["stamp"]),
-        seen=stored["seen"],
-        blocks=stored["blocks"],
-        late=stored["late"],
-        notes=tuple(stored["notes"]),
-    )
-
-
-def _header(count: int) -> bytes:
-    """Build the header of a .npy file of `count` words."""
-    stream = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        stream, {"descr": "<i8", "fortran_order": False, "shape": (count,)}
-    )
-    return stream.getvalue()
-
-
 def _map_words(file: Path) -> Words:
-    """Map a file of words; raises ValueError when its header does not belong to them."""
-    begin = len(_header(0))
-    count, rest = divmod(file.stat().st_size - begin, np.dtype(np.int64).itemsize)
-    with file.open("rb") as stream:
-        if rest or count < 0 or stream.read(begin) != _header(count):
-            raise ValueError
+    """Map a file of words; raises ValueError when it ends within a word."""
     # asarray keeps the mapping but drops the memmap subclass, whose indexing is slow.
-    return np.asarray(np.memmap(file, np.int64, "r", begin, (count,)))
+    return np.asarray(np.memmap(file, np.int64, "r") if file.stat().st_size else NOTHING.words)

@@ -1,18 +1,17 @@
-"""The columns of a Parquet file, as the cells that a CSV file of the same rows would hold.
+"""The rows of a CSV or Parquet file, as the cells that a CSV file of these rows holds.
 
-A number is exactly what its column says: a decimal digit for digit, a float by the shortest digits
-that name it. pyarrow is imported only when it is needed.
+So each check of a cell exists once. A number is exactly what its column says: a decimal digit for
+digit, a float by the shortest digits that name it. pyarrow is imported only when it is needed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bot.adapters.history.reader import Rows, SourceFile, fault_of
+from bot.adapters.history.reader import PARQUET, Rows, SourceFile, csv_rows, fault_of
 from bot.domain.errors import BadInputError
 from bot.domain.extras import missing_extra
 from bot.domain.instants import EPOCH, MICROSECOND
@@ -21,35 +20,44 @@ from bot.domain.numbers import plain
 BATCH_ROWS = 1 << 16
 
 
-def parquet_rows(file: SourceFile, required: Sequence[str], optional: Sequence[str] = ()) -> Rows:
-    """Yield the number (from 1) and the cells of each row, as `csv_rows` does."""
-    with _open(file, required, optional) as table:
-        wanted = (*required, *optional)
-        names = [name for name in wanted if name in table.schema_arrow.names]
+def rows(file: SourceFile, required: Sequence[str], optional: Sequence[str] = ()) -> Rows:
+    """Yield the number and the cells of each row of a CSV or Parquet file.
+
+    The cells are in the order of required and optional; the cell of an absent column is empty.
+    """
+    read = _parquet_rows if file.path.suffix == PARQUET else csv_rows
+    return read(file, required, optional)
+
+
+def _parquet_rows(file: SourceFile, required: Sequence[str], optional: Sequence[str]) -> Rows:
+    with _open(file, required, optional) as (table, names):
         done = 0
         for batch in table.iter_batches(BATCH_ROWS, columns=names):
             absent = [""] * batch.num_rows
-            columns = [_cells(batch.column(name)) if name in names else absent for name in wanted]
+            columns = [
+                _cells(batch.column(name)) if name in names else absent
+                for name in (*required, *optional)
+            ]
             yield from enumerate(zip(*columns, strict=True), done + 1)
             done += batch.num_rows
 
 
 def parquet_arrays(
-    file: SourceFile, time: str, numbers: Sequence[str]
+    file: SourceFile, required: Sequence[str], optional: Sequence[str]
 ) -> tuple[npt.NDArray[np.int64], list[Any]]:
-    """Read a column of instants, in microseconds since 1970, and columns of floats.
+    """Read a first column of instants, in microseconds since 1970, and columns of floats.
 
     Raises ValueError when a column has another type or an empty cell.
     """
-    with _open(file, (time, *numbers)) as table:
+    with _open(file, required, optional) as (table, names):
         from pyarrow import types  # noqa: PLC0415 - as above
 
-        columns = table.read([time, *numbers])
-        stamps, *figures = (columns.column(name) for name in (time, *numbers))
+        columns = table.read(names)
+        stamps, *figures = (columns.column(name) for name in names)
         plainly = (types.is_float64(one.type) or types.is_integer(one.type) for one in figures)
         if (
             not types.is_timestamp(stamps.type)
-            or any(one.null_count for one in (stamps, *figures))
+            or any(one.null_count for one in columns.columns)
             or not all(plainly)
         ):
             raise ValueError
@@ -58,32 +66,24 @@ def parquet_arrays(
 
 def parquet_tail(
     file: SourceFile, required: Sequence[str], optional: Sequence[str], count: int
-) -> tuple[list[str], list[tuple[str, ...]]]:
-    """Read the names of the columns and the cells of the last rows, from the last row group."""
-    with _open(file, required, optional) as table:
-        names = [name for name in (*required, *optional) if name in table.schema_arrow.names]
-        groups = [
-            place
-            for place in range(table.num_row_groups)
-            if table.metadata.row_group(place).num_rows
-        ]
-        if not groups:
-            return names, []
-        last = table.read_row_group(groups[-1], columns=names)
-        last = last.slice(max(last.num_rows - count, 0)).combine_chunks()
-        columns = [_cells(last.column(name).combine_chunks()) for name in names]
-        return names, list(zip(*columns, strict=True))
-
-
-def columns_of(file: SourceFile, optional: Sequence[str]) -> frozenset[str]:
-    """Read the names of a file's columns; optional: those that may be absent."""
-    with _open(file, (), optional) as table:
-        return frozenset(table.schema_arrow.names)
+) -> list[Sequence[str]]:
+    """Read the names of the columns, and the cells of the last rows from the last row group."""
+    with _open(file, required, optional) as (table, names):
+        groups = range(table.num_row_groups)
+        filled = [place for place in groups if table.metadata.row_group(place).num_rows]
+        last = table.read_row_groups(filled[-1:], columns=names)
+        last = last.slice(max(last.num_rows - count, 0))
+        return [names, *zip(*(_cells(last.column(name)) for name in names), strict=True)]
 
 
 @contextmanager
-def _open(file: SourceFile, required: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Any]:
-    """Open a file and check its columns; raises BadInputError when they cannot be read."""
+def _open(
+    file: SourceFile, required: Sequence[str], optional: Sequence[str]
+) -> Iterator[tuple[Any, list[str]]]:
+    """Open a file and find the names that it has of these columns.
+
+    Raises BadInputError when it cannot be read or lacks a required column.
+    """
     try:
         import pyarrow as pa  # noqa: PLC0415 - an extra, and slow to load
         from pyarrow import parquet  # noqa: PLC0415
@@ -91,10 +91,9 @@ def _open(file: SourceFile, required: Sequence[str], optional: Sequence[str] = (
         raise missing_extra(str(file.path), "parquet") from error
     try:
         with parquet.ParquetFile(pa.BufferReader(file.content)) as table:
-            fault = fault_of(table.schema_arrow.names, required, optional)
-            if fault:
+            if fault := fault_of(table.schema_arrow.names, required, optional):
                 raise BadInputError(f"{file.path}: {fault}")
-            yield table
+            yield table, [n for n in (*required, *optional) if n in table.schema_arrow.names]
     except (pa.ArrowException, OSError) as error:
         raise BadInputError(
             f"{file.path}: cannot be read as Parquet ({' '.join(str(error).split())}): "
@@ -115,25 +114,18 @@ def _cells(column: Any) -> list[str]:
     """Write the values of a column as cells."""
     from pyarrow import types  # noqa: PLC0415 - as above
 
-    kind = column.type
-    if types.is_timestamp(kind):
-        return [_stamp(value) for value in _micros(column).to_pylist()]
-    if types.is_float32(kind):  # Python floats would show more digits than the file has
-        given = zip(
-            column.is_valid().to_pylist(), column.to_numpy(zero_copy_only=False), strict=True
-        )
-        return [str(value) if there else "" for there, value in given]
-    return ["" if value is None else _cell(value) for value in column.to_pylist()]
+    if types.is_timestamp(column.type):
+        instants = _micros(column).to_pylist()
+        return ["" if value is None else _stamp(value) for value in instants]
+    values = column.to_pylist()
+    if types.is_float32(column.type):  # Python floats would show more digits than the file has
+        values = [None if value is None else np.float32(value) for value in values]
+    write: Callable[[Any], str] = plain if types.is_decimal(column.type) else str
+    return ["" if value is None else write(value) for value in values]
 
 
-def _stamp(micros: int | None) -> str:
-    if micros is None:
-        return ""
+def _stamp(micros: int) -> str:
     try:
         return (EPOCH + micros * MICROSECOND).isoformat()
     except OverflowError:
         return str(micros)
-
-
-def _cell(value: object) -> str:
-    return plain(value) if isinstance(value, Decimal) else str(value)

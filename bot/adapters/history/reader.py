@@ -12,9 +12,9 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from difflib import get_close_matches
 from functools import lru_cache
@@ -22,14 +22,13 @@ from operator import itemgetter
 from pathlib import Path
 
 from bot.domain.errors import AccessError, BadInputError, BotError, ConfigError, StorageError
-from bot.domain.instants import EPOCH, MICROSECOND
+from bot.domain.instants import EPOCH, MICROSECOND, MICROSECONDS_A_DAY
 from bot.domain.numbers import Price, price_half_even
 
-DAY = timedelta(days=1)
 DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
 # Rows that are dated later are refused.
-LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+LATEST = (datetime(9000, 1, 1, tzinfo=UTC) - EPOCH) // MICROSECOND
 # The largest power of ten: the ledger keeps twenty digits before the point and eighteen after it.
 MAGNITUDE_MAX = 19
 # Only prices between 1 / CEILING and CEILING are parsed in bulk, as floats.
@@ -39,7 +38,6 @@ NAMES_SHOWN, NAME_SHOWN = 8, 24
 
 PARQUET = ".parquet"
 SUFFIXES = (".csv", ".csv.gz", PARQUET)
-BROKEN = (OSError, EOFError, zlib.error)
 
 Rows = Iterator[tuple[int, tuple[str, ...]]]
 
@@ -54,10 +52,7 @@ class SourceFile:
 
     def text(self) -> str:
         """Decode the text, unpacked first when the name ends in .gz."""
-        try:
-            plain = gzip.decompress(self.content) if self.path.suffix == ".gz" else self.content
-        except BROKEN as error:
-            raise gzip_error(self.path) from error
+        plain = self._unpack()
         try:
             return plain.decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -65,26 +60,17 @@ class SourceFile:
 
     def lines(self) -> Iterator[str]:
         """Yield the lines with their line ends, without the white space at the end of the text."""
-        plain = io.BytesIO(self.content)
-        stored = gzip.GzipFile(fileobj=plain) if self.path.suffix == ".gz" else plain
-        # Blank lines are held back until another line follows, which drops those at the end.
-        held: list[str] = []
+        text = io.BytesIO(self._unpack().rstrip())
         try:
-            for line in io.TextIOWrapper(stored, "utf-8-sig", newline=""):
-                if held and not line.isspace():
-                    yield from held
-                    held.clear()
-                held.append(line)
+            yield from io.TextIOWrapper(text, "utf-8-sig", newline="")
         except UnicodeDecodeError:
             self.text()  # raises the error that names the line
-        except BROKEN as error:
-            raise gzip_error(self.path) from error
-        yield "".join(held).rstrip()
 
-
-def gzip_error(path: Path) -> BotError:
-    """Build the error for a gzip file that is cut short or is no gzip file."""
-    return BadInputError(f"{path}: not a whole gzip file: write it again")
+    def _unpack(self) -> bytes:
+        try:
+            return gzip.decompress(self.content) if self.path.suffix == ".gz" else self.content
+        except (OSError, EOFError, zlib.error) as error:
+            raise BadInputError(f"{self.path}: not a whole gzip file: write it again") from error
 
 
 def bad_row(path: Path, number: int, reason: str) -> BotError:
@@ -144,28 +130,21 @@ def csv_rows(file: SourceFile, required: Sequence[str], optional: Sequence[str] 
     path, lines = file.path, csv.reader(file.lines(), strict=True)
     try:
         header = [name.strip() for name in next(lines, [])]
-        pick = itemgetter(*_positions(path, header, required, optional))
+        if fault := fault_of(header, required, optional):
+            raise bad_row(path, 1, fault)
+        # An absent column gets the position behind the last cell, where each row gets an empty one.
+        positions = [
+            header.index(name) if name in header else len(header) for name in (*required, *optional)
+        ]
+        pick = itemgetter(*positions)
         for cells in lines:
             if len(cells) != len(header):
                 raise bad_row(
                     path, lines.line_num, f"{len(cells)} cells where the header has {len(header)}"
                 )
-            cells.append("")  # what an absent column reads
-            yield lines.line_num, pick(cells)
+            yield lines.line_num, pick([*cells, ""])
     except csv.Error as error:
         raise bad_row(path, lines.line_num, f"not CSV: {error}") from error
-
-
-def _positions(
-    path: Path, header: list[str], required: Sequence[str], optional: Sequence[str]
-) -> list[int]:
-    """Find the columns by name; an absent one gets the position behind the last cell."""
-    fault = fault_of(header, required, optional)
-    if fault:
-        raise bad_row(path, 1, fault)
-    return [
-        header.index(name) if name in header else len(header) for name in (*required, *optional)
-    ]
 
 
 def fault_of(
@@ -206,30 +185,29 @@ def _describe_header(header: Sequence[str], missing: Sequence[str]) -> str:
     return f"; it has {', '.join(names[:NAMES_SHOWN])}{more}{hint}"
 
 
+def instant(text: str) -> int:
+    """Read an ISO 8601 instant as microseconds since 1970. Raises ValueError.
+
+    It is UTC when it has no offset, and 00:00 for a date.
+    """
+    if DATE.match(text):
+        with suppress(ValueError, OverflowError):
+            read = datetime.fromisoformat(text)
+            return micros(read.astimezone(UTC) if read.tzinfo else read.replace(tzinfo=UTC))
+    raise ValueError(f"{text[:40]!r} is no ISO 8601 time such as 2024-01-31T12:00:00Z")
+
+
 @lru_cache(maxsize=1 << 16)
-def instant(text: str) -> datetime:
-    """Read an ISO 8601 instant: UTC when it has no offset, 00:00 for a date. Raises ValueError."""
-    if not DATE.match(text):
-        raise ValueError(f"{text[:40]!r} is no ISO 8601 time such as 2024-01-31T12:00:00Z")
-    try:
-        read = datetime.fromisoformat(text)
-        return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(
-            f"{text[:40]!r} is no ISO 8601 time such as 2024-01-31T12:00:00Z"
-        ) from error
+def counting_start(text: str) -> int:
+    """Read the instant from which a dated row counts, in microseconds since 1970.
 
-
-def counting_start(text: str) -> datetime:
-    """Read the instant from which a dated row counts; a date counts from the end of that UTC day.
-
-    The row's value uses that day's close, so a decision within the day would look ahead. Raises
-    ValueError.
+    A date counts from the end of that UTC day: the row's value uses that day's close, so a decision
+    within the day would look ahead. Raises ValueError.
     """
     at = instant(text)
     if at > LATEST:
         raise ValueError(f"{text[:40]!r} is later than this program looks")
-    return at + DAY if DATE.fullmatch(text) else at
+    return at + MICROSECONDS_A_DAY if DATE.fullmatch(text) else at
 
 
 def micros(at: datetime) -> int:

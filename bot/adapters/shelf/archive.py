@@ -8,6 +8,8 @@ published when the provider says so or when we had it, whichever came first.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import reduce
+from itertools import takewhile
 
 from bot.adapters.shelf.series import Arrivals, Candles, SignalRows, Versions
 from bot.domain.ids import TokenId
@@ -28,31 +30,57 @@ GRADE_REACH = timedelta(days=2)
 class _Shelf:
     """Everything kept of one token."""
 
-    __slots__ = (
-        "arrivals",
-        "days",
-        "grades",
-        "hours",
-        "levels",
-        "market",
-        "quantmetrics",
-        "quotes",
-        "signals",
-        "traded_at",
-    )
-
     def __init__(self) -> None:
         self.signals: dict[str, SignalRows] = {}
         self.levels: Versions[LevelSet] = Versions()
         self.quantmetrics: Versions[QuantMetrics] = Versions()
         self.grades: Versions[Grades] = Versions()
         self.market: Versions[MarketSize] = Versions()
-        self.days = Candles(KEEP_DAYS)
-        self.hours = Candles(KEEP_HOURS)
-        self.quotes = Arrivals(KEEP_QUOTES)
+        self.hours, self.days = Candles(KEEP_HOURS), Candles(KEEP_DAYS)
+        self.prints: Mapping[str, Arrivals | Candles] = {
+            QUOTE: Arrivals(KEEP_QUOTES),
+            HOUR: self.hours,
+            DAY: self.days,
+        }
         self.arrivals = Arrivals(KEEP_HOURS)
         # The earliest close of a bar with a volume: before it, a volume of zero is unknown.
         self.traded_at: datetime | None = None
+
+    def add(self, datum: Datum) -> bool:
+        """Add a datum; return False when it is not news."""
+        match datum:
+            case Signal():
+                return self.signals.setdefault(datum.feed, SignalRows()).add(datum)
+            case TokenPrint(timeframe=timeframe, bar=bar):
+                if bar.volume:
+                    self.traded_at = min(self.traded_at or bar.closed_at, bar.closed_at)
+                is_news = self.prints[timeframe].add(datum)
+                return is_news and (timeframe == DAY or self.arrivals.add(datum))
+            case LevelSet():
+                return self.levels.add(datum, datum.published_at)
+            case QuantMetrics():
+                return self.quantmetrics.add(datum, datum.published_at)
+            case Grades():
+                return self.grades.add(datum, datum.published_at)
+            case MarketSize():
+                return self.market.add(datum, datum.known_at)
+
+    def last_prints(
+        self, as_of: datetime, cut_off: datetime, fits: Callable[[Bar], bool] | None = None
+    ) -> list[Bar | None]:
+        """Find the last quote, hour and day that fit."""
+        return [
+            next(filter(fits, rows.back(as_of, cut_off)), None) for rows in self.prints.values()
+        ]
+
+    def with_known_volume(self, bar: Bar) -> Bar:
+        """Mark a zero volume as unknown when no bar with a volume had closed before the bar opened.
+
+        This happens when bars are read, so that the order in which they came does not matter.
+        """
+        if not bar.is_quiet or (self.traded_at is not None and self.traded_at <= bar.opened_at):
+            return bar
+        return bar._replace(volume=None)
 
 
 class MemoryArchive:
@@ -85,7 +113,7 @@ class MemoryArchive:
     def add(self, datum: Datum) -> bool:
         """Add a datum; return False when it is not news or its token was not admitted."""
         shelf = self._shelves.get(datum.token_id)
-        return shelf is not None and _put(shelf, datum)
+        return shelf is not None and shelf.add(datum)
 
     def newest_signal(self, token_id: TokenId, feed: str) -> Signal | None:
         """Find the last published row of a feed, at any cut-off."""
@@ -111,8 +139,7 @@ class MemoryArchive:
 
     def price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Find the newest of the last quote and the last closes of hours and days."""
-        quote = next(self._shelves[token_id].quotes.back(cut_off), None)
-        return _newest(token_id, quote, *self._last_bars(token_id, as_of, cut_off))
+        return _newest(token_id, self._shelves[token_id].last_prints(as_of, cut_off))
 
     def active_price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Find the newest of the last quote and the last closes of bars that are not quiet.
@@ -121,22 +148,11 @@ class MemoryArchive:
         for.
         """
         shelf = self._shelves[token_id]
-        quote = next(shelf.quotes.back(cut_off), None)
-        hour, day = (
-            next(
-                (
-                    bar
-                    for bar in candles.back(as_of, cut_off)
-                    if not _with_known_volume(shelf, bar).is_quiet
-                ),
-                None,
-            )
-            for candles in (shelf.hours, shelf.days)
+        active = shelf.last_prints(
+            as_of, cut_off, lambda bar: not shelf.with_known_volume(bar).is_quiet
         )
-        found, last = _newest(token_id, quote, hour, day), shelf.hours.last
-        beyond = (
-            found is not None and last is not None and last.closed_at - found.known_at > KEEP_HOURS
-        )
+        found, last = _newest(token_id, active), shelf.hours.last
+        beyond = found and last and last.closed_at - found.known_at > KEEP_HOURS
         return None if beyond else found
 
     def last_prices(
@@ -151,35 +167,21 @@ class MemoryArchive:
 
     def close(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Find the newer of the last closes of hours and days."""
-        return _newest(token_id, *self._last_bars(token_id, as_of, cut_off))
+        return _newest(token_id, self._shelves[token_id].last_prints(as_of, cut_off)[1:])
 
     def moved_at(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> datetime | None:
         """Find when a quote or an hour, else a day, last had another price than now."""
         now = self.price(token_id, as_of, cut_off)
         if now is None:
             return None
-        shelf = self._shelves[token_id]
         # bar[2:6] is open, high, low and close.
-        quote, hour, day = (
-            next((bar.closed_at for bar in bars if {*bar[2:6]} != {now.price}), None)
-            for bars in (
-                shelf.quotes.back(cut_off),
-                shelf.hours.back(as_of, cut_off),
-                shelf.days.back(as_of, cut_off),
-            )
+        quote, hour, day = self._shelves[token_id].last_prints(
+            as_of, cut_off, lambda bar: {*bar[2:6]} != {now.price}
         )
         # Quotes and hours come first, because they are more precise: a day with a move counts until
         # its close, even when its last hours did not move.
-        return max((at for at in (quote, hour) if at), default=day)
-
-    def _last_bars(
-        self, token_id: TokenId, as_of: datetime, cut_off: datetime
-    ) -> tuple[Bar | None, Bar | None]:
-        shelf = self._shelves[token_id]
-        return (
-            next(shelf.hours.back(as_of, cut_off), None),
-            next(shelf.days.back(as_of, cut_off), None),
-        )
+        moves = [bar.closed_at for bar in (quote, hour) if bar]
+        return max(moves, default=day and day.closed_at)
 
     def levels(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> LevelSet | None:
         """Find the newest set of levels."""
@@ -196,17 +198,12 @@ class MemoryArchive:
 
         The answer then has the older row's published_at.
         """
-        found: Grades | None = None
-        for row in self._shelves[token_id].grades.back(as_of, cut_off):
-            if found is None:
-                newest_at, found = row.published_at, row
-            elif newest_at - row.published_at > GRADE_REACH:
-                break
-            else:
-                found = _fill_missing(found, row)
-            if found.trader_grade is not None and found.investor_grade is not None:
-                break
-        return found
+        rows = self._shelves[token_id].grades.back(as_of, cut_off)
+        newest = next(rows, None)
+        if newest is None:
+            return None
+        since = newest.published_at - GRADE_REACH
+        return reduce(_fill_missing, takewhile(lambda row: row.published_at >= since, rows), newest)
 
     def market(self, token_id: TokenId, _as_of: datetime, cut_off: datetime) -> MarketSize | None:
         """Find the newest market size; its only instant is our known_at."""
@@ -230,9 +227,7 @@ class MemoryArchive:
     ) -> tuple[Bar, ...]:
         """List hours and quotes available now, but not at seen = (as_of, cut_off), by opening."""
         shelf = self._shelves[token_id]
-        return tuple(
-            _with_known_volume(shelf, bar) for bar in shelf.arrivals.between(seen, as_of, cut_off)
-        )
+        return tuple(map(shelf.with_known_volume, shelf.arrivals.between(seen, as_of, cut_off)))
 
     def finer(
         self, _token_id: TokenId, _bar: Bar, _as_of: datetime, _cut_off: datetime
@@ -241,12 +236,10 @@ class MemoryArchive:
         return ()
 
 
-def _newest(token_id: TokenId, *found: Bar | None) -> Quote | None:
+def _newest(token_id: TokenId, found: Iterable[Bar | None]) -> Quote | None:
     """Convert the bar that closed last, the first of equals, to a quote of its close."""
-    newest = max((bar for bar in found if bar), key=lambda bar: bar.closed_at, default=None)
-    return (
-        Quote(token_id=token_id, price=newest.close, known_at=newest.closed_at) if newest else None
-    )
+    newest = max(filter(None, found), key=lambda bar: bar.closed_at, default=None)
+    return newest and Quote(token_id=token_id, price=newest.close, known_at=newest.closed_at)
 
 
 def _fill_missing(grades: Grades, older: Grades) -> Grades:
@@ -262,53 +255,3 @@ def _fill_missing(grades: Grades, older: Grades) -> Grades:
         trader_grade=trader,
         investor_grade=investor,
     )
-
-
-def _put(shelf: _Shelf, datum: Datum) -> bool:
-    if isinstance(datum, Signal):
-        return shelf.signals.setdefault(datum.feed, SignalRows()).add(datum)
-    if isinstance(datum, TokenPrint):
-        return _PRINTS[datum.timeframe](shelf, datum)
-    if isinstance(datum, LevelSet):
-        return shelf.levels.add(datum, datum.published_at)
-    if isinstance(datum, QuantMetrics):
-        return shelf.quantmetrics.add(datum, datum.published_at)
-    if isinstance(datum, Grades):
-        return shelf.grades.add(datum, datum.published_at)
-    return shelf.market.add(datum, datum.known_at)
-
-
-def _put_quote(shelf: _Shelf, quote: TokenPrint) -> bool:
-    return shelf.quotes.add(quote) and shelf.arrivals.add(quote)
-
-
-def _put_hour(shelf: _Shelf, hour: TokenPrint) -> bool:
-    _note_trade(shelf, hour.bar)
-    return shelf.hours.add(hour) and shelf.arrivals.add(hour)
-
-
-def _put_day(shelf: _Shelf, day: TokenPrint) -> bool:
-    _note_trade(shelf, day.bar)
-    return shelf.days.add(day)
-
-
-def _note_trade(shelf: _Shelf, bar: Bar) -> None:
-    if bar.volume:
-        shelf.traded_at = min(shelf.traded_at or bar.closed_at, bar.closed_at)
-
-
-def _with_known_volume(shelf: _Shelf, bar: Bar) -> Bar:
-    """Mark a zero volume as unknown when no bar with a volume had closed before the bar opened.
-
-    This happens when bars are read, so that the order in which they came does not matter.
-    """
-    if not bar.is_quiet or (shelf.traded_at is not None and shelf.traded_at <= bar.opened_at):
-        return bar
-    return bar._replace(volume=None)
-
-
-_PRINTS: Mapping[str, Callable[[_Shelf, TokenPrint], bool]] = {
-    QUOTE: _put_quote,
-    HOUR: _put_hour,
-    DAY: _put_day,
-}

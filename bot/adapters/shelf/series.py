@@ -4,63 +4,67 @@ A row that comes later finds its place by its instants; it never changes what wa
 it was known.
 """
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from typing import Generic, TypeVar
+from operator import attrgetter, itemgetter
+from typing import Generic, NamedTuple, TypeVar
 
+from bot.domain.instants import DAY
 from bot.domain.market import Bar, Grades, LevelSet, MarketSize, QuantMetrics
 from bot.domain.signals import Episode, Signal
 from bot.domain.tape import QUOTE, TokenPrint
 
 ROWS_MAX = 2000
 VERSIONS_MAX = 200
-ONE_DAY = timedelta(days=1)
+EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 Row = TypeVar("Row", LevelSet, QuantMetrics, Grades, MarketSize)
+# Sorted rows are pairs of a key and a row.
+KEY = itemgetter(0)
+
+
+class _Folded(NamedTuple):
+    """A signal, and what the rows up to it add up to.
+
+    episode: the one after it. ready, known: the latest instants at which a row counts as published,
+    and is known; all rows up to it are available once both have passed.
+    """
+
+    row: Signal
+    episode: Episode
+    ready: datetime
+    known: datetime
 
 
 class SignalRows:
     """Signals in order of (published_at, known_at), each with the episode after it."""
 
-    __slots__ = ("_keys", "_known", "_ready", "_rows", "_states")
-
     def __init__(self) -> None:
         """Begin without rows."""
-        self._rows: list[Signal] = []
-        self._keys: list[tuple[datetime, datetime]] = []
-        self._states: list[Episode] = []
-        # Running maxima over the rows: of the instant at which a row counts as published, and of
-        # known_at. All rows up to an index are available once both have passed.
-        self._ready: list[datetime] = []
-        self._known: list[datetime] = []
+        self._rows: list[_Folded] = []
 
     @property
     def newest(self) -> Signal | None:
         """The last published row."""
-        return self._rows[-1] if self._rows else None
+        return self._rows[-1].row if self._rows else None
 
     def add(self, row: Signal) -> bool:
         """Add a row, unless the version before it has the same published_at and stance."""
-        key = (row.published_at, row.known_at)
-        at = bisect_right(self._keys, key)
-        if (
-            at
-            and self._rows[at - 1].published_at == row.published_at
-            and self._rows[at - 1].stance is row.stance
-        ):
+        at = bisect_right(self._rows, _dates(row), key=lambda one: _dates(one.row))
+        before = self._rows[at - 1].row if at else None
+        if before is None and len(self._rows) >= ROWS_MAX:
             return False
-        if not at and len(self._rows) >= ROWS_MAX:
+        if before and (before.published_at, before.stance) == (row.published_at, row.stance):
             return False
-        self._rows.insert(at, row)
-        self._keys.insert(at, key)
-        self._fold_from(at)
-        # Old rows can go, as every episode holds its turn; trimming in bulk saves time.
-        if len(self._rows) > ROWS_MAX + ROWS_MAX // 10:
-            for column in (self._rows, self._keys, self._states, self._ready, self._known):
-                del column[: len(column) - ROWS_MAX]
+        later = [row, *(one.row for one in self._rows[at:])]
+        del self._rows[at:]
+        for one in later:
+            self._rows.append(_fold(self._rows[-1] if self._rows else None, one))
+        # Old rows can go, as every episode holds its turn.
+        del self._rows[:-ROWS_MAX]
         return True
 
     def episode(self, as_of: datetime, cut_off: datetime) -> Episode | None:
@@ -69,22 +73,27 @@ class SignalRows:
         Of the longest prefix of available rows the episode is stored; the rows after it are folded
         one by one.
         """
-        prefix = min(bisect_right(self._ready, as_of), bisect_right(self._known, cut_off))
-        state = self._states[prefix - 1] if prefix else None
-        for at in range(prefix, len(self._rows)):
-            row = self._rows[at]
-            if row.known_at <= cut_off and min(row.published_at, row.known_at) <= as_of:
-                state = _extend(state, row)
-        return state
+        prefix = min(
+            bisect_right(self._rows, as_of, key=attrgetter("ready")),
+            bisect_right(self._rows, cut_off, key=attrgetter("known")),
+        )
+        episode = self._rows[prefix - 1].episode if prefix else None
+        for row, *_ in self._rows[prefix:]:
+            if row.known_at <= cut_off and min(_dates(row)) <= as_of:
+                episode = _extend(episode, row)
+        return episode
 
-    def _fold_from(self, at: int) -> None:
-        for column in (self._states, self._ready, self._known):
-            del column[at:]
-        for row in self._rows[at:]:
-            ready = min(row.published_at, row.known_at)
-            self._states.append(_extend(self._states[-1] if self._states else None, row))
-            self._ready.append(max(self._ready[-1], ready) if self._ready else ready)
-            self._known.append(max(self._known[-1], row.known_at) if self._known else row.known_at)
+
+def _dates(row: Signal) -> tuple[datetime, datetime]:
+    return row.published_at, row.known_at
+
+
+def _fold(before: _Folded | None, row: Signal) -> _Folded:
+    ready, known = min(_dates(row)), row.known_at
+    if before is None:
+        return _Folded(row, _extend(None, row), ready, known)
+    episode = _extend(before.episode, row)
+    return _Folded(row, episode, max(before.ready, ready), max(before.known, known))
 
 
 def _extend(episode: Episode | None, row: Signal) -> Episode:
@@ -96,31 +105,25 @@ def _extend(episode: Episode | None, row: Signal) -> Episode:
 class Versions(Generic[Row]):
     """Rows sorted by the instant from which they count, then by published_at and known_at."""
 
-    __slots__ = ("_keys", "_rows")
-
     def __init__(self) -> None:
         """Begin without rows."""
-        self._rows: list[Row] = []
-        self._keys: list[tuple[datetime, datetime, datetime]] = []
+        self._rows: list[tuple[tuple[datetime, datetime, datetime], Row]] = []
 
     @property
     def newest_published_at(self) -> datetime | None:
         """The newest instant of publication, at any cut-off."""
-        return max((published_at for _, published_at, _ in self._keys), default=None)
+        return max((published_at for (_, published_at, _), _ in self._rows), default=None)
 
     def add(self, row: Row, published_at: datetime) -> bool:
         """Add a row, unless the version before it of the same publication has equal values."""
         key = (min(published_at, row.known_at), published_at, row.known_at)
-        at = bisect_right(self._keys, key)
-        before = next(
-            (self._rows[i] for i in range(at - 1, -1, -1) if self._keys[i][1] == published_at), None
-        )
+        at = bisect_right(self._rows, key, key=KEY)
+        versions = (one for (_, at, _), one in reversed(self._rows[:at]) if at == published_at)
+        before = next(versions, None)
         if before is not None and replace(before, known_at=row.known_at) == row:
             return False
-        self._keys.insert(at, key)
-        self._rows.insert(at, row)
-        if len(self._rows) > VERSIONS_MAX:
-            del self._rows[0], self._keys[0]
+        self._rows.insert(at, (key, row))
+        del self._rows[:-VERSIONS_MAX]
         return True
 
     def newest(self, as_of: datetime, cut_off: datetime) -> Row | None:
@@ -129,46 +132,49 @@ class Versions(Generic[Row]):
 
     def back(self, as_of: datetime, cut_off: datetime) -> Iterator[Row]:
         """Yield the rows available, newest first."""
-        for at in range(bisect_right(self._keys, as_of, key=lambda key: key[0]) - 1, -1, -1):
-            if self._rows[at].known_at <= cut_off:
-                yield self._rows[at]
+        end = bisect_right(self._rows, as_of, key=lambda one: one[0][0])
+        return (row for _, row in reversed(self._rows[:end]) if row.known_at <= cut_off)
+
+
+def _insert(
+    rows: list[tuple[datetime, TokenPrint]], key: datetime, row: TokenPrint, keep: timedelta
+) -> None:
+    """Insert a print; drop those more than `keep` before the last, but for the newest of them."""
+    rows.insert(bisect_right(rows, key, key=KEY), (key, row))
+    del rows[: max(bisect_left(rows, rows[-1][0] - keep, key=KEY) - 1, 0)]
 
 
 class Candles:
     """Bars of one timeframe by opening; when a bar comes twice, the first stays."""
 
-    __slots__ = ("_days", "_keep", "_known_until", "_opened", "_rows")
-
     def __init__(self, keep: timedelta) -> None:
         """Keep bars that opened at most `keep` before the newest, and the last one before them."""
         self._keep = keep
-        self._opened: list[datetime] = []
-        self._rows: dict[datetime, TokenPrint] = {}
-        self._known_until: datetime | None = None
+        self._rows: list[tuple[datetime, TokenPrint]] = []
+        self._known_until = EARLIEST
         self._days: tuple[datetime, tuple[Bar, ...]] | None = None
 
     @property
     def last(self) -> Bar | None:
         """The bar that opened last, at any cut-off."""
-        return self._rows[self._opened[-1]].bar if self._opened else None
+        return self._rows[-1][1].bar if self._rows else None
 
     def add(self, row: TokenPrint) -> bool:
         """Add a bar, unless it is there already or too old."""
         opened_at = row.bar.opened_at
-        if opened_at in self._rows or (self._opened and opened_at < self._opened[-1] - self._keep):
+        at = bisect_left(self._rows, opened_at, key=KEY)
+        later = self._rows[at:]
+        if later and (later[0][0] == opened_at or opened_at < later[-1][0] - self._keep):
             return False
-        insort(self._opened, opened_at)
-        self._rows[opened_at] = row
-        self._known_until = max(self._known_until or row.known_at, row.known_at)
+        _insert(self._rows, opened_at, row, self._keep)
+        self._known_until = max(self._known_until, row.known_at)
         self._days = None
-        while len(self._opened) > 1 and self._opened[1] < self._opened[-1] - self._keep:
-            del self._rows[self._opened.pop(0)]
         return True
 
     def back(self, as_of: datetime, cut_off: datetime) -> Iterator[Bar]:
         """Yield the bars closed by as_of and known by cut_off, newest first."""
-        for at in range(bisect_left(self._opened, as_of) - 1, -1, -1):
-            row = self._rows[self._opened[at]]
+        for at in range(bisect_left(self._rows, as_of, key=KEY) - 1, -1, -1):
+            row = self._rows[at][1]
             if _is_available(row, as_of, cut_off):
                 yield row.bar
 
@@ -176,14 +182,11 @@ class Candles:
         """List the whole UTC days ended by as_of, oldest first: daily bars, or hours added up."""
         midnight = as_of.replace(hour=0, minute=0, second=0, microsecond=0)
         # When all bars are known by the cut-off, the days depend on midnight alone: keep them.
-        settled = self._known_until is None or self._known_until <= cut_off
+        settled = self._known_until <= cut_off
         if settled and self._days is not None and self._days[0] == midnight:
             return self._days[1]
-        ended = (
-            self._rows[opened_at]
-            for opened_at in self._opened[: bisect_left(self._opened, midnight)]
-        )
-        days = tuple(_whole_days(row.bar for row in ended if row.known_at <= cut_off))
+        ended = self._rows[: bisect_left(self._rows, midnight, key=KEY)]
+        days = tuple(_whole_days(row.bar for _, row in ended if row.known_at <= cut_off))
         if settled:
             self._days = (midnight, days)
         return days
@@ -194,7 +197,7 @@ def _whole_days(bars: Iterable[Bar]) -> Iterator[Bar]:
     for _, together in groupby(bars, key=lambda bar: bar.opened_at.date()):
         day = list(together)
         first, last = day[0], day[-1]
-        if sum((bar.closed_at - bar.opened_at for bar in day), timedelta()) == ONE_DAY:
+        if sum((bar.closed_at - bar.opened_at for bar in day), timedelta()) == DAY:
             low, high = min(bar.low for bar in day), max(bar.high for bar in day)
             yield (
                 first
@@ -206,42 +209,35 @@ def _whole_days(bars: Iterable[Bar]) -> Iterator[Bar]:
 class Arrivals:
     """Prints in the order in which they became available."""
 
-    __slots__ = ("_keep", "_keys", "_rows")
-
     def __init__(self, keep: timedelta) -> None:
         """Keep prints that came at most `keep` before the newest, and the last one before them.
 
         So the last price before a halt, or before a daemon was down, stays known.
         """
         self._keep = keep
-        self._keys: list[datetime] = []
-        self._rows: list[TokenPrint] = []
+        self._rows: list[tuple[datetime, TokenPrint]] = []
 
     def add(self, row: TokenPrint) -> bool:
         """Add a print, unless it is there already."""
-        key = max(row.known_at, row.bar.closed_at)
-        at = bisect_right(self._keys, key)
-        if row in self._rows[bisect_left(self._keys, key) : at]:
+        entry = (max(row.known_at, row.bar.closed_at), row)
+        if entry in self._rows[bisect_left(self._rows, entry[0], key=KEY) :]:
             return False
-        self._keys.insert(at, key)
-        self._rows.insert(at, row)
-        gone = max(bisect_left(self._keys, self._keys[-1] - self._keep) - 1, 0)
-        del self._keys[:gone], self._rows[:gone]
+        _insert(self._rows, *entry, self._keep)
         return True
 
-    def back(self, cut_off: datetime) -> Iterator[Bar]:
+    def back(self, _as_of: datetime, cut_off: datetime) -> Iterator[Bar]:
         """Yield the prints available by the cut-off, newest first."""
-        for at in range(bisect_right(self._keys, cut_off) - 1, -1, -1):
-            yield self._rows[at].bar
+        for at in range(bisect_right(self._rows, cut_off, key=KEY) - 1, -1, -1):
+            yield self._rows[at][1].bar
 
     def between(
         self, seen: tuple[datetime, datetime] | None, as_of: datetime, cut_off: datetime
     ) -> tuple[Bar, ...]:
         """List the prints available at (as_of, cut_off) but not at `seen`, in order of opening."""
-        start = bisect_right(self._keys, min(seen)) if seen else 0
+        start = bisect_right(self._rows, min(seen), key=KEY) if seen else 0
         found = [
             row.bar
-            for row in self._rows[start:]
+            for _, row in self._rows[start:]
             if _is_available(row, as_of, cut_off) and not (seen and _is_available(row, *seen))
         ]
         return tuple(sorted(found, key=lambda bar: (bar.opened_at, bar.closed_at)))

@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 from bot.domain.errors import AccessError, BotError, UpstreamError
 from bot.domain.ids import TokenId
+from bot.domain.instants import DAY
 from bot.domain.numbers import ZERO, Price, price_half_even
 
 NOT_FOUND, UNAUTHORIZED = 404, 401
 # A number beyond these powers of ten is not a real price, grade or ratio.
 MAGNITUDE_MAX = 30
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 class RefusalReason(StrEnum):

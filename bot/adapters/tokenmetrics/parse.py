@@ -13,8 +13,6 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from bot.adapters.tokenmetrics.fields import (
-    DAY,
-    HOUR,
     Fields,
     Refusal,
     RefusalReason,
@@ -23,6 +21,7 @@ from bot.adapters.tokenmetrics.fields import (
     positive_price,
 )
 from bot.domain.ids import TokenId
+from bot.domain.instants import DAY, HOUR
 from bot.domain.market import Bar, Grades, Level, LevelSet, MarketSize, QuantMetrics, one_price
 from bot.domain.numbers import ONE, ZERO
 from bot.domain.signals import Signal, Stance

@@ -196,9 +196,9 @@ def _open_folder(origin: Origin, folder: Path) -> Material:
 def _over_history(history: History, slots: Sequence[datetime], schedule: str | None) -> Material:
     def rotate(_feed: str, bits: np.random.PCG64) -> Material:
         whole = history.archive
-        episodes = rotate_stances(whole.records.episodes, whole.instruments, slots, bits)
-        records = replace(whole.records, episodes=episodes)
-        archive = HistoryArchive(whole.instruments, whole.columns, records, whole.inner)
+        signals = rotate_stances(whole.dated["signals"], whole.instruments, slots, bits)
+        dated = {**whole.dated, "signals": signals}
+        archive = HistoryArchive(whole.instruments, whole.columns, dated, whole.inner)
         return _over_history(replace(history, archive=archive), slots, schedule)
 
     return Material(
@@ -209,8 +209,8 @@ def _over_history(history: History, slots: Sequence[datetime], schedule: str | N
         digest=history.digest,
         counts={
             "bars": history.bars,
-            "rows_refused": history.rows_refused,
-            "rows_ignored": history.rows_ignored,
+            "rows_refused": len(history.refused),
+            "rows_ignored": sum(rows for rows, _ in history.strangers),
             "bars_jumping": history.jumps_count,
         },
         remarks=history.remarks,
@@ -256,14 +256,14 @@ def require_files(needs: Mapping[Input, str], history: History) -> None:
     """Refuse a strategy that needs a file the folder does not have, before anything starts."""
     for name, why in needs.items():
         file = FILES.get(name)
-        if name is Input.FINER and not history.has(name):
+        if name is Input.FINER and name not in history.files:
             raise ConfigError(
                 f"{history.folder / 'bars'}: no token has bars below {history.timeframe};"
                 f" {why} needs them: write 1m/SYMBOL.csv or 5m/SYMBOL.csv, or drop the key"
             )
-        if name is Input.TRADER_GRADES and history.has_grades:
+        if name is Input.TRADER_GRADES and history.archive.has_grades:
             continue
-        if file is not None and not history.has(file):
+        if file is not None and file not in history.files:
             raise ConfigError(f"{history.folder / file}.csv: no such file; {why} needs it")
 
 

@@ -4,21 +4,20 @@ Gates, levels, brackets, sizes and exits stay the strategy's own; nothing is wri
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from bot.adapters.history.bar_columns import Integers
-from bot.adapters.history.blocks import DatedRows, Series, blocks_of
-from bot.adapters.history.dated import SIGNALS, STANCES
+from bot.adapters.history.blocks import Series, blocks_of, series_in
+from bot.adapters.history.dated import STANCES
 from bot.adapters.history.pack import Words
 from bot.adapters.history.reader import micros
 from bot.domain.ids import TokenId
 from bot.domain.reach import Floats
-from bot.domain.signals import Episode, Stance
+from bot.domain.signals import Stance
 
 SEED = 1
 HALF_BITS = 32
@@ -33,18 +32,18 @@ class Rotated(NamedTuple):
     early: how many rows come before the first turn; these are as they were.
     """
 
-    at: Integers
+    at: Words
     stances: Floats
     rows: npt.NDArray[np.intp]
     early: int
 
 
 def rotate_stances(
-    episodes: DatedRows[Episode],
+    signals: Mapping[str, Words],
     tokens: Iterable[TokenId],
     slots: Sequence[datetime],
     bits: np.random.PCG64,
-) -> DatedRows[Episode]:
+) -> dict[str, Words]:
     """Rotate each token's stances round a circle of time, so that its turns come at other slots.
 
     The circle goes from the token's first turn in the window to the last slot. Stances before that
@@ -59,16 +58,17 @@ def rotate_stances(
     Circular Block-Resampling Procedure for Stationary Data.
     """
     blocks: dict[str, Words] = {}
+    every = series_in(signals)
     for token_id in sorted(tokens):
-        known, half = episodes.of(token_id), draw_half(bits)
-        if known is not None:
-            rotated = rotate_rows(known.series, slots, half)
+        series, half = every.get(token_id), draw_half(bits)
+        if series is not None:
+            rotated = rotate_rows(series, slots, half)
             blocks |= (
-                blocks_of(token_id, rotated.at.tolist(), *_columns(known.series, rotated))
+                _rebuild(series, rotated)
                 if rotated
-                else _as_is(token_id, known.series)
+                else blocks_of(token_id, series.at, series.numbers, series.texts)
             )
-    return DatedRows(blocks, SIGNALS.make)
+    return blocks
 
 
 def draw_half(bits: np.random.PCG64) -> int:
@@ -103,24 +103,14 @@ def rotate_rows(series: Series, slots: Sequence[datetime], half: int) -> Rotated
     return Rotated(at, whole, rows, len(early))
 
 
-def _columns(
-    series: Series, rotated: Rotated
-) -> tuple[list[list[float]], list[tuple[int, int, str]]]:
-    """List the columns of rotated rows, and the texts of numbers that no float represents."""
-    columns = [rotated.stances.tolist(), *series.numbers[1:, rotated.rows].tolist()]
-    exact = {(column, row): text for column, row, text in series.texts()}
-    cells = (
-        (column, place, row)
-        for column in range(1, len(columns))
+def _rebuild(series: Series, rotated: Rotated) -> dict[str, Words]:
+    """Build the blocks of a token with its stances at other instants."""
+    columns = series.numbers[:, rotated.rows]
+    columns[0] = rotated.stances
+    texts = {
+        (column, place): text
         for place, row in enumerate(rotated.rows.tolist())
-    )
-    texts = [
-        (column, place, exact[column, row])
-        for column, place, row in cells
-        if (column, row) in exact
-    ]
-    return columns, texts
-
-
-def _as_is(token_id: TokenId, series: Series) -> dict[str, Words]:
-    return blocks_of(token_id, series.at.tolist(), series.numbers.tolist(), series.texts())
+        for column in range(1, len(columns))
+        if (text := series.texts.get((column, row)))
+    }
+    return blocks_of(series.token_id, rotated.at, columns, texts)

@@ -211,8 +211,8 @@ class Recording:
         for token_id, (at, found) in self._list_episodes(turns, feed, sorted(tokens)).items():
             half = draw_half(bits)
             stances = [float(STANCES.index(one.turn.stance)) for one in found]
-            rows = blocks_of(token_id, at, [stances], ())[str(token_id)]
-            rotated = rotate_rows(Series(rows, None, None), slots, half) if at else None
+            series = Series(token_id, blocks_of(token_id, at, [stances], {})[str(token_id)], None)
+            rotated = rotate_rows(series, slots, half) if at else None
             episodes[token_id] = _rebuild(rotated, found) if rotated else (at, found)
         return replace(self, episodes=episodes)
 

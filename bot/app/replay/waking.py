@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from bot.adapters.clock import SystemClock
-from bot.adapters.history.bar_columns import Columns, Integers
+from bot.adapters.history.bar_columns import Columns
 from bot.adapters.history.folder import HistoryArchive, HistorySource
+from bot.adapters.history.pack import Words
 from bot.adapters.history.reader import micros
 from bot.app.cycle.run_cycle import run_cycle
 from bot.app.cycle.setup import RunSetup
@@ -60,7 +61,7 @@ class Waking:
         self.setup = setup
         self.archive = archive
         self.slots = slots
-        self._instants: Integers = np.array([micros(slot) for slot in slots], dtype=np.int64)
+        self._instants: Words = np.array([micros(slot) for slot in slots], dtype=np.int64)
         self._days = [
             number
             for number, slot in enumerate(slots)
