@@ -19,6 +19,7 @@ from bot.app.sweep.course import Course
 from bot.app.sweep.plan import load_sweep
 from bot.app.sweep.task import try_out
 from bot.app.sweep.workers import Workers
+from bot.domain.decisions import Candidate
 from bot.domain.errors import ConfigError
 from bot.domain.orders import Fill, Role
 from bot.domain.record import CycleRecord
@@ -330,6 +331,18 @@ def test_rotated_signals_come_at_other_slots_and_all_else_stays(demo: Path, plac
     for fill in entries:
         quote = quotes[fill.token_id, f"{fill.filled_at:%Y-%m-%dT%H:%M:%S.%fZ}"]
         assert float(fill.price) == pytest.approx(float(quote) * 1.0007)
+
+
+def test_without_a_turn_at_the_slots_nothing_is_rotated(demo: Path, place: Path) -> None:
+    """What stood before the first slot stays as it was and as old as it was."""
+    anything = STRATEGY.replace('["BTC", "sol"]', '"*"\n[entry]\nact_on = "stance"')
+    (place / "strategies" / "other.toml").write_text(anything)
+    strategy = strategy_at(place)
+    window = (DAY_ONE + timedelta(days=4, hours=3), DAY_ONE + timedelta(days=4, hours=12))
+    material = open_for(strategy, str(demo), window, None)
+    own = cycles(material, strategy)
+    assert [one for record in own for one in record.facts if isinstance(one, Candidate)]
+    assert cycles(material.rotate("daily", np.random.PCG64(1)), strategy) == own
 
 
 def test_a_narrower_window_is_the_material_opened_at_it(demo: Path, place: Path) -> None:

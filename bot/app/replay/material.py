@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from datetime import time as time_of_day
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -286,6 +286,7 @@ def _open_ledger(origin: Origin, url: str) -> Material:
 
     def over(turns: Sequence[Turn], recording: Recording) -> Material:
         by_slot = {turn.cycle.slot: turn for turn in turns}
+        list_episodes = cache(partial(recording.list_episodes, turns, instruments))
         return Material(
             name=name,
             instruments=instruments,
@@ -297,7 +298,9 @@ def _open_ledger(origin: Origin, url: str) -> Material:
             require=lambda strategy: _require_feeds(name, strategy, feeds),
             run=partial(recording.run, by_slot),
             cut=lambda at: over(turns, recording.cut_at(by_slot[at].cycle.settled_until)),
-            rotate=lambda feed, bits: over(turns, recording.rotate(turns, feed, instruments, bits)),
+            rotate=lambda feed, bits: over(
+                turns, recording.rotate(list_episodes(feed), list(by_slot), bits)
+            ),
             within=lambda window: over(table.list_turns(window), recording),
             is_recorded=True,
         )

@@ -204,11 +204,11 @@ class Recording:
         return replace(self, hear=lambda: [one for one in self.hear() if one[0].known_at <= until])
 
     def rotate(
-        self, turns: Sequence[Turn], feed: str, tokens: Iterable[TokenId], bits: np.random.PCG64
+        self, seen: Mapping[TokenId, Episodes], slots: Sequence[datetime], bits: np.random.PCG64
     ) -> "Recording":
-        """Rotate the stances that the signals of a feed gave at the slots."""
-        episodes, slots = {}, [turn.cycle.slot for turn in turns]
-        for token_id, (at, found) in self._list_episodes(turns, feed, sorted(tokens)).items():
+        """Rotate the stances of the episodes that the slots saw."""
+        episodes = {}
+        for token_id, (at, found) in seen.items():
             half = draw_half(bits)
             stances = [float(STANCES.index(one.turn.stance)) for one in found]
             series = Series(token_id, blocks_of(token_id, at, [stances], {})[str(token_id)], None)
@@ -216,19 +216,20 @@ class Recording:
             episodes[token_id] = _rebuild(rotated, found) if rotated else (at, found)
         return replace(self, episodes=episodes)
 
-    def _list_episodes(
-        self, turns: Sequence[Turn], feed: str, tokens: Sequence[TokenId]
+    def list_episodes(
+        self, turns: Sequence[Turn], tokens: Iterable[TokenId], feed: str
     ) -> dict[TokenId, Episodes]:
-        """List the episodes that the slots saw; one that stood before the first is as old as it is."""
+        """List the episodes that the slots saw; one from before the first slot keeps its age."""
         source = self._open_source(turns[0].cycle.run)
-        found: dict[TokenId, Episodes] = {token_id: ([], []) for token_id in tokens}
+        found: dict[TokenId, Episodes] = {token_id: ([], []) for token_id in sorted(tokens)}
         for cycle, _ in turns:
             source.turn(cycle, feed)
             cut_off = source.refresh(cycle.slot)
             for token_id, (at, episodes) in found.items():
                 episode = source.archive.episode(token_id, cycle.slot, cut_off)
                 if episode is not None and episodes[-1:] != [episode]:
-                    since = cycle.slot if at else min(cycle.slot, episode.turn.published_at)
+                    is_first = cycle is turns[0].cycle
+                    since = min(cycle.slot, episode.turn.published_at) if is_first else cycle.slot
                     at.append(micros(since))
                     episodes.append(episode)
         return found
