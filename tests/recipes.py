@@ -35,7 +35,6 @@ RULES = "bot/engine/rules.py"
 KEYS = "bot/app/settings/strategy_keys.py"
 KINDS = "bot/app/settings/strategy_kinds.py"
 REFERENCE = "docs/strategy.md"
-ROWS = "    dict(\n        [\n"
 # Tests of strategy files; those that need no other module come first.
 DEMAND = tuple(
     f"tests/unit/test_demand.py::{name}"
@@ -119,11 +118,11 @@ EXIT = Recipe(
 def _day_end(_view: TokenView, _holding: Holding, slot: datetime, rules: Rules) -> bool:
     return slot.hour == rules.exits.day_end_hour
 """,
-                ROWS: """            _exit(
-                ExitRule.DAY_END,
-                "the slots of the hour day_end_hour",
-                ask=SlotExit(ExitReason.DAY_END, _day_end),
-            ),
+                "EXITS: Mapping[ExitRule, Row[SlotExit | None]] = table_of(\n": """    _exit(
+        ExitRule.DAY_END,
+        "the slots of the hour day_end_hour",
+        ask=SlotExit(ExitReason.DAY_END, _day_end),
+    ),
 """,
             },
         ),
@@ -166,13 +165,13 @@ SIZE = Recipe(
         Step(
             "bot/engine/sizing.py",
             {
-                ROWS: """            _size(
-                SizeRule.EQUAL_PARTS,
-                "equity / parts",
-                lambda _view, _reference, _bracket, account, rules: (
-                    None if rules.sizing.parts is None else account.equity / rules.sizing.parts
-                ),
-            ),
+                "SIZES: Mapping[SizeRule, Row[Notional]] = table_of(\n": """    _size(
+        SizeRule.EQUAL_PARTS,
+        "equity / parts",
+        lambda _view, _reference, _bracket, account, rules: (
+            None if rules.sizing.parts is None else account.equity / rules.sizing.parts
+        ),
+    ),
 """
             },
         ),
@@ -206,13 +205,13 @@ STOP = Recipe(
         Step(
             "bot/engine/placement.py",
             {
-                "_days: reference * fraction,\n            ),\n": """            _price(
-                "stop",
-                PriceRule.SPAN,
-                "anchor - multiple x (high - low) of the last whole day",
-                lambda multiple, _reference, days: multiple * (days[-1].high - days[-1].low) if days else None,
-                Input.DAYS,
-            ),
+                "_days: reference * fraction,\n    ),\n": """    _price(
+        "stop",
+        PriceRule.SPAN,
+        "anchor - multiple x (high - low) of the last whole day",
+        lambda multiple, _reference, days: multiple * (days[-1].high - days[-1].low) if days else None,
+        Input.DAYS,
+    ),
 """
             },
         ),
@@ -230,14 +229,14 @@ RANK = Recipe(
         Step(
             "bot/engine/candidates.py",
             {
-                ROWS: """            _rank(
-                Rank.CAGR,
-                "compound annual growth of the token",
-                lambda view, bracket: (
-                    None if view.quantmetrics is None else _for_side(view.quantmetrics.cagr, bracket)
-                ),
-                Input.QUANTMETRICS,
-            ),
+                "SCORES: Mapping[Rank, Row[Score]] = table_of(\n": """    _rank(
+        Rank.CAGR,
+        "compound annual growth of the token",
+        lambda view, bracket: (
+            None if view.quantmetrics is None else _for_side(view.quantmetrics.cagr, bracket)
+        ),
+        Input.QUANTMETRICS,
+    ),
 """
             },
         ),
@@ -271,9 +270,9 @@ BREAKER = Recipe(
         Step(
             "bot/engine/breakers.py",
             {
-                ROWS: """            _breaker(
-                BreakerName.EXPOSURE, "exposure >= at", lambda _portfolio, mark, _views: mark.exposure
-            ),
+                "BREAKERS: Mapping[BreakerName, Row[Measure]] = table_of(\n": """    _breaker(
+        BreakerName.EXPOSURE, "exposure >= at", lambda _portfolio, mark, _views: mark.exposure
+    ),
 """
             },
         ),

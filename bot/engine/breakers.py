@@ -24,7 +24,7 @@ from bot.engine.exits import leave
 from bot.engine.fills import drop_entry
 from bot.engine.indicators import sigma
 from bot.engine.journal import Journal
-from bot.engine.needs import Declaration, Input, Row, Wakes
+from bot.engine.needs import Declaration, Input, Row, Wakes, table_of
 from bot.engine.rules import Breaker, BreakerAction, BreakerName, Rules
 from bot.engine.stops import decided_at, tighten_stop
 
@@ -36,8 +36,7 @@ EXITS_GO_ON = "stops, targets and other exits of open positions go on"
 DONE: Mapping[BreakerAction, str] = MappingProxyType(
     {
         BreakerAction.BLOCK: f"no new entries; {EXITS_GO_ON}, and so do entries already accepted",
-        BreakerAction.TIGHTEN: "no new entries, every stop moved halfway to its price;"
-        f" {EXITS_GO_ON}",
+        BreakerAction.TIGHTEN: f"no new entries, every stop moved halfway to its price; {EXITS_GO_ON}",
         BreakerAction.FLATTEN: "no new entries, accepted ones cancelled,"
         " every position leaves at its next price",
     }
@@ -46,8 +45,7 @@ ASKED: Mapping[Act, str] = MappingProxyType(
     {
         Act.PAUSE: f"paused: no new entries until `bot resume`; {EXITS_GO_ON},"
         " and so do entries already accepted",
-        Act.RESUME: "resumed: entries again,"
-        " tripped breakers are armed again from this slot's equity",
+        Act.RESUME: "resumed: entries again, tripped breakers are armed again from this slot's equity",
         Act.CLOSE: "close: the token's position leaves at its next price,"
         " its accepted entry is cancelled; new entries go on, `bot pause` stops them",
         Act.FLATTEN: "flatten: every position leaves at its next price,"
@@ -100,32 +98,22 @@ def _breaker(
     return name, Row(ask, declared)
 
 
-BREAKERS: Mapping[BreakerName, Row[Measure]] = MappingProxyType(
-    dict(
-        [
-            _breaker(
-                BreakerName.DAILY_LOSS,
-                "1 - equity / (equity of the last mark before 00:00 UTC) >= at; without `hours`"
-                " until the next 00:00 UTC",
-                _daily_loss,
-            ),
-            _breaker(
-                BreakerName.DRAWDOWN,
-                "1 - equity / (highest equity marked since it was armed) >= at",
-                _drawdown,
-            ),
-            _breaker(
-                BreakerName.LOSS_STREAK, "net losing trades in a row >= at", _loss_streak
-            ),
-            _breaker(
-                BreakerName.VOLATILITY_SHOCK,
-                "for a held token abs(price / close of the last whole day before that price - 1) /"
-                " daily sigma up to that day >= at",
-                _volatility_shock,
-                (Input.DAYS,),
-            ),
-        ]
-    )
+BREAKERS: Mapping[BreakerName, Row[Measure]] = table_of(
+    _breaker(
+        BreakerName.DAILY_LOSS,
+        "1 - equity / (equity of the last mark before 00:00 UTC) >= at; without `hours`"
+        " until the next 00:00 UTC",
+        _daily_loss,
+    ),
+    _breaker(BreakerName.DRAWDOWN, "1 - equity / (highest equity marked since it was armed) >= at", _drawdown),
+    _breaker(BreakerName.LOSS_STREAK, "net losing trades in a row >= at", _loss_streak),
+    _breaker(
+        BreakerName.VOLATILITY_SHOCK,
+        "for a held token abs(price / close of the last whole day before that price - 1) /"
+        " daily sigma up to that day >= at",
+        _volatility_shock,
+        (Input.DAYS,),
+    ),
 )
 
 
@@ -149,14 +137,10 @@ def _reset(journal: Journal, name: str, equity: Decimal, why: str) -> None:
     # by hand, it is measured from the equity of the reset.
     other_day = journal.portfolio.breakers[name].at.date() != journal.slot.date()
     kept = name == BreakerName.DAILY_LOSS and other_day and why != BY_HAND
-    journal.happen(
-        EventKind.BREAKER, name, EventState.RESET, notice, equity=None if kept else equity
-    )
+    journal.happen(EventKind.BREAKER, name, EventState.RESET, notice, equity=None if kept else equity)
 
 
-def _trip(
-    journal: Journal, name: BreakerName, value: Decimal, snapshot: Snapshot, rules: Rules
-) -> None:
+def _trip(journal: Journal, name: BreakerName, value: Decimal, snapshot: Snapshot, rules: Rules) -> None:
     breaker = rules.limits.breakers[name]
     until = _until(journal.slot, name, breaker)
     lasts = "until `bot resume`" if until is None else f"until {until:%Y-%m-%d %H:%M}Z"
@@ -193,11 +177,7 @@ def _tighten(journal: Journal, snapshot: Snapshot, rules: Rules) -> None:
 
 
 def _flatten(
-    journal: Journal,
-    views: Views,
-    exit_reason: ExitReason,
-    entry_reason: Reason,
-    only: TokenId | None = None,
+    journal: Journal, views: Views, exit_reason: ExitReason, entry_reason: Reason, only: TokenId | None = None
 ) -> None:
     """Cancel accepted entries and close every position, or only those of one token."""
     for order in journal.portfolio.waiting(Role.ENTRY):
@@ -226,9 +206,7 @@ def obey(journal: Journal, snapshot: Snapshot, mark: EquityMark) -> None:
             for name in sorted(journal.portfolio.breakers):
                 _reset(journal, name, mark.equity, BY_HAND)
         elif request.act in {Act.FLATTEN, Act.CLOSE}:
-            _flatten(
-                journal, snapshot.tokens, ExitReason.MANUAL, Reason.MANUAL, only=request.token_id
-            )
+            _flatten(journal, snapshot.tokens, ExitReason.MANUAL, Reason.MANUAL, only=request.token_id)
 
 
 def _is_concerned(journal: Journal, token_id: TokenId | None) -> bool:

@@ -13,12 +13,10 @@ from bot.domain.positions import ExitReason
 from bot.domain.signals import Episode, Stance
 from bot.domain.snapshot import TokenView
 from bot.engine.brackets import Bracket
-from bot.engine.needs import Declaration, Input, Row, Wakes
+from bot.engine.needs import Declaration, Input, Row, Wakes, table_of
 from bot.engine.rules import ActOn, Rank, Reentry, Rules
 
-SIDES: Mapping[Stance, Side] = MappingProxyType(
-    {Stance.BULLISH: Side.LONG, Stance.BEARISH: Side.SHORT}
-)
+SIDES: Mapping[Stance, Side] = MappingProxyType({Stance.BULLISH: Side.LONG, Stance.BEARISH: Side.SHORT})
 Score = Callable[[TokenView, Bracket], Decimal | None]
 STOPS = frozenset({ExitReason.STOP_HIT, ExitReason.TRAILING_STOP, ExitReason.BREAK_EVEN})
 
@@ -40,9 +38,7 @@ def is_held(portfolio: Portfolio, token_id: TokenId, side: Side | None = None) -
     holding = portfolio.holdings.get(token_id)
     if holding is None or side in {None, holding.position.side}:
         return holding is not None
-    return all(
-        order.position_id != holding.position.position_id for order in portfolio.waiting(Role.EXIT)
-    )
+    return all(order.position_id != holding.position.position_id for order in portfolio.waiting(Role.EXIT))
 
 
 def is_due(portfolio: Portfolio, episode: Episode | None, rules: Rules) -> bool:
@@ -59,11 +55,7 @@ def is_due(portfolio: Portfolio, episode: Episode | None, rules: Rules) -> bool:
 
 
 def _may_reenter(memory: TokenMemory, signal: SignalId, policy: Reentry) -> bool:
-    if (
-        memory.last is None
-        or memory.last_signal != signal
-        or memory.last_ordinal != memory.entries(signal) - 1
-    ):
+    if memory.last is None or memory.last_signal != signal or memory.last_ordinal != memory.entries(signal) - 1:
         return False
     if policy is Reentry.NEVER:
         return False
@@ -94,25 +86,17 @@ def _reward_risk(_view: TokenView, bracket: Bracket) -> Decimal | None:
     return bracket.reward_risk
 
 
-def _rank(
-    rank: Rank, formula: str, ask: Score, *needs: Input
-) -> tuple[Rank, Row[Score]]:
+def _rank(rank: Rank, formula: str, ask: Score, *needs: Input) -> tuple[Rank, Row[Score]]:
     keys = (f"entry.weights.{rank}", f'entry.rank = "{rank}"')
-    return rank, Row(
-        ask, Declaration(keys=keys, formula=formula, needs=needs, wakes=Wakes.CANDIDATES)
-    )
+    return rank, Row(ask, Declaration(keys=keys, formula=formula, needs=needs, wakes=Wakes.CANDIDATES))
 
 
 # One row a score; of a short the score of a token is negated.
-SCORES: Mapping[Rank, Row[Score]] = MappingProxyType(
-    dict(
-        [
-            _rank(Rank.GRADE, "the signal's grade, else the trader grade", _grade, Input.TRADER_GRADES),
-            _rank(Rank.SHARPE, "Sharpe ratio of the token", _sharpe, Input.QUANTMETRICS),
-            _rank(Rank.SORTINO, "Sortino ratio of the token", _sortino, Input.QUANTMETRICS),
-            _rank(Rank.REWARD_RISK, "reward over risk of the bracket", _reward_risk),
-        ]
-    )
+SCORES: Mapping[Rank, Row[Score]] = table_of(
+    _rank(Rank.GRADE, "the signal's grade, else the trader grade", _grade, Input.TRADER_GRADES),
+    _rank(Rank.SHARPE, "Sharpe ratio of the token", _sharpe, Input.QUANTMETRICS),
+    _rank(Rank.SORTINO, "Sortino ratio of the token", _sortino, Input.QUANTMETRICS),
+    _rank(Rank.REWARD_RISK, "reward over risk of the bracket", _reward_risk),
 )
 # A position that closes in a cycle may make its token a candidate again: it is read as one.
 REENTRY = Declaration(
@@ -152,15 +136,12 @@ def _scores(
 ) -> dict[TokenId, Decimal | None]:
     row = SCORES.get(rank)
     return {
-        token_id: row.ask(views[token_id], bracket) if row else None
-        for token_id, bracket in brackets.items()
+        token_id: row.ask(views[token_id], bracket) if row else None for token_id, bracket in brackets.items()
     }
 
 
 def _composite(
-    brackets: Mapping[TokenId, Bracket],
-    views: Mapping[TokenId, TokenView],
-    weights: Mapping[Rank, Decimal],
+    brackets: Mapping[TokenId, Bracket], views: Mapping[TokenId, TokenView], weights: Mapping[Rank, Decimal]
 ) -> dict[TokenId, Decimal]:
     """Compute each candidate's composite score.
 

@@ -19,14 +19,11 @@ from bot.domain.snapshot import TokenView
 from bot.engine.fills import child_order, drop_entry, event
 from bot.engine.hooks import extra_exit
 from bot.engine.journal import Journal
-from bot.engine.needs import Declaration, Input, Row, Wakes
+from bot.engine.needs import Declaration, Input, Row, Wakes, table_of
 from bot.engine.rules import ExitRule, Rules
 
 AGAINST: Mapping[Side, tuple[Stance, Reason]] = MappingProxyType(
-    {
-        Side.LONG: (Stance.BEARISH, Reason.TURNED_BEARISH),
-        Side.SHORT: (Stance.BULLISH, Reason.TURNED_BULLISH),
-    }
+    {Side.LONG: (Stance.BEARISH, Reason.TURNED_BEARISH), Side.SHORT: (Stance.BULLISH, Reason.TURNED_BULLISH)}
 )
 
 
@@ -68,16 +65,12 @@ def _span_of(hours: Decimal) -> timedelta:
     return timedelta(microseconds=int((hours * MICROSECONDS_AN_HOUR).to_integral_value(ROUND_UP)))
 
 
-def leave(
-    journal: Journal, token_id: TokenId, views: Mapping[TokenId, TokenView], reason: ExitReason
-) -> None:
+def leave(journal: Journal, token_id: TokenId, views: Mapping[TokenId, TokenView], reason: ExitReason) -> None:
     """Accept the exit of a token's position at the last known price, unless one waits already."""
     holding = journal.portfolio.holdings[token_id]
     if waiting_exit(journal, holding) is None:
         view = views.get(token_id)
-        accept_exit(
-            journal, holding, view.price.price if view and view.price else holding.price, reason
-        )
+        accept_exit(journal, holding, view.price.price if view and view.price else holding.price, reason)
 
 
 def is_against(view: TokenView, side: Side) -> bool:
@@ -113,53 +106,39 @@ def _exit(
     return rule, Row(
         ask,
         Declaration(
-            keys=(f'exits.rules = "{rule}"',),
-            formula=formula,
-            needs=needs,
-            of_held=needs,
-            wakes=wakes,
+            keys=(f'exits.rules = "{rule}"',), formula=formula, needs=needs, of_held=needs, wakes=wakes
         ),
     )
 
 
 # One row a rule, in order of precedence: the first that is due at a slot gives the reason.
-EXITS: Mapping[ExitRule, Row[SlotExit | None]] = MappingProxyType(
-    dict(
-        [
-            _exit(
-                ExitRule.SIGNAL_FLIPPED,
-                "a turn against the position, accepted at the slot, filled at the next price; only"
-                ' with `bearish = "exit"`',
-                Wakes.BRACKET,
-                SlotExit(ExitReason.SIGNAL_FLIPPED, _flips),
-            ),
-            _exit(
-                ExitRule.TIME_STOP,
-                "rests from the fill on, and fills at the first open at or after opened_at +"
-                " time_stop_hours, whatever slots lie between",
-                Wakes.BRACKET,
-                SlotExit(ExitReason.TIME_STOP, _time_stop),
-            ),
-            _exit(
-                ExitRule.STOP_HIT,
-                "the initial stop is live; without it a stop only counts once another rule has"
-                " moved it",
-                Wakes.BRACKET,
-            ),
-            _exit(ExitRule.TARGET_HIT, "targets are live", Wakes.BRACKET),
-            _exit(
-                ExitRule.TRAILING_STOP,
-                "the stop follows the price, at least one of three ways, the nearest to the price"
-                " holding",
-                Wakes.BARS,
-            ),
-            _exit(
-                ExitRule.BREAK_EVEN,
-                "the stop moves to the price that pays the round trip back",
-                Wakes.BARS,
-            ),
-        ]
-    )
+EXITS: Mapping[ExitRule, Row[SlotExit | None]] = table_of(
+    _exit(
+        ExitRule.SIGNAL_FLIPPED,
+        "a turn against the position, accepted at the slot, filled at the next price; only"
+        ' with `bearish = "exit"`',
+        Wakes.BRACKET,
+        SlotExit(ExitReason.SIGNAL_FLIPPED, _flips),
+    ),
+    _exit(
+        ExitRule.TIME_STOP,
+        "rests from the fill on, and fills at the first open at or after opened_at +"
+        " time_stop_hours, whatever slots lie between",
+        Wakes.BRACKET,
+        SlotExit(ExitReason.TIME_STOP, _time_stop),
+    ),
+    _exit(
+        ExitRule.STOP_HIT,
+        "the initial stop is live; without it a stop only counts once another rule has moved it",
+        Wakes.BRACKET,
+    ),
+    _exit(ExitRule.TARGET_HIT, "targets are live", Wakes.BRACKET),
+    _exit(
+        ExitRule.TRAILING_STOP,
+        "the stop follows the price, at least one of three ways, the nearest to the price holding",
+        Wakes.BARS,
+    ),
+    _exit(ExitRule.BREAK_EVEN, "the stop moves to the price that pays the round trip back", Wakes.BARS),
 )
 # What moving stops read beside the bars.
 STOP_MOVES = (
@@ -193,9 +172,7 @@ def decide_exits(journal: Journal, views: Mapping[TokenId, TokenView], rules: Ru
         view = views.get(token_id)
         if view is None or waiting_exit(journal, holding) is not None:
             continue
-        reason = _due(view, holding, journal.slot, rules) or extra_exit(
-            journal, view, holding, rules
-        )
+        reason = _due(view, holding, journal.slot, rules) or extra_exit(journal, view, holding, rules)
         if reason is not None:
             leave(journal, token_id, views, reason)
 

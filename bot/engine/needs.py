@@ -7,9 +7,11 @@ know what a strategy reads or when it must be asked uses these rows, and no list
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Generic, NamedTuple, TypeVar
 
 Function = TypeVar("Function")
+Key = TypeVar("Key")
 
 
 class Input(StrEnum):
@@ -75,6 +77,11 @@ class Row(NamedTuple, Generic[Function]):
 
     ask: Function
     declaration: Declaration
+
+
+def table_of(*rows: tuple[Key, Row[Function]]) -> Mapping[Key, Row[Function]]:
+    """Make the table of a family from its rows, each with the word that names it."""
+    return MappingProxyType(dict(rows))
 
 
 def is_set(rules: object, key: str) -> bool:

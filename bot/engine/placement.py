@@ -6,7 +6,6 @@ A price outside the allowed window is returned as found, so that its gate can sh
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import islice
-from types import MappingProxyType
 
 from bot.domain.amend import amend
 from bot.domain.market import Bar, LevelSet
@@ -24,16 +23,8 @@ from bot.engine.brackets import (
     reward_risk,
 )
 from bot.engine.indicators import atr, sigma
-from bot.engine.needs import Declaration, Function, Input, Row, Wakes
-from bot.engine.rules import (
-    Fallback,
-    PriceRule,
-    Rules,
-    StopRules,
-    TargetPart,
-    TargetRules,
-    TooFar,
-)
+from bot.engine.needs import Declaration, Function, Input, Row, Wakes, table_of
+from bot.engine.rules import Fallback, PriceRule, Rules, StopRules, TargetPart, TargetRules, TooFar
 
 # How far a stop lies from the reference price: its number in the rules, the reference, daily bars.
 Distance = Callable[[Decimal, Price, Sequence[Bar]], Decimal | None]
@@ -57,79 +48,68 @@ def _price(
     # A fallback is tried where there is no level, so it cannot be one.
     paths = (table,) if rule is PriceRule.LEVEL else (table, f"{table}.fallback")
     keys = tuple(f'{path}.rule = "{rule}"' for path in paths)
-    return rule, Row(
-        ask, Declaration(keys=keys, formula=formula, needs=needs, wakes=Wakes.CANDIDATES)
-    )
+    return rule, Row(ask, Declaration(keys=keys, formula=formula, needs=needs, wakes=Wakes.CANDIDATES))
 
 
 # One row a rule. A level has no distance of its own: the window chooses among the levels.
-STOPS: Mapping[PriceRule, Row[Distance | None]] = MappingProxyType(
-    dict(
-        [
-            _price(
-                "stop",
-                PriceRule.LEVEL,
-                "level x (1 - buffer_fraction), of the nearest level behind whose stop lies within"
-                " the window [distance_min, distance_max] of the anchor price; nearer and farther"
-                " ones are passed over",
-                None,
-                Input.LEVELS,
-            ),
-            _price(
-                "stop",
-                PriceRule.FRACTION,
-                "anchor x (1 - fraction)",
-                lambda fraction, reference, _days: reference * fraction,
-            ),
-            _price(
-                "stop",
-                PriceRule.ATR,
-                "anchor - multiple x ATR; ATR = mean of the true ranges of the last 14 whole UTC"
-                " days, true range = max(high, previous close) - min(low, previous close), of the"
-                " first day on record high - low (Wilder 1978, with a plain mean)",
-                _by_atr,
-                Input.DAYS,
-            ),
-            _price(
-                "stop",
-                PriceRule.SIGMA,
-                "anchor x (1 - multiple x sigma), the daily sigma of the bars whatever"
-                " `sizing.volatility` says (EWM as in [sizing](#sizing-how-much), without floor);"
-                " with fewer than 10 daily returns there is none, and without a fallback the"
-                " candidate is refused (`no_stop`)",
-                _by_sigma,
-                Input.DAYS,
-            ),
-        ]
-    )
+STOPS: Mapping[PriceRule, Row[Distance | None]] = table_of(
+    _price(
+        "stop",
+        PriceRule.LEVEL,
+        "level x (1 - buffer_fraction), of the nearest level behind whose stop lies within"
+        " the window [distance_min, distance_max] of the anchor price; nearer and farther"
+        " ones are passed over",
+        None,
+        Input.LEVELS,
+    ),
+    _price(
+        "stop",
+        PriceRule.FRACTION,
+        "anchor x (1 - fraction)",
+        lambda fraction, reference, _days: reference * fraction,
+    ),
+    _price(
+        "stop",
+        PriceRule.ATR,
+        "anchor - multiple x ATR; ATR = mean of the true ranges of the last 14 whole UTC"
+        " days, true range = max(high, previous close) - min(low, previous close), of the"
+        " first day on record high - low (Wilder 1978, with a plain mean)",
+        _by_atr,
+        Input.DAYS,
+    ),
+    _price(
+        "stop",
+        PriceRule.SIGMA,
+        "anchor x (1 - multiple x sigma), the daily sigma of the bars whatever"
+        " `sizing.volatility` says (EWM as in [sizing](#sizing-how-much), without floor);"
+        " with fewer than 10 daily returns there is none, and without a fallback the"
+        " candidate is refused (`no_stop`)",
+        _by_sigma,
+        Input.DAYS,
+    ),
 )
-TARGETS: Mapping[PriceRule, Row[Reward | None]] = MappingProxyType(
-    dict(
-        [
-            _price(
-                "target",
-                PriceRule.LEVEL,
-                "level x (1 - buffer_fraction) of the nearest level ahead; if it is not ahead of"
-                " the price any more it uses up a rank; if reward over risk is below"
-                " `gates.reward_risk_min` the next is tried, up to `rank_max`",
-                None,
-                Input.LEVELS,
-            ),
-            _price(
-                "target",
-                PriceRule.FRACTION,
-                "anchor x (1 + fraction)",
-                lambda fraction, reference, _risk: fraction * reference,
-            ),
-            _price(
-                "target",
-                PriceRule.R_MULTIPLE,
-                "anchor + multiple x R, R = anchor - stop (R as in Tharp, Trade Your Way to"
-                " Financial Freedom)",
-                lambda multiple, _reference, risk: None if risk is None else multiple * risk,
-            ),
-        ]
-    )
+TARGETS: Mapping[PriceRule, Row[Reward | None]] = table_of(
+    _price(
+        "target",
+        PriceRule.LEVEL,
+        "level x (1 - buffer_fraction) of the nearest level ahead; if it is not ahead of"
+        " the price any more it uses up a rank; if reward over risk is below"
+        " `gates.reward_risk_min` the next is tried, up to `rank_max`",
+        None,
+        Input.LEVELS,
+    ),
+    _price(
+        "target",
+        PriceRule.FRACTION,
+        "anchor x (1 + fraction)",
+        lambda fraction, reference, _risk: fraction * reference,
+    ),
+    _price(
+        "target",
+        PriceRule.R_MULTIPLE,
+        "anchor + multiple x R, R = anchor - stop (R as in Tharp, Trade Your Way to Financial Freedom)",
+        lambda multiple, _reference, risk: None if risk is None else multiple * risk,
+    ),
 )
 
 
@@ -182,9 +162,7 @@ def _inside(price: Price, place: Place, rules: StopRules) -> bool:
 
 def _in_window(distance: Decimal, reference: Price, rules: StopRules) -> bool:
     low, high = rules.distance_min, rules.distance_max
-    return (low is None or distance >= low * reference) and (
-        high is None or distance <= high * reference
-    )
+    return (low is None or distance >= low * reference) and (high is None or distance <= high * reference)
 
 
 def _stop(view: TokenView, place: Place, rules: StopRules) -> Found | None:
@@ -206,9 +184,7 @@ def _stop(view: TokenView, place: Place, rules: StopRules) -> Found | None:
     return found
 
 
-def _stop_without_level(
-    rules: StopRules | Fallback, place: Place, view: TokenView
-) -> Found | None:
+def _stop_without_level(rules: StopRules | Fallback, place: Place, view: TokenView) -> Found | None:
     row = STOPS.get(rules.rule)
     number = rules.fraction if rules.rule is PriceRule.FRACTION else rules.multiple
     if row is None or row.ask is None or number is None:
@@ -225,9 +201,7 @@ def _clamp(found: Found, place: Place, rules: StopRules) -> Found | None:
 
     The usual rounding could leave the window again, so the rounding points into the window.
     """
-    low, high = (
-        (edge or ZERO) * place.reference for edge in (rules.distance_min, rules.distance_max)
-    )
+    low, high = ((edge or ZERO) * place.reference for edge in (rules.distance_min, rules.distance_max))
     is_far = rules.distance_max is not None and place.away(found.price) > high
     edge = place.at(high if is_far else low)
     # A long's far edge and a short's near edge are the lower bound of the window: round up there.
@@ -250,9 +224,7 @@ def _target(view: TokenView, place: Place, stop: Price | None, rules: Rules) -> 
     return (target.fallback and _target_price(target.fallback, place, stop)) or last
 
 
-def _targets_at_levels(
-    levels: LevelSet | None, place: Place, rules: TargetRules
-) -> Iterator[Found | None]:
+def _targets_at_levels(levels: LevelSet | None, place: Place, rules: TargetRules) -> Iterator[Found | None]:
     """Yield the targets at the levels ahead, by rank.
 
     Yields None for a level whose buffered price is not ahead any more; it still keeps its rank.
@@ -267,14 +239,10 @@ def _pays(place: Place, stop: Price | None, target: Price, rules: Rules) -> bool
     least = rules.gates.reward_risk_min
     if least is None or stop is None:
         return True
-    return (
-        reward_risk(place.reference, stop, [TargetShare(target)], rules.fills, place.side) >= least
-    )
+    return reward_risk(place.reference, stop, [TargetShare(target)], rules.fills, place.side) >= least
 
 
-def _target_price(
-    rules: TargetRules | Fallback | TargetPart, place: Place, stop: Price | None
-) -> Found | None:
+def _target_price(rules: TargetRules | Fallback | TargetPart, place: Place, stop: Price | None) -> Found | None:
     """Compute a target that needs no level: a fraction of the reference price or an R-multiple."""
     if isinstance(rules, TargetPart):
         rule, number = PriceRule.R_MULTIPLE, rules.multiple
@@ -299,9 +267,7 @@ def _with_parts(bracket: Bracket, view: TokenView, place: Place, rules: Rules) -
             return bracket
         found.append(placed)
     shares = (part.share for part in rules.target.parts)
-    parts = in_order(
-        place, [TargetShare(one.price, share) for one, share in zip(found, shares, strict=True)]
-    )
+    parts = in_order(place, [TargetShare(one.price, share) for one, share in zip(found, shares, strict=True)])
     ratio = None
     if bracket.stop is not None:
         ratio = reward_risk(place.reference, bracket.stop, parts, rules.fills, place.side)
@@ -317,11 +283,7 @@ def _with_parts(bracket: Bracket, view: TokenView, place: Place, rules: Rules) -
 
 
 def _part(
-    part: TargetPart,
-    ranked: Sequence[Found | None],
-    place: Place,
-    stop: Price | None,
-    rules: TargetRules,
+    part: TargetPart, ranked: Sequence[Found | None], place: Place, stop: Price | None, rules: TargetRules
 ) -> Found | None:
     if part.rank is None:
         return _target_price(part, place, stop)

@@ -6,7 +6,6 @@ The quantity is rounded down to the instrument's step and never increased.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from types import MappingProxyType
 from typing import NamedTuple
 
 from bot.domain.ids import TokenId
@@ -16,7 +15,7 @@ from bot.domain.snapshot import TokenView
 from bot.engine.account import entry_need
 from bot.engine.brackets import Bracket, cash_at_stop, entry_per_unit
 from bot.engine.indicators import annual_sigma
-from bot.engine.needs import Declaration, Input, Row, Wakes
+from bot.engine.needs import Declaration, Input, Row, Wakes, table_of
 from bot.engine.rules import FillRules, Rules, SizeRule, SizingRules, VolatilitySource
 
 BY_VOLATILITY = frozenset({SizeRule.INVERSE_VOLATILITY, SizeRule.NORMALISED_INVERSE_VOLATILITY})
@@ -65,9 +64,7 @@ def volatility(view: TokenView, source: VolatilitySource) -> Decimal | None:
 
 def lacks_volume(view: TokenView, rules: Rules) -> bool:
     """Check whether a cap by traded volume has no volume to use."""
-    return rules.sizing.volume_share_max is not None and (
-        view.market is None or view.market.volume_24h is None
-    )
+    return rules.sizing.volume_share_max is not None and (view.market is None or view.market.volume_24h is None)
 
 
 def lacks_drawdown(view: TokenView, rules: Rules) -> bool:
@@ -85,9 +82,7 @@ def risk_per_unit(reference: Price, bracket: Bracket, fills: FillRules) -> Decim
     if bracket.stop is None:
         return None
     side = bracket.side
-    return side.sign * (
-        entry_per_unit(reference, fills, side) - cash_at_stop(bracket.stop, fills, side)
-    )
+    return side.sign * (entry_per_unit(reference, fills, side) - cash_at_stop(bracket.stop, fills, side))
 
 
 def normalised_weights(views: Mapping[TokenId, TokenView], rules: Rules) -> dict[TokenId, Decimal]:
@@ -167,50 +162,42 @@ def _size(rule: SizeRule, formula: str, ask: Notional) -> tuple[SizeRule, Row[No
 
 
 # One row a rule: the notional before the caps; None while a measure or a stop is missing.
-SIZES: Mapping[SizeRule, Row[Notional]] = MappingProxyType(
-    dict(
-        [
-            _size(
-                SizeRule.INVERSE_VOLATILITY,
-                "equity x target_volatility / max(sigma, volatility_floor) / positions_max: each"
-                " place carries the same risk, whatever else is bullish (Carver, Systematic"
-                " Trading; pysystemtrade)",
-                _by_volatility,
-            ),
-            _size(
-                SizeRule.NORMALISED_INVERSE_VOLATILITY,
-                "equity x exposure_max (1 where absent) x weight, weight = (1 / sigma) / (sum of 1"
-                " / sigma over this slot's candidates): the candidates share the whole, so that a"
-                " lone one gets all of it up to `weight_max` (as skfolio's InverseVolatility)",
-                _by_weight,
-            ),
-            _size(
-                SizeRule.RISK_FRACTION,
-                "equity x risk_fraction / risk per unit x reference, risk per unit = paid - stop x"
-                " (1 - c) x (1 - fee) (fixed fractional: Vince 1990)",
-                _by_risk,
-            ),
-            _size(
-                SizeRule.FIXED_NOTIONAL,
-                "notional",
-                lambda _view, _reference, _bracket, _account, rules: rules.sizing.notional,
-            ),
-            _size(
-                SizeRule.FIXED_FRACTION,
-                "equity x fraction",
-                lambda _view, _reference, _bracket, account, rules: _times(
-                    rules.sizing.fraction, account.equity
-                ),
-            ),
-            _size(
-                SizeRule.FIXED_QUANTITY,
-                "quantity x reference",
-                lambda _view, reference, _bracket, _account, rules: _times(
-                    rules.sizing.quantity, reference
-                ),
-            ),
-        ]
-    )
+SIZES: Mapping[SizeRule, Row[Notional]] = table_of(
+    _size(
+        SizeRule.INVERSE_VOLATILITY,
+        "equity x target_volatility / max(sigma, volatility_floor) / positions_max: each"
+        " place carries the same risk, whatever else is bullish (Carver, Systematic"
+        " Trading; pysystemtrade)",
+        _by_volatility,
+    ),
+    _size(
+        SizeRule.NORMALISED_INVERSE_VOLATILITY,
+        "equity x exposure_max (1 where absent) x weight, weight = (1 / sigma) / (sum of 1"
+        " / sigma over this slot's candidates): the candidates share the whole, so that a"
+        " lone one gets all of it up to `weight_max` (as skfolio's InverseVolatility)",
+        _by_weight,
+    ),
+    _size(
+        SizeRule.RISK_FRACTION,
+        "equity x risk_fraction / risk per unit x reference, risk per unit = paid - stop x"
+        " (1 - c) x (1 - fee) (fixed fractional: Vince 1990)",
+        _by_risk,
+    ),
+    _size(
+        SizeRule.FIXED_NOTIONAL,
+        "notional",
+        lambda _view, _reference, _bracket, _account, rules: rules.sizing.notional,
+    ),
+    _size(
+        SizeRule.FIXED_FRACTION,
+        "equity x fraction",
+        lambda _view, _reference, _bracket, account, rules: _times(rules.sizing.fraction, account.equity),
+    ),
+    _size(
+        SizeRule.FIXED_QUANTITY,
+        "quantity x reference",
+        lambda _view, reference, _bracket, _account, rules: _times(rules.sizing.quantity, reference),
+    ),
 )
 # What sizes read beside the account: the measures behind sigma and behind the caps.
 MEASURES = (
@@ -223,21 +210,9 @@ MEASURES = (
             wakes=Wakes.CANDIDATES,
         )
         for source, formula, needs in (
-            (
-                VolatilitySource.QUANTMETRICS,
-                "sigma as the provider gives it",
-                (Input.QUANTMETRICS,),
-            ),
-            (
-                VolatilitySource.BARS,
-                "exponentially weighted sigma of daily returns x sqrt(365)",
-                (Input.DAYS,),
-            ),
-            (
-                VolatilitySource.LARGER,
-                "the larger of both sigmas",
-                (Input.QUANTMETRICS, Input.DAYS),
-            ),
+            (VolatilitySource.QUANTMETRICS, "sigma as the provider gives it", (Input.QUANTMETRICS,)),
+            (VolatilitySource.BARS, "exponentially weighted sigma of daily returns x sqrt(365)", (Input.DAYS,)),
+            (VolatilitySource.LARGER, "the larger of both sigmas", (Input.QUANTMETRICS, Input.DAYS)),
         )
     ),
     Declaration(
