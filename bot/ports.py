@@ -64,9 +64,7 @@ class Archive(Protocol):
     def levels(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> LevelSet | None:
         """Find the newest set of levels."""
 
-    def quantmetrics(
-        self, token_id: TokenId, as_of: datetime, cut_off: datetime
-    ) -> QuantMetrics | None:
+    def quantmetrics(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> QuantMetrics | None:
         """Find the newest measures."""
 
     def grades(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Grades | None:
@@ -92,9 +90,7 @@ class Archive(Protocol):
         across a halt of seven days.
         """
 
-    def finer(
-        self, token_id: TokenId, bar: Bar, as_of: datetime, cut_off: datetime
-    ) -> tuple[Bar, ...]:
+    def finer(self, token_id: TokenId, bar: Bar, as_of: datetime, cut_off: datetime) -> tuple[Bar, ...]:
         """List the bars of the finest timeframe that fills a bar without a gap, in order.
 
         The list is empty when no timeframe does.

@@ -51,9 +51,7 @@ class Request:
     asked_at: datetime
 
 
-def request_id_of(
-    run: RunName, act: Act, token_id: TokenId | None, asked_at: datetime
-) -> RequestId:
+def request_id_of(run: RunName, act: Act, token_id: TokenId | None, asked_at: datetime) -> RequestId:
     """Derive the id of a request from the run, the act, the token and the instant."""
     return RequestId(derive("req", [run, act, token_id, instant_text(asked_at)]))
 

@@ -23,9 +23,7 @@ EntryId = NewType("EntryId", str)
 RequestId = NewType("RequestId", str)
 
 
-_encode = json.JSONEncoder(
-    ensure_ascii=True, separators=(",", ":"), sort_keys=True, allow_nan=False
-).encode
+_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), sort_keys=True, allow_nan=False).encode
 
 
 def canonical(parts: object) -> str:
@@ -55,9 +53,7 @@ def instant_text(at: datetime) -> str:
     return f"{at.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
-def signal_id(
-    provider: str, feed: str, token_id: TokenId, stance: str, turned_at: datetime
-) -> SignalId:
+def signal_id(provider: str, feed: str, token_id: TokenId, stance: str, turned_at: datetime) -> SignalId:
     """Derive the id of an episode from the signal that started it."""
     return SignalId(derive("sig", [provider, feed, token_id, stance, instant_text(turned_at)]))
 
@@ -67,9 +63,7 @@ def candidate_id(run: RunName, slot: datetime, signal: SignalId) -> CandidateId:
     return CandidateId(derive("cand", [run, instant_text(slot), signal]))
 
 
-def order_id(
-    run: RunName, signal: SignalId, role: str, ordinal: int, part: int | None = None
-) -> OrderId:
+def order_id(run: RunName, signal: SignalId, role: str, ordinal: int, part: int | None = None) -> OrderId:
     """Derive the id of an order.
 
     ordinal: how many entry orders this run had for that signal before.

@@ -29,9 +29,7 @@ QUANTITY_MAX = Decimal(10) ** 18
 PRICE_STEP = Decimal(1).scaleb(-18)
 
 # Sixty digits hold price x quantity x cost factors without rounding, so only divisions round.
-EXACT = Context(
-    prec=60, rounding=ROUND_HALF_EVEN, traps=[DivisionByZero, InvalidOperation, Overflow]
-)
+EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[DivisionByZero, InvalidOperation, Overflow])
 
 
 def from_float(value: float) -> Decimal:

@@ -61,9 +61,7 @@ TRANSITIONS: Mapping[OrderState | None, frozenset[OrderState]] = MappingProxyTyp
     {
         None: frozenset({OrderState.PLANNED, OrderState.ACCEPTED}),
         OrderState.PLANNED: frozenset({OrderState.ACCEPTED, OrderState.CANCELLED}),
-        OrderState.ACCEPTED: frozenset(
-            {OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED}
-        ),
+        OrderState.ACCEPTED: frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED}),
         OrderState.FILLED: frozenset(),
         OrderState.CANCELLED: frozenset(),
         OrderState.EXPIRED: frozenset(),
@@ -74,9 +72,7 @@ TRANSITIONS: Mapping[OrderState | None, frozenset[OrderState]] = MappingProxyTyp
 def check_transition(order_id: OrderId, state: OrderState | None, following: OrderState) -> None:
     """Raise InvariantError for a change of state that the table lacks."""
     if following not in TRANSITIONS[state]:
-        raise InvariantError(
-            f"order {order_id}: {state or 'unknown'} -> {following} is no transition"
-        )
+        raise InvariantError(f"order {order_id}: {state or 'unknown'} -> {following} is no transition")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -152,9 +152,7 @@ class Portfolio:
     settled_slot: datetime | None = None
     settled_until: datetime | None = None
     # Two indexes of the live orders, by position and at market, because every cycle asks for both.
-    _of_position: dict[PositionId, tuple[LiveOrder, ...]] = field(
-        init=False, repr=False, compare=False
-    )
+    _of_position: dict[PositionId, tuple[LiveOrder, ...]] = field(init=False, repr=False, compare=False)
     _at_market: dict[OrderId, LiveOrder] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -187,9 +185,7 @@ class Portfolio:
     def drop(self, order: Order) -> None:
         """Remove an order that reached a final state."""
         del self.orders[order.order_id]
-        siblings = tuple(
-            live for live in self._of_position.pop(order.position_id) if live.order is not order
-        )
+        siblings = tuple(live for live in self._of_position.pop(order.position_id) if live.order is not order)
         if siblings:
             self._of_position[order.position_id] = siblings
         self._at_market.pop(order.order_id, None)

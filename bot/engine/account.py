@@ -44,9 +44,7 @@ def mark_prices(
         view = views.get(token_id)
         prints = passed.get(token_id)
         known = view.price.price if view and view.price else holding.price
-        found[token_id] = within_margin(
-            prints[-1].close if prints else known, holding.position, rules
-        )
+        found[token_id] = within_margin(prints[-1].close if prints else known, holding.position, rules)
     return found
 
 
@@ -78,9 +76,7 @@ def net_value(portfolio: Portfolio, prices: Mapping[TokenId, Price]) -> Decimal:
 
 def gross_value(portfolio: Portfolio, prices: Mapping[TokenId, Price]) -> Decimal:
     """Sum the sizes of all positions at these prices, longs and shorts alike."""
-    return sum(
-        (held.quantity * prices[token_id] for token_id, held in portfolio.holdings.items()), ZERO
-    )
+    return sum((held.quantity * prices[token_id] for token_id, held in portfolio.holdings.items()), ZERO)
 
 
 def check_amount(amount: Decimal, token_id: TokenId, slot: datetime) -> None:
@@ -124,9 +120,7 @@ def unlocked_cash(portfolio: Portfolio, prices: Mapping[TokenId, Price], rules: 
 def free_cash(portfolio: Portfolio, prices: Mapping[TokenId, Price], rules: Rules) -> Decimal:
     """Compute the cash that neither open shorts nor accepted entries tie up."""
     reserved = (
-        order.quantity
-        * order.price
-        * entry_need(rules.fills, order.side, rules.short.margin_fraction)
+        order.quantity * order.price * entry_need(rules.fills, order.side, rules.short.margin_fraction)
         for order in portfolio.waiting(Role.ENTRY)
     )
     return unlocked_cash(portfolio, prices, rules) - sum(reserved, ZERO)
@@ -136,10 +130,7 @@ def coming_cash(portfolio: Portfolio, prices: Mapping[TokenId, Price], rules: Ru
     """Compute the free cash that accepted exits will add at these prices, after costs."""
     fills, found = rules.fills, ZERO
     for order in portfolio.waiting(Role.EXIT):
-        side, notional = (
-            order.side,
-            portfolio.holdings[order.token_id].quantity * prices[order.token_id],
-        )
+        side, notional = (order.side, portfolio.holdings[order.token_id].quantity * prices[order.token_id])
         locked = ZERO if side is Side.LONG else notional * (ONE + rules.short.margin_fraction)
         # A long brings its proceeds; a short frees the cash that it tied up and pays for its cover.
         found += locked + side.sign * fills.with_exit_fee(fills.exit_price(notional, side), side)
@@ -148,9 +139,7 @@ def coming_cash(portfolio: Portfolio, prices: Mapping[TokenId, Price], rules: Ru
 
 def is_closing(portfolio: Portfolio, holding: Holding) -> bool:
     """Check whether an accepted exit is closing a position."""
-    return any(
-        order.position_id == holding.position.position_id for order in portfolio.waiting(Role.EXIT)
-    )
+    return any(order.position_id == holding.position.position_id for order in portfolio.waiting(Role.EXIT))
 
 
 def in_category(
@@ -175,8 +164,6 @@ def in_category(
         if belongs(token_id) and not is_closing(portfolio, holding)
     )
     waiting = (
-        order.quantity * order.price
-        for order in portfolio.waiting(Role.ENTRY)
-        if belongs(order.token_id)
+        order.quantity * order.price for order in portfolio.waiting(Role.ENTRY) if belongs(order.token_id)
     )
     return sum(held, ZERO) + sum(waiting, ZERO)

@@ -10,18 +10,9 @@ from typing import NamedTuple
 
 from bot.domain.instruments import Instrument
 from bot.domain.market import LevelSet
-from bot.domain.numbers import (
-    ONE,
-    ZERO,
-    Price,
-    ceil_to_step,
-    floor_to_step,
-    price_half_even,
-)
+from bot.domain.numbers import ONE, ZERO, Price, ceil_to_step, floor_to_step, price_half_even
 from bot.domain.orders import Side
-from bot.engine.rules import (
-    FillRules,
-)
+from bot.engine.rules import FillRules
 
 
 class TargetShare(NamedTuple):
@@ -72,9 +63,7 @@ def reward_risk(
     """
     paid = entry_per_unit(reference, fills, side)
     given = sum((part.share for part in targets if part.share is not None), ZERO)
-    brought = sum(
-        (part.price * (ONE - given if part.share is None else part.share) for part in targets), ZERO
-    )
+    brought = sum((part.price * (ONE - given if part.share is None else part.share) for part in targets), ZERO)
     return (fills.with_exit_fee(brought, side) - paid) / (paid - cash_at_stop(stop, fills, side))
 
 

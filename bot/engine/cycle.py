@@ -18,13 +18,7 @@ from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Mark, Position
 from bot.domain.signals import Episode
 from bot.domain.snapshot import Snapshot, TokenView
-from bot.engine.account import (
-    NOTHING_PASSED,
-    coming_cash,
-    free_cash,
-    in_category,
-    mark_prices,
-)
+from bot.engine.account import NOTHING_PASSED, coming_cash, free_cash, in_category, mark_prices
 from bot.engine.ages import hours_between
 from bot.engine.benchmark import mark_benchmark
 from bot.engine.brackets import Bracket
@@ -86,9 +80,7 @@ def settle(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
         return journal.result()
 
 
-def fill_quotes(
-    snapshot: Snapshot, portfolio: Portfolio, quotes: tuple[Quote, ...], rules: Rules
-) -> Acted:
+def fill_quotes(snapshot: Snapshot, portfolio: Portfolio, quotes: tuple[Quote, ...], rules: Rules) -> Acted:
     """Fill the orders accepted at this slot at prices fetched after the decision."""
     with localcontext(EXACT):
         journal = Journal(portfolio, snapshot.as_of, snapshot.cut_off)
@@ -107,8 +99,7 @@ def fill_quotes(
             if live.order.is_anchored_at_fill and live.order.slot == snapshot.as_of
         }
         settled = {
-            token_id: replace(view, prints=(), last_traded=None)
-            for token_id, view in snapshot.tokens.items()
+            token_id: replace(view, prints=(), last_traded=None) for token_id, view in snapshot.tokens.items()
         }
         # Only the new quotes have prints here; all other prints are settled already.
         settle_prints(journal, settled | views, {**snapshot.granted, **granted}, rules)
@@ -137,9 +128,7 @@ def decide(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
         brackets = {token_id: one.bracket for token_id, one in due.items()}
         scores, failed = hook_scores(brackets, views, rules)
         weights = normalised_weights(views, rules)
-        bench = Bench(
-            snapshot=snapshot, mark=mark, prices=prices, weights=weights, failed=failed, rules=rules
-        )
+        bench = Bench(snapshot=snapshot, mark=mark, prices=prices, weights=weights, failed=failed, rules=rules)
         for rank, token_id in enumerate(in_rank(brackets, views, rules, scores)):
             _judge(journal, due[token_id], rank, bench)
         return journal.result()
@@ -225,16 +214,12 @@ def _judge(journal: Journal, due: Due, rank: int, bench: Bench) -> None:
         reference=view.price.price if view.price else None,
         bracket=due.bracket,
         size=size,
-        veto=due.refused
-        or bench.failed.get(view.instrument.token_id)
-        or veto(view, due.bracket, rules),
+        veto=due.refused or bench.failed.get(view.instrument.token_id) or veto(view, due.bracket, rules),
         rules=rules,
     )
     findings = list(ask_all(proposal))
     candidate = _candidate(journal, proposal, findings, rank)
-    levels = candidate_levels(
-        candidate.candidate_id, candidate.run, candidate.slot, view, rules.levels
-    )
+    levels = candidate_levels(candidate.candidate_id, candidate.run, candidate.slot, view, rules.levels)
     journal.write(candidate, *_verdicts(candidate, findings), *levels)
     if candidate.outcome is Outcome.ENTERED and size is not None:
         grant = Grant(means, snapshot.cut_off, view.instrument.quantity_step)
@@ -254,9 +239,7 @@ def _means(journal: Journal, due: Due, bench: Bench) -> Means:
     return Means(
         equity=bench.mark.equity,
         free_cash=free,
-        category_notional=in_category(
-            portfolio, bench.prices, bench.snapshot.tokens, instrument.category
-        ),
+        category_notional=in_category(portfolio, bench.prices, bench.snapshot.tokens, instrument.category),
         drawdown=bench.mark.drawdown,
         weight=bench.weights.get(instrument.token_id),
     )
@@ -291,9 +274,7 @@ def _candidate(
         target_source=bracket.target_source,
         stop_level=bracket.stop_level,
         target_level=bracket.target_level,
-        reward_risk=None
-        if bracket.reward_risk is None
-        else fraction_half_even(bracket.reward_risk),
+        reward_risk=None if bracket.reward_risk is None else fraction_half_even(bracket.reward_risk),
         quantity=size.quantity if size else None,
         size_bound=size.bound if size else None,
         side=bracket.side,

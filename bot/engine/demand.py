@@ -36,13 +36,7 @@ def families() -> Iterator[tuple[str, str, Declaration]]:
     for family, rows in tables:
         for name, one in rows.items():
             yield family, str(name), one.declaration
-    for row in (
-        *sizing.MEASURES,
-        *exits.STOP_MOVES,
-        candidates.REENTRY,
-        STRENGTH,
-        FINER_BARS,
-    ):
+    for row in (*sizing.MEASURES, *exits.STOP_MOVES, candidates.REENTRY, STRENGTH, FINER_BARS):
         yield "input", row.keys[0], row
 
 
@@ -85,7 +79,5 @@ def demand_of(rules: Rules) -> Demand:
     if not rules.exits.rules <= exits.EXITS.keys():
         wakes.add(Wakes.SLOTS)  # nothing is known of a rule without a row
     return Demand(
-        inputs=MappingProxyType(inputs),
-        of_held=frozenset(of_held),
-        wakes=max(wakes, key=ORDER.index),
+        inputs=MappingProxyType(inputs), of_held=frozenset(of_held), wakes=max(wakes, key=ORDER.index)
     )

@@ -12,26 +12,12 @@ from typing import NamedTuple
 from bot.domain.amend import amend
 from bot.domain.decisions import Candidate, Reason
 from bot.domain.ids import TokenId, order_id, position_id
-from bot.domain.numbers import (
-    ZERO,
-    Price,
-    Quantity,
-    floor_to_step,
-    fraction_half_even,
-    price_half_even,
-)
+from bot.domain.numbers import ZERO, Price, Quantity, floor_to_step, fraction_half_even, price_half_even
 from bot.domain.orders import Anchor, Order, OrderState, Role
 from bot.domain.snapshot import TokenView
 from bot.engine.account import entry_need, free_cash, in_category, is_closing
 from bot.engine.brackets import Bracket, TargetShare
-from bot.engine.fills import (
-    bracket_orders,
-    child_order,
-    drop_entry,
-    event,
-    is_overtaken,
-    open_position,
-)
+from bot.engine.fills import bracket_orders, child_order, drop_entry, event, is_overtaken, open_position
 from bot.engine.hooks import adjusted_bracket
 from bot.engine.journal import Journal
 from bot.engine.levels import read_levels
@@ -52,12 +38,7 @@ class Grant(NamedTuple):
 
 
 def accept_entry(
-    journal: Journal,
-    candidate: Candidate,
-    bracket: Bracket,
-    quantity: Quantity,
-    grant: Grant,
-    rules: Rules,
+    journal: Journal, candidate: Candidate, bracket: Bracket, quantity: Quantity, grant: Grant, rules: Rules
 ) -> None:
     """Accept the entry of a candidate.
 
@@ -99,25 +80,16 @@ def accept_entry(
 
 
 def _bear_children(
-    journal: Journal,
-    entry: Order,
-    whole: Quantity,
-    bracket: Bracket,
-    step: Decimal,
-    state: OrderState,
+    journal: Journal, entry: Order, whole: Quantity, bracket: Bracket, step: Decimal, state: OrderState
 ) -> None:
     """Write the stop and target orders of a bracket for an entry of this whole quantity."""
     children = (
-        []
-        if bracket.stop is None
-        else [child_order(entry, Role.STOP, whole, bracket.stop, journal.slot)]
+        [] if bracket.stop is None else [child_order(entry, Role.STOP, whole, bracket.stop, journal.slot)]
     )
     targets = bracket.parts or (() if bracket.target is None else (TargetShare(bracket.target),))
     left = whole
     for number, target in enumerate(targets):
-        share = (
-            left if target.share is None else Quantity(floor_to_step(whole * target.share, step))
-        )
+        share = left if target.share is None else Quantity(floor_to_step(whole * target.share, step))
         children.append(
             child_order(
                 entry,
@@ -170,9 +142,7 @@ def _fill_at_anchor(
     """
     paid = price_half_even(rules.fills.entry_price(raw, order.side))
     known = read_levels(granted, rules.levels, order.slot)
-    bracket, refused = adjusted_bracket(
-        known, place_bracket(known, paid, order.side, rules), paid, rules
-    )
+    bracket, refused = adjusted_bracket(known, place_bracket(known, paid, order.side, rules), paid, rules)
     overtaken = is_overtaken(order.side, bracket.stop, bracket.target, raw)
     if refused is not None or overtaken or not is_whole(bracket, paid, rules):
         drop_entry(journal, order, OrderState.CANCELLED, Reason.BRACKET_INVALID_AT_FILL)
@@ -205,11 +175,7 @@ def _fill_at_anchor(
 
 
 def _means(
-    journal: Journal,
-    order: Order,
-    views: Mapping[TokenId, TokenView],
-    known: TokenView,
-    rules: Rules,
+    journal: Journal, order: Order, views: Mapping[TokenId, TokenView], known: TokenView, rules: Rules
 ) -> Means:
     """Build the account that sizes an entry at its fill.
 

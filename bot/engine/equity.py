@@ -11,9 +11,7 @@ from bot.domain.portfolio import Fall, Portfolio
 from bot.engine.account import check_amount, drawdown, gross_value, net_value
 
 
-def mark_equity(
-    portfolio: Portfolio, slot: datetime, prices: Mapping[TokenId, Price]
-) -> EquityMark:
+def mark_equity(portfolio: Portfolio, slot: datetime, prices: Mapping[TokenId, Price]) -> EquityMark:
     """Value an account at a slot.
 
     Raises BadInputError when it is worth more than a ledger can hold.
@@ -40,9 +38,7 @@ def mark_equity(
     )
 
 
-def value_positions(
-    portfolio: Portfolio, prices: Mapping[TokenId, Price], slot: datetime
-) -> Decimal:
+def value_positions(portfolio: Portfolio, prices: Mapping[TokenId, Price], slot: datetime) -> Decimal:
     """Compute the value of the positions at a slot.
 
     Raises BadInputError, naming the largest position, when the sum is more than a ledger can hold.
@@ -50,16 +46,12 @@ def value_positions(
     value = net_value(portfolio, prices)
     most = max(abs(value), abs(portfolio.cash + value))
     if most > AMOUNT_MAX and portfolio.holdings:
-        largest = max(
-            portfolio.holdings, key=lambda held: portfolio.holdings[held].quantity * prices[held]
-        )
+        largest = max(portfolio.holdings, key=lambda held: portfolio.holdings[held].quantity * prices[held])
         check_amount(most, largest, slot)
     return value
 
 
-def follow_equity(
-    portfolio: Portfolio, equity: Decimal, at: datetime
-) -> tuple[Decimal, datetime, Fall | None]:
+def follow_equity(portfolio: Portfolio, equity: Decimal, at: datetime) -> tuple[Decimal, datetime, Fall | None]:
     """Update the high-water mark, its instant and the deepest fall with an instant's equity.
 
     Of equally deep falls the first one counts. A fall ends at the first slot whose equity reaches

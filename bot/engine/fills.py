@@ -57,25 +57,12 @@ def event(order: Order, slot: datetime, state: OrderState, reason: str | None = 
 
 def bracket_orders(journal: Journal, order: Order) -> list[Order]:
     """List the live stop and target orders that belong to an entry."""
-    found = (
-        child
-        for child in journal.portfolio.orders_of(order.position_id)
-        if child.role in BRACKET_ROLES
-    )
-    return [
-        child
-        for child in found
-        if (child.signal_id, child.ordinal) == (order.signal_id, order.ordinal)
-    ]
+    found = (child for child in journal.portfolio.orders_of(order.position_id) if child.role in BRACKET_ROLES)
+    return [child for child in found if (child.signal_id, child.ordinal) == (order.signal_id, order.ordinal)]
 
 
 def child_order(
-    of: Order | Position,
-    role: Role,
-    quantity: Quantity,
-    price: Price,
-    slot: datetime,
-    **more: Any,
+    of: Order | Position, role: Role, quantity: Quantity, price: Price, slot: datetime, **more: Any
 ) -> Order:
     """Build an order that belongs to an entry or to its position.
 
@@ -225,11 +212,7 @@ def charge_begun_days(journal: Journal, until: Mapping[TokenId, datetime], rules
         position = holding.position
         if position.side is Side.LONG or token_id not in until:
             continue
-        day = (
-            0
-            if holding.borrowed_at is None
-            else (holding.borrowed_at - position.opened_at) // DAY + 1
-        )
+        day = 0 if holding.borrowed_at is None else (holding.borrowed_at - position.opened_at) // DAY + 1
         while position.opened_at + day * DAY < until[token_id]:
             charge_borrow(journal, position, position.opened_at + day * DAY, rules)
             day += 1
@@ -242,9 +225,7 @@ def charge_borrow(journal: Journal, position: Position, at: datetime, rules: Rul
     if micro_half_even(fee) > ZERO:
         day = (at - position.opened_at) // DAY
         cause = f"borrow {position.position_id} {day}"
-        journal.write(
-            entry_of(position.run, journal.slot, cause, position.position_id, at, borrow_legs(fee))
-        )
+        journal.write(entry_of(position.run, journal.slot, cause, position.position_id, at, borrow_legs(fee)))
 
 
 def exit_price(role: Role, raw: Price, position: Position, rules: Rules) -> Price:
@@ -255,9 +236,7 @@ def exit_price(role: Role, raw: Price, position: Position, rules: Rules) -> Pric
     """
     if role is Role.TARGET and rules.fills.target_cost is TargetCost.LIMIT:
         return raw
-    return within_margin(
-        price_half_even(rules.fills.exit_price(raw, position.side)), position, rules
-    )
+    return within_margin(price_half_even(rules.fills.exit_price(raw, position.side)), position, rules)
 
 
 def exit_cash(holding: Holding, paid: Price, quantity: Decimal, rules: Rules) -> Decimal:
@@ -306,12 +285,7 @@ def fill_exit(
 
 
 def _execute_exit(
-    holding: Holding,
-    order: Order,
-    raw: Price,
-    quantity: Quantity | None,
-    paid: Price | None,
-    rules: Rules,
+    holding: Holding, order: Order, raw: Price, quantity: Quantity | None, paid: Price | None, rules: Rules
 ) -> Execution:
     left = holding.quantity if quantity is None else quantity
     price = exit_price(order.role, raw, holding.position, rules) if paid is None else paid
@@ -326,9 +300,7 @@ def _cost_of(position: Position, quantity: Quantity) -> Decimal:
 def _close(journal: Journal, holding: Holding, at: datetime, reason: ExitReason) -> None:
     """Write the end of a position that has nothing left, and cancel its remaining orders."""
     position = holding.position
-    worst, best = (
-        (holding.low, holding.high) if position.side is Side.LONG else (holding.high, holding.low)
-    )
+    worst, best = (holding.low, holding.high) if position.side is Side.LONG else (holding.high, holding.low)
     closing = Closing(
         position_id=position.position_id,
         run=position.run,

@@ -65,8 +65,4 @@ def name_timeframe(finer: Bar, facts: Iterable[Fact]) -> Iterator[Fact]:
     """Yield the facts, with the deciding timeframe in the model of each fill: `bars-3+1m`."""
     name = timeframe_of(finer)
     for fact in facts:
-        yield (
-            replace(fact, fill_model=f"{fact.fill_model}+{name}")
-            if isinstance(fact, Fill)
-            else fact
-        )
+        yield (replace(fact, fill_model=f"{fact.fill_model}+{name}") if isinstance(fact, Fill) else fact)

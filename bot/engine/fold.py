@@ -10,14 +10,7 @@ from typing import Any
 
 from bot.domain.amend import amend
 from bot.domain.books import Account, JournalEntry
-from bot.domain.decisions import (
-    BenchmarkPart,
-    Candidate,
-    CandidateLevel,
-    EquityMark,
-    Fact,
-    Verdict,
-)
+from bot.domain.decisions import BenchmarkPart, Candidate, CandidateLevel, EquityMark, Fact, Verdict
 from bot.domain.errors import InvariantError
 from bot.domain.events import Act, EventKind, EventState, RunEvent
 from bot.domain.ids import PositionId
@@ -73,9 +66,7 @@ def _fold_order(portfolio: Portfolio, order: Order) -> None:
 def _fold_order_event(portfolio: Portfolio, event: OrderEvent) -> None:
     live = portfolio.orders.get(event.order_id)
     if live is None:
-        raise InvariantError(
-            f"order {event.order_id}: {event.state} is said of an order that is not live"
-        )
+        raise InvariantError(f"order {event.order_id}: {event.state} is said of an order that is not live")
     check_transition(event.order_id, live.state, event.state)
     if event.state in FINAL:
         portfolio.drop(live.order)
@@ -172,11 +163,7 @@ def _equity(portfolio: Portfolio, mark: EquityMark) -> None:
 
 
 def _fall_of(mark: EquityMark) -> Fall | None:
-    if (
-        not mark.drawdown_deepest
-        or mark.drawdown_started_at is None
-        or mark.drawdown_trough_at is None
-    ):
+    if not mark.drawdown_deepest or mark.drawdown_started_at is None or mark.drawdown_trough_at is None:
         return None
     high = mark.high_water_mark if mark.drawdown_high is None else mark.drawdown_high
     return Fall(

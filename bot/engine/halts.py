@@ -33,9 +33,7 @@ def last_active_price(views: Mapping[TokenId, TokenView]) -> Traded:
     """
     found: Traded = {}
     for token_id, view in views.items():
-        begins_with_quote = (
-            bool(view.prints) and view.prints[0].opened_at == view.prints[0].closed_at
-        )
+        begins_with_quote = bool(view.prints) and view.prints[0].opened_at == view.prints[0].closed_at
         if view.last_traded is not None and not begins_with_quote:
             found[token_id] = (view.last_traded.known_at, view.last_traded.price)
     return found
@@ -55,9 +53,7 @@ def close_silent(journal: Journal, traded: Traded, by: datetime, rules: Rules) -
     for ended_at, token_id in sorted(silent):
         charge_begun_days(journal, {token_id: ended_at}, rules)
         holding, price = journal.portfolio.holdings[token_id], traded[token_id][1]
-        order = waiting_exit(journal, holding) or accept_exit(
-            journal, holding, price, ExitReason.DELISTED
-        )
+        order = waiting_exit(journal, holding) or accept_exit(journal, holding, price, ExitReason.DELISTED)
         lost = _cash_at_total_loss(holding, rules)
         fill_exit(journal, order, price, ended_at, ExitReason.DELISTED, rules, cash_otherwise=lost)
 
@@ -68,8 +64,4 @@ def _cash_at_total_loss(holding: Holding, rules: Rules) -> Decimal:
     A long is then worth nothing; a short has used up its margin.
     """
     worst = liquidation_price(holding.position, rules)
-    return (
-        holding.cash
-        if worst is None
-        else holding.cash + exit_cash(holding, worst, holding.quantity, rules)
-    )
+    return holding.cash if worst is None else holding.cash + exit_cash(holding, worst, holding.quantity, rules)

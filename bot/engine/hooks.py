@@ -76,9 +76,7 @@ def _wrong(answer: object) -> str | None:
     if not all(price is None or _is_price(price) for price in given):
         return "write prices as Decimals above zero, with at most 18 digits before the point"
     shares: list[object] = [part.share for part in answer.parts if part.share is not None]
-    if not all(
-        isinstance(share, Decimal) and share.is_finite() and ZERO < share <= ONE for share in shares
-    ):
+    if not all(isinstance(share, Decimal) and share.is_finite() and ZERO < share <= ONE for share in shares):
         return "write shares as Decimals above 0, at most 1"
     if sum((part.share for part in answer.parts if part.share is not None), ZERO) > ONE:
         return "the shares sum to more than 1"
@@ -99,9 +97,7 @@ def _complete(
     place = Place(reference, bracket.side, instrument)
     moved = answer.target != bracket.target or answer.parts != bracket.parts
     # A hook that changed the target but not the parts replaces all targets by that one.
-    parts = (
-        () if answer.target != bracket.target and answer.parts == bracket.parts else answer.parts
-    )
+    parts = () if answer.target != bracket.target and answer.parts == bracket.parts else answer.parts
     targets = parts or (() if answer.target is None else (TargetShare(answer.target),))
     targets = in_order(place, [part._replace(price=place.on_tick(part.price)) for part in targets])
     stop = None if answer.stop is None else place.on_tick(answer.stop)
@@ -135,18 +131,12 @@ def veto(view: TokenView, bracket: Bracket, rules: Rules) -> str | None:
     answer = rules.hooks.veto(_view_for_hook(view), bracket)
     if isinstance(answer, str):
         return one_line(answer)
-    return (
-        None
-        if answer is None
-        else f"hook veto: {type(answer).__name__} is neither a reason nor None"
-    )
+    return None if answer is None else f"hook veto: {type(answer).__name__} is neither a reason nor None"
 
 
 def one_line(words: str) -> str:
     """Make one storable line of a text: drop what cannot be printed and cut it when it is long."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())[
-        :LINE_MAX
-    ]
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())[:LINE_MAX]
 
 
 def hook_scores(
@@ -165,23 +155,16 @@ def hook_scores(
         scores[token_id] = None
         if isinstance(answer, Raised):
             failed[token_id] = answer
-        elif (
-            isinstance(answer, int | Decimal)
-            and not isinstance(answer, bool)
-            and Decimal(answer).is_finite()
-        ):
+        elif isinstance(answer, int | Decimal) and not isinstance(answer, bool) and Decimal(answer).is_finite():
             scores[token_id] = Decimal(answer)
         elif answer is not None:
             failed[token_id] = (
-                f"hook rank: {_describe(answer)}"
-                " is neither a whole number, a finite Decimal nor None"
+                f"hook rank: {_describe(answer)} is neither a whole number, a finite Decimal nor None"
             )
     return scores, failed
 
 
-def extra_exit(
-    journal: Journal, view: TokenView, holding: Holding, rules: Rules
-) -> ExitReason | None:
+def extra_exit(journal: Journal, view: TokenView, holding: Holding, rules: Rules) -> ExitReason | None:
     """Ask a hook whether to close a position, and why.
 
     An invalid answer becomes an event and closes nothing.
@@ -195,9 +178,7 @@ def extra_exit(
         return ExitReason(answer)
     named = ", ".join(sorted(HOOK_EXITS))
     error = (
-        answer
-        if isinstance(answer, Raised)
-        else f"hook extra_exits: {_describe(answer)} is none of {named}"
+        answer if isinstance(answer, Raised) else f"hook extra_exits: {_describe(answer)} is none of {named}"
     )
     token_id = view.instrument.token_id
     notice = (

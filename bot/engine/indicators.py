@@ -114,10 +114,6 @@ def correlation(days: Sequence[Bar], others: Sequence[Bar]) -> Decimal | None:
     return max(-ONE, min(ONE, found))
 
 
-def _common_closes(
-    days: Sequence[Bar], others: Sequence[Bar]
-) -> list[tuple[datetime, Price, Price]]:
+def _common_closes(days: Sequence[Bar], others: Sequence[Bar]) -> list[tuple[datetime, Price, Price]]:
     closes = {day.opened_at: day.close for day in others}
-    return [
-        (day.opened_at, day.close, closes[day.opened_at]) for day in days if day.opened_at in closes
-    ]
+    return [(day.opened_at, day.close, closes[day.opened_at]) for day in days if day.opened_at in closes]

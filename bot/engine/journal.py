@@ -29,9 +29,7 @@ class Acted(NamedTuple):
 class Journal:
     """An account during a stage of a cycle; writing a fact also applies it to the portfolio."""
 
-    def __init__(
-        self, portfolio: Portfolio, slot: datetime, cut_off: datetime | None = None
-    ) -> None:
+    def __init__(self, portfolio: Portfolio, slot: datetime, cut_off: datetime | None = None) -> None:
         """Start from a copy of a portfolio at a slot.
 
         cut_off: the end of the slot's fetch; orders accepted now fill at no earlier price.
@@ -51,9 +49,7 @@ class Journal:
         """Return the facts written and the portfolio after them."""
         return Acted(tuple(self.facts), self.portfolio)
 
-    def happen(
-        self, kind: EventKind, name: str, state: EventState, notice: str, **measured: Any
-    ) -> None:
+    def happen(self, kind: EventKind, name: str, state: EventState, notice: str, **measured: Any) -> None:
         """Write the next event of the slot.
 
         Only the decision stage writes events, so this journal holds all events of the slot.
@@ -100,9 +96,7 @@ def entry_legs(notional: Decimal, fee: Decimal, side: Side) -> tuple[Posting, ..
     Short: cash +(N-f), position -N, fees +f.
     """
     signed = side.sign * notional
-    return balance(
-        [(Account.CASH, -(signed + fee)), (Account.POSITION, signed), (Account.FEES, fee)]
-    )
+    return balance([(Account.CASH, -(signed + fee)), (Account.POSITION, signed), (Account.FEES, fee)])
 
 
 def exit_legs(cost: Decimal, notional: Decimal, fee: Decimal, side: Side) -> tuple[Posting, ...]:
@@ -112,11 +106,7 @@ def exit_legs(cost: Decimal, notional: Decimal, fee: Decimal, side: Side) -> tup
     Short: cash -(M+f), position +cost, fees +f, profit -(cost-M).
     """
     return balance(
-        [
-            (Account.CASH, side.sign * notional - fee),
-            (Account.POSITION, -side.sign * cost),
-            (Account.FEES, fee),
-        ]
+        [(Account.CASH, side.sign * notional - fee), (Account.POSITION, -side.sign * cost), (Account.FEES, fee)]
     )
 
 

@@ -51,9 +51,7 @@ def read_levels(view: TokenView, rules: LevelRules, as_of: datetime) -> TokenVie
             tolerance = TOUCH_FRACTION if rules.merge_fraction is None else rules.merge_fraction
             levels = _weigh(levels, view.days, tolerance, as_of)
         return (
-            view
-            if levels == view.levels.levels
-            else replace(view, levels=replace(view.levels, levels=levels))
+            view if levels == view.levels.levels else replace(view, levels=replace(view.levels, levels=levels))
         )
 
 
@@ -74,11 +72,7 @@ def candidate_levels(
             number=number,
             price=level.price,
             strength=level.strength,
-            strength_source=None
-            if level.strength is None
-            else "bars"
-            if level.computed
-            else "provider",
+            strength_source=None if level.strength is None else "bars" if level.computed else "provider",
             merged=level.merged,
         )
         for number, level in enumerate(view.levels.levels)
@@ -102,9 +96,7 @@ def _merge(group: Sequence[Level]) -> Level:
         return group[0]
     return Level(
         price_half_even(sum((level.price for level in group), ZERO) / len(group)),
-        strength=max(
-            (level.strength for level in group if level.strength is not None), default=None
-        ),
+        strength=max((level.strength for level in group if level.strength is not None), default=None),
         merged=len(group),
     )
 
@@ -122,9 +114,7 @@ def _weigh(
     )
 
 
-def _strength(
-    level: Level, days: Sequence[Bar], weights: Sequence[float], tolerance: Decimal
-) -> Decimal:
+def _strength(level: Level, days: Sequence[Bar], weights: Sequence[float], tolerance: Decimal) -> Decimal:
     """Compute the strength of a level, 0..1, from the number and recency of its touches.
 
     It is 1 - 0.5^(sum over the days that touched of 0.5^(age in days / 30)). A day touches a level

@@ -253,9 +253,7 @@ class SizingRules:
 class ExitRules:
     """The set of rules that may end a position; settlement decides their precedence."""
 
-    rules: frozenset[ExitRule] = frozenset(
-        {ExitRule.SIGNAL_FLIPPED, ExitRule.STOP_HIT, ExitRule.TARGET_HIT}
-    )
+    rules: frozenset[ExitRule] = frozenset({ExitRule.SIGNAL_FLIPPED, ExitRule.STOP_HIT, ExitRule.TARGET_HIT})
     time_stop_hours: Decimal | None = None
     trailing_fraction: Decimal | None = None
     trailing_atr: Decimal | None = None

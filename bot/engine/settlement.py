@@ -51,18 +51,11 @@ class Stop(NamedTuple):
 
     def price_after_costs(self, holding: Holding, rules: Rules) -> Price:
         """Compute what a hit of it pays, costs included."""
-        return (
-            self.price
-            if self.order is None
-            else exit_price(Role.STOP, self.price, holding.position, rules)
-        )
+        return self.price if self.order is None else exit_price(Role.STOP, self.price, holding.position, rules)
 
 
 def settle_prints(
-    journal: Journal,
-    views: Mapping[TokenId, TokenView],
-    granted: Mapping[OrderId, TokenView],
-    rules: Rules,
+    journal: Journal, views: Mapping[TokenId, TokenView], granted: Mapping[OrderId, TokenView], rules: Rules
 ) -> None:
     """Settle every new bar and quote against the orders and positions of its token.
 
@@ -70,9 +63,7 @@ def settle_prints(
     before any later print of any token, so that universe and slots do not change the trade.
     """
     traded = last_active_price(views)
-    left = PendingPrints(
-        (token_id, bar) for token_id, view in views.items() for bar in view.prints
-    )
+    left = PendingPrints((token_id, bar) for token_id, view in views.items() for bar in view.prints)
     while left:
         prints, opened_at = [], left.next_opening
         for token_id, bar in left.take(opened_at):
@@ -94,13 +85,9 @@ def settle_prints(
             _exit_inside(journal, token_id, bar, views[token_id], rules)
             follow_bar(journal, token_id, bar, views[token_id], rules)
             if token_id in journal.portfolio.holdings:
-                traded[token_id] = max(
-                    traded.get(token_id, NEVER_TRADED), (bar.closed_at, bar.close)
-                )
+                traded[token_id] = max(traded.get(token_id, NEVER_TRADED), (bar.closed_at, bar.close))
     close_silent(journal, traded, journal.slot, rules)
-    charge_begun_days(
-        journal, {token_id: closed_at for token_id, (closed_at, _) in traded.items()}, rules
-    )
+    charge_begun_days(journal, {token_id: closed_at for token_id, (closed_at, _) in traded.items()}, rules)
 
 
 def expire(journal: Journal) -> None:
@@ -111,26 +98,17 @@ def expire(journal: Journal) -> None:
 
 
 def _put_closes_back(
-    journal: Journal,
-    left: PendingPrints,
-    token_id: TokenId,
-    view: TokenView,
-    opened_at: datetime,
+    journal: Journal, left: PendingPrints, token_id: TokenId, view: TokenView, opened_at: datetime
 ) -> None:
     """Put back, for a position just opened, the closes of bars that had opened before it."""
     holding = journal.portfolio.holdings.get(token_id)
     if holding is not None and holding.position.opened_at == opened_at:
         for bar in view.prints:
-            if (
-                bar.opened_at < opened_at
-                and (lived := after_fill(holding.position, bar)) is not None
-            ):
+            if bar.opened_at < opened_at and (lived := after_fill(holding.position, bar)) is not None:
                 left.put(token_id, lived)
 
 
-def _exit_at_open(
-    journal: Journal, token_id: TokenId, bar: Bar, view: TokenView, rules: Rules
-) -> None:
+def _exit_at_open(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView, rules: Rules) -> None:
     holding = journal.portfolio.holdings.get(token_id)
     if holding is None:
         return
@@ -148,17 +126,11 @@ def _exit_at_open(
         fill_exit(journal, resting, bar.open, bar.opened_at, ExitReason.TIME_STOP, rules)
         return
     stop = _stop_for(journal, holding, bar, rules)
-    if (
-        stop is not None
-        and stop.order is not None
-        and holding.sign * (bar.open - stop.price) <= ZERO
-    ):
+    if stop is not None and stop.order is not None and holding.sign * (bar.open - stop.price) <= ZERO:
         fill_exit(journal, stop.order, bar.open, bar.opened_at, stop.reason, rules)
         return
     gapped = [
-        order
-        for order in _targets(journal, holding, rules)
-        if _is_reached(holding, order, bar.open, rules)
+        order for order in _targets(journal, holding, rules) if _is_reached(holding, order, bar.open, rules)
     ]
     for order in gapped:
         raw = bar.open if rules.fills.target_gap is TargetGap.OPEN else order.price
@@ -184,9 +156,7 @@ def _enter_at_open(
             fill_entry(journal, order, bar.open, at, views, granted.get(order.order_id), rules)
 
 
-def _exit_inside(
-    journal: Journal, token_id: TokenId, bar: Bar, view: TokenView, rules: Rules
-) -> None:
+def _exit_inside(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView, rules: Rules) -> None:
     holding = journal.portfolio.holdings.get(token_id)
     if holding is None:
         return
@@ -194,11 +164,7 @@ def _exit_inside(
     stop = _stop_for(journal, holding, bar, rules)
     if stop is not None and holding.sign * (worst - stop.price) > ZERO:
         stop = None
-    reached = [
-        order
-        for order in _targets(journal, holding, rules)
-        if _is_reached(holding, order, best, rules)
-    ]
+    reached = [order for order in _targets(journal, holding, rules) if _is_reached(holding, order, best, rules)]
     if stop is not None and reached and _decide_inside(journal, stop, reached, bar, view, rules):
         return
     if stop is None and not reached:
@@ -223,12 +189,8 @@ def _decide_inside(
         return False
     holding, opened = journal.portfolio.holdings[view.instrument.token_id], inside[0].open
     worst, best = holding.position.side.worst_and_best(*extremes(inside))
-    between = (
-        holding.sign * (opened - stop.price) > ZERO > holding.sign * (opened - reached[0].price)
-    )
-    touched = holding.sign * (worst - stop.price) <= ZERO and _is_reached(
-        holding, reached[-1], best, rules
-    )
+    between = holding.sign * (opened - stop.price) > ZERO > holding.sign * (opened - reached[0].price)
+    touched = holding.sign * (worst - stop.price) <= ZERO and _is_reached(holding, reached[-1], best, rules)
     if not (between and touched):
         return False
     asked = Journal(journal.portfolio, journal.slot, journal.cut_off)
@@ -245,12 +207,7 @@ def _is_reached(holding: Holding, order: Order, best: Price, rules: Rules) -> bo
 
 
 def _exit_at_targets(
-    journal: Journal,
-    reached: Sequence[Order],
-    stop: Stop | None,
-    bar: Bar,
-    view: TokenView,
-    rules: Rules,
+    journal: Journal, reached: Sequence[Order], stop: Stop | None, bar: Bar, view: TokenView, rules: Rules
 ) -> None:
     """Fill the targets that a bar reached; a stop that it also reached then takes the rest."""
     token_id = view.instrument.token_id
@@ -272,23 +229,14 @@ def _exit_at_targets(
 
 
 def _fill_stop(
-    journal: Journal,
-    holding: Holding,
-    stop: Stop,
-    at: datetime,
-    rules: Rules,
-    otherwise: Decimal | None = None,
+    journal: Journal, holding: Holding, stop: Stop, at: datetime, rules: Rules, otherwise: Decimal | None = None
 ) -> None:
     """Exit at a stop's own price; a liquidation is accepted and filled at once."""
     order = (
-        stop.order
-        or waiting_exit(journal, holding)
-        or accept_exit(journal, holding, stop.price, stop.reason)
+        stop.order or waiting_exit(journal, holding) or accept_exit(journal, holding, stop.price, stop.reason)
     )
     paid = stop.price_after_costs(holding, rules)
-    fill_exit(
-        journal, order, stop.price, at, stop.reason, rules, paid=paid, cash_otherwise=otherwise
-    )
+    fill_exit(journal, order, stop.price, at, stop.reason, rules, paid=paid, cash_otherwise=otherwise)
 
 
 def _fill_target(
@@ -332,9 +280,7 @@ def _optimistic_cash(
     cash, left = holding.cash, holding.quantity
     for order in reached:
         part = _part_of(replace(holding, quantity=left), order, view)
-        cash += exit_cash(
-            holding, exit_price(Role.TARGET, order.price, holding.position, rules), part, rules
-        )
+        cash += exit_cash(holding, exit_price(Role.TARGET, order.price, holding.position, rules), part, rules)
         left = Quantity(left - part)
     return cash + exit_cash(holding, stop.price_after_costs(holding, rules), left, rules)
 
@@ -363,9 +309,7 @@ def _own_stop(journal: Journal, holding: Holding, bar: Bar, rules: Rules) -> Sto
     """Find the stop order for a bar; a move made after the bar opened does not count yet."""
     order, stood = live_stop(journal, holding), None
     if holding.moves:
-        stood = next(
-            (move for move in reversed(holding.moves) if move.moved_at <= bar.opened_at), None
-        )
+        stood = next((move for move in reversed(holding.moves) if move.moved_at <= bar.opened_at), None)
     price = holding.position.stop_initial if stood is None else stood.price
     reason = ExitReason.STOP_HIT if stood is None else stood.reason
     if order is None or price is None:

@@ -41,19 +41,14 @@ def live_stop(journal: Journal, holding: Holding) -> Order | None:
     return journal.portfolio.order_of(holding.position.position_id, Role.STOP)
 
 
-def follow_bar(
-    journal: Journal, token_id: TokenId, bar: Bar, view: TokenView, rules: Rules
-) -> None:
+def follow_bar(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView, rules: Rules) -> None:
     """Move the stop of a position that was open for a whole bar."""
     holding = journal.portfolio.holdings.get(token_id)
     if holding is None or bar.closed_at == bar.opened_at:
         return
     place = Place(bar.close, holding.position.side, view.instrument)
     best = bar.high if place.side is Side.LONG else bar.low
-    proposed = [
-        *_break_even(holding.position, best, place, rules),
-        *_trailing(best, bar, view, place, rules),
-    ]
+    proposed = [*_break_even(holding.position, best, place, rules), *_trailing(best, bar, view, place, rules)]
     # The tightest stop is the highest for a long and the lowest for a short.
     tightest = max(proposed, key=lambda one: place.side.sign * one.price, default=None)
     if tightest is not None:
@@ -73,11 +68,7 @@ def break_even_price(position: Position, fills: FillRules) -> Decimal:
 
 def _break_even(position: Position, best: Price, place: Place, rules: Rules) -> Iterator[Proposed]:
     after = rules.exits.break_even_r
-    if (
-        ExitRule.BREAK_EVEN not in rules.exits.rules
-        or after is None
-        or position.stop_initial is None
-    ):
+    if ExitRule.BREAK_EVEN not in rules.exits.rules or after is None or position.stop_initial is None:
         return
     price = place.on_tick(break_even_price(position, rules.fills))
     one_r = abs(position.entry_price - position.stop_initial)
@@ -86,9 +77,7 @@ def _break_even(position: Position, best: Price, place: Place, rules: Rules) -> 
         yield Proposed(price=price, reason=ExitReason.BREAK_EVEN)
 
 
-def _trailing(
-    best: Price, bar: Bar, view: TokenView, place: Place, rules: Rules
-) -> Iterator[Proposed]:
+def _trailing(best: Price, bar: Bar, view: TokenView, place: Place, rules: Rules) -> Iterator[Proposed]:
     if ExitRule.TRAILING_STOP not in rules.exits.rules:
         return
     distances = []
@@ -118,9 +107,7 @@ def ratchet_stops(journal: Journal, snapshot: Snapshot, rules: Rules) -> None:
         levels = read_levels(view, rules.levels, journal.slot).levels
         found = stop_at_level(levels, place, rules.stop)
         if found is not None:
-            proposed = Proposed(
-                price=found.price, reason=ExitReason.TRAILING_STOP, level=found.level
-            )
+            proposed = Proposed(price=found.price, reason=ExitReason.TRAILING_STOP, level=found.level)
             move_stop(journal, holding, proposed, decided_at(snapshot))
 
 

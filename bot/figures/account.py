@@ -33,9 +33,7 @@ from bot.figures.performance import (
 
 MICRO_DIGITS = 6
 # The fields of a mark that describe the deepest drawdown so far; facts and v_equity share them.
-FALL = tuple(
-    f"drawdown_{name}" for name in ("deepest", "high", "started_at", "trough_at", "recovered_at")
-)
+FALL = tuple(f"drawdown_{name}" for name in ("deepest", "high", "started_at", "trough_at", "recovered_at"))
 
 
 class Counts(NamedTuple):

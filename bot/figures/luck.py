@@ -101,9 +101,7 @@ def deflated_sharpe(
     found = sharpe(returns, resolution=resolution, year=1, least=least)
     if found.value is None:
         return found
-    return probability_above(
-        expected_best(trials, variance), found.value, len(returns), *shape(returns)
-    )
+    return probability_above(expected_best(trials, variance), found.value, len(returns), *shape(returns))
 
 
 def shape(returns: Sequence[float]) -> tuple[float, float]:
@@ -132,9 +130,7 @@ def expected_best(trials: int, variance: float) -> float:
     return math.sqrt(variance) * ((1 - EULER_MASCHERONI) * first + EULER_MASCHERONI * second)
 
 
-def probability_above(
-    threshold: float, ratio: float, days: int, skewness: float, kurtosis: float
-) -> Figure:
+def probability_above(threshold: float, ratio: float, days: int, skewness: float, kurtosis: float) -> Figure:
     """Compute the probability that the true daily Sharpe ratio is above a daily threshold.
 
     Z((ratio - threshold) sqrt(days - 1) / sqrt(1 - skewness ratio + (kurtosis - 1) / 4 ratio^2)),
@@ -153,7 +149,8 @@ def figures_of_random_runs(drawn: Sequence[Drawn], own: Figure) -> dict[str, Fig
     own: the total return of the run itself.
     """
     returns, ratios = (
-        [value for one in drawn if (value := one[name].value) is not None] for name in ("total_return", "sharpe")
+        [value for one in drawn if (value := one[name].value) is not None]
+        for name in ("total_return", "sharpe")
     )
     low, high = np.percentile(returns, [RANDOM_TAIL_PERCENT, 100 - RANDOM_TAIL_PERCENT]).tolist()
     beaten = None if own.value is None else sum(one < own.value for one in returns) / len(returns)

@@ -72,9 +72,7 @@ class Token:
         return self.volatility / sqrt(periods)
 
 
-def _main(
-    token_id: int, symbol: str, name: str, figures: tuple[float, ...], *categories: str
-) -> Token:
+def _main(token_id: int, symbol: str, name: str, figures: tuple[float, ...], *categories: str) -> Token:
     """Build a main token.
 
     figures: price, supply, annual volatility, share of the common factor.
@@ -106,12 +104,8 @@ def _alike(main: Token, token_id: int, name: str, *, supply: float, exchange: st
 
 
 BITCOIN = _main(3375, "BTC", "Bitcoin", (96400.0, 19.8e6, 0.33, 0.75), "layer-1", "payments")
-ETHEREUM = _main(
-    3306, "ETH", "Ethereum", (3310.0, 120.5e6, 0.42, 0.7), "smart-contract-platform", "layer-1"
-)
-SOLANA = _main(
-    3988, "SOL", "Solana", (187.0, 485e6, 0.52, 0.65), "smart-contract-platform", "layer-1"
-)
+ETHEREUM = _main(3306, "ETH", "Ethereum", (3310.0, 120.5e6, 0.42, 0.7), "smart-contract-platform", "layer-1")
+SOLANA = _main(3988, "SOL", "Solana", (187.0, 485e6, 0.52, 0.65), "smart-contract-platform", "layer-1")
 DOGECOIN = _main(3393, "DOGE", "Dogecoin", (0.345, 147.6e9, 0.62, 0.55), "meme-token", "payments")
 
 TOKENS: tuple[Token, ...] = (
@@ -120,14 +114,7 @@ TOKENS: tuple[Token, ...] = (
     SOLANA,
     DOGECOIN,
     _main(3369, "XRP", "XRP", (2.31, 57.4e9, 0.54, 0.55), "payments"),
-    _main(
-        3388,
-        "ETC",
-        "Ethereum Classic",
-        (25.4, 150.6e6, 0.5, 0.65),
-        "smart-contract-platform",
-        "layer-1",
-    ),
+    _main(3388, "ETC", "Ethereum Classic", (25.4, 150.6e6, 0.5, 0.65), "smart-contract-platform", "layer-1"),
     _main(4253, "YFI", "yearn.finance", (8120.0, 33.7e3, 0.57, 0.6), "decentralized-finance-defi"),
     Token(
         token_id=30747,
@@ -142,31 +129,15 @@ TOKENS: tuple[Token, ...] = (
         contracts=(("base", "0x940181a94a35a4569e4529a3cdfb74e38fd98631"),),
         age_days=10,
     ),
-    _main(
-        3973, "AVAX", "Avalanche", (36.2, 410e6, 0.58, 0.65), "smart-contract-platform", "layer-1"
-    ),
+    _main(3973, "AVAX", "Avalanche", (36.2, 410e6, 0.58, 0.65), "smart-contract-platform", "layer-1"),
     _main(3463, "LINK", "Chainlink", (21.7, 638e6, 0.54, 0.6), "oracle"),
     _main(3408, "ADA", "Cardano", (0.886, 35.1e9, 0.56, 0.6), "smart-contract-platform", "layer-1"),
     _main(3371, "LTC", "Litecoin", (103.5, 75.3e6, 0.46, 0.6), "payments", "layer-1"),
+    _main(4092, "DOT", "Polkadot", (6.87, 1.53e9, 0.53, 0.65), "smart-contract-platform", "layer-1"),
     _main(
-        4092, "DOT", "Polkadot", (6.87, 1.53e9, 0.53, 0.65), "smart-contract-platform", "layer-1"
+        4191, "UNI", "Uniswap", (13.1, 600e6, 0.6, 0.6), "decentralized-exchange", "decentralized-finance-defi"
     ),
-    _main(
-        4191,
-        "UNI",
-        "Uniswap",
-        (13.1, 600e6, 0.6, 0.6),
-        "decentralized-exchange",
-        "decentralized-finance-defi",
-    ),
-    _main(
-        4127,
-        "NEAR",
-        "NEAR Protocol",
-        (5.12, 1.17e9, 0.64, 0.6),
-        "smart-contract-platform",
-        "layer-1",
-    ),
+    _main(4127, "NEAR", "NEAR Protocol", (5.12, 1.17e9, 0.64, 0.6), "smart-contract-platform", "layer-1"),
     _main(3794, "ATOM", "Cosmos Hub", (6.44, 391e6, 0.5, 0.6), "layer-1"),
     _alike(BITCOIN, 39218, "Osmosis allBTC", supply=212.0, exchange="osmosis"),
     _alike(ETHEREUM, 39220, "Osmosis allETH", supply=1830.0, exchange="osmosis"),
@@ -177,8 +148,5 @@ TOKENS: tuple[Token, ...] = (
         _main(38892, "DOGE", "Department Of Government Efficiency", (0.0931, 96e6, 0.85, 0.2)),
         exchanges=("xt",),
     ),
-    replace(
-        _main(40212, "DOGE", "Department of Gov Efficiency", (0.218, 31e6, 0.85, 0.2)),
-        exchanges=("xt",),
-    ),
+    replace(_main(40212, "DOGE", "Department of Gov Efficiency", (0.218, 31e6, 0.85, 0.2)), exchanges=("xt",)),
 )

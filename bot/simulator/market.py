@@ -170,9 +170,7 @@ class Market:
 
         Token 0 is the common factor.
         """
-        return stream(self.seed, token_id, 0).standard_normal(
-            (self.hours, 1 if token_id == 0 else 6)
-        )
+        return stream(self.seed, token_id, 0).standard_normal((self.hours, 1 if token_id == 0 else 6))
 
     def _draw_bars(self, token_id: int) -> Candle[Floats]:
         """Draw the hourly bars around a token's closes."""

@@ -48,9 +48,7 @@ class RowRequest:
         return range(min(last, until), max(first, 0) - 1, -1)
 
 
-def parse_request(
-    provider: SimulatedProvider, now: datetime, text: str, known: AbstractSet[str]
-) -> RowRequest:
+def parse_request(provider: SimulatedProvider, now: datetime, text: str, known: AbstractSet[str]) -> RowRequest:
     """Parse the text of a query, which may have the known parameters.
 
     A token is asked for by any selector that names it; without a selector all are. Raises
@@ -70,10 +68,6 @@ def parse_request(
     tokens = tuple(
         token
         for token in TOKENS
-        if SELECTORS.isdisjoint(given)
-        or str(token.token_id) in ids
-        or token.symbol.lower() in symbols
+        if SELECTORS.isdisjoint(given) or str(token.token_id) in ids or token.symbol.lower() in symbols
     )
-    return RowRequest(
-        provider=provider, now=now, tokens=tokens, first=first, last=last, limit=limit, page=page
-    )
+    return RowRequest(provider=provider, now=now, tokens=tokens, first=first, last=last, limit=limit, page=page)

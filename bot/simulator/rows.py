@@ -18,11 +18,7 @@ HOURLY_CALLS_HOURS = 168
 NEAREST = 3
 LOWER_IN_V2 = frozenset({"tm_link", "contract_address"})
 ONLY_IN_V2 = frozenset({"EXCHANGE_LIST", "CATEGORY_LIST", "contract_address", "TM_LINK"})
-RENAMED = {
-    "tm_link": "slug",
-    "TM_TRADER_GRADE": "tm_grade",
-    "TM_INVESTOR_GRADE": "fundamental_grade",
-}
+RENAMED = {"tm_link": "slug", "TM_TRADER_GRADE": "tm_grade", "TM_INVESTOR_GRADE": "fundamental_grade"}
 SIGNAL_WORDS = {1: "bullish", 0: "neutral", -1: "bearish"}
 TREND_WORDS = {1: "up", 0: "sideways", -1: "down"}
 GRADE_WORDS = ("Strong Sell", "Sell", "Neutral", "Buy", "Strong Buy")
@@ -45,9 +41,7 @@ def spell(row: Row, *, v3: bool) -> Row:
             for key, value in row.items()
             if key not in ONLY_IN_V2
         }
-    return {
-        key: number(value) for key, value in row.items() if not key.islower() or key in LOWER_IN_V2
-    }
+    return {key: number(value) for key, value in row.items() if not key.islower() or key in LOWER_IN_V2}
 
 
 def number(value: Any) -> Any:
@@ -180,8 +174,7 @@ def level_row(request: RowRequest, day: int, token: Token) -> Row:
         **_labels(token),
         "DATE": _time(request, day * DAY_HOURS),
         "HISTORICAL_RESISTANCE_SUPPORT_LEVELS": [
-            {"date": _time(request, at * DAY_HOURS)[:10], "level": number(level)}
-            for at, level in mixed
+            {"date": _time(request, at * DAY_HOURS)[:10], "level": number(level)} for at, level in mixed
         ],
         **nearest,
         "price": price,
@@ -203,9 +196,7 @@ def metric_row(request: RowRequest, day: int, token: Token) -> Row:
 def grade_row(request: RowRequest, day: int, token: Token) -> Row:
     """Build a row of /tm-grade."""
     # A token's grades on its first day are NaN, whatever stands in the columns before it.
-    trader, _, quant = (
-        grade[[day, day - 1]].tolist() for grade in request.provider.grades(token.token_id)
-    )
+    trader, _, quant = (grade[[day, day - 1]].tolist() for grade in request.provider.grades(token.token_id))
     grade, earlier = map(_overall_grade, trader, quant)
     change = _percent(*trader)
     return {
@@ -215,9 +206,7 @@ def grade_row(request: RowRequest, day: int, token: Token) -> Row:
         "TM_GRADE_24h_PCT_CHANGE": _percent(grade, earlier),
         "TM_TRADER_GRADE_24H_CHANGE": change,
         "QUANT_GRADE": quant[0],
-        "MOMENTUM": next(
-            (word for least, word in MOMENTUM_WORDS if change >= least), "No Momentum"
-        ),
+        "MOMENTUM": next((word for least, word in MOMENTUM_WORDS if change >= least), "No Momentum"),
         "slug": token.slug,
     }
 
@@ -246,18 +235,12 @@ def token_row(request: RowRequest, _day: int, token: Token) -> Row:
     first = max(hour - DAY_HOURS, market.born_day(key) * DAY_HOURS)
     lately = slice(first, hour)
     categories = [
-        {
-            "category_id": CATEGORIES[each][0],
-            "category_name": CATEGORIES[each][1],
-            "category_slug": each,
-        }
+        {"category_id": CATEGORIES[each][0], "category_name": CATEGORIES[each][1], "category_slug": each}
         for each in token.categories
     ]
     return {
         **_labels(token),
-        "EXCHANGE_LIST": [
-            {"exchange_id": each, "exchange_name": EXCHANGES[each]} for each in token.exchanges
-        ],
+        "EXCHANGE_LIST": [{"exchange_id": each, "exchange_name": EXCHANGES[each]} for each in token.exchanges],
         "CATEGORY_LIST": categories or None,
         "tm_link": token.slug,
         "contract_address": dict(token.contracts),

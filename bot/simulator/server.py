@@ -70,9 +70,7 @@ class SimulatorServer(ThreadingTCPServer):
 
     def __enter__(self) -> Self:
         """Serve from a separate thread, which does not keep the program alive."""
-        Thread(
-            target=self.serve_forever, args=(POLL_SECONDS,), name="simulator", daemon=True
-        ).start()
+        Thread(target=self.serve_forever, args=(POLL_SECONDS,), name="simulator", daemon=True).start()
         return self
 
     def __exit__(self, *_raised: object) -> None:

@@ -99,6 +99,5 @@ def grades(market: Market, token_id: int, trend: NDArray[np.int64]) -> tuple[Flo
     )
     age = np.arange(market.days) - market.born_day(token_id)
     return tuple(
-        np.where(age >= least, np.round(np.clip(grade, 0.0, 100.0), 2), np.nan)
-        for least, grade in raw
+        np.where(age >= least, np.round(np.clip(grade, 0.0, 100.0), 2), np.nan) for least, grade in raw
     )

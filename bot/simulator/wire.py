@@ -48,9 +48,7 @@ ENDPOINTS = MappingProxyType(
         "hourly-trading-signals": Endpoint(
             PAGED, rows.list_published_hours, rows.has_hourly_call, rows.hourly_call_row
         ),
-        "resistance-support": Endpoint(
-            NAMED, rows.list_published_day, rows.has_level, rows.level_row
-        ),
+        "resistance-support": Endpoint(NAMED, rows.list_published_day, rows.has_level, rows.level_row),
         "quantmetrics": Endpoint(NAMED, rows.list_published_day, rows.trades_on, rows.metric_row),
         "tm-grade": Endpoint(NAMED, rows.list_published_day, rows.trades_on, rows.grade_row),
         "price": Endpoint(PAGED, rows.list_today, rows.trades_on, rows.price_row),

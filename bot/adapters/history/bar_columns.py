@@ -84,9 +84,7 @@ class Columns:
         end, span = count, 1
         while end:
             start = max(0, end - span)
-            moved = np.flatnonzero(
-                (self.prices[:, start:end] != self.prices[3, count - 1]).any(axis=0)
-            )
+            moved = np.flatnonzero((self.prices[:, start:end] != self.prices[3, count - 1]).any(axis=0))
             if len(moved):
                 return start + int(moved[-1])
             end, span = start, span * 8  # usually the last row moved; a frozen feed goes far back
@@ -237,8 +235,7 @@ def parse_bars(file: SourceFile, timeframe: str) -> ParsedFile:
     opens, highs, lows, closes, _ = figures
     kept = (highs >= np.maximum(opens, closes)) & (lows <= np.minimum(opens, closes))
     refused = tuple(
-        f"{unit} {lines[at]}: {_contradiction(figures[:4, at])}"
-        for at in np.flatnonzero(~kept).tolist()
+        f"{unit} {lines[at]}: {_contradiction(figures[:4, at])}" for at in np.flatnonzero(~kept).tolist()
     )
     if refused:
         lines = [lines[at] for at in np.flatnonzero(kept).tolist()]
@@ -289,11 +286,7 @@ def _check_numbers(numbers: Floats) -> Floats:
     sane = (prices > 1 / CEILING) & (prices < CEILING)
     if not sane.all() or not np.isfinite(numbers).all() or (numbers[4:] < 0).any():
         raise ValueError
-    return (
-        numbers
-        if len(numbers) > len(prices)
-        else np.vstack([prices, np.full(numbers.shape[1], np.nan)])
-    )
+    return numbers if len(numbers) > len(prices) else np.vstack([prices, np.full(numbers.shape[1], np.nan)])
 
 
 def _row_by_row(file: SourceFile) -> tuple[list[int], Words, Floats]:
@@ -305,9 +298,7 @@ def _row_by_row(file: SourceFile) -> tuple[list[int], Words, Floats]:
         try:
             opened_at.append(instant(time.strip()))
             prices = [float(price(cell.strip())) for cell in cells]
-            figures.append(
-                (*prices, float(not_negative(volume.strip())) if volume.strip() else nan)
-            )
+            figures.append((*prices, float(not_negative(volume.strip())) if volume.strip() else nan))
         except ValueError as error:
             raise bad_row(file.path, line, str(error)) from error
         lines.append(line)
@@ -318,16 +309,12 @@ def _row_by_row(file: SourceFile) -> tuple[list[int], Words, Floats]:
     )
 
 
-def _check_grid(
-    path: Path, lines: Sequence[int], opened_at: Words, span: int, timeframe: str
-) -> None:
+def _check_grid(path: Path, lines: Sequence[int], opened_at: Words, span: int, timeframe: str) -> None:
     """Refuse rows that are out of order, duplicated or off the timeframe's grid."""
     steps = np.diff(opened_at)
     if (steps <= 0).any():
         at = int(np.flatnonzero(steps <= 0)[0])
-        reason = (
-            "duplicated time" if not steps[at] else "out of order: its time is before the row above"
-        )
+        reason = "duplicated time" if not steps[at] else "out of order: its time is before the row above"
         raise bad_row(path, lines[at + 1], reason)
     off = np.flatnonzero(opened_at % span)
     if len(off):

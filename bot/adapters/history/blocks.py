@@ -55,9 +55,7 @@ class Series:
 
     def gives(self, column: int) -> bool:
         """Check whether any cell of a column is filled."""
-        return not np.isnan(self.numbers[column]).all() or any(
-            one == column for one, _ in self.texts
-        )
+        return not np.isnan(self.numbers[column]).all() or any(one == column for one, _ in self.texts)
 
     @cached_property
     def texts(self) -> Texts:
@@ -72,9 +70,7 @@ class Series:
         return np.flatnonzero(np.append(True, first[1:] != first[:-1]))
 
 
-def blocks_of(
-    token_id: TokenId, at: npt.ArrayLike, columns: npt.ArrayLike, texts: Texts
-) -> dict[str, Words]:
+def blocks_of(token_id: TokenId, at: npt.ArrayLike, columns: npt.ArrayLike, texts: Texts) -> dict[str, Words]:
     """Build the blocks of a token's rows: its instants above its columns, and its texts."""
     instants, numbers = np.asarray(at, np.int64), np.asarray(columns, np.float64)
     found = {str(token_id): np.vstack([instants, numbers.view(np.int64)])}

@@ -15,10 +15,7 @@ def cut_history(history: History, at: datetime) -> History:
     """Build a history of the bars that closed and the rows that were known by an instant."""
     whole, end = history.archive, micros(at)
     columns = {token_id: one.cut_at(end) for token_id, one in whole.columns.items()}
-    inner = {
-        token_id: tuple(one.cut_at(end) for one in several)
-        for token_id, several in whole.inner.items()
-    }
+    inner = {token_id: tuple(one.cut_at(end) for one in several) for token_id, several in whole.inner.items()}
     dated = {name: cut_blocks(blocks, end) for name, blocks in whole.dated.items()}
     return replace(
         history,

@@ -15,14 +15,7 @@ from typing import Generic, TypeVar
 from bot.adapters.history.blocks import Series, blocks_of
 from bot.adapters.history.pack import ParsedFile
 from bot.adapters.history.parquet import rows
-from bot.adapters.history.reader import (
-    SourceFile,
-    bad_row,
-    counting_start,
-    not_negative,
-    number,
-    price,
-)
+from bot.adapters.history.reader import SourceFile, bad_row, counting_start, not_negative, number, price
 from bot.domain.ids import TokenId
 from bot.domain.market import Grades, Level, LevelSet, MarketSize, QuantMetrics
 from bot.domain.numbers import Price, from_float
@@ -31,9 +24,7 @@ from bot.domain.signals import Episode, Signal, Stance
 PROVIDER = "history"
 FEED = "daily"
 STANCES = tuple(Stance)
-STANCE_PLACES: Mapping[str, float] = {
-    stance.value: float(place) for place, stance in enumerate(STANCES)
-}
+STANCE_PLACES: Mapping[str, float] = {stance.value: float(place) for place, stance in enumerate(STANCES)}
 
 OUT_OF_ORDER = "out of order: its time is before the token's row above"
 DUPLICATED = "duplicated: the token has a row of this time already"
@@ -101,9 +92,7 @@ class _Rows:
         elif at < self.at[-1]:
             raise ValueError(OUT_OF_ORDER)
         elif key in self._latest:
-            raise ValueError(
-                f"duplicated level {key} in the set of its time" if key else DUPLICATED
-            )
+            raise ValueError(f"duplicated level {key} in the set of its time" if key else DUPLICATED)
         self._latest.add(key)
         for column, value in enumerate(numbers):
             if value is None:
@@ -156,13 +145,9 @@ def _stance(cell: str) -> float:
 
 def _level_set(series: Series, start: int, end: int) -> LevelSet:
     prices = ((row, series.number(0, row)) for row in range(start, end))
-    found = (
-        Level(Price(price), series.number(1, row)) for row, price in prices if price is not None
-    )
+    found = (Level(Price(price), series.number(1, row)) for row, price in prices if price is not None)
     known_at, levels = series.instant(start), tuple(sorted(found, key=itemgetter(0)))
-    return LevelSet(
-        token_id=series.token_id, published_at=known_at, known_at=known_at, levels=levels
-    )
+    return LevelSet(token_id=series.token_id, published_at=known_at, known_at=known_at, levels=levels)
 
 
 def _episode(series: Series, start: int, _end: int) -> Episode:
@@ -223,19 +208,9 @@ LEVELS = DatedFile(
 )
 QUANTMETRICS = _file_of(
     QuantMetrics,
-    {
-        "volatility": _NOT_NEGATIVE,
-        "sharpe": _ANY,
-        "sortino": _ANY,
-        "max_drawdown": _ANY,
-        "cagr": _ANY,
-    },
+    {"volatility": _NOT_NEGATIVE, "sharpe": _ANY, "sortino": _ANY, "max_drawdown": _ANY, "cagr": _ANY},
     "published_at",
     "known_at",
 )
-GRADES = _file_of(
-    Grades, {"trader_grade": _ANY, "investor_grade": _ANY}, "published_at", "known_at"
-)
-MARKET = _file_of(
-    MarketSize, {"market_cap": _NOT_NEGATIVE, "volume_24h": _NOT_NEGATIVE}, "known_at"
-)
+GRADES = _file_of(Grades, {"trader_grade": _ANY, "investor_grade": _ANY}, "published_at", "known_at")
+MARKET = _file_of(MarketSize, {"market_cap": _NOT_NEGATIVE, "volume_24h": _NOT_NEGATIVE}, "known_at")

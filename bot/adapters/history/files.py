@@ -57,9 +57,7 @@ def _require_file(folder: Path, name: str) -> Path:
     return path
 
 
-def dated_parts(
-    folder: Path, place: Path | None, tell: Tell, *, always: bool = False
-) -> dict[str, ParsedFile]:
+def dated_parts(folder: Path, place: Path | None, tell: Tell, *, always: bool = False) -> dict[str, ParsedFile]:
     """Read the dated files of a folder, by name; only signals must exist.
 
     always: pack small files too.
@@ -109,18 +107,14 @@ def bar_files(
         if len(paths) == len(instruments):
             return name, paths
         if paths or len(timeframes) == 1:
-            first = next(
-                one.symbol for token_id, one in instruments.items() if token_id not in paths
-            )
+            first = next(one.symbol for token_id, one in instruments.items() if token_id not in paths)
             lacking = folder / "bars" / name / first
     raise ConfigError(
         f"{lacking}.csv: no such file; every token of the universe needs its bars in one timeframe"
     )
 
 
-def bars_in(
-    folder: Path, instruments: Mapping[TokenId, Instrument], timeframe: str
-) -> dict[TokenId, Path]:
+def bars_in(folder: Path, instruments: Mapping[TokenId, Instrument], timeframe: str) -> dict[TokenId, Path]:
     """Find the bars files of the instruments that have one in a timeframe."""
     place = folder / "bars" / timeframe
     names = names_in(place)  # listed once: a lookup for each name costs more than reading the pack
@@ -129,12 +123,7 @@ def bars_in(
 
 
 def read_bars(
-    place: Path | None,
-    timeframe: str,
-    paths: Mapping[TokenId, Path],
-    tell: Tell,
-    *,
-    always: bool = False,
+    place: Path | None, timeframe: str, paths: Mapping[TokenId, Path], tell: Tell, *, always: bool = False
 ) -> dict[TokenId, BarFile]:
     """Read the bars of tokens in one timeframe. always: pack small files too."""
     parse, span = partial(parse_bars, timeframe=timeframe), SPANS[timeframe] // MICROSECOND
@@ -146,17 +135,10 @@ def read_bars(
 
 
 def read_finer(
-    folder: Path,
-    instruments: Mapping[TokenId, Instrument],
-    timeframe: str,
-    place: Path | None,
-    tell: Tell,
+    folder: Path, instruments: Mapping[TokenId, Instrument], timeframe: str, place: Path | None, tell: Tell
 ) -> dict[TokenId, tuple[BarFile, ...]]:
     """Read the bars of each token in every timeframe below the given one, the finest first."""
     names = [name for name, span in SPANS.items() if span < SPANS[timeframe]]
     read = [read_bars(place, name, bars_in(folder, instruments, name), tell) for name in names]
-    found = {
-        token_id: tuple(bars[token_id] for bars in read if token_id in bars)
-        for token_id in instruments
-    }
+    found = {token_id: tuple(bars[token_id] for bars in read if token_id in bars) for token_id in instruments}
     return {token_id: files for token_id, files in found.items() if files}

@@ -19,14 +19,7 @@ from bot.adapters.history.bars import Bars
 from bot.adapters.history.blocks import DatedRows
 from bot.adapters.history.dated import GRADE, GRADES, LEVELS, MARKET, QUANTMETRICS, SIGNALS
 from bot.adapters.history.ends import ends_of
-from bot.adapters.history.files import (
-    bar_files,
-    dated_parts,
-    listing_of,
-    read_bars,
-    read_finer,
-    strangers_in,
-)
+from bot.adapters.history.files import bar_files, dated_parts, listing_of, read_bars, read_finer, strangers_in
 from bot.adapters.history.instruments import Universe, read_instruments, resolve
 from bot.adapters.history.pack import Tell, Words, place_of, silent
 from bot.adapters.history.reader import micros
@@ -86,16 +79,12 @@ class HistoryArchive:
 
     def price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Find the close of the last bar, known since that bar closed; None before the first."""
-        return self._close(
-            token_id, self.columns[token_id].count_closed(micros(min(as_of, cut_off))) - 1
-        )
+        return self._close(token_id, self.columns[token_id].count_closed(micros(min(as_of, cut_off))) - 1)
 
     def active_price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Find the close of the last bar that is not quiet, known since that bar closed."""
         columns = self.columns[token_id]
-        return self._close(
-            token_id, columns.last_active_row(columns.count_closed(micros(min(as_of, cut_off))))
-        )
+        return self._close(token_id, columns.last_active_row(columns.count_closed(micros(min(as_of, cut_off)))))
 
     def _close(self, token_id: TokenId, row: int) -> Quote | None:
         """Build the quote of a row's close; None for a row below zero, which means no row."""
@@ -111,9 +100,7 @@ class HistoryArchive:
         """Read the last closes of tokens as floats, for statistics; None when no bar has closed."""
         at = micros(min(as_of, cut_off))
         counts = ((token_id, self.columns[token_id]) for token_id in tokens)
-        return {
-            token_id: columns.close_before(columns.count_closed(at)) for token_id, columns in counts
-        }
+        return {token_id: columns.close_before(columns.count_closed(at)) for token_id, columns in counts}
 
     close = price  # a history holds no quotes besides its bars
 
@@ -155,9 +142,7 @@ class HistoryArchive:
         whole = (columns.stretch(start, clear),) if clear > start else ()
         return (*whole, *columns.bars(clear, end)) if clear < end else whole
 
-    def finer(
-        self, token_id: TokenId, bar: Bar, as_of: datetime, cut_off: datetime
-    ) -> tuple[Bar, ...]:
+    def finer(self, token_id: TokenId, bar: Bar, as_of: datetime, cut_off: datetime) -> tuple[Bar, ...]:
         """List the bars of the finest timeframe that fills a bar without a gap, or none."""
         opened, closed = micros(bar.opened_at), micros(bar.closed_at)
         for columns in self.inner.get(token_id, ()):
@@ -236,12 +221,7 @@ class HistorySource:
 
 
 def open_history(
-    folder: Path,
-    *,
-    timeframe: str | None,
-    universe: Universe,
-    finer: bool = False,
-    tell: Tell = silent,
+    folder: Path, *, timeframe: str | None, universe: Universe, finer: bool = False, tell: Tell = silent
 ) -> History:
     """Open a history folder for a universe: symbols, token_ids or "*".
 
@@ -267,9 +247,7 @@ def open_history(
         **{file.path.relative_to(folder).as_posix(): file.part.digest for file in files},
     }
     columns = {token_id: file.columns for token_id, file in bars.items()}
-    below = {
-        token_id: tuple(file.columns for file in several) for token_id, several in inner.items()
-    }
+    below = {token_id: tuple(file.columns for file in several) for token_id, several in inner.items()}
     blocks = {name: part.blocks for name, part in dated.items()}
     jumps = chain.from_iterable(file.jumps(REFUSED_NAMED) for file in files)
     return History(

@@ -36,9 +36,7 @@ def read_instruments(file: SourceFile) -> dict[TokenId, Instrument]:
         if instrument.token_id in found or instrument.symbol in lines:
             label = "symbol" if instrument.symbol in lines else "token_id"
             raise bad_row(
-                file.path,
-                line,
-                f"duplicated {label} {getattr(instrument, label)}: keep one row of it",
+                file.path, line, f"duplicated {label} {getattr(instrument, label)}: keep one row of it"
             )
         found[instrument.token_id] = instrument
         lines[instrument.symbol] = line
@@ -80,8 +78,7 @@ def resolve(
     twice = [token_id for token_id, times in Counter(found).items() if times > 1]
     if twice:
         raise ConfigError(
-            f"universe: {instruments[twice[0]].symbol} and {twice[0]} are the same token: "
-            "name it once"
+            f"universe: {instruments[twice[0]].symbol} and {twice[0]} are the same token: name it once"
         )
     return tuple(sorted(found))
 
@@ -95,9 +92,5 @@ def _resolve(file: SourceFile, by_symbol: Mapping[str, TokenId], wanted: str | i
             return token_id
     names = {symbol.upper(): symbol for symbol in by_symbol}
     near = get_close_matches(str(wanted).upper(), names, n=1, cutoff=0.5)
-    hint = (
-        f"; did you mean `{names[near[0]]}`?"
-        if near
-        else f"; it has {', '.join(sorted(by_symbol)[:8])}"
-    )
+    hint = f"; did you mean `{names[near[0]]}`?" if near else f"; it has {', '.join(sorted(by_symbol)[:8])}"
     raise ConfigError(f"universe: {wanted!r} is not in {file.path}{hint}")

@@ -80,11 +80,7 @@ class _Stored:
         """Check whether a file surely has the packed content, as git checks its index."""
         entry = self.entries.get(path.name)
         _, modified, changed, _ = stamp
-        return (
-            entry is not None
-            and stamp == entry.stamp
-            and max(modified, changed) < entry.seen - RACY_NS
-        )
+        return entry is not None and stamp == entry.stamp and max(modified, changed) < entry.seen - RACY_NS
 
     def part(self, name: str) -> ParsedFile:
         """View the blocks of a packed file in the mapped words."""
@@ -112,11 +108,7 @@ class Pack:
     tell: Tell = silent
 
     def parts(
-        self,
-        paths: Collection[Path],
-        parse: Callable[[SourceFile], ParsedFile],
-        *,
-        always: bool = False,
+        self, paths: Collection[Path], parse: Callable[[SourceFile], ParsedFile], *, always: bool = False
     ) -> dict[Path, ParsedFile]:
         """Load the parsed contents of files of one folder; parse and pack those that are missing.
 
@@ -138,9 +130,7 @@ class Pack:
             except OSError:
                 if always:
                     raise
-        return {
-            path: stored.part(path.name) if path in known else parse(load(path)) for path in paths
-        }
+        return {path: stored.part(path.name) if path in known else parse(load(path)) for path in paths}
 
     def trusted_parts(self, paths: Iterable[Path]) -> dict[Path, ParsedFile]:
         """Load what the pack surely holds of these files; parse and pack nothing."""
@@ -201,14 +191,9 @@ class Pack:
                 renewed = replace(stored, entries=entries)
             else:
                 file = self._temporary(place, ".words", undo)
-                kept = (
-                    (name, one.stamp, one.seen, stored.part(name)) for name, one in entries.items()
-                )
+                kept = ((name, one.stamp, one.seen, stored.part(name)) for name, one in entries.items())
                 lacking = [path for path in stamps if path.name not in entries]
-                parsed = (
-                    (path.name, stamps[path], seen, parse(load(path)))
-                    for path in self._count(lacking)
-                )
+                parsed = ((path.name, stamps[path], seen, parse(load(path))) for path in self._count(lacking))
                 entries = _write_words(file, chain(kept, parsed))
                 renewed = _Stored(file, _map_words(file), entries)
             manifest.write_bytes(_manifest(renewed))
@@ -240,9 +225,7 @@ class Pack:
                     other.unlink(missing_ok=True)
 
 
-def _write_words(
-    file: Path, parts: Iterable[tuple[str, Stamp, int, ParsedFile]]
-) -> dict[str, _Entry]:
+def _write_words(file: Path, parts: Iterable[tuple[str, Stamp, int, ParsedFile]]) -> dict[str, _Entry]:
     """Write the blocks of files one after the other, and flush them to the disk."""
     entries: dict[str, _Entry] = {}
     late: list[tuple[dict[str, Place], str, Words]] = []
@@ -275,9 +258,7 @@ def place_of(folder: Path) -> Path | None:
     name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:32]
     try:
         # The XDG Base Directory Specification says to ignore a relative path.
-        return (
-            (root if root.is_absolute() else Path.home() / ".cache") / "tidemark" / "packs" / name
-        )
+        return (root if root.is_absolute() else Path.home() / ".cache") / "tidemark" / "packs" / name
     except RuntimeError:
         return None
 

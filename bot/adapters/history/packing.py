@@ -41,9 +41,7 @@ def pack_history(folder: Path, tell: Tell) -> Packed:
         bar_files(folder, instruments, tuple(SPANS))  # raises an error that names what is missing
     place = place_of(folder)
     if place is None:
-        raise StorageError(
-            "this user has no home folder to keep packs in: set XDG_CACHE_HOME to a folder"
-        )
+        raise StorageError("this user has no home folder to keep packs in: set XDG_CACHE_HOME to a folder")
     try:
         dated = dated_parts(folder, place, tell, always=True)
         bars = {
@@ -54,17 +52,13 @@ def pack_history(folder: Path, tell: Tell) -> Packed:
         size = sum(file.stat().st_size for file in place.iterdir())
     except OSError as error:
         raise StorageError(
-            f"{place}: cannot be written: {error.strerror}; "
-            "set XDG_CACHE_HOME to a folder with room"
+            f"{place}: cannot be written: {error.strerror}; set XDG_CACHE_HOME to a folder with room"
         ) from error
     return Packed(
         place=place,
         files=len(dated) + sum(map(len, bars.values())),
         tokens=len({token_id for paths in found.values() for token_id in paths}),
-        bars={
-            timeframe: sum(_rows(file.part) for file in files.values())
-            for timeframe, files in bars.items()
-        },
+        bars={timeframe: sum(_rows(file.part) for file in files.values()) for timeframe, files in bars.items()},
         rows={name: _rows(part) for name, part in dated.items()},
         refused=sum(len(file.part.notes) for files in bars.values() for file in files.values()),
         bytes=size,

@@ -35,8 +35,7 @@ def _parquet_rows(file: SourceFile, required: Sequence[str], optional: Sequence[
         for batch in table.iter_batches(BATCH_ROWS, columns=names):
             absent = [""] * batch.num_rows
             columns = [
-                _cells(batch.column(name)) if name in names else absent
-                for name in (*required, *optional)
+                _cells(batch.column(name)) if name in names else absent for name in (*required, *optional)
             ]
             yield from enumerate(zip(*columns, strict=True), done + 1)
             done += batch.num_rows
@@ -96,8 +95,7 @@ def _open(
             yield table, [n for n in (*required, *optional) if n in table.schema_arrow.names]
     except (pa.ArrowException, OSError) as error:
         raise BadInputError(
-            f"{file.path}: cannot be read as Parquet ({' '.join(str(error).split())}): "
-            "write it again"
+            f"{file.path}: cannot be read as Parquet ({' '.join(str(error).split())}): write it again"
         ) from error
 
 
@@ -105,9 +103,7 @@ def _micros(stamps: Any) -> Any:
     """Convert instants to microseconds since 1970; cut off finer parts, as for CSV."""
     import pyarrow as pa  # noqa: PLC0415 - as above
 
-    return stamps.cast(pa.timestamp("us", stamps.type.tz), safe=stamps.type.unit != "ns").cast(
-        pa.int64()
-    )
+    return stamps.cast(pa.timestamp("us", stamps.type.tz), safe=stamps.type.unit != "ns").cast(pa.int64())
 
 
 def _cells(column: Any) -> list[str]:

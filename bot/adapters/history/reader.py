@@ -133,23 +133,17 @@ def csv_rows(file: SourceFile, required: Sequence[str], optional: Sequence[str] 
         if fault := fault_of(header, required, optional):
             raise bad_row(path, 1, fault)
         # An absent column gets the position behind the last cell, where each row gets an empty one.
-        positions = [
-            header.index(name) if name in header else len(header) for name in (*required, *optional)
-        ]
+        positions = [header.index(name) if name in header else len(header) for name in (*required, *optional)]
         pick = itemgetter(*positions)
         for cells in lines:
             if len(cells) != len(header):
-                raise bad_row(
-                    path, lines.line_num, f"{len(cells)} cells where the header has {len(header)}"
-                )
+                raise bad_row(path, lines.line_num, f"{len(cells)} cells where the header has {len(header)}")
             yield lines.line_num, pick([*cells, ""])
     except csv.Error as error:
         raise bad_row(path, lines.line_num, f"not CSV: {error}") from error
 
 
-def fault_of(
-    header: Sequence[str], required: Sequence[str], optional: Sequence[str] = ()
-) -> str | None:
+def fault_of(header: Sequence[str], required: Sequence[str], optional: Sequence[str] = ()) -> str | None:
     """Describe what is wrong with the names of a file's columns; None when nothing is.
 
     An optional name in another case is a fault, because its column would be ignored.
@@ -164,9 +158,7 @@ def fault_of(
     twice = [name for name in header if header.count(name) > 1]
     if twice and not twice[0]:
         places = " and ".join(str(place) for place, name in enumerate(header, start=1) if not name)
-        return (
-            f"the header has no name in columns {places}: write names there, or drop those columns"
-        )
+        return f"the header has no name in columns {places}: write names there, or drop those columns"
     return f"the header has {twice[0]} twice" if twice else None
 
 
@@ -174,9 +166,7 @@ def _describe_header(header: Sequence[str], missing: Sequence[str]) -> str:
     """Describe which names a header has instead, and which of them are probably meant."""
     if not any(header):
         return ": the first line is empty"
-    names = [
-        repr(name[:NAME_SHOWN]) if len(name) > NAME_SHOWN or not name else name for name in header
-    ]
+    names = [repr(name[:NAME_SHOWN]) if len(name) > NAME_SHOWN or not name else name for name in header]
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     lower = {name.lower(): name for name in reversed(header)}
     near = {name: get_close_matches(name, lower, n=1, cutoff=0.75) for name in missing}

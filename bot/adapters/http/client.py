@@ -162,12 +162,9 @@ class HttpClient:
             timeout=self._limits.read_seconds,
             follow_redirects=False,
             trust_env=False,  # a netrc file must not add a header
-            transport=transport
-            or _Transport(self._bound, self._limits, secure=base_url.startswith("https:")),
+            transport=transport or _Transport(self._bound, self._limits, secure=base_url.startswith("https:")),
         )
-        self._pool = ThreadPoolExecutor(
-            max_workers=self._limits.side_by_side, thread_name_prefix="http"
-        )
+        self._pool = ThreadPoolExecutor(max_workers=self._limits.side_by_side, thread_name_prefix="http")
 
     def get(self, path: str, params: Iterable[tuple[str, str]] = ()) -> HttpAnswer:
         """Send one request and raise its error, if any.
@@ -186,11 +183,7 @@ class HttpClient:
         so that a stepped clock gives the same instants in whatever order the threads run.
         """
         started = [self._clock.now() for _ in requests]
-        work = (
-            map(self._call, requests)
-            if len(requests) == 1
-            else self._pool.map(self._call, requests)
-        )
+        work = map(self._call, requests) if len(requests) == 1 else self._pool.map(self._call, requests)
         return tuple(
             self._answer(request, at, outcome)
             for request, at, outcome in zip(requests, started, list(work), strict=True)
@@ -250,13 +243,9 @@ class HttpClient:
             message = f"{where}: {type(error).__name__}; check base_url and the network"
             return _Attempt(None, None, UpstreamError(message), retry=True)
         except _BodyError as error:
-            return _Attempt(
-                response.status_code, None, UpstreamError(f"{where}: {error}"), retry=error.retry
-            )
+            return _Attempt(response.status_code, None, UpstreamError(f"{where}: {error}"), retry=error.retry)
         wrong, retry = _judge(where, response.status_code, body)
-        return _Attempt(
-            response.status_code, body, wrong, retry, response.headers.get("retry-after")
-        )
+        return _Attempt(response.status_code, body, wrong, retry, response.headers.get("retry-after"))
 
     def _pause(self, attempts: int, retry_after: str | None) -> float:
         """Compute the seconds to wait before another attempt.
@@ -281,8 +270,7 @@ def _check(base_url: str, headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
         if not (value.isascii() and value.isprintable() and value == value.strip() and value):
             raise ConfigError(
-                f"the value of header {name} is empty or holds characters a header cannot;"
-                " check the key file"
+                f"the value of header {name} is empty or holds characters a header cannot; check the key file"
             )
 
 
@@ -291,9 +279,7 @@ def _judge(where: str, status: int, body: bytes) -> tuple[BotError | None, bool]
     if 200 <= status < 300:  # noqa: PLR2004 - the success class
         if body.lstrip()[:1] in (b"{", b"["):
             return None, False
-        return UpstreamError(
-            f"{where}: {status} without JSON; is base_url the API and not a web page?"
-        ), True
+        return UpstreamError(f"{where}: {status} without JSON; is base_url the API and not a web page?"), True
     kind, why, retry = VERDICTS.get(status) or VERDICTS[min(status // 100, 5)]
     return kind(f"{where}: {status}, {why}"), retry
 

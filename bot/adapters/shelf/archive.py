@@ -69,9 +69,7 @@ class _Shelf:
         self, as_of: datetime, cut_off: datetime, fits: Callable[[Bar], bool] | None = None
     ) -> list[Bar | None]:
         """Find the last quote, hour and day that fit."""
-        return [
-            next(filter(fits, rows.back(as_of, cut_off)), None) for rows in self.prints.values()
-        ]
+        return [next(filter(fits, rows.back(as_of, cut_off)), None) for rows in self.prints.values()]
 
     def with_known_volume(self, bar: Bar) -> Bar:
         """Mark a zero volume as unknown when no bar with a volume had closed before the bar opened.
@@ -125,9 +123,7 @@ class MemoryArchive:
         shelf = self._shelves[token_id]
         return (shelf.days if timeframe == DAY else shelf.hours).last
 
-    def newest_publication(
-        self, token_id: TokenId, kind: type[LevelSet | QuantMetrics]
-    ) -> datetime | None:
+    def newest_publication(self, token_id: TokenId, kind: type[LevelSet | QuantMetrics]) -> datetime | None:
         """Find when the last levels, or the last measures, were published, at any cut-off."""
         shelf = self._shelves[token_id]
         return (shelf.levels if kind is LevelSet else shelf.quantmetrics).newest_published_at
@@ -148,9 +144,7 @@ class MemoryArchive:
         for.
         """
         shelf = self._shelves[token_id]
-        active = shelf.last_prints(
-            as_of, cut_off, lambda bar: not shelf.with_known_volume(bar).is_quiet
-        )
+        active = shelf.last_prints(as_of, cut_off, lambda bar: not shelf.with_known_volume(bar).is_quiet)
         found, last = _newest(token_id, active), shelf.hours.last
         beyond = found and last and last.closed_at - found.known_at > KEEP_HOURS
         return None if beyond else found
@@ -161,8 +155,7 @@ class MemoryArchive:
         """Find the last prices of many tokens as floats, for statistics."""
         quotes = {token_id: self.price(token_id, as_of, cut_off) for token_id in tokens}
         return {
-            token_id: None if quote is None else to_float(quote.price)
-            for token_id, quote in quotes.items()
+            token_id: None if quote is None else to_float(quote.price) for token_id, quote in quotes.items()
         }
 
     def close(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
@@ -187,9 +180,7 @@ class MemoryArchive:
         """Find the newest set of levels."""
         return self._shelves[token_id].levels.newest(as_of, cut_off)
 
-    def quantmetrics(
-        self, token_id: TokenId, as_of: datetime, cut_off: datetime
-    ) -> QuantMetrics | None:
+    def quantmetrics(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> QuantMetrics | None:
         """Find the newest measures."""
         return self._shelves[token_id].quantmetrics.newest(as_of, cut_off)
 
@@ -229,9 +220,7 @@ class MemoryArchive:
         shelf = self._shelves[token_id]
         return tuple(map(shelf.with_known_volume, shelf.arrivals.between(seen, as_of, cut_off)))
 
-    def finer(
-        self, _token_id: TokenId, _bar: Bar, _as_of: datetime, _cut_off: datetime
-    ) -> tuple[Bar, ...]:
+    def finer(self, _token_id: TokenId, _bar: Bar, _as_of: datetime, _cut_off: datetime) -> tuple[Bar, ...]:
         """Return nothing: no bars below the hour exist, and quotes were settled when they came."""
         return ()
 

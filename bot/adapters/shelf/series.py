@@ -136,9 +136,7 @@ class Versions(Generic[Row]):
         return (row for _, row in reversed(self._rows[:end]) if row.known_at <= cut_off)
 
 
-def _insert(
-    rows: list[tuple[datetime, TokenPrint]], key: datetime, row: TokenPrint, keep: timedelta
-) -> None:
+def _insert(rows: list[tuple[datetime, TokenPrint]], key: datetime, row: TokenPrint, keep: timedelta) -> None:
     """Insert a print; drop those more than `keep` before the last, but for the newest of them."""
     rows.insert(bisect_right(rows, key, key=KEY), (key, row))
     del rows[: max(bisect_left(rows, rows[-1][0] - keep, key=KEY) - 1, 0)]

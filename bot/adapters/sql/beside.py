@@ -79,9 +79,7 @@ def _check_runs(connection: Connection, named: Sequence[RunName]) -> None:
     for name in named:
         if name not in known:
             ledger = ledger_name(connection.engine.url)
-            raise ConfigError(
-                f"no run {name} in the ledger {ledger}: it has {', '.join(known) or 'none yet'}"
-            )
+            raise ConfigError(f"no run {name} in the ledger {ledger}: it has {', '.join(known) or 'none yet'}")
 
 
 def last_check(connection: Connection, run: RunName) -> datetime | None:

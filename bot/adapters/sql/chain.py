@@ -76,10 +76,7 @@ def read_digests(connection: Connection, run: str) -> dict[str, dict[str, list[i
 
 def read_rows(connection: Connection, run: str, slot: datetime) -> Rows:
     """Read all rows of one cycle's facts as the ledger holds them now."""
-    return {
-        table: [row for _, row in _read(connection, table, run, (slot, slot))]
-        for table in FACT_ORDER
-    }
+    return {table: [row for _, row in _read(connection, table, run, (slot, slot))] for table in FACT_ORDER}
 
 
 def _read(

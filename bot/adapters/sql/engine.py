@@ -10,16 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    URL,
-    Connection,
-    Engine,
-    NullPool,
-    create_engine,
-    event,
-    inspect,
-    make_url,
-)
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, inspect, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from bot.adapters.sql.schema.column_types import POSTGRESQL
@@ -50,8 +41,7 @@ def parse_url(url: str) -> URL:
     if backend in {POSTGRESQL, "postgres"}:
         return parsed.set(drivername="postgresql+psycopg")
     raise ConfigError(
-        f"{parsed.drivername} keeps no ledger:"
-        " use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+        f"{parsed.drivername} keeps no ledger: use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
     )
 
 
@@ -148,8 +138,7 @@ def _refuse_path(path: Path, *, read_only: bool, create: bool) -> None:
     if not path.exists():
         if not create:
             raise ConfigError(
-                f"there is no ledger at {path}: check the path;"
-                " `bot run` or `bot replay` creates one"
+                f"there is no ledger at {path}: check the path; `bot run` or `bot replay` creates one"
             )
     elif not _may_access(path, os.R_OK if read_only else os.R_OK | os.W_OK):
         raise AccessError(
@@ -159,11 +148,7 @@ def _refuse_path(path: Path, *, read_only: bool, create: bool) -> None:
 
 def _open_sqlite(url: URL, path: Path, *, read_only: bool) -> Engine:
     location = f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rw'}"
-    if (
-        read_only
-        and not _may_access(path.parent, os.W_OK)
-        and not path.with_name(f"{path.name}-wal").exists()
-    ):
+    if read_only and not _may_access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists():
         # A reader of a write-ahead log needs to write a file beside it, and this folder forbids
         # that. While there is no log, no process is writing, so the ledger can be read as
         # immutable.
@@ -201,9 +186,7 @@ def _open_sqlite(url: URL, path: Path, *, read_only: bool) -> Engine:
 
 def _open_postgresql(url: URL, *, read_only: bool) -> Engine:
     # A reader keeps no connection between two queries, so it need not be closed.
-    pool: dict[str, Any] = (
-        {"poolclass": NullPool} if read_only else {"pool_pre_ping": True, "pool_size": 2}
-    )
+    pool: dict[str, Any] = {"poolclass": NullPool} if read_only else {"pool_pre_ping": True, "pool_size": 2}
     try:
         engine = create_engine(
             url, hide_parameters=True, connect_args={"connect_timeout": _BUSY_SECONDS}, **pool
@@ -284,9 +267,7 @@ def check_schema(engine: Engine) -> None:
     if revision == HEAD:
         return
     if tables and "cycles" not in tables:
-        raise ConfigError(
-            f"{name} is another database, not a ledger: name a ledger's file or database"
-        )
+        raise ConfigError(f"{name} is another database, not a ledger: name a ledger's file or database")
     if revision is None:
         raise ConfigError(f"the ledger {name} has no schema yet: run `bot db upgrade`")
     if revision in REVISIONS:

@@ -16,13 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Table, func, sele
 
 from bot.adapters.sql.mapping import FACT_TABLES, fact_from
 from bot.adapters.sql.schema.column_types import ALWAYS
-from bot.adapters.sql.schema.fact_tables import (
-    closings,
-    equity,
-    journal_entries,
-    marks,
-    postings,
-)
+from bot.adapters.sql.schema.fact_tables import closings, equity, journal_entries, marks, postings
 from bot.adapters.sql.schema.tables import cycles, requests, runs
 from bot.domain.books import JournalEntry, Posting
 from bot.domain.decisions import BenchmarkPart, Candidate, EquityMark, Fact
@@ -110,9 +104,7 @@ def _newest_marks(run: RunName, before: datetime) -> Select[Any]:
     )
 
 
-def _equity_marks(
-    connection: Connection, of_run: Select[Any], last_reset: _Place
-) -> Iterable[Row[Any]]:
+def _equity_marks(connection: Connection, of_run: Select[Any], last_reset: _Place) -> Iterable[Row[Any]]:
     at, highest = equity.c.slot, equity.c.equity.desc()
     last = connection.execute(of_run.order_by(at.desc()).limit(1)).first()
     if last is None or last.drawdown_deepest is None:
@@ -131,9 +123,7 @@ def _equity_marks(
     return {row.slot: row for row in rows}.values()
 
 
-def _journal(
-    connection: Connection, run: RunName, before: datetime
-) -> Iterator[tuple[_Place, JournalEntry]]:
+def _journal(connection: Connection, run: RunName, before: datetime) -> Iterator[tuple[_Place, JournalEntry]]:
     entries = _of_run(journal_entries, run, before)
     legs = (
         entries.join(postings)

@@ -34,9 +34,7 @@ def check_lock(engine: Engine) -> None:
     if engine.dialect.name == POSTGRESQL:
         # EXPLAIN requires the same permissions as the statement, but does not run it.
         with begin(engine) as connection:
-            connection.execute(
-                text("EXPLAIN UPDATE writer_lease SET epoch = epoch + 1 RETURNING epoch")
-            )
+            connection.execute(text("EXPLAIN UPDATE writer_lease SET epoch = epoch + 1 RETURNING epoch"))
     elif Path(path).exists():
         os.close(_open_lock(path))
 
@@ -74,13 +72,9 @@ def _advisory_lock(engine: Engine) -> Iterator[None]:
         engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True
     )
     with open_connection(dedicated) as connection:
-        asked = connection.execute(
-            text("SELECT pg_try_advisory_lock(:number)"), {"number": _ADVISORY_LOCK}
-        )
+        asked = connection.execute(text("SELECT pg_try_advisory_lock(:number)"), {"number": _ADVISORY_LOCK})
         if not asked.scalar():
-            raise LeaseError(
-                f"another writer holds the ledger {ledger_name(engine.url)}: stop it first"
-            )
+            raise LeaseError(f"another writer holds the ledger {ledger_name(engine.url)}: stop it first")
         yield
 
 
@@ -89,11 +83,7 @@ def writer(engine: Engine) -> Iterator[int]:
     """Hold the ledger as its only writer, and yield the epoch to write under."""
     with exclusive(engine):
         with begin(engine) as connection:
-            raised = (
-                update(writer_lease)
-                .values(epoch=writer_lease.c.epoch + 1)
-                .returning(writer_lease.c.epoch)
-            )
+            raised = update(writer_lease).values(epoch=writer_lease.c.epoch + 1).returning(writer_lease.c.epoch)
             epoch = int(connection.execute(raised).scalar_one())
         yield epoch
 

@@ -93,9 +93,7 @@ class SqlLedger:
         listed = [portable_row(instruments, [run.name, *astuple(one)]) for one in universe.values()]
         with self.one_transaction() as connection:
             _check_run(connection, run, universe)
-            insert_rows(
-                connection, {runs: [row_of(runs, run)], instruments: listed}, repeatable=True
-            )
+            insert_rows(connection, {runs: [row_of(runs, run)], instruments: listed}, repeatable=True)
 
     def check_run(self, run: Run, universe: Mapping[TokenId, Instrument]) -> None:
         """Raise ConfigError for a run that `open_run` would refuse; write nothing."""
@@ -161,9 +159,7 @@ class SqlLedger:
     def one_transaction(self) -> Iterator[Connection]:
         """Do all writes inside the block in one transaction."""
         if self._epoch is None:
-            raise InvariantError(
-                f"the ledger {ledger_name(self.engine.url)} was opened for reading"
-            )
+            raise InvariantError(f"the ledger {ledger_name(self.engine.url)} was opened for reading")
         if self._open is not None:
             yield self._open
             return

@@ -39,17 +39,13 @@ def upgrade(url: str) -> str:
         with exclusive(engine):
             before, empty = _look(engine)
             if before is None and not empty:
-                raise ConfigError(
-                    f"{name} holds other tables than a ledger's: name another database"
-                )
+                raise ConfigError(f"{name} holds other tables than a ledger's: name another database")
             if before is not None and before not in REVISIONS:
                 check_schema(engine)
             if before is not None and engine.dialect.name == "sqlite":
                 backup(engine, Path(f"{engine.url.database}.before-{HEAD}"))
             _migrate(engine)
-        return f"ledger {name}: schema {HEAD}, " + (
-            "created" if before is None else f"upgraded from {before}"
-        )
+        return f"ledger {name}: schema {HEAD}, " + ("created" if before is None else f"upgraded from {before}")
 
 
 def create_if_empty(url: str) -> None:
@@ -120,8 +116,7 @@ def _migrate(engine: Engine) -> None:
             check = "PRAGMA foreign_key_check"
             if is_file and (broken := connection.exec_driver_sql(check).first()):
                 raise InvariantError(
-                    f"the ledger {ledger_name(engine.url)} would lose references of {broken[0]}:"
-                    " not migrated"
+                    f"the ledger {ledger_name(engine.url)} would lose references of {broken[0]}: not migrated"
                 )
     finally:
         # The pooled connection still has foreign keys off: close it.

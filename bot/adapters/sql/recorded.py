@@ -176,9 +176,7 @@ def data_difference(data: Iterable[Datum], stored: Known) -> RowDifference | Non
     # A decision that takes a missing grade from an older row stores the pair as a row of its own,
     # which no answer holds. A process that began with that row may record an answer that another
     # process takes for a repeat. So grades are compared only where both sides have the row.
-    both = {key_of(grades, row) for row in held[grades]} & {
-        key_of(grades, row) for row in made.get(grades, ())
-    }
+    both = {key_of(grades, row) for row in held[grades]} & {key_of(grades, row) for row in made.get(grades, ())}
     for rows in (held, made):
         rows[grades] = [row for row in rows.get(grades, ()) if key_of(grades, row) in both]
     # Releases before schema 0005 recorded no volume: the volume of their bars is not compared.
@@ -206,16 +204,12 @@ def _first(stored: Rows, derived: Rows) -> RowDifference | None:
     """Find the difference that happened first: by its place in the cycle, then by table and key."""
     found = []
     for place, table in enumerate((*FACT_ORDER, *_TAPE)):
-        held, made = (
-            {key_of(table, row): row for row in rows.get(table, ())} for rows in (stored, derived)
-        )
+        held, made = ({key_of(table, row): row for row in rows.get(table, ())} for rows in (stored, derived))
         for key in held.keys() | made.keys():
             theirs, ours = held.get(key), made.get(key)
             if theirs != ours:
                 # Postings, which have no `seq` of their own, come after all facts.
-                seqs = [
-                    int(str(row[0])) for row in (theirs, ours) if row and "seq" in table.columns
-                ]
+                seqs = [int(str(row[0])) for row in (theirs, ours) if row and "seq" in table.columns]
                 found.append((min(seqs, default=sys.maxsize), place, str(key), table, theirs, ours))
     if not found:
         return None

@@ -52,9 +52,7 @@ def recorded_data(connection: Connection, until: datetime = ALWAYS[1]) -> Iterat
     """Yield the data known by an instant, each kind in the order in which it became known."""
     for kind, table in DATUM_TABLES.items():
         asked = select(table).where(table.c.known_at <= until)
-        rows = connection.execute(
-            asked.order_by(table.c.known_at, *table.primary_key.columns)
-        ).all()
+        rows = connection.execute(asked.order_by(table.c.known_at, *table.primary_key.columns)).all()
         legs = _levels(connection) if kind is LevelSet else {}
         for row in rows:
             if kind is LevelSet:
@@ -69,6 +67,5 @@ def recorded_data(connection: Connection, until: datetime = ALWAYS[1]) -> Iterat
 def _levels(connection: Connection) -> dict[tuple[object, ...], tuple[Level, ...]]:
     found = connection.execute(select(levels).order_by(*levels.primary_key.columns))
     return {
-        key: tuple(Level(row.price, row.strength) for row in rows)
-        for key, rows in groupby(found, key=_set_of)
+        key: tuple(Level(row.price, row.strength) for row in rows) for key, rows in groupby(found, key=_set_of)
     }

@@ -40,9 +40,7 @@ from bot.domain.orders import OrderState, check_transition
 _NAMED: Mapping[Table, Callable[[Row[Any]], str]] = MappingProxyType(
     {
         candidates: lambda row: ids.candidate_id(row.run, row.slot, row.signal_id),
-        orders: lambda row: ids.order_id(
-            row.run, row.signal_id, row.role.value, row.ordinal, row.part
-        ),
+        orders: lambda row: ids.order_id(row.run, row.signal_id, row.role.value, row.ordinal, row.part),
         positions: lambda row: ids.position_id(row.run, row.token_id, row.ordinal),
         fills: lambda row: ids.fill_id(row.order_id, 0),  # an order has one fill
         journal_entries: lambda row: ids.entry_id(row.run, row.cause),
@@ -87,9 +85,7 @@ def _guards(connection: Connection) -> Iterator[str]:
 
 
 def _books(connection: Connection) -> Iterator[str]:
-    for name, subject, detail in connection.exec_driver_sql(
-        spell(LEDGER_CHECK, connection.dialect.name)
-    ):
+    for name, subject, detail in connection.exec_driver_sql(spell(LEDGER_CHECK, connection.dialect.name)):
         yield f"{name}: {subject}: {detail}"
 
 
@@ -105,9 +101,7 @@ def _ids(connection: Connection) -> Iterator[str]:
 
 def _life_cycles(connection: Connection) -> Iterator[str]:
     """Check the changes of state of every order against the table of transitions."""
-    asked = select(order_events).order_by(
-        order_events.c.order_id, order_events.c.slot, order_events.c.seq
-    )
+    asked = select(order_events).order_by(order_events.c.order_id, order_events.c.slot, order_events.c.seq)
     for order, rows in groupby(connection.execute(asked), key=lambda row: OrderId(row.order_id)):
         state: OrderState | None = None
         for row in rows:

@@ -8,14 +8,7 @@ from functools import cache
 from sqlalchemy import Connection, Dialect, Engine, Table, select
 
 from bot.adapters.sql.engine import begin
-from bot.adapters.sql.mapping import (
-    PortableRow,
-    Rows,
-    first_difference,
-    in_key_order,
-    key_of,
-    portable_row,
-)
+from bot.adapters.sql.mapping import PortableRow, Rows, first_difference, in_key_order, key_of, portable_row
 from bot.adapters.sql.schema.column_types import POSTGRESQL, PortableType, metadata
 from bot.domain.errors import InvariantError
 

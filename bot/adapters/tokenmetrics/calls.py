@@ -75,9 +75,7 @@ class Desk:
             answers = self._http.get_all([query.request for query in waiting])
             waiting, asked = [], waiting
             for query, answer in zip(asked, answers, strict=True):
-                digest = (
-                    hashlib.sha256(answer.body).hexdigest() if answer.body is not None else None
-                )
+                digest = hashlib.sha256(answer.body).hexdigest() if answer.body is not None else None
                 reply = self._record(slot, query, answer, digest)
                 replies.append(reply)
                 if not _has_more(reply):
@@ -85,15 +83,11 @@ class Desk:
                 if query.page < query.page_max:
                     waiting.append(replace(query, page=query.page + 1, page_before=digest))
                 else:
-                    message = (
-                        f"/{query.endpoint}: more than {query.page_max} pages; watch fewer tokens"
-                    )
+                    message = f"/{query.endpoint}: more than {query.page_max} pages; watch fewer tokens"
                     replies.append(replace(reply, rows=(), error=UpstreamError(message)))
         return replies
 
-    def _record(
-        self, slot: datetime, query: ApiQuery, answer: HttpAnswer, digest: str | None
-    ) -> Reply:
+    def _record(self, slot: datetime, query: ApiQuery, answer: HttpAnswer, digest: str | None) -> Reply:
         """Record an answer with the number of its rows, and only then interpret it."""
         envelope = read_envelope(answer.body)
         call = ApiCall(
@@ -112,9 +106,7 @@ class Desk:
             answer_hash=digest,
         )
         self._tape.answer(call, answer.body)
-        asked = Question(
-            tokens=query.tokens, started_at=answer.started_at, known_at=answer.known_at
-        )
+        asked = Question(tokens=query.tokens, started_at=answer.started_at, known_at=answer.known_at)
         try:
             rows = rows_of(query.endpoint, answer.status, envelope, answer.error)
             _check_paging(query, rows, digest)
@@ -126,8 +118,7 @@ class Desk:
 def _check_paging(query: ApiQuery, rows: Sequence[object], digest: str | None) -> None:
     if rows and digest == query.page_before:
         raise UpstreamError(
-            f"{query.endpoint}: page {query.page} is page {query.page - 1} again;"
-            " ask for fewer tokens"
+            f"{query.endpoint}: page {query.page} is page {query.page - 1} again; ask for fewer tokens"
         )
 
 
@@ -148,12 +139,7 @@ def _reaches(reply: Reply, reach: datetime) -> bool:
 
 
 def _request_id(slot: datetime, answer: HttpAnswer) -> str:
-    parts = [
-        instant_text(slot),
-        answer.request.path,
-        _text(answer.request),
-        instant_text(answer.started_at),
-    ]
+    parts = [instant_text(slot), answer.request.path, _text(answer.request), instant_text(answer.started_at)]
     return derive("call", parts)
 
 

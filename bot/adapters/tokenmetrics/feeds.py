@@ -87,9 +87,7 @@ def dated_queries(feed: str, tokens: Sequence[TokenId], start: date, end: date) 
     return found
 
 
-def timed_queries(
-    feed: str, tokens: Sequence[TokenId], reach: datetime, now: datetime
-) -> list[ApiQuery]:
+def timed_queries(feed: str, tokens: Sequence[TokenId], reach: datetime, now: datetime) -> list[ApiQuery]:
     """Build the queries for hourly rows back to an instant; hourly signals accept no dates."""
     span = _range(reach.date(), now.date()) if feed == HOURS else ()
     return [_query(feed, batch, span, reach=reach) for batch in batches(tokens, PAGE_ROWS - 1)]

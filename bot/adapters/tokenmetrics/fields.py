@@ -90,15 +90,13 @@ def rows_of(
         return ()
     if envelope is not None and status == UNAUTHORIZED and "plan" in envelope.message:
         raise AccessError(
-            f"{endpoint}: the key's plan does not include this endpoint;"
-            " change the plan, or what needs it"
+            f"{endpoint}: the key's plan does not include this endpoint; change the plan, or what needs it"
         )
     if error is not None:
         raise error
     if envelope is None or envelope.rows is None:
         raise UpstreamError(
-            f"{endpoint}: the answer is not an object with a list of data;"
-            " check base_url and api_version"
+            f"{endpoint}: the answer is not an object with a list of data; check base_url and api_version"
         )
     if not envelope.success:
         raise UpstreamError(f"{endpoint}: the answer says that it failed; the next slot asks again")

@@ -291,12 +291,7 @@ def read_hour(row: Fields, asked: Question, refusals: Refusals) -> Iterable[Datu
 
 
 def _bar(
-    row: Fields,
-    asked: Question,
-    refusals: Refusals,
-    timeframe: str,
-    opened_at: datetime,
-    closed_at: datetime,
+    row: Fields, asked: Question, refusals: Refusals, timeframe: str, opened_at: datetime, closed_at: datetime
 ) -> list[Datum]:
     """Read a bar; leave out one that was still open when it was asked for.
 

@@ -41,11 +41,7 @@ def connect(given: Connection) -> Iterator[TokenMetricsSource]:
     headers = {"x-api-key": given.key}
     with closing(HttpClient(given.base_url, headers, clock=given.clock, limits=limits)) as http:
         yield TokenMetricsSource(
-            http,
-            archive=MemoryArchive({}),
-            tape=given.tape,
-            clock=given.clock,
-            needs=given.needs,
+            http, archive=MemoryArchive({}), tape=given.tape, clock=given.clock, needs=given.needs
         )
 
 

@@ -58,13 +58,7 @@ class TokenMetricsSource:
     """
 
     def __init__(
-        self,
-        http: HttpClient,
-        *,
-        archive: MemoryArchive,
-        tape: Tape,
-        clock: Clock,
-        needs: frozenset[str],
+        self, http: HttpClient, *, archive: MemoryArchive, tape: Tape, clock: Clock, needs: frozenset[str]
     ) -> None:
         """Fetch nothing yet; the archive may hold recorded data."""
         self.failures: tuple[str, ...] = ()
@@ -116,9 +110,7 @@ class TokenMetricsSource:
         for feed in due:
             # A feed that the plan does not include is asked for again the next day, not at every
             # slot.
-            if feed not in failed or (
-                isinstance(failed[feed], AccessError) and feed not in ESSENTIAL
-            ):
+            if feed not in failed or (isinstance(failed[feed], AccessError) and feed not in ESSENTIAL):
                 self._fetched[feed] = fetch
         for feed in essential:
             if feed in failed:
@@ -132,9 +124,7 @@ class TokenMetricsSource:
         """
         replies = self._desk.ask(self._slot, plain_queries(PRICE, tokens))
         self._take(replies)
-        prints = [
-            datum for reply in replies for datum in parse(PRICE, reply.rows, reply.asked).data
-        ]
+        prints = [datum for reply in replies for datum in parse(PRICE, reply.rows, reply.asked).data]
         return tuple(
             Quote(token_id=datum.token_id, price=datum.bar.close, known_at=datum.known_at)
             for datum in prints
@@ -169,9 +159,7 @@ class TokenMetricsSource:
         """Check whether every token that still gets rows has yesterday's."""
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         ends = [
-            end
-            for token_id in self._archive.instruments
-            if (end := self._end_of(feed, token_id)) is not None
+            end for token_id in self._archive.instruments if (end := self._end_of(feed, token_id)) is not None
         ]
         return all(end >= midnight for end in ends if end > midnight - SILENT_AFTER)
 
@@ -182,9 +170,7 @@ class TokenMetricsSource:
             row = archive.newest_signal(token_id, DAILY if feed == SIGNALS else HOURLY)
             return row.published_at if row else None
         if feed in {LEVELS, QUANTMETRICS}:
-            return archive.newest_publication(
-                token_id, LevelSet if feed == LEVELS else QuantMetrics
-            )
+            return archive.newest_publication(token_id, LevelSet if feed == LEVELS else QuantMetrics)
         bar = archive.newest_bar(token_id, "1d" if feed == DAYS else "1h")
         return bar.closed_at if bar else None
 
@@ -205,33 +191,21 @@ class TokenMetricsSource:
         """
         first = (now - timedelta(days=FIRST_DAYS[feed] - 1)).date()
         last = self._fetched.get(feed)
-        floor = (
-            now - (min(now - last.began_at + SILENT_AFTER, GAP_MAX) if last else GAP_MAX)
-        ).date()
+        floor = (now - (min(now - last.began_at + SILENT_AFTER, GAP_MAX) if last else GAP_MAX)).date()
         begins = defaultdict(list)
-        known = {
-            token_id: end.date() - DAY
-            for token_id in tokens
-            if (end := self._end_of(feed, token_id))
-        }
+        known = {token_id: end.date() - DAY for token_id in tokens if (end := self._end_of(feed, token_id))}
         going_on = max(min(known.values(), default=first), floor)
         for token_id in tokens:
-            begins[going_on if token_id in known or feed in self._fetched else first].append(
-                token_id
-            )
+            begins[going_on if token_id in known or feed in self._fetched else first].append(token_id)
         return [
-            query
-            for start, some in begins.items()
-            for query in dated_queries(feed, some, start, now.date())
+            query for start, some in begins.items() for query in dated_queries(feed, some, start, now.date())
         ]
 
     def _reach(self, feed: str, tokens: Sequence[TokenId], now: datetime) -> datetime:
         """Compute how far back to ask for hourly rows: to the oldest of the tokens' newest ones."""
         ends = [end for token_id in tokens if (end := self._end_of(feed, token_id)) is not None]
         last = self._fetched.get(feed)
-        longest = (
-            min(now - last.began_at + HOURS_REACH, HOURS_REACH_MAX) if last else HOURS_REACH_MAX
-        )
+        longest = min(now - last.began_at + HOURS_REACH, HOURS_REACH_MAX) if last else HOURS_REACH_MAX
         wanted = [end for end in ends if end > now - longest]
         return min(wanted, default=now - (longest if ends else HOURS_REACH))
 
@@ -245,9 +219,7 @@ class FeedSource:
 
     def refresh(self, slot: datetime) -> datetime:
         """Fetch what is due for all runs; raise when prices or this feed's signals failed."""
-        return self.shared.refresh(
-            slot, (SIGNALS if self.archive.feed == DAILY else HOURLY_SIGNALS, PRICE)
-        )
+        return self.shared.refresh(slot, (SIGNALS if self.archive.feed == DAILY else HOURLY_SIGNALS, PRICE))
 
     def quotes(self, tokens: Sequence[TokenId]) -> tuple[Quote, ...]:
         """Ask for the prices of these tokens once more."""

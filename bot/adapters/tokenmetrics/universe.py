@@ -32,17 +32,13 @@ def resolve(desk: Desk, at: datetime, wanted: Sequence[str | int]) -> Mapping[To
     by_id = {token.token_id: token for token in listed}
     if unknown := sorted(ids - set(by_id)):
         raise ConfigError(
-            f"universe: the provider lists no token_id {unknown[0]};"
-            " correct it in the strategy's universe"
+            f"universe: the provider lists no token_id {unknown[0]}; correct it in the strategy's universe"
         )
     chosen = [by_id[TokenId(token_id)] for token_id in ids]
     for symbol in sorted(symbols):
         alike = [token for token in listed if token.symbol.upper() == symbol.upper()]
         chosen.append(_choose(symbol, alike) if alike else _miss(desk, at, symbol))
-    return {
-        token.token_id: _instrument(token)
-        for token in sorted(chosen, key=lambda token: token.token_id)
-    }
+    return {token.token_id: _instrument(token) for token in sorted(chosen, key=lambda token: token.token_id)}
 
 
 def _choose(symbol: str, alike: Sequence[ListedToken]) -> ListedToken:
@@ -54,9 +50,7 @@ def _choose(symbol: str, alike: Sequence[ListedToken]) -> ListedToken:
     if largest > ZERO and largest >= LARGER_BY * second:
         return by_size[0]
     choices = ", ".join(f"{token.token_id} ({token.name})" for token in alike)
-    raise ConfigError(
-        f"universe: {symbol} is the symbol of {choices}; write the token_id in universe"
-    )
+    raise ConfigError(f"universe: {symbol} is the symbol of {choices}; write the token_id in universe")
 
 
 def _miss(desk: Desk, at: datetime, symbol: str) -> ListedToken:
@@ -90,8 +84,5 @@ def _query(name: str, value: str) -> ApiQuery:
 
 def _instrument(token: ListedToken) -> Instrument:
     return Instrument(
-        token_id=token.token_id,
-        symbol=Symbol(token.symbol.upper()),
-        name=token.name,
-        category=token.category,
+        token_id=token.token_id, symbol=Symbol(token.symbol.upper()), name=token.name, category=token.category
     )

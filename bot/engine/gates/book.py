@@ -69,12 +69,8 @@ def exposure(proposal: Proposal) -> Finding | None:
         return Finding(None, Comparator.AT_MOST, most, passed=False, **_why_no_size(proposal))
     if proposal.equity <= ZERO:
         return Finding(None, Comparator.AT_MOST, most, passed=False)
-    held = sum(
-        (holding.quantity * proposal.prices[token] for token, holding in _staying(proposal)), ZERO
-    )
-    granted = sum(
-        (order.quantity * order.price for order in proposal.portfolio.waiting(Role.ENTRY)), ZERO
-    )
+    held = sum((holding.quantity * proposal.prices[token] for token, holding in _staying(proposal)), ZERO)
+    granted = sum((order.quantity * order.price for order in proposal.portfolio.waiting(Role.ENTRY)), ZERO)
     total = (held + granted + proposal.size.quantity * proposal.reference) / proposal.equity
     return Finding(total, Comparator.AT_MOST, most, passed=total <= most)
 

@@ -24,9 +24,7 @@ def resistance_distance(proposal: Proposal) -> Finding | None:
         return None
     levels, reference = proposal.view.levels, proposal.reference
     if levels is None or reference is None:
-        return at_least(
-            None, least, Reason.MISSING_LEVELS if levels is None else Reason.MISSING_PRICE
-        )
+        return at_least(None, least, Reason.MISSING_LEVELS if levels is None else Reason.MISSING_PRICE)
     strong = _strong(levels, proposal.rules.levels.strong_min)
     nearest = next(levels_ahead(strong, reference, proposal.bracket.side), None)
     if nearest is None:
@@ -37,9 +35,7 @@ def resistance_distance(proposal: Proposal) -> Finding | None:
 def _strong(levels: LevelSet, least: Decimal | None) -> LevelSet:
     if least is None:
         return levels
-    kept = tuple(
-        level for level in levels.levels if level.strength is not None and level.strength >= least
-    )
+    kept = tuple(level for level in levels.levels if level.strength is not None and level.strength >= least)
     return replace(levels, levels=kept)
 
 
@@ -96,11 +92,7 @@ def reward_risk(proposal: Proposal) -> Finding | None:
 
 
 def _compare(
-    proposal: Proposal,
-    value: Decimal | None,
-    comparator: Comparator,
-    threshold: Decimal,
-    reason: Reason,
+    proposal: Proposal, value: Decimal | None, comparator: Comparator, threshold: Decimal, reason: Reason
 ) -> Finding:
     if value is None:
         return Finding(None, comparator, threshold, passed=False, **lacking(proposal, reason))
@@ -113,6 +105,4 @@ def veto(proposal: Proposal) -> Finding | None:
     hooks, said = proposal.rules.hooks, proposal.veto
     if said is None and (hooks is None or not (hooks.veto or hooks.adjust_bracket or hooks.rank)):
         return None
-    return Finding(
-        ZERO if said is None else ONE, Comparator.IS, ZERO, passed=said is None, reason=said
-    )
+    return Finding(ZERO if said is None else ONE, Comparator.IS, ZERO, passed=said is None, reason=said)

@@ -12,13 +12,7 @@ from bot.engine.gates import book as book_gates
 from bot.engine.gates import bracket as bracket_gates
 from bot.engine.gates import token as token_gates
 from bot.engine.gates.findings import Finding, Gate, Proposal, at_least, at_most
-from bot.engine.gates.token import (
-    Value,
-    freshness,
-    measure,
-    threshold,
-    trader_grade,
-)
+from bot.engine.gates.token import Value, freshness, measure, threshold, trader_grade
 from bot.engine.needs import Declaration, Input, Row, Wakes
 from bot.engine.sizing import token_drawdown
 
@@ -36,18 +30,12 @@ AGE = "hours from when it was published to the slot"
 AS_GIVEN = "as the provider gives it, over the token's life"
 
 
-def gate(
-    key: str, formula: str, ask: Gate, *needs: Input, of_held: tuple[Input, ...] = ()
-) -> Row[Gate]:
+def gate(key: str, formula: str, ask: Gate, *needs: Input, of_held: tuple[Input, ...] = ()) -> Row[Gate]:
     """Declare a gate; it is asked only when a candidate is judged. An empty key: always on."""
     return Row(
         ask,
         Declaration(
-            keys=(key,) if key else (),
-            formula=formula,
-            needs=needs,
-            of_held=of_held,
-            wakes=Wakes.CANDIDATES,
+            keys=(key,) if key else (), formula=formula, needs=needs, of_held=of_held, wakes=Wakes.CANDIDATES
         ),
     )
 
@@ -71,9 +59,7 @@ GATES: Mapping[str, Row[Gate]] = MappingProxyType(
         "symbol_collision": gate(
             "", "number of the run's tokens with this symbol", token_gates.symbol_collision
         ),
-        "reference_price": gate(
-            "", "the last price known at the slot", token_gates.reference_price
-        ),
+        "reference_price": gate("", "the last price known at the slot", token_gates.reference_price),
         "price_disagreement": gate(
             "gates.price_disagreement_max",
             "abs(price - close) / close, with the close of the last bar",
@@ -89,11 +75,7 @@ GATES: Mapping[str, Row[Gate]] = MappingProxyType(
         "freshness_signals": gate(
             "gates.freshness_hours.signals",
             AGE,
-            freshness(
-                "signals",
-                Reason.MISSING_SIGNAL,
-                lambda proposal: proposal.episode.latest.published_at,
-            ),
+            freshness("signals", Reason.MISSING_SIGNAL, lambda proposal: proposal.episode.latest.published_at),
         ),
         "freshness_prices": gate(
             "gates.freshness_hours.prices",
@@ -110,9 +92,7 @@ GATES: Mapping[str, Row[Gate]] = MappingProxyType(
             freshness(
                 "levels",
                 Reason.MISSING_LEVELS,
-                lambda proposal: (
-                    proposal.view.levels.published_at if proposal.view.levels else None
-                ),
+                lambda proposal: proposal.view.levels.published_at if proposal.view.levels else None,
             ),
             Input.LEVELS,
         ),
@@ -134,9 +114,7 @@ GATES: Mapping[str, Row[Gate]] = MappingProxyType(
             freshness(
                 "grades",
                 Reason.MISSING_GRADE,
-                lambda proposal: (
-                    proposal.view.grades.published_at if proposal.view.grades else None
-                ),
+                lambda proposal: proposal.view.grades.published_at if proposal.view.grades else None,
             ),
             Input.GRADES,
         ),
@@ -145,10 +123,7 @@ GATES: Mapping[str, Row[Gate]] = MappingProxyType(
             "entry.cooldown_hours", "hours since the token's last losing exit", book_gates.cooldown
         ),
         "trader_grade": least(
-            "trader_grade_min",
-            "the signal's own where no other is known",
-            trader_grade,
-            Input.TRADER_GRADES,
+            "trader_grade_min", "the signal's own where no other is known", trader_grade, Input.TRADER_GRADES
         ),
         "investor_grade": least(
             "investor_grade_min",
@@ -156,19 +131,12 @@ GATES: Mapping[str, Row[Gate]] = MappingProxyType(
             lambda view: view.grades.investor_grade if view.grades else None,
             Input.GRADES,
         ),
-        "sharpe": least(
-            "sharpe_min", f"{AS_GIVEN} (Sharpe 1966)", measure("sharpe"), Input.QUANTMETRICS
-        ),
+        "sharpe": least("sharpe_min", f"{AS_GIVEN} (Sharpe 1966)", measure("sharpe"), Input.QUANTMETRICS),
         "sortino": least(
-            "sortino_min",
-            f"{AS_GIVEN} (Sortino and Price 1994)",
-            measure("sortino"),
-            Input.QUANTMETRICS,
+            "sortino_min", f"{AS_GIVEN} (Sortino and Price 1994)", measure("sortino"), Input.QUANTMETRICS
         ),
         "cagr": least("cagr_min", AS_GIVEN, measure("cagr"), Input.QUANTMETRICS),
-        "max_drawdown": most(
-            "max_drawdown_limit", f"its size, {AS_GIVEN}", token_drawdown, Input.QUANTMETRICS
-        ),
+        "max_drawdown": most("max_drawdown_limit", f"its size, {AS_GIVEN}", token_drawdown, Input.QUANTMETRICS),
         "volatility": most("volatility_max", AS_GIVEN, measure("volatility"), Input.QUANTMETRICS),
         "volume": least(
             "volume_min",
@@ -205,14 +173,10 @@ GATES: Mapping[str, Row[Gate]] = MappingProxyType(
             bracket_gates.reward_risk,
         ),
         "positions": gate(
-            "limits.positions_max",
-            "open positions with the waiting entries and this one",
-            book_gates.positions,
+            "limits.positions_max", "open positions with the waiting entries and this one", book_gates.positions
         ),
         "exposure": gate(
-            "limits.exposure_max",
-            "notional of longs and shorts with this entry / equity",
-            book_gates.exposure,
+            "limits.exposure_max", "notional of longs and shorts with this entry / equity", book_gates.exposure
         ),
         "correlation": gate(
             "gates.correlation_max",

@@ -42,12 +42,7 @@ def reference_price(proposal: Proposal) -> Finding:
     missing = proposal.reference is None
     reason = Reason.MISSING_PRICE if missing else None
     return Finding(
-        proposal.reference,
-        Comparator.ABOVE,
-        ZERO,
-        passed=not missing,
-        reason=reason,
-        unready=missing,
+        proposal.reference, Comparator.ABOVE, ZERO, passed=not missing, reason=reason, unready=missing
     )
 
 

@@ -58,12 +58,7 @@ def exact_text(value: Decimal) -> str:
     Raises InvariantError for NaN, infinities and 21 digits before the point.
     """
     whole, _, part = str(value).partition(".")
-    if (
-        whole.isdigit()
-        and len(whole) <= _WHOLE_DIGITS
-        and len(part) <= _SCALE
-        and (not part or part.isdigit())
-    ):
+    if whole.isdigit() and len(whole) <= _WHOLE_DIGITS and len(part) <= _SCALE and (not part or part.isdigit()):
         # The fast form: nearly all decimals look like this already, and a replay writes many.
         part = part.rstrip("0")
         return f"{whole}.{part}" if part else whole
@@ -84,9 +79,7 @@ def whole_micros(amount: Decimal) -> int:
     """
     micros = EXACT.multiply(amount, _MICROS) if amount.is_finite() else amount
     if not micros.is_finite() or micros != micros.to_integral_value() or abs(micros) > MICRO_LIMIT:
-        raise InvariantError(
-            f"{amount} is not a whole number of micro-dollars within the ledger's range"
-        )
+        raise InvariantError(f"{amount} is not a whole number of micro-dollars within the ledger's range")
     return int(micros)
 
 
@@ -156,9 +149,7 @@ _FLAG = PortableType(bool, bool, Boolean(), Integer())
 def enum_type(members: type[StrEnum]) -> PortableType:
     """Make the type of an enum's members, stored by their values; it refuses other values."""
     return PortableType(
-        lambda value: str.__str__(value) if type(value) is members else members(value).value,
-        members,
-        String(),
+        lambda value: str.__str__(value) if type(value) is members else members(value).value, members, String()
     )
 
 
@@ -223,9 +214,7 @@ def references(target: str, *names: str) -> ForeignKeyConstraint:
 def table(name: str, *parts: SchemaItem) -> Table:
     """Make a strict table, and limit each amount of money in it to the range that sums exactly."""
     ranges = [
-        CheckConstraint(
-            f"{part.name} BETWEEN -{MICRO_LIMIT} AND {MICRO_LIMIT}", name=f"{part.name}_range"
-        )
+        CheckConstraint(f"{part.name} BETWEEN -{MICRO_LIMIT} AND {MICRO_LIMIT}", name=f"{part.name}_range")
         for part in parts
         if isinstance(part, Column) and part.type is MONEY
     ]

@@ -4,13 +4,7 @@ Every table except the writer's lease is append-only. A column that is added lat
 table; the hash chain does not cover it while it is NULL.
 """
 
-from sqlalchemy import (
-    CheckConstraint,
-    ForeignKeyConstraint,
-    Index,
-    PrimaryKeyConstraint,
-    UniqueConstraint,
-)
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, PrimaryKeyConstraint, UniqueConstraint
 
 from bot.adapters.sql.schema.column_types import (
     enum,
@@ -59,9 +53,7 @@ instruments = table(
     Index(None, "token_id"),
 )
 
-config_versions = table(
-    "config_versions", *text("config_hash", "text"), PrimaryKeyConstraint("config_hash")
-)
+config_versions = table("config_versions", *text("config_hash", "text"), PrimaryKeyConstraint("config_hash"))
 
 cycles = table(
     "cycles",
@@ -104,14 +96,7 @@ trials = table(
     *whole("slots", "days", "trades", "open_positions", "wins", "losses"),
     *money("final_equity"),
     *real(
-        "total_return",
-        "cagr",
-        "sharpe",
-        "sortino",
-        "calmar",
-        "max_drawdown",
-        "max_drawdown_amount",
-        "win_rate",
+        "total_return", "cagr", "sharpe", "sortino", "calmar", "max_drawdown", "max_drawdown_amount", "win_rate"
     ),
     *real(
         "profit_factor",
