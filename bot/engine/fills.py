@@ -300,7 +300,7 @@ def _cost_of(position: Position, quantity: Quantity) -> Decimal:
 def _close(journal: Journal, holding: Holding, at: datetime, reason: ExitReason) -> None:
     """Write the end of a position that has nothing left, and cancel its remaining orders."""
     position = holding.position
-    worst, best = (holding.low, holding.high) if position.side is Side.LONG else (holding.high, holding.low)
+    worst, best = position.side.worst_and_best(holding.low, holding.high)
     closing = Closing(
         position_id=position.position_id,
         run=position.run,

@@ -12,7 +12,7 @@ from decimal import Decimal, localcontext
 from bot.domain.decisions import CandidateLevel
 from bot.domain.ids import CandidateId, RunName
 from bot.domain.instants import HOURS_A_DAY
-from bot.domain.market import Bar, Level
+from bot.domain.market import Bar, Level, LevelSet
 from bot.domain.numbers import EXACT, ONE, ZERO, from_float, price_half_even
 from bot.domain.snapshot import TokenView
 from bot.engine.ages import hours_between
@@ -36,8 +36,11 @@ STRENGTH = Declaration(
 
 
 def read_levels(view: TokenView, rules: LevelRules, as_of: datetime) -> TokenView:
-    """Replace the levels of a view by those that count at a slot; without rules, keep the view."""
-    if view.levels is None:
+    """Drop levels that are too old at a slot, merge near ones, and compute missing strengths.
+
+    A view whose levels are unknown or were not asked for stays as it is.
+    """
+    if not isinstance(view.levels, LevelSet):
         return view
     with localcontext(EXACT):
         if rules.age_max_days is not None:
@@ -62,7 +65,8 @@ def candidate_levels(
 
     There are none when the levels are used as recorded.
     """
-    if view.levels is None or (rules.merge_fraction is None and rules.strong_min is None):
+    used_as_recorded = rules.merge_fraction is None and rules.strong_min is None
+    if used_as_recorded or not isinstance(view.levels, LevelSet):
         return ()
     return tuple(
         CandidateLevel(

@@ -259,7 +259,8 @@ def _target_price(rules: TargetRules | Fallback | TargetPart, place: Place, stop
 
 def _with_parts(bracket: Bracket, view: TokenView, place: Place, rules: Rules) -> Bracket:
     """Add several targets, nearest first; add none when one of them cannot be placed."""
-    ranked = list(_targets_at_levels(view.levels, place, rules.target))
+    by_rank = any(part.rank is not None for part in rules.target.parts)
+    ranked = list(_targets_at_levels(view.levels, place, rules.target)) if by_rank else []
     found: list[Found] = []
     for part in rules.target.parts:
         placed = _part(part, ranked, place, bracket.stop, rules.target)

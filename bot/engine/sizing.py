@@ -53,12 +53,14 @@ def volatility(view: TokenView, source: VolatilitySource) -> Decimal | None:
 
     Returns None while an estimate that the source needs is missing.
     """
+    if source is VolatilitySource.BARS:
+        return annual_sigma(view.days)
     lifetime = view.quantmetrics.volatility if view.quantmetrics else None
     if source is VolatilitySource.QUANTMETRICS:
         return lifetime
     recent = annual_sigma(view.days)
-    if source is VolatilitySource.BARS or recent is None:
-        return recent
+    if recent is None:
+        return None
     return None if lifetime is None else max(lifetime, recent)
 
 

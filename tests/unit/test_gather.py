@@ -1,4 +1,4 @@
-"""What a snapshot holds of which token: all of a candidate, of what is held only what its rules look at."""
+"""What a snapshot holds of which token: what the rules that are on read of it, and all that a hook may read."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,13 +23,26 @@ from bot.engine.rules import (
     Hooks,
     LevelRules,
     LimitRules,
+    PriceRule,
     Reentry,
     Rules,
+    SizeRule,
+    SizingRules,
+    StopRules,
 )
 from tests.notation import DAY, HOUR, Tape, Token, bars, grades, levels, metrics, setup_of, signal
 from tests.proposals import RUN, SLOT, accepted, book, holding, turned
 
 BOTH = Rules(name="both", sides=frozenset(Side))
+# A hook may read all of a candidate; these gates read all of it together.
+HOOKED = Hooks(digest="none", veto=lambda *_: None)
+ALL_GATES = GateRules(
+    resistance_distance_min=Decimal(0),
+    sharpe_min=Decimal(0),
+    investor_grade_min=Decimal(0),
+    volume_min=Decimal(0),
+    correlation_max=Decimal(1),
+)
 START = "2024-05-30"
 HOURS = " | ".join(["100"] * 47 + ["101", "101"])
 PARTS = ("levels", "quantmetrics", "grades", "market", "days", "close", "moved_at")
@@ -78,15 +91,31 @@ def judged(number: int = 1) -> TokenMemory:
     return TokenMemory(judged=(turned(number=number).signal_id, 0))
 
 
-def test_candidates_of_both_sides_are_seen_whole() -> None:
+def test_candidates_of_both_sides_are_seen() -> None:
     """A bullish and a bearish token; a neutral one, and one whose side is not taken, are not there at all."""
     three = token(1), token(2, "bearish"), token(3, "neutral")
     found = seen(BOTH, book(), *three)
     assert list(found.tokens) == [1, 2]
     for view in found.tokens.values():
-        assert parts_of(view) == {"levels", "quantmetrics", "grades", "market", "days"}
+        assert parts_of(view) == {"quantmetrics", "days"}  # both sigmas, for the size
         assert (view.prints, view.namesakes, view.followed) == ((), 1, True)
     assert list(seen(replace(BOTH, sides=frozenset({Side.SHORT})), book(), *three).tokens) == [2]
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, set()),
+        ({"stop": StopRules(rule=PriceRule.LEVEL)}, {"levels"}),
+        ({"gates": GateRules(trader_grade_min=Decimal(0))}, {"grades"}),
+        ({"gates": ALL_GATES}, {"levels", "quantmetrics", "grades", "market", "days"}),
+        ({"hooks": HOOKED}, {"levels", "quantmetrics", "grades", "market", "days"}),
+    ],
+)
+def test_of_a_candidate_only_what_its_rules_read(more: dict[str, Any], expected: set[str]) -> None:
+    """A rule brings what its row declares, and hooks everything, since nobody knows what they read."""
+    fixed = replace(BOTH, sizing=SizingRules(rule=SizeRule.FIXED_NOTIONAL, notional=Decimal(100)))
+    assert parts_of(seen(replace(fixed, **more), book(), token(1)).tokens[TokenId(1)]) == expected
 
 
 def test_close_and_movement_are_asked_where_their_gates_are_configured() -> None:
@@ -106,7 +135,7 @@ def test_close_and_movement_are_asked_where_their_gates_are_configured() -> None
         ({"gates": GateRules(correlation_max=Decimal(1))}, {"days"}),
         ({"exits": ExitRules(trailing_atr=Decimal(1))}, {"days"}),
         ({"limits": LimitRules(volatility_shock=Breaker(at=Decimal(1)))}, {"days"}),
-        ({"hooks": Hooks(digest="none", veto=lambda *_: None)}, {"days"}),
+        ({"hooks": HOOKED}, {"days"}),
         ({"exits": ExitRules(ratchet_to_support=True)}, {"levels"}),
         (
             {"exits": ExitRules(ratchet_to_support=True), "levels": LevelRules(strong_min=Decimal(1))},
@@ -116,7 +145,10 @@ def test_close_and_movement_are_asked_where_their_gates_are_configured() -> None
             {"hooks": Hooks(digest="none", extra_exits=lambda *_: None)},
             {"levels", "quantmetrics", "grades", "market", "days"},
         ),
-        ({"entry": EntryRules(reentry=Reentry.ALWAYS)}, {"levels", "quantmetrics", "grades", "market", "days"}),
+        (
+            {"entry": EntryRules(reentry=Reentry.ALWAYS), "gates": ALL_GATES},
+            {"levels", "quantmetrics", "grades", "market", "days"},
+        ),
         ({"gates": GateRules(frozen_hours_max=Decimal(1), price_disagreement_max=Decimal(1))}, set()),
     ],
 )
@@ -132,10 +164,10 @@ def test_of_what_is_held_only_what_the_rules_look_at(more: dict[str, Any], expec
     assert parts_of(seen(rules, waiting, token(1)).tokens[TokenId(1)]) == expected
 
 
-def test_a_held_token_that_turned_is_a_candidate_seen_whole() -> None:
+def test_a_held_token_that_turned_is_seen_as_a_candidate() -> None:
     """Held long, turned bearish, both sides taken: the turn may reverse the position, and is judged like any other."""
     held = book(holding(1), memory={TokenId(1): judged()})
-    view = seen(BOTH, held, token(1, "bearish")).tokens[TokenId(1)]
+    view = seen(replace(BOTH, gates=ALL_GATES), held, token(1, "bearish")).tokens[TokenId(1)]
     assert parts_of(view) == {"levels", "quantmetrics", "grades", "market", "days"}
 
 
@@ -172,7 +204,8 @@ def test_entries_anchored_at_their_fill_keep_what_they_were_granted_on() -> None
         levels=[levels("2024-05-30 12:00", 80), levels("2024-05-31 12:00", 90)],
     )
     others = (accepted(2, Role.ENTRY, cut_off=then), accepted(1, Role.STOP, cut_off=then))
-    found = seen(BOTH, book(anchored, *others), known, token(2))
+    rules = replace(BOTH, stop=StopRules(rule=PriceRule.LEVEL), gates=GateRules(correlation_max=Decimal(1)))
+    found = seen(rules, book(anchored, *others), known, token(2))
     (granted,) = found.granted.values()
     assert list(found.granted) == [anchored.order.order_id]
     assert granted.levels == known.levels[0]

@@ -38,8 +38,8 @@ class Told(NamedTuple):
     followed: bool = True
 
 
-# A candidate is judged and stored with all of these, whatever its rules read.
-EVIDENCE = frozenset({Input.LEVELS, Input.QUANTMETRICS, Input.GRADES, Input.MARKET, Input.DAYS})
+# What hooks read is unknown, so they get all of these of a candidate.
+HOOKED = frozenset({Input.LEVELS, Input.QUANTMETRICS, Input.GRADES, Input.MARKET, Input.DAYS})
 UNREAD: Mapping[Input, Any] = MappingProxyType({name: NotAskedFor(name.value) for name in Input})
 
 
@@ -58,7 +58,7 @@ def gather(
     waiting = frozenset(order.token_id for role in AT_MARKET for order in portfolio.waiting(role))
     busy = waiting | portfolio.holdings.keys()
     followed = frozenset(setup.universe)
-    of_candidate = EVIDENCE.union(demand.inputs)
+    of_candidate = frozenset(demand.inputs).union(HOOKED if rules.hooks else ())
     of_held = demand.of_held & of_candidate
     views: dict[TokenId, TokenView] = {}
     candidates = False
@@ -133,8 +133,8 @@ def _view(
 ) -> TokenView:
     """Build a token's view; what is not wanted of it cannot be read."""
 
-    def read(name: Input, ask: Callable[[TokenId, datetime, datetime], Any]) -> Any:
-        return ask(token_id, *now) if name in wanted else UNREAD[name]
+    def read(name: Input, ask: Callable[[TokenId, datetime, datetime], Any], *also: Input) -> Any:
+        return ask(token_id, *now) if wanted.intersection((name, *also)) else UNREAD[name]
 
     return TokenView(
         instrument=archive.instruments[token_id],
@@ -142,7 +142,7 @@ def _view(
         price=archive.price(token_id, *now),
         levels=read(Input.LEVELS, archive.levels),
         quantmetrics=read(Input.QUANTMETRICS, archive.quantmetrics),
-        grades=read(Input.GRADES, archive.grades),
+        grades=read(Input.GRADES, archive.grades, Input.TRADER_GRADES),
         market=read(Input.MARKET, archive.market),
         days=read(Input.DAYS, archive.days),
         close=read(Input.CLOSE, archive.close),

@@ -6,7 +6,7 @@ when the work was done.
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bot.app.cycle.gather import gather
 from bot.app.cycle.setup import RunSetup
@@ -17,7 +17,7 @@ from bot.domain.orders import Fill, Order, Role
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import Closing
 from bot.domain.record import Cycle, CycleRecord, CycleState
-from bot.domain.snapshot import Snapshot
+from bot.domain.snapshot import NotAskedFor, Snapshot
 from bot.domain.tape import Datum, TokenPrint, timeframe_of
 from bot.engine.cycle import apply, decide, fill_quotes, settle
 from bot.engine.journal import Acted, opening
@@ -109,11 +109,8 @@ def _select_used(snapshot: Snapshot, facts: Sequence[Fact]) -> list[Datum]:
         if isinstance(fact, Candidate):
             view = snapshot.tokens[fact.token_id]
             turn = view.episode.turn if view.episode else None
-            found.extend(
-                datum
-                for datum in (turn, view.levels, view.quantmetrics, view.grades, view.market)
-                if datum
-            )
+            read: tuple[Any, ...] = (turn, view.levels, view.quantmetrics, view.grades, view.market)
+            found.extend(one for one in read if one is not None and not isinstance(one, NotAskedFor))
         elif isinstance(fact, Fill):
             view = snapshot.tokens[fact.token_id]
             # A fill is dated at the opening of its bar. A quote closes when it opens: it is no bar.
