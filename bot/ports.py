@@ -36,9 +36,9 @@ class Archive(Protocol):
         """Find the current episode."""
 
     def price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
-        """Find the last known price: a quote, or the close of a bar at its closing instant.
+        """Find the newest price: a quote, or the close of a bar, dated when the bar closed.
 
-        A quote may be newer than as_of.
+        Unlike all other data, a quote may be newer than as_of.
         """
 
     def active_price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:

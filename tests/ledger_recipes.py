@@ -4,6 +4,8 @@ The dummies' migrations are for SQLite alone, as the tests of a recipe are.
 """
 
 from bot.adapters.sql.schema.revisions import HEAD
+from bot.adapters.sql.views import VIEWS
+from tests.contract.test_ledger_views import digest_of
 from tests.recipes import Recipe, Step, new
 
 FIXTURES = "tests.sqlite_ledgers"
@@ -58,22 +60,26 @@ COLUMN = Recipe(
     FIXTURES,
 )
 
+CASH = "SELECT run, slot FROM equity"
+WITH_CASH = digest_of({"v_cash": CASH, **VIEWS})
 VIEW = Recipe(
     "a view",
     (
         Step(
             "bot/adapters/sql/views.py",
             {
-                "VIEWS: Mapping[str, str] = MappingProxyType(\n    {\n": (
-                    '        "v_cash": "SELECT run, slot FROM equity",\n'
-                )
+                "VIEWS: Mapping[str, str] = MappingProxyType(\n    {\n": f'        "v_cash": "{CASH}",\n',
             },
         ),
         migration(),
         LISTED,
-        Step("tests/contract/test_ledger_views.py", {"CONTRACT = {\n": '    "v_cash": "run slot",\n'}),
+        Step(
+            "tests/contract/test_ledger_views.py",
+            {"CONTRACT = {\n": '    "v_cash": "run slot",\n', "CHANGES = {\n": f'    "9999": "{WITH_CASH}",\n'},
+        ),
     ),
     (
+        "tests/contract/test_ledger_views.py::test_the_views_have_changed_only_with_a_revision",
         "tests/contract/test_ledger_views.py::test_no_view_is_left_out_of_the_contract",
         "tests/contract/test_ledger_views.py::test_every_view_has_the_columns_of_the_contract",
         *SCHEMA,

@@ -73,7 +73,7 @@ class Declaration:
 
 
 class Row(NamedTuple, Generic[Function]):
-    """A rule of a family: the function that computes it, and what it declares."""
+    """One rule in a table such as GATES or STOPS: the function that computes it, and what it declares."""
 
     ask: Function
     declaration: Declaration

@@ -82,10 +82,10 @@ def fall_of(mark: Mapping[str, object]) -> Drawdown | None:
 def figures_of(
     points: Sequence[EquityPoint], trades: Sequence[TradeResult], fall: Drawdown | None
 ) -> dict[str, Figure]:
-    """Compute all figures, by name.
+    """Compute the figures that need only the account, by name.
 
     points: marks in order of time. trades: in order of opening, open ones too. fall: the deepest
-    drawdown, which may lie at a slot whose mark a replay does not write.
+    drawdown, which may lie at a slot that a replay skipped and so wrote no mark of.
     """
     closed = [trade for trade in trades if trade.closed_at is not None]
     days = day_marks(points)

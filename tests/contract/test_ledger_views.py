@@ -1,5 +1,7 @@
 """The public views: their columns as the contract lists them, and the numbers of a run that can be done by hand."""
 
+import hashlib
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 from bot.adapters.sql.engine import begin
 from bot.adapters.sql.ledger import SqlLedger, writing
 from bot.adapters.sql.reads import Reader
+from bot.adapters.sql.schema.revisions import REVISIONS
 from bot.adapters.sql.tape import SqlTape
 from bot.adapters.sql.views import VIEWS
 from bot.domain.market import Bar
@@ -31,6 +34,10 @@ DATUM_COLUMNS = "token_id symbol published_at known_at"
 EQUITY_COLUMNS = (
     "run slot cash positions_value equity high_water_mark drawdown drawdown_deepest exposure open_positions"
 )
+# The revisions that changed the views, the newest first, each with the digest of the views since.
+CHANGES = {
+    "0006": "2dd816ccb849ecca",
+}
 CONTRACT = {
     "v_trades": TRADE_COLUMNS,
     "v_open_positions": f"{TRADE_COLUMNS} mark_price unrealised_profit age_hours",
@@ -68,6 +75,11 @@ CONTRACT = {
 }
 
 
+def digest_of(views: Mapping[str, str]) -> str:
+    """Digest the names and texts of views."""
+    return hashlib.sha256(repr(dict(views)).encode()).hexdigest()[:16]
+
+
 @pytest.fixture
 def told(book: SqlLedger) -> SqlLedger:
     """The sample run, committed."""
@@ -80,6 +92,13 @@ def test_every_view_has_the_columns_of_the_contract(told: SqlLedger) -> None:
     for view, columns in CONTRACT.items():
         found = ask(told, f"SELECT * FROM (SELECT 1 AS one) AS o LEFT JOIN {view} AS v ON 1 = 1")
         assert set(columns.split()) <= set(found[0]), view
+
+
+def test_the_views_have_changed_only_with_a_revision() -> None:
+    """A ledger that exists gets another view only by a revision: add one, then name it here with the views' digest."""
+    revision, digest = next(iter(CHANGES.items()))
+    assert digest_of(VIEWS) == digest
+    assert revision in REVISIONS
 
 
 def test_no_view_is_left_out_of_the_contract() -> None:

@@ -112,8 +112,8 @@ class Pack:
     ) -> dict[Path, ParsedFile]:
         """Load the parsed contents of files of one folder; parse and pack those that are missing.
 
-        A pack that cannot be written is no error. With `always`, which packs small files too, it
-        raises OSError.
+        With `always` small files are packed too, and a pack that cannot be written raises OSError;
+        otherwise it is no error.
         """
         stored = self._load()
         stamps = {}

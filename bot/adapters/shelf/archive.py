@@ -103,7 +103,7 @@ class MemoryArchive:
             self._shelves.setdefault(token_id, _Shelf())
 
     def of_feed(self, feed: str) -> "MemoryArchive":
-        """Build an archive that shares all data, now and later, for another feed's episodes."""
+        """Build an archive over the same data, also those added later, with the episodes of another feed."""
         other = MemoryArchive({}, feed)
         other._instruments, other._shelves = self._instruments, self._shelves
         return other

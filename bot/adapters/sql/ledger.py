@@ -73,9 +73,9 @@ class _Batch:
 
 
 class SqlLedger:
-    """The ledger port over an engine.
+    """The port `Ledger` over a database.
 
-    epoch: what `lease.writer` yielded, or None for a ledger that is only read.
+    epoch: the number of our writer's lease (`lease.writer`); None for a ledger that is only read.
     """
 
     def __init__(self, engine: Engine, epoch: int | None) -> None:

@@ -207,7 +207,7 @@ def not_negative(*names: str) -> list[CheckConstraint]:
 
 
 def references(target: str, *names: str) -> ForeignKeyConstraint:
-    """Require that the columns name a row of another table, whose columns have the same names."""
+    """Make a foreign key: the columns must match a row of another table, in its columns of these names."""
     return ForeignKeyConstraint(names, [f"{target}.{name}" for name in names], ondelete="RESTRICT")
 
 
