@@ -17,15 +17,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 from urllib.parse import urlsplit
-
-import httpcore
-import httpx
 
 from bot.adapters.http.sockets import BoundSockets
 from bot.domain.errors import AccessError, BotError, ConfigError, UpstreamError
 from bot.ports import Clock
+
+if TYPE_CHECKING:
+    import httpcore
+    import httpx
 
 MINUTE_SECONDS = 60.0
 BACKOFF_SECONDS = 0.5
@@ -136,19 +137,22 @@ class HttpClient:
         clock: Clock,
         limits: Limits | None = None,
         waiting: Waiting | None = None,
-        transport: httpx.BaseTransport | None = None,
+        transport: "httpx.BaseTransport | None" = None,
     ) -> None:
         """Check the base URL and the headers, without opening a connection yet.
 
         Raises ConfigError.
         """
+        import httpcore
+        import httpx
+
         _check(base_url, headers)
         for name in ("httpx", "httpcore"):  # they log URLs with queries
             logging.getLogger(name).setLevel(logging.WARNING)
         self._clock = clock
         self._limits = limits or Limits()
         self._waiting = waiting or Waiting()
-        self._bound = BoundSockets(self._waiting.monotonic)
+        self._bound = BoundSockets(httpcore.SyncBackend(), httpcore.ReadTimeout, self._waiting.monotonic)
         self._limiter = _Limiter(self._limits.requests_per_minute, self._waiting.monotonic)
         self._root = urlsplit(base_url).path.rstrip("/")
         self._client = httpx.Client(
@@ -162,7 +166,7 @@ class HttpClient:
             timeout=self._limits.read_seconds,
             follow_redirects=False,
             trust_env=False,  # a netrc file must not add a header
-            transport=transport or _Transport(self._bound, self._limits, secure=base_url.startswith("https:")),
+            transport=transport or _bound_transport(self._bound, self._limits, base_url),
         )
         self._pool = ThreadPoolExecutor(max_workers=self._limits.side_by_side, thread_name_prefix="http")
 
@@ -229,6 +233,8 @@ class HttpClient:
         return _Outcome(last, attempts, wait.monotonic() - begun)
 
     def _attempt(self, request: HttpRequest, deadline: float) -> _Attempt:
+        import httpx
+
         where = f"GET {self._root}{request.path}"
         try:
             with (
@@ -295,7 +301,7 @@ def _asked_seconds(retry_after: str, now: Callable[[], datetime]) -> float:
     return (at.replace(tzinfo=at.tzinfo or UTC) - now()).total_seconds()
 
 
-def _read(response: httpx.Response, cap: int) -> bytes:
+def _read(response: "httpx.Response", cap: int) -> bytes:
     """Read a body without holding much more than the cap, however well it is compressed."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"identity", "gzip"}:
@@ -349,14 +355,18 @@ class _Limiter:
         return at - now
 
 
-class _Transport(httpx.HTTPTransport):
-    """The stock transport over bounded sockets."""
+def _bound_transport(bound: BoundSockets, limits: Limits, base_url: str) -> "httpx.BaseTransport":
+    """Make the stock transport, but over bounded sockets."""
+    import httpcore
+    import httpx
 
-    def __init__(self, bound: BoundSockets, limits: Limits, *, secure: bool) -> None:
-        # Loading the trust store is slow and plain HTTP needs none; an empty context trusts no
-        # server.
-        context = httpx.create_ssl_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        super().__init__(verify=context)
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=context, max_connections=limits.side_by_side, network_backend=bound
-        )
+    # Loading the trust store is slow and plain HTTP needs none; an empty context trusts no server.
+    secure = base_url.startswith("https:")
+    context = httpx.create_ssl_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    transport = httpx.HTTPTransport(verify=context)
+    transport._pool = httpcore.ConnectionPool(  # noqa: SLF001 - httpx has no public way to choose the sockets
+        ssl_context=context,
+        max_connections=limits.side_by_side,
+        network_backend=cast("httpcore.NetworkBackend", bound),  # it has the methods that are called
+    )
+    return transport

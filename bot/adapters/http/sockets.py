@@ -7,17 +7,24 @@ import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpcore
+if TYPE_CHECKING:
+    import httpcore
 
 
-class BoundSockets(httpcore.NetworkBackend):
+class BoundSockets:
     """Opens connections that end every wait by the deadline of the calling thread."""
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        """Measure deadlines by a monotonic clock."""
-        self._inner = httpcore.SyncBackend()
+    def __init__(
+        self,
+        inner: "httpcore.NetworkBackend",
+        late: Callable[[str], Exception],
+        monotonic: Callable[[], float],
+    ) -> None:
+        """Wrap a backend, and measure deadlines by a monotonic clock; late: what is raised after one."""
+        self._inner = inner
+        self._late = late
         self._monotonic = monotonic
         self._of_thread = threading.local()
 
@@ -32,10 +39,10 @@ class BoundSockets(httpcore.NetworkBackend):
         return float(self._of_thread.deadline) - self._monotonic()
 
     def clip(self, timeout: float | None) -> float:
-        """Shorten a wait to the seconds that remain; raise ReadTimeout when none do."""
+        """Shorten a wait to the seconds that remain; raise the error for lateness when none do."""
         left = self.seconds_remaining()
         if left <= 0:
-            raise httpcore.ReadTimeout("deadline")
+            raise self._late("deadline")
         return left if timeout is None else min(timeout, left)
 
     def connect_tcp(
@@ -45,16 +52,16 @@ class BoundSockets(httpcore.NetworkBackend):
         timeout: float | None = None,
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
+    ) -> "BoundStream":
         """Connect to a host within the deadline."""
         stream = self._inner.connect_tcp(host, port, self.clip(timeout), local_address, socket_options)
         return BoundStream(stream, self)
 
 
-class BoundStream(httpcore.NetworkStream):
+class BoundStream:
     """A connection that shortens every wait to the deadline."""
 
-    def __init__(self, inner: httpcore.NetworkStream, bound: BoundSockets) -> None:
+    def __init__(self, inner: "httpcore.NetworkStream", bound: BoundSockets) -> None:
         """Wrap a connection."""
         self._inner = inner
         self._bound = bound
@@ -73,7 +80,7 @@ class BoundStream(httpcore.NetworkStream):
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
+    ) -> "BoundStream":
         """Begin TLS on the connection."""
         inner = self._inner.start_tls(ssl_context, server_hostname, self._bound.clip(timeout))
         return BoundStream(inner, self._bound)

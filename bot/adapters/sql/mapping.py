@@ -116,20 +116,19 @@ def in_key_order(table: Table, rows: Iterable[PortableRow]) -> list[PortableRow]
 
 def rows_of(facts: Iterable[Fact]) -> Rows:
     """Convert the facts of a cycle to rows; a journal entry also gives its postings."""
-    rows: Rows = defaultdict(list)
+    found: dict[Table, list[tuple[object, ...]]] = defaultdict(list)
     for seq, fact in enumerate(facts):
         table = FACT_TABLES[type(fact)]
-        rows[table].append(portable_row(table, (seq, *_reader(table)(fact))))
+        found[table].append((seq, *_reader(table)(fact)))
         if isinstance(fact, JournalEntry):
-            table = fact_tables.postings
-            for number, posting in enumerate(fact.postings):
-                rows[table].append(portable_row(table, (number, fact.entry_id, *posting)))
-    return rows
+            legs = ((number, fact.entry_id, *posting) for number, posting in enumerate(fact.postings))
+            found[fact_tables.postings].extend(legs)
+    return _portable_rows(found)
 
 
 def datum_rows(data: Iterable[Datum]) -> Rows:
     """Convert recorded data to rows; a set of levels also gives a row for each level."""
-    rows: Rows = defaultdict(list)
+    found: dict[Table, list[tuple[object, ...]]] = defaultdict(list)
     for datum in data:
         table = DATUM_TABLES[type(datum)]
         values: tuple[object, ...]
@@ -137,11 +136,22 @@ def datum_rows(data: Iterable[Datum]) -> Rows:
             values = datum.token_id, datum.timeframe, datum.known_at, *datum.bar
         else:
             values = _reader(table)(datum)
-        rows[table].append(portable_row(table, values))
+        found[table].append(values)
         if isinstance(datum, LevelSet):
-            for number, level in enumerate(datum.levels):
-                parts = *values, number, level.price, level.strength
-                rows[tape_tables.levels].append(portable_row(tape_tables.levels, parts))
+            levels = ((*values, number, one.price, one.strength) for number, one in enumerate(datum.levels))
+            found[tape_tables.levels].extend(levels)
+    return _portable_rows(found)
+
+
+def _portable_rows(found: Mapping[Table, Sequence[Sequence[Any]]]) -> Rows:
+    """Convert the rows of each table as `portable_row` does, but column by column, which is faster."""
+    rows: Rows = {}
+    for table, held in found.items():
+        columns = (
+            column if convert is None else [None if value is None else convert(value) for value in column]
+            for convert, column in zip(_converters(table), zip(*held, strict=True), strict=True)
+        )
+        rows[table] = list(zip(*columns, strict=True))
     return rows
 
 

@@ -58,8 +58,8 @@ def gather(
     waiting = frozenset(order.token_id for role in AT_MARKET for order in portfolio.waiting(role))
     busy = waiting | portfolio.holdings.keys()
     followed = frozenset(setup.universe)
-    of_candidate = frozenset(demand.inputs).union(HOOKED if rules.hooks else ())
-    of_held = demand.of_held & of_candidate
+    of_candidate = _inputs_to_read(frozenset(demand.inputs).union(HOOKED if rules.hooks else ()))
+    of_held = _inputs_to_read(demand.of_held) & of_candidate
     views: dict[TokenId, TokenView] = {}
     candidates = False
     for token_id in sorted(busy.union(followed) if asked is None else waiting.union(asked)):
@@ -90,6 +90,11 @@ def gather(
             archive.last_prices(sorted(followed), *now) if _starts_day(portfolio, as_of) else {}
         ),
     )
+
+
+def _inputs_to_read(inputs: frozenset[Input]) -> frozenset[Input]:
+    """Add the grades where trader grades are needed: these stand in the grades or in the signal."""
+    return inputs | {Input.GRADES} if Input.TRADER_GRADES in inputs else inputs
 
 
 def _add_prints(
@@ -133,8 +138,8 @@ def _view(
 ) -> TokenView:
     """Build a token's view; what is not wanted of it cannot be read."""
 
-    def read(name: Input, ask: Callable[[TokenId, datetime, datetime], Any], *also: Input) -> Any:
-        return ask(token_id, *now) if wanted.intersection((name, *also)) else UNREAD[name]
+    def read(name: Input, ask: Callable[[TokenId, datetime, datetime], Any]) -> Any:
+        return ask(token_id, *now) if name in wanted else UNREAD[name]
 
     return TokenView(
         instrument=archive.instruments[token_id],
@@ -142,7 +147,7 @@ def _view(
         price=archive.price(token_id, *now),
         levels=read(Input.LEVELS, archive.levels),
         quantmetrics=read(Input.QUANTMETRICS, archive.quantmetrics),
-        grades=read(Input.GRADES, archive.grades, Input.TRADER_GRADES),
+        grades=read(Input.GRADES, archive.grades),
         market=read(Input.MARKET, archive.market),
         days=read(Input.DAYS, archive.days),
         close=read(Input.CLOSE, archive.close),
