@@ -15,7 +15,7 @@ from bot.app.cycle.schedule import slots_between
 from bot.app.live.demo import play
 from bot.app.live.wiring import live
 from bot.app.replay.recorded import turns_of
-from bot.app.settings.config import Secret, parse_config, starter_strategy
+from bot.app.settings.config import Secret, load_config, starter_strategy
 from bot.domain.ids import RunName
 from bot.domain.record import Cycle, CycleState
 from bot.simulator.market import SEED, Market
@@ -232,7 +232,7 @@ def late(place: Path) -> Path:
     clock, market = SteppedClock(start), Market(seed=SEED, start=start, days=8)
     with serve(market, lambda: clock.at.replace(microsecond=0), api_key="tm-two") as server:
         (place / "config.toml").write_text(TWO.format(base_url=server.base_url))
-        config = parse_config(place / "config.toml", {})
+        config = load_config(place / "config.toml", {})
         with live(config, Secret("tm-two"), clock, side_by_side=1) as opened:
             for slot in slots_between("0 * * * *", start, start + timedelta(days=6)):
                 clock.set(max(clock.at, slot + timedelta(minutes=0 if slot.hour else 90)))

@@ -14,13 +14,13 @@ from bot.adapters.sql.tape import SqlTape
 from bot.app.cycle.joined import JoinedSource
 from bot.app.cycle.runner import Runner, ScheduledRun
 from bot.app.cycle.setup import RunSetup
-from bot.app.settings.config import Config, RunConfig, Secret, config_hash, effective
+from bot.app.settings.config import Config, RunConfig, Secret, effective
 from bot.app.settings.providers import PROVIDERS, feeds_of
 from bot.app.settings.strategies import Strategy, load_strategy
 from bot.domain.decisions import Fact
 from bot.domain.errors import ConfigError
 from bot.domain.events import Request
-from bot.domain.ids import RunName, TokenId
+from bot.domain.ids import RunName, TokenId, hash_text
 from bot.domain.instruments import Instrument
 from bot.domain.record import CycleRecord, Run
 from bot.domain.signals import Signal
@@ -163,17 +163,11 @@ def assemble(
     with connect_all(config, key, clock, strategies.values(), tape, side_by_side) as sources:
         universes = {run.name: resolve(sources, main, strategies[run.name]) for run in config.runs}
         text = effective(config, strategies, universes)
-        digest = config_hash(text)
+        digest = hash_text(text)
         book.keep_config(digest, text)
         runs = tuple(
             _live_run(
-                run,
-                strategies[run.name],
-                universes[run.name],
-                (sources, main),
-                book,
-                digest,
-                clock,
+                run, strategies[run.name], universes[run.name], (sources, main), book, digest, clock
             )
             for run in config.runs
         )

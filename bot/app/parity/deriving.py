@@ -13,7 +13,7 @@ from types import MappingProxyType
 from bot.adapters.shelf.archive import MemoryArchive
 from bot.adapters.sql.mapping import RowDifference
 from bot.adapters.sql.recorded import Known, Recorded, Window, data_difference
-from bot.app.settings.providers import provider_of, read_again
+from bot.app.settings.providers import provider_of
 from bot.domain.decisions import Fact
 from bot.domain.errors import BadInputError, InvariantError
 from bot.domain.events import Request
@@ -230,6 +230,6 @@ class ComparingLedger:
 def _data_of(call: ApiCall, body: bytes) -> tuple[Datum, ...]:
     """Read an answer again; a call that the daemon cannot have made is a difference."""
     try:
-        return read_again(call, body)
+        return provider_of(call).read_again(call, body)
     except BadInputError as error:
         raise DifferenceError(Difference(kind=ANSWER, at=call.known_at, what=str(error))) from None

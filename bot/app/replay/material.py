@@ -3,7 +3,6 @@
 Whatever replays a strategy takes either; only the two ways to open it know which one it is.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,13 +25,7 @@ from bot.app.cycle.schedule import slots_between
 from bot.app.cycle.setup import RunSetup
 from bot.app.replay.packing import tell_packing
 from bot.app.replay.random_entries import rotate_stances
-from bot.app.replay.recorded import (
-    Recording,
-    Turn,
-    read_timetable,
-    recording_of,
-    resolve_universe,
-)
+from bot.app.replay.recorded import Recording, Turn, read_timetable, recording_of, resolve_universe
 from bot.app.replay.waking import Played, run_slots
 from bot.app.settings.providers import PROVIDERS, feeds_of
 from bot.app.settings.strategies import Strategy
@@ -40,7 +33,7 @@ from bot.app.settings.strategy_kinds import Universe
 from bot.app.telling.progress import tell_progress
 from bot.domain.decisions import EquityMark
 from bot.domain.errors import ConfigError
-from bot.domain.ids import RunName, TokenId, canonical, instant_text
+from bot.domain.ids import RunName, TokenId, canonical, hash_text, instant_text
 from bot.domain.instants import EPOCH
 from bot.domain.instruments import Instrument
 from bot.domain.portfolio import Portfolio
@@ -115,7 +108,7 @@ class Material:
             universe=tuple(sorted(self.instruments)),
             cash=cash,
             interval=None,
-            config_hash=hashlib.sha256(strategy.text.encode()).hexdigest(),
+            config_hash=hash_text(strategy.text),
             code_version=__version__,
         )
 
@@ -312,7 +305,7 @@ def _digest(calls: Iterable[ApiCall], turns: Iterable[Turn], instruments: Iterab
     """Compute the digest of recorded answers, of what each slot sees of them, and of the tokens."""
     made = [(call.request_id, instant_text(call.known_at), call.answer_hash) for call in calls]
     seen = [[instant_text(at) for at in (turn.cycle.slot, turn.cycle.cut_off)] for turn in turns]
-    return hashlib.sha256(canonical([made, seen, sorted(instruments)]).encode()).hexdigest()
+    return hash_text(canonical([made, seen, sorted(instruments)]))
 
 
 def _require_feeds(name: str, strategy: Strategy, recorded: frozenset[str]) -> None:

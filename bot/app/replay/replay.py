@@ -4,7 +4,6 @@ Everything is written in one transaction; a replay that the ledger already has a
 """
 
 import gc
-import hashlib
 import sys
 import time
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ from bot.app.settings.strategies import Strategy, load_strategy
 from bot.app.telling.answers import Answer
 from bot.app.telling.progress import tell_progress
 from bot.domain.errors import ConfigError, UsageError
-from bot.domain.ids import canonical
+from bot.domain.ids import canonical, hash_text
 from bot.domain.numbers import CASH_MAX, MICRO, ZERO, micro_half_even, plain
 from bot.domain.record import Run
 from bot.figures.account import figures_of
@@ -65,7 +64,7 @@ def replay(
     # The last slot belongs to the identity: without --to, a longer folder ends later.
     edges = [str(edge) for edge in (*window, material.slots[-1])]
     parts = [strategy.text, material.digest, plain(capital), edges, schedule]
-    identity = hashlib.sha256(canonical(parts).encode()).hexdigest()
+    identity = hash_text(canonical(parts))
     url = ledger_url(ledger or "replay.db")
     setup = material.set_up(strategy, capital)
     with writing(url, create=True) as book:
