@@ -25,7 +25,7 @@ from bot.app.cycle.schedule import slots_between
 from bot.app.cycle.setup import RunSetup
 from bot.app.replay.packing import tell_packing
 from bot.app.replay.random_entries import rotate_stances
-from bot.app.replay.recorded import Recording, Turn, read_timetable, recording_of, resolve_universe
+from bot.app.replay.recorded import Recording, Turn, read_answers, read_timetable, resolve_universe
 from bot.app.replay.waking import Played, run_slots
 from bot.app.settings.providers import PROVIDERS, feeds_of
 from bot.app.settings.strategies import Strategy
@@ -107,7 +107,6 @@ class Material:
             rules=strategy.rules,
             universe=tuple(sorted(self.instruments)),
             cash=cash,
-            interval=None,
             config_hash=hash_text(strategy.text),
             code_version=__version__,
         )
@@ -153,29 +152,19 @@ def open_for(strategy: Strategy, place: Place, window: Window, schedule: str | N
     Raises ConfigError if it lacks what the strategy needs.
     """
     finer = Input.FINER in demand_of(strategy.rules).inputs
-    origin = Origin(place, strategy.bars, strategy.universe, finer, window, schedule)
-    material = open_material(origin)
+    material = open_material(
+        Origin(place, strategy.bars, strategy.universe, finer, window, schedule)
+    )
     material.require(strategy)
     return material
 
 
 def open_material(origin: Origin) -> Material:
     """Open a history folder or a live ledger, at the slots of a window."""
-    if isinstance(origin.place, Path):
-        return _open_folder(origin, origin.place)
-    return _open_ledger(origin, origin.place)
-
-
-def find_place(place: Place, folder: Path) -> Place:
-    """Resolve a relative path from a folder; a URL stays as it is."""
-    if isinstance(place, Path):
-        return folder / place
-    return place if "://" in place else str(folder / place)
-
-
-def _open_folder(origin: Origin, folder: Path) -> Material:
+    if not isinstance(origin.place, Path):
+        return _open_ledger(origin, origin.place)
     history = open_history(
-        folder,
+        origin.place,
         timeframe=origin.bars,
         universe=origin.universe,
         finer=origin.finer,
@@ -186,12 +175,20 @@ def _open_folder(origin: Origin, folder: Path) -> Material:
     )
 
 
+def find_place(place: Place, folder: Path) -> Place:
+    """Resolve a relative path from a folder; a URL stays as it is."""
+    if isinstance(place, Path):
+        return folder / place
+    return place if "://" in place else str(folder / place)
+
+
 def _over_history(history: History, slots: Sequence[datetime], schedule: str | None) -> Material:
     def rotate(_feed: str, bits: np.random.PCG64) -> Material:
         whole = history.archive
         signals = rotate_stances(whole.dated["signals"], whole.instruments, slots, bits)
-        dated = {**whole.dated, "signals": signals}
-        archive = HistoryArchive(whole.instruments, whole.columns, dated, whole.inner)
+        archive = HistoryArchive(
+            whole.instruments, whole.columns, {**whole.dated, "signals": signals}, whole.inner
+        )
         return _over_history(replace(history, archive=archive), slots, schedule)
 
     return Material(
@@ -298,7 +295,9 @@ def _open_ledger(origin: Origin, url: str) -> Material:
             is_recorded=True,
         )
 
-    return over(whole, recording_of(url, listed, whole, instruments))
+    # The answers are read when a run first looks at them.
+    hear = cache(partial(read_answers, url, listed, whole, frozenset(instruments)))
+    return over(whole, Recording(listed=listed, hear=hear))
 
 
 def _digest(calls: Iterable[ApiCall], turns: Iterable[Turn], instruments: Iterable[TokenId]) -> str:

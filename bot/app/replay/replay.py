@@ -63,8 +63,9 @@ def replay(
     material = open_for(strategy, place, window, schedule)
     # The last slot belongs to the identity: without --to, a longer folder ends later.
     edges = [str(edge) for edge in (*window, material.slots[-1])]
-    parts = [strategy.text, material.digest, plain(capital), edges, schedule]
-    identity = hash_text(canonical(parts))
+    identity = hash_text(
+        canonical([strategy.text, material.digest, plain(capital), edges, schedule])
+    )
     url = ledger_url(ledger or "replay.db")
     setup = material.set_up(strategy, capital)
     with writing(url, create=True) as book:
@@ -100,9 +101,12 @@ def draw(material: Material, setup: RunSetup, count: int) -> list[Drawn]:
 def _write(
     book: SqlLedger, setup: RunSetup, strategy: Strategy, material: Material, identity: str
 ) -> int:
-    now = SystemClock().now()
     run = Run(
-        name=setup.name, strategy=strategy.name, cash=setup.cash, identity=identity, started_at=now
+        name=setup.name,
+        strategy=strategy.name,
+        cash=setup.cash,
+        identity=identity,
+        started_at=SystemClock().now(),
     )
     if not material.is_recorded and (live := book.live_runs()):
         raise ConfigError(

@@ -171,9 +171,6 @@ def _figures(tally: Tally, trades: list[TradeResult]) -> dict[str, Figure]:
     found = figures_of(tally.points, trades, tally.fall)
     ratio = found["sharpe"]
     if ratio.value is None:
-        return found | {
-            "skewness": Figure(reason=ratio.reason),
-            "kurtosis": Figure(reason=ratio.reason),
-        }
+        return found | dict.fromkeys(("skewness", "kurtosis"), Figure(reason=ratio.reason))
     skewness, kurtosis = shape(returns_of(day_marks(tally.points)))
     return found | {"skewness": Figure(skewness), "kurtosis": Figure(kurtosis)}
