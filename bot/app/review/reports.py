@@ -107,8 +107,10 @@ def _total_trades(rows: Sequence[Row]) -> Row:
 
 
 def _total_positions(rows: Sequence[Row]) -> Row:
-    unrealised = sum(_number(row["unrealised_profit"]) for row in rows)
-    return {"symbol": f"{len(rows)} open", "unrealised_profit": unrealised}
+    return {
+        "symbol": f"{len(rows)} open",
+        "unrealised_profit": sum(_number(row["unrealised_profit"]) for row in rows),
+    }
 
 
 def _number(value: object) -> Decimal:
