@@ -14,7 +14,7 @@ from bot.domain.decisions import Candidate, Fact, Outcome
 from bot.domain.events import Request
 from bot.domain.ids import TokenId
 from bot.domain.orders import Fill, Order, Role
-from bot.domain.portfolio import Portfolio
+from bot.domain.portfolio import AT_MARKET, Portfolio
 from bot.domain.positions import Closing
 from bot.domain.record import Cycle, CycleRecord, CycleState
 from bot.domain.snapshot import Snapshot
@@ -56,7 +56,7 @@ def run_cycle(
         facts.extend(made)
     settled_until = cut_off
     # A live source quotes prices once more after the decision; a history returns none.
-    asked = _tokens_awaiting_a_price(portfolio)
+    asked = sorted({order.token_id for role in AT_MARKET for order in portfolio.waiting(role)})
     if asked and (quotes := source.quotes(asked)):
         made, portfolio = fill_quotes(snapshot, portfolio, quotes, setup.rules)
         facts.extend(made)
@@ -68,11 +68,6 @@ def run_cycle(
         CycleRecord(cycle=cycle, facts=tuple(facts), used=tuple(_select_used(snapshot, facts))),
         portfolio,
     )
-
-
-def _tokens_awaiting_a_price(portfolio: Portfolio) -> Sequence[TokenId]:
-    waiting = [*portfolio.waiting(Role.ENTRY), *portfolio.waiting(Role.EXIT)]
-    return sorted({order.token_id for order in waiting})
 
 
 def _cycle(

@@ -3,7 +3,7 @@
 Everything is wired by hand and can be read from top to bottom.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,15 +49,14 @@ def connect_all(
     config: Config,
     key: Secret,
     clock: Clock,
-    strategies: Iterable[Strategy],
+    strategies: Collection[Strategy],
     tape: Tape,
     side_by_side: int | None = None,
 ) -> Iterator[dict[str, LiveSource]]:
     """Connect the configuration's provider, and those whose signals a strategy follows."""
     main = config.source.provider
-    priced, following = [], {main: list[Rules]()}
+    priced, following = [strategy.rules for strategy in strategies], {main: list[Rules]()}
     for strategy in strategies:
-        priced.append(strategy.rules)
         following.setdefault(strategy.provider or main, []).append(strategy.rules)
     with ExitStack() as stack:
         yield {
@@ -83,19 +82,23 @@ def live(
     config: Config, key: Secret, clock: Clock, side_by_side: int | None = None
 ) -> Iterator[Live]:
     """Open ledger, sources and runners, and hold the writer's lease until the end."""
-    with writing(config.ledger_url, create=True) as book:
-        tape = SqlTape(book.engine)
-        with assemble(config, key, clock, book, tape, side_by_side) as opened:
-            yield opened
+    with (
+        writing(config.ledger_url, create=True) as book,
+        assemble(config, key, clock, book, SqlTape(book.engine), side_by_side) as opened,
+    ):
+        yield opened
 
 
 @contextmanager
 def rehearsal(config: Config, key: Secret, clock: Clock) -> Iterator[Live]:
     """Open the same over a ledger that is only read: nothing is written."""
-    with reading(config.ledger_url) as book:
-        tape = Untaped(SqlTape(book.engine) if book else None)
-        with assemble(config, key, clock, Unwritten(book), tape) as opened:
-            yield opened
+    with (
+        reading(config.ledger_url) as book,
+        assemble(
+            config, key, clock, Unwritten(book), Untaped(SqlTape(book.engine) if book else None)
+        ) as opened,
+    ):
+        yield opened
 
 
 class Unwritten:
@@ -167,7 +170,7 @@ def assemble(
         book.keep_config(digest, text)
         runs = tuple(
             _live_run(
-                run, strategies[run.name], universes[run.name], (sources, main), book, digest, clock
+                run, strategies[run.name], universes[run.name], sources, main, book, digest, clock
             )
             for run in config.runs
         )
@@ -182,7 +185,8 @@ def _live_run(
     run: RunConfig,
     strategy: Strategy,
     universe: Mapping[TokenId, Instrument],
-    connected: tuple[Mapping[str, LiveSource], str],
+    sources: Mapping[str, LiveSource],
+    main: str,
     book: SqlLedger | Unwritten,
     digest: str,
     clock: Clock,
@@ -192,12 +196,10 @@ def _live_run(
         rules=strategy.rules,
         universe=tuple(sorted(universe)),
         cash=run.cash,
-        interval=None,
         config_hash=digest,
         code_version=__version__,
     )
     book.open_run(run_of(run, strategy, clock.now()), universe)
-    sources, main = connected
     source: Source = sources[main].of_feed(strategy.rules.feed)
     if strategy.provider not in {None, main}:
         signals = sources[str(strategy.provider)].of_feed(strategy.rules.feed)

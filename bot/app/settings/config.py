@@ -123,8 +123,8 @@ class VerifyConfig:
     parity: a five-field cron in UTC; None means never.
     """
 
-    parity: str | None = None
-    window_hours: int = 24
+    parity: str | None
+    window_hours: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +151,7 @@ class Config:
     ledger: str
     source: SourceConfig
     runs: tuple[RunConfig, ...]
-    verify: VerifyConfig = VerifyConfig()
+    verify: VerifyConfig
 
     @property
     def folder(self) -> Path:

@@ -79,9 +79,10 @@ class Course:
             cash=plan.cash,
             seed=plan.seed,
         )
+        # The windows of a fold end at slots.
         self.folds = [
-            self._on_slots(fold)
-            for fold in folds_of(_whole(plan, self.material), plan.walk_forward)
+            Fold(self._between_slots(train), test and self._between_slots(test))
+            for train, test in folds_of(_whole(plan, self.material), plan.walk_forward)
         ]
         self.refused: dict[str, str] = {}
         self._accepted: set[str] = set()
@@ -157,20 +158,15 @@ class Course:
             is_test=is_test,
         )
 
-    def _on_slots(self, fold: Fold) -> Fold:
-        """Move the ends of a fold's windows to slots."""
-        return Fold(self._between_slots(fold.train), fold.test and self._between_slots(fold.test))
-
     def _between_slots(self, window: Window) -> Window:
         try:
             slots = self.material.within(window).slots
         except ConfigError:
             if self.plan.walk_forward is None:
                 raise
-            span = f"{window.start:%Y-%m-%dT%H:%MZ} to {window.end:%Y-%m-%dT%H:%MZ}"
             raise ConfigError(
-                f"{self.plan.path}: walk_forward: no slot from {span}: more days,"
-                " or more slots in sweep.schedule"
+                f"{self.plan.path}: walk_forward: no slot from {window.start:%Y-%m-%dT%H:%MZ}"
+                f" to {window.end:%Y-%m-%dT%H:%MZ}: more days, or more slots in sweep.schedule"
             ) from None
         return Window(slots[0], slots[-1])
 
