@@ -6,7 +6,6 @@ when the work was done.
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import TypeVar
 
 from bot.app.cycle.gather import gather
 from bot.app.cycle.setup import RunSetup
@@ -24,9 +23,6 @@ from bot.engine.journal import Acted, opening
 from bot.engine.rules import Rules
 from bot.ports import Source
 
-K = TypeVar("K")
-Stage = Callable[[Snapshot, Portfolio, Rules], Acted]
-
 
 def run_cycle(
     setup: RunSetup,
@@ -36,7 +32,7 @@ def run_cycle(
     now: Callable[[], datetime],
     requests: tuple[Request, ...] = (),
     asked: Iterable[TokenId] | None = None,
-    judge: Stage = decide,
+    judge: Callable[[Snapshot, Portfolio, Rules], Acted] = decide,
 ) -> tuple[CycleRecord, Portfolio]:
     """Fetch, settle, decide and fill at one slot; return the record to commit and the portfolio.
 
@@ -85,16 +81,14 @@ def _cycle(
         settled_until=seen[1],
         started_at=worked[0],
         finished_at=worked[1],
-        entries=sum(order.role is Role.ENTRY for order in _of_kind(Order, facts)),
-        exits=len(_of_kind(Closing, facts)),
-        rejections=sum(one.outcome is Outcome.REJECTED for one in _of_kind(Candidate, facts)),
+        entries=sum(isinstance(fact, Order) and fact.role is Role.ENTRY for fact in facts),
+        exits=sum(isinstance(fact, Closing) for fact in facts),
+        rejections=sum(
+            isinstance(fact, Candidate) and fact.outcome is Outcome.REJECTED for fact in facts
+        ),
         config_hash=setup.config_hash,
         code_version=setup.code_version,
     )
-
-
-def _of_kind(kind: type[K], facts: Sequence[Fact]) -> list[K]:
-    return [fact for fact in facts if isinstance(fact, kind)]
 
 
 def _select_used(snapshot: Snapshot, facts: Sequence[Fact]) -> list[Datum]:

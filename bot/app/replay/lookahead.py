@@ -5,7 +5,7 @@ the rest. A run that resumes from its portfolio must go on as before, though the
 loaded. Data inside a hooks file, such as a table of later prices, cannot be detected.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from decimal import Decimal
@@ -19,6 +19,7 @@ from bot.adapters.sql.recorded import Window
 from bot.app.replay.material import Material, Place, is_eventful, open_for
 from bot.app.settings.config import load_config
 from bot.app.settings.hook_source import SIGNATURES
+from bot.app.settings.hooks import Hook
 from bot.app.settings.strategies import Strategy, load_strategy, strategy_file
 from bot.app.telling.answers import Answer, Row
 from bot.app.telling.progress import tell_progress
@@ -37,7 +38,6 @@ SPREAD, DECISIONS = 8, 4
 CUT, RESTARTED = "cut", "restarted"
 WHERE: Mapping[str, str] = {CUT: "in the history cut at", RESTARTED: "in a run taken up after"}
 
-Hook = Callable[..., object]
 HookAnswer = tuple[str, TokenId, str]
 HookCall = tuple[datetime, str, TokenId]
 

@@ -40,8 +40,6 @@ from bot.domain.signals import Episode
 from bot.domain.tape import QUOTE, ApiCall, Datum, TokenPrint
 
 Listed = Mapping[str, tuple[Instrument, ...]]
-# The schedule of each run under each configuration.
-Crons = Mapping[tuple[RunName, str], str]
 # The instants, in microseconds, at which the episode of a token changes, and the new episodes.
 Episodes = tuple[list[int], list[Episode]]
 
@@ -56,13 +54,14 @@ class Turn(NamedTuple):
 class Timetable(NamedTuple):
     """The cycles of a ledger by slot, the calls answered by the last of them, and the schedules.
 
+    crons: the schedule of each run under each configuration.
     schedule: the cron that chooses the slots; None means those of the cycles.
     """
 
     name: str
     cycles: Mapping[datetime, Cycle]
     calls: Sequence[ApiCall]
-    crons: Crons
+    crons: Mapping[tuple[RunName, str], str]
     schedule: str | None
 
     @property

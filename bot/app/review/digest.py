@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bot.adapters.sql.reads import Reader
+from bot.adapters.sql.recorded import Window
 from bot.app.review.reports import require_run, within
 from bot.app.telling.answers import Row, Table, without_empty
 from bot.app.telling.printing import show_value
-
-Window = tuple[datetime | None, datetime | None]
 
 LEGEND = "each episode counts once, by the first gate or reason of its newest decision"
 RUNS = """

@@ -1,7 +1,8 @@
 """The reading commands: they need a ledger and nothing else, so they work with the daemon dead."""
 
 from bot.adapters.sql.reads import Reader
-from bot.app.review.digest import Window, describe_digest, digest, in_force
+from bot.adapters.sql.recorded import Window
+from bot.app.review.digest import describe_digest, digest, in_force
 from bot.app.review.explaining import describe_order, explain
 from bot.app.review.reports import PARITY, REPORTS, Asked, rows_of
 from bot.app.review.why import describe_decision, why

@@ -4,10 +4,10 @@ It is plain SQL over the public views: anyone who has the database can ask the s
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from bot.adapters.sql.reads import Reader
+from bot.adapters.sql.recorded import Window
 from bot.app.review.reports import require_run, within
 from bot.app.settings.kinds import near
 from bot.app.telling.answers import Row, Table, without_empty
@@ -78,9 +78,7 @@ def symbol_in(reader: Reader, symbol: str) -> str:
     raise ConfigError(f"no token {symbol} in this ledger{hint}")
 
 
-def why(
-    reader: Reader, symbol: str, window: tuple[datetime | None, datetime | None], run: str | None
-) -> Row | None:
+def why(reader: Reader, symbol: str, window: Window, run: str | None) -> Row | None:
     """Find the newest decision on a symbol within a window; None if there is none.
 
     It comes with its gates, levels, trades and stop moves, and with the decisions before it.

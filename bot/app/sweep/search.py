@@ -78,10 +78,7 @@ class Studied:
         self._study.tell(trial, state=TrialState.FAIL)
 
 
-Search = Listed | Studied
-
-
-def search_of(sweep: Sweep, accepted: Accepted) -> Search:
+def search_of(sweep: Sweep, accepted: Accepted) -> Listed | Studied:
     """Create a search over a sweep's axes.
 
     Raises ConfigError for a grid that is too large or has an axis without a list of values.
