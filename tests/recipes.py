@@ -354,7 +354,7 @@ def list_tokens(url: str) -> Answer:
         Step(
             "bot/cli/review.py",
             {
-                "    return show_order(arguments.order_id, ledger_of(arguments.config, arguments.ledger))\n": """
+                "    return show_order(arguments.order_id, ledger_in(arguments))\n": """
 
 def _tokens(arguments: argparse.Namespace) -> Answer:
     from bot.app.review.tokens import list_tokens

@@ -1,32 +1,43 @@
 """Commands that look after a ledger: verify, parity, db upgrade."""
 
-from __future__ import annotations
-
 import argparse
-from typing import TYPE_CHECKING
 
 from bot.app.telling.answers import Answer
-from bot.cli.options import add_command, add_config_option, add_ledger_options, add_reading_options, add_window_options
-
-if TYPE_CHECKING:
-    from bot.cli.options import Commands
-
+from bot.cli.options import (
+    Commands,
+    add_command,
+    add_config_option,
+    add_ledger_options,
+    add_reading_options,
+    add_window_options,
+    ledger_in,
+)
 
 
 def register(commands: Commands) -> None:
     """Add these commands."""
     verify = add_command(commands, "verify", "check every invariant of the ledger", _verify)
-    verify.add_argument("--deep", action="store_true", help="derive every cycle of every live run again as well")
+    verify.add_argument(
+        "--deep", action="store_true", help="derive every cycle of every live run again as well"
+    )
     add_ledger_options(verify)
     text = "derive a live run again from its recorded answers, and name what differs first"
-    parity = add_command(commands, "parity", text, _parity, "parity --run levels_long --from 2025-03-10T12:00Z")
+    parity = add_command(
+        commands, "parity", text, _parity, "parity --run levels_long --from 2025-03-10T12:00Z"
+    )
     add_window_options(parity)
     add_reading_options(parity)
-    database = commands.add_parser("db", help="look after the ledger's schema", description="Look after the schema.")
+    database = commands.add_parser(
+        "db", help="look after the ledger's schema", description="Look after the schema."
+    )
     actions = database.add_subparsers(title="actions", metavar="ACTION", required=True)
-    upgrade = add_command(actions, "upgrade", "create the ledger or bring its schema up to date", _db_upgrade)
+    upgrade = add_command(
+        actions, "upgrade", "create the ledger or bring its schema up to date", _db_upgrade
+    )
     add_config_option(upgrade)
-    upgrade.add_argument("--ledger", metavar="URL", help="this ledger, a URL or a file [the configuration's]")
+    upgrade.add_argument(
+        "--ledger", metavar="URL", help="this ledger, a URL or a file [the configuration's]"
+    )
 
 
 def _verify(arguments: argparse.Namespace) -> Answer:
@@ -44,6 +55,5 @@ def _parity(arguments: argparse.Namespace) -> Answer:
 
 def _db_upgrade(arguments: argparse.Namespace) -> Answer:
     from bot.adapters.sql.migrate import upgrade
-    from bot.app.settings.config import ledger_of
 
-    return Answer(parts=(upgrade(ledger_of(arguments.config, arguments.ledger)),))
+    return Answer(parts=(upgrade(ledger_in(arguments)),))

@@ -1,14 +1,12 @@
 """Commands that run and operate: demo, init, check, run, once, simulate, pause, resume, close, flatten."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bot.app.settings.kinds import first_instant
 from bot.app.telling.answers import Answer
 from bot.cli.options import (
+    Commands,
     add_command,
     add_config_option,
     add_place_options,
@@ -18,9 +16,6 @@ from bot.cli.options import (
     whole_number,
 )
 from bot.domain.errors import UsageError
-
-if TYPE_CHECKING:
-    from bot.cli.options import Commands
 
 DEMO_DAYS_MAX = 366
 PORT_MAX = 65535
@@ -55,14 +50,17 @@ def _add_running(commands: Commands) -> None:
     )
     add_config_option(check)
     check.add_argument("--json", action="store_true", help="print JSON")
-    text = "instead: replay histories cut short and taken up again; hooks that look ahead or remember differ (65)"
-    check.add_argument("--lookahead", action="store_true", help=text)
+    check.add_argument(
+        "--lookahead",
+        action="store_true",
+        help="instead: replay histories cut short and taken up again;"
+        " hooks that look ahead or remember differ (65)",
+    )
     add_place_options(check, hint=" to look at, with --lookahead")
     text = "strategies/NAME.toml or a file, with --lookahead [those of the configuration]"
     check.add_argument("--strategy", metavar="NAME_OR_FILE", help=text)
     add_window_options(check)
-    run = add_command(commands, "run", "run the daemon until it is told to stop", _run)
-    add_config_option(run)
+    add_config_option(add_command(commands, "run", "run the daemon until it is told to stop", _run))
     once = add_command(commands, "once", "run one cycle", _once)
     add_config_option(once)
     once.add_argument("--run", help="the run's name [the only one]")

@@ -1,18 +1,15 @@
 """The options that several commands share, and the readers of their values."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 from bot.app.settings.kinds import first_instant, last_instant
 
-if TYPE_CHECKING:
-    # argparse has no public name for the type of its subcommands.
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
+# argparse has no public name for the type of its subcommands.
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 
 
 def add_command(
@@ -73,6 +70,13 @@ def add_place_options(
         metavar="URL",
         help=f"the answers recorded in a live ledger, a URL or a file{hint}",
     )
+
+
+def ledger_in(arguments: argparse.Namespace) -> str:
+    """Choose the ledger's URL: that of --ledger, or else the configuration's."""
+    from bot.app.settings.config import ledger_of
+
+    return ledger_of(arguments.config, arguments.ledger)
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:

@@ -1,16 +1,16 @@
 """Commands over histories: replay, sweep, history pack."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bot.app.telling.answers import Answer
-from bot.cli.options import add_command, add_place_options, add_window_options, whole_number
-
-if TYPE_CHECKING:
-    from bot.cli.options import Commands
+from bot.cli.options import (
+    Commands,
+    add_command,
+    add_place_options,
+    add_window_options,
+    whole_number,
+)
 
 RANDOM_RUNS_MAX = 10_000
 WORKERS_MAX = 1024
@@ -37,11 +37,12 @@ def _add_replay(commands: Commands) -> None:
         metavar="CRON",
         help="slots, five fields, UTC [every close of a bar, or cycle]",
     )
-    text = (
-        "replay so often again in memory with the instants of all signals drawn, for the statistics"
-    )
     replay.add_argument(
-        "--random-entries", type=whole_number(1, RANDOM_RUNS_MAX), metavar="N", help=text
+        "--random-entries",
+        type=whole_number(1, RANDOM_RUNS_MAX),
+        metavar="N",
+        help="replay so often again in memory with the instants of all signals drawn,"
+        " for the statistics",
     )
     replay.add_argument("--json", action="store_true", help="print one JSON object")
     text = "try a strategy with many sets of parameters, and say how far the best may be luck"
@@ -57,11 +58,14 @@ def _add_replay(commands: Commands) -> None:
         "--on",
         default="processes",
         metavar="WHERE",
-        help="who computes: processes of this machine, dask://HOST:PORT or ray://HOST:PORT [processes]",
+        help="who computes: processes of this machine, dask://HOST:PORT or ray://HOST:PORT"
+        " [processes]",
     )
-    workers = whole_number(1, WORKERS_MAX)
     sweep.add_argument(
-        "--workers", type=workers, metavar="N", help="how many processes [one a core]"
+        "--workers",
+        type=whole_number(1, WORKERS_MAX),
+        metavar="N",
+        help="how many processes [one a core]",
     )
     sweep.add_argument("--json", action="store_true", help="print one JSON object")
 

@@ -1,24 +1,19 @@
 """Commands that read a ledger for a trader: status, trades, positions, orders, equity, figures, why, explain."""
 
-from __future__ import annotations
-
 import argparse
-from typing import TYPE_CHECKING
 
 from bot.app.settings.kinds import first_instant, last_instant
 from bot.app.telling.answers import Answer
 from bot.cli.options import (
+    Commands,
     add_command,
     add_ledger_options,
     add_reading_options,
     add_window_options,
     instant,
+    ledger_in,
     whole_number,
 )
-
-if TYPE_CHECKING:
-    from bot.cli.options import Commands
-
 
 ROWS_MAX = 10**9
 
@@ -38,7 +33,9 @@ def register(commands: Commands) -> None:
         if name != "status":
             add_window_options(added, "row")
             last = whole_number(1, ROWS_MAX)
-            added.add_argument("--last", type=last, metavar="N", help="the newest N rows only [all]")
+            added.add_argument(
+                "--last", type=last, metavar="N", help="the newest N rows only [all]"
+            )
     text = "the statistics of a run, as a replay prints them, beside holding its universe"
     add_reading_options(add_command(commands, "figures", text, _figures))
     text = "why a token was or was not traded; without one, why each run did or did not"
@@ -58,30 +55,26 @@ def register(commands: Commands) -> None:
 def _read(arguments: argparse.Namespace) -> Answer:
     from bot.app.review.reading import show
     from bot.app.review.reports import Asked
-    from bot.app.settings.config import ledger_of
 
     window = (getattr(arguments, "start", None), getattr(arguments, "end", None))
     asked = Asked(arguments.run, window, getattr(arguments, "last", None))
-    return show(arguments.report, ledger_of(arguments.config, arguments.ledger), asked)
+    return show(arguments.report, ledger_in(arguments), asked)
 
 
 def _figures(arguments: argparse.Namespace) -> Answer:
     from bot.app.review.results import show_figures
-    from bot.app.settings.config import ledger_of
 
-    return show_figures(ledger_of(arguments.config, arguments.ledger), arguments.run)
+    return show_figures(ledger_in(arguments), arguments.run)
 
 
 def _why(arguments: argparse.Namespace) -> Answer:
     from bot.app.review.reading import show_why
-    from bot.app.settings.config import ledger_of
 
-    url, window = ledger_of(arguments.config, arguments.ledger), (arguments.start, arguments.at)
-    return show_why(arguments.symbol, url, window, arguments.run)
+    window = (arguments.start, arguments.at)
+    return show_why(arguments.symbol, ledger_in(arguments), window, arguments.run)
 
 
 def _explain(arguments: argparse.Namespace) -> Answer:
     from bot.app.review.reading import show_order
-    from bot.app.settings.config import ledger_of
 
-    return show_order(arguments.order_id, ledger_of(arguments.config, arguments.ledger))
+    return show_order(arguments.order_id, ledger_in(arguments))

@@ -31,6 +31,11 @@ def canonical(parts: object) -> str:
     return _encode(parts)
 
 
+def hash_text(text: str) -> str:
+    """Compute the digest of a text: SHA-256 in hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _element(part: object) -> str:
     """Write one part of an id as canonical JSON.
 

@@ -17,7 +17,7 @@ from bot.adapters.tokenmetrics.provider import TOKEN_METRICS
 from bot.adapters.tokenmetrics.source import TokenMetricsSource
 from bot.app.cycle.runner import fire
 from bot.app.live.wiring import live
-from bot.app.settings.config import Secret, parse_config
+from bot.app.settings.config import Secret, load_config
 from bot.app.settings.providers import PROVIDERS
 from bot.cli.main import main
 from bot.ports import Connection
@@ -132,7 +132,7 @@ def lived(
     strategy_in(place, universe)
     ledger = place / "luna.db"
     (place / "config.toml").write_text(CONFIG.format(ledger=f"sqlite:///{ledger}"))
-    config, clock = parse_config(place / "config.toml", {}), SteppedClock(FIRST)
+    config, clock = load_config(place / "config.toml", {}), SteppedClock(FIRST)
     for start, end in stretches:
         clock.set(start)
         transport = httpx.MockTransport(api(clock))

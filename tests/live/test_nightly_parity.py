@@ -20,7 +20,7 @@ from bot.app.live.daemon import Daemon, check_of, crons_of
 from bot.app.live.demo import play
 from bot.app.live.parity_check import check_parity
 from bot.app.parity.parity import Parity
-from bot.app.settings.config import Config, parse_config
+from bot.app.settings.config import Config, load_config
 from bot.domain.errors import LeaseError, StorageError
 from bot.domain.ids import RunName
 from tests.live.conftest import Command
@@ -64,7 +64,7 @@ def config(demo: Path, tmp_path: Path) -> Config:
     with closing(sqlite3.connect(demo)) as stored, closing(sqlite3.connect(tmp_path / "demo.db")) as made:
         stored.backup(made)
     (tmp_path / "config.toml").write_text(CONFIG)
-    return parse_config(tmp_path / "config.toml", {})
+    return load_config(tmp_path / "config.toml", {})
 
 
 def going_on() -> bool:
@@ -248,6 +248,6 @@ def test_without_a_schedule_nothing_is_checked(config: Config, monkeypatch: pyte
     assert (cron, checked) == ("30 3 * * *", [NOW])
     assert crons_of(config) == ["0 * * * *", "0 * * * *", "30 3 * * *"]
     (config.path).write_text(CONFIG.replace('parity = "30 3 * * *"\n', ""))
-    silent = parse_config(config.path, {})
+    silent = load_config(config.path, {})
     assert check_of(silent) is None
     assert crons_of(silent) == ["0 * * * *", "0 * * * *"]

@@ -14,8 +14,8 @@ from bot.app.cycle.runner import fire
 from bot.app.cycle.schedule import slots_between
 from bot.app.live.demo import play
 from bot.app.live.wiring import live
-from bot.app.replay.recorded import turns_of
-from bot.app.settings.config import Secret, parse_config, starter_strategy
+from bot.app.replay.recorded import Timetable
+from bot.app.settings.config import Secret, load_config, starter_strategy
 from bot.domain.ids import RunName
 from bot.domain.record import Cycle, CycleState
 from bot.simulator.market import SEED, Market
@@ -232,7 +232,7 @@ def late(place: Path) -> Path:
     clock, market = SteppedClock(start), Market(seed=SEED, start=start, days=8)
     with serve(market, lambda: clock.at.replace(microsecond=0), api_key="tm-two") as server:
         (place / "config.toml").write_text(TWO.format(base_url=server.base_url))
-        config = parse_config(place / "config.toml", {})
+        config = load_config(place / "config.toml", {})
         with live(config, Secret("tm-two"), clock, side_by_side=1) as opened:
             for slot in slots_between("0 * * * *", start, start + timedelta(days=6)):
                 clock.set(max(clock.at, slot + timedelta(minutes=0 if slot.hour else 90)))
@@ -296,7 +296,7 @@ def test_no_slot_knows_less_than_the_one_before_it() -> None:
     noon, second, minute = datetime(2025, 3, 1, 12, tzinfo=UTC), timedelta(seconds=1), timedelta(minutes=1)
     late, prompt = noon + 50 * minute, noon + 30 * minute + second
     cycles = {at: cycle_at(at, cut_off) for at, cut_off in ((noon, late), (noon + 30 * minute, prompt))}
-    turns = turns_of({}, cycles, (None, None), "*/15 * * * *", [])
+    turns = Timetable("recorded", cycles, [], {}, "*/15 * * * *").list_turns((None, None))
     assert [turn.cycle.cut_off for turn in turns] == [late, late + 2 * second, late + 2 * second]
     assert [turn.cycle.settled_until for turn in turns] == [late + 2 * second] * 3
     assert {turn.interval for turn in turns} == {15 * minute}

@@ -12,7 +12,7 @@ from bot.adapters.clock import SteppedClock
 from bot.app.cycle.runner import fire
 from bot.app.cycle.schedule import slots_between
 from bot.app.live.wiring import live
-from bot.app.settings.config import Secret, parse_config
+from bot.app.settings.config import Secret, load_config
 from bot.cli.main import main
 from bot.simulator.market import SEED, Market
 from bot.simulator.server import serve
@@ -77,7 +77,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def play(path: Path, clock: SteppedClock, start: datetime, end: datetime) -> None:
     """Fire each run at its own slots, one after another as the daemon does."""
-    config = parse_config(path, {})
+    config = load_config(path, {})
     with live(config, Secret("tm-two"), clock, side_by_side=1) as opened:
         schedules = {run: set(slots_between(run.schedule, start, end)) for run in opened.runs}
         for slot in sorted(set().union(*schedules.values())):

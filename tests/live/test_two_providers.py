@@ -17,7 +17,7 @@ from bot.adapters.tokenmetrics.provider import TOKEN_METRICS
 from bot.app.cycle.runner import fire
 from bot.app.live import wiring
 from bot.app.live.wiring import live
-from bot.app.settings.config import Secret, parse_config
+from bot.app.settings.config import Secret, load_config
 from bot.app.settings.providers import PROVIDERS
 from bot.app.settings.strategies import Strategy, load_strategy
 from bot.app.settings.strategy_kinds import PROVIDER_NAMES
@@ -118,7 +118,7 @@ def test_prices_of_one_and_signals_of_another(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "strategies").mkdir()
     (tmp_path / "strategies" / "mixed.toml").write_text(STRATEGY)
     (tmp_path / "config.toml").write_text(CONFIG)
-    config = parse_config(tmp_path / "config.toml", {})
+    config = load_config(tmp_path / "config.toml", {})
     config = replace(config, source=replace(config.source, provider="pricer"))
 
     def spoken(name: str, folder: Path) -> Strategy:

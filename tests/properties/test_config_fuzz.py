@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.app.settings.config import KEYS as CONFIG_KEYS
-from bot.app.settings.config import RUN_KEYS, parse_config
+from bot.app.settings.config import RUN_KEYS, load_config
 from bot.app.settings.strategies import load_strategy
 from bot.app.settings.strategy_keys import KEYS
 from bot.app.settings.tables import Key, every
@@ -70,7 +70,7 @@ def read_or_refused(text: bytes) -> str:
         except (ConfigError, AccessError) as error:
             lines.append(str(error))
         try:
-            parse_config(path, {})
+            load_config(path, {})
         except (ConfigError, AccessError) as error:
             lines.append(str(error))
     assert all(len(line.splitlines()) == 1 for line in lines), lines

@@ -19,17 +19,16 @@ from bot.app.settings.config import (
     Secret,
     SourceConfig,
     VerifyConfig,
-    config_hash,
     effective,
     load_config,
     mask_url,
-    parse_config,
     resolve_key,
     starter_config,
     starter_strategy,
 )
 from bot.app.settings.strategies import load_strategy
 from bot.domain.errors import AccessError, BotError, ConfigError
+from bot.domain.ids import hash_text
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = '[[run]]\nname = "one"\nstrategy = "levels_long"\ncash = 10000\nschedule = "2 * * * *"\n'
@@ -39,7 +38,7 @@ KEY = "tm-3f9a-not-a-real-key"
 def read(folder: Path, text: str, environ: Mapping[str, str] | None = None) -> Config:
     """Read a configuration of this text."""
     (folder / "config.toml").write_text(text)
-    return parse_config(folder / "config.toml", environ or {})
+    return load_config(folder / "config.toml", environ or {})
 
 
 def refusal(folder: Path, text: str, environ: Mapping[str, str] | None = None) -> str:
@@ -208,7 +207,7 @@ def test_what_is_wrong_in_the_file_is_named(tmp_path: Path, text: str, path: str
 def test_a_missing_configuration_names_the_command_that_writes_one(tmp_path: Path) -> None:
     """No file is no default: the mend is `bot init`."""
     with pytest.raises(ConfigError, match=r"config.toml: no such file; `bot init`") as caught:
-        parse_config(tmp_path / "config.toml", {})
+        load_config(tmp_path / "config.toml", {})
     assert caught.value.exit_code == 78
 
 
@@ -223,7 +222,7 @@ class _Closed(PosixPath):
 def test_a_configuration_that_may_not_be_read_ends_in_77() -> None:
     """Missing permission is told from a missing file."""
     with pytest.raises(AccessError, match="may not be read") as caught:
-        parse_config(_Closed("config.toml"), {})
+        load_config(_Closed("config.toml"), {})
     assert caught.value.exit_code == 77
 
 
@@ -307,8 +306,8 @@ def test_the_effective_configuration_is_canonical_and_holds_no_password(tmp_path
     assert run["rules"]["stop"]["buffer_fraction"] == "0.003"
     assert run["universe"][:3] == ["BTC", "ETH", "SOL"]
     dearer = effective(read(tmp_path, text.replace("10000", "20000")), strategies)
-    assert config_hash(stored) != config_hash(dearer)
-    assert config_hash(stored) == config_hash(effective(read(tmp_path, text.replace("10000", '"10000.0"')), strategies))
+    assert hash_text(stored) != hash_text(dearer)
+    assert hash_text(stored) == hash_text(effective(read(tmp_path, text.replace("10000", '"10000.0"')), strategies))
 
 
 def test_the_hash_does_not_depend_on_where_the_configuration_lies(tmp_path: Path) -> None:

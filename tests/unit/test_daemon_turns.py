@@ -15,7 +15,7 @@ import structlog
 from bot.adapters.tokenmetrics.fields import Refusal, RefusalReason
 from bot.app.live.daemon import Daemon, choose_run, report, slot_of, summarise
 from bot.app.live.logs import set_up_logs
-from bot.app.settings.config import Config, RunConfig, SourceConfig
+from bot.app.settings.config import Config, RunConfig, SourceConfig, VerifyConfig
 from bot.domain.errors import BotError, ConfigError, InvariantError, LeaseError, UpstreamError, UsageError
 from bot.domain.events import EventKind, EventState, RunEvent
 from bot.domain.ids import RunName
@@ -147,7 +147,8 @@ def config_of(*names: str) -> Config:
         credits_per_month=None,
     )
     runs = tuple(RunConfig(name=name, strategy="s", cash=Decimal(1), schedule="0 * * * *") for name in names)
-    return Config(path=Path("config.toml"), ledger="x.db", source=source, runs=runs)
+    verify = VerifyConfig(parity=None, window_hours=24)
+    return Config(path=Path("config.toml"), ledger="x.db", source=source, runs=runs, verify=verify)
 
 
 def test_the_run_is_the_only_one_or_the_one_named() -> None:

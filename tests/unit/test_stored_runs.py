@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.adapters.tokenmetrics.reread import read_again
-from bot.app.settings.config import effective, parse_config
+from bot.app.settings.config import effective, load_config
 from bot.app.settings.stored_rules import read_stored_run
 from bot.app.settings.strategies import Strategy, load_strategy
 from bot.domain.errors import ConfigError
@@ -71,7 +71,7 @@ def stored(folder: Path, strategy: Strategy, *universe: Instrument) -> str:
     """Write the effective configuration of one run with this strategy."""
     (folder / "config.toml").write_text(RUN)
     universes = {"one": {one.token_id: one for one in universe}} if universe else {}
-    return effective(parse_config(folder / "config.toml", {}), {"one": strategy}, universes)
+    return effective(load_config(folder / "config.toml", {}), {"one": strategy}, universes)
 
 
 @pytest.mark.parametrize("path", STRATEGIES, ids=lambda path: path.stem)

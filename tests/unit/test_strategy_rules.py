@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.app.settings.config import effective, parse_config
+from bot.app.settings.config import effective, load_config
 from bot.domain.orders import Side
 from bot.engine.rules import (
     Anchor,
@@ -337,7 +337,7 @@ def test_hooks_are_part_of_a_strategy_and_of_its_text(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text('[[run]]\nname = "one"\nstrategy = "plain"\ncash = 1\nschedule = "2 * * * *"\n')
     plain = read(tmp_path, HEAD + SIZED)
-    seen = {(plain.text, effective(parse_config(config, {}), {"one": plain}))}
+    seen = {(plain.text, effective(load_config(config, {}), {"one": plain}))}
     assert (plain.text, plain.rules.hooks) == (HEAD + SIZED, None)
     for reason in ("first", "second"):
         source = f'"""Hooks."""\n\n\ndef veto(view, bracket):\n    """Refuse all."""\n    return "{reason}"\n'
@@ -345,7 +345,7 @@ def test_hooks_are_part_of_a_strategy_and_of_its_text(tmp_path: Path) -> None:
         hooked = read(tmp_path, HEAD + SIZED)
         assert hooked.rules.hooks is not None
         assert hooked.rules.hooks.digest in hooked.text
-        seen.add((hooked.text, effective(parse_config(config, {}), {"one": hooked})))
+        seen.add((hooked.text, effective(load_config(config, {}), {"one": hooked})))
     assert len({text for text, _ in seen}) == len({stored for _, stored in seen}) == 3
     (tmp_path / "plain.py").unlink()
     assert read(tmp_path, hooked.text).rules == plain.rules

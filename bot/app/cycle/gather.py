@@ -71,7 +71,9 @@ def gather(
             if seen is not None and token_id in busy:
                 # A waiting order needs every bar, and so does a stop that follows bars.
                 every = token_id in waiting or demand.takes_every_bar
-                told = _add_prints(archive, setup, portfolio, told, token_id, seen, now, every=every)
+                told = _add_prints(
+                    archive, setup, portfolio, told, token_id, seen, now, every=every
+                )
             wanted = of_candidate if due else of_held
             views[token_id] = _view(archive, token_id, now, wanted, told)
     return Snapshot(
@@ -163,8 +165,6 @@ def _with_namesakes(
     archive: Archive, tokens: Iterable[TokenId], views: dict[TokenId, TokenView]
 ) -> dict[TokenId, TokenView]:
     """Set on each view how many of the run's tokens share its symbol, if more than one does."""
-    if not views:
-        return views
     symbols = Counter(archive.instruments[token_id].symbol for token_id in tokens)
     return {
         token_id: (

@@ -6,7 +6,7 @@ when the work was done.
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from bot.app.cycle.gather import gather
 from bot.app.cycle.setup import RunSetup
@@ -14,7 +14,7 @@ from bot.domain.decisions import Candidate, Fact, Outcome
 from bot.domain.events import Request
 from bot.domain.ids import TokenId
 from bot.domain.orders import Fill, Order, Role
-from bot.domain.portfolio import Portfolio
+from bot.domain.portfolio import AT_MARKET, Portfolio
 from bot.domain.positions import Closing
 from bot.domain.record import Cycle, CycleRecord, CycleState
 from bot.domain.snapshot import NotAskedFor, Snapshot
@@ -23,9 +23,6 @@ from bot.engine.cycle import apply, decide, fill_quotes, settle
 from bot.engine.journal import Acted, opening
 from bot.engine.rules import Rules
 from bot.ports import Source
-
-K = TypeVar("K")
-Stage = Callable[[Snapshot, Portfolio, Rules], Acted]
 
 
 def run_cycle(
@@ -36,7 +33,7 @@ def run_cycle(
     now: Callable[[], datetime],
     requests: tuple[Request, ...] = (),
     asked: Iterable[TokenId] | None = None,
-    judge: Stage = decide,
+    judge: Callable[[Snapshot, Portfolio, Rules], Acted] = decide,
 ) -> tuple[CycleRecord, Portfolio]:
     """Fetch, settle, decide and fill at one slot; return the record to commit and the portfolio.
 
@@ -56,7 +53,7 @@ def run_cycle(
         facts.extend(made)
     settled_until = cut_off
     # A live source quotes prices once more after the decision; a history returns none.
-    asked = _tokens_awaiting_a_price(portfolio)
+    asked = sorted({order.token_id for role in AT_MARKET for order in portfolio.waiting(role)})
     if asked and (quotes := source.quotes(asked)):
         made, portfolio = fill_quotes(snapshot, portfolio, quotes, setup.rules)
         facts.extend(made)
@@ -68,11 +65,6 @@ def run_cycle(
         CycleRecord(cycle=cycle, facts=tuple(facts), used=tuple(_select_used(snapshot, facts))),
         portfolio,
     )
-
-
-def _tokens_awaiting_a_price(portfolio: Portfolio) -> Sequence[TokenId]:
-    waiting = [*portfolio.waiting(Role.ENTRY), *portfolio.waiting(Role.EXIT)]
-    return sorted({order.token_id for order in waiting})
 
 
 def _cycle(
@@ -90,16 +82,14 @@ def _cycle(
         settled_until=seen[1],
         started_at=worked[0],
         finished_at=worked[1],
-        entries=sum(order.role is Role.ENTRY for order in _of_kind(Order, facts)),
-        exits=len(_of_kind(Closing, facts)),
-        rejections=sum(one.outcome is Outcome.REJECTED for one in _of_kind(Candidate, facts)),
+        entries=sum(isinstance(fact, Order) and fact.role is Role.ENTRY for fact in facts),
+        exits=sum(isinstance(fact, Closing) for fact in facts),
+        rejections=sum(
+            isinstance(fact, Candidate) and fact.outcome is Outcome.REJECTED for fact in facts
+        ),
         config_hash=setup.config_hash,
         code_version=setup.code_version,
     )
-
-
-def _of_kind(kind: type[K], facts: Sequence[Fact]) -> list[K]:
-    return [fact for fact in facts if isinstance(fact, kind)]
 
 
 def _select_used(snapshot: Snapshot, facts: Sequence[Fact]) -> list[Datum]:

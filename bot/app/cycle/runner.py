@@ -11,7 +11,7 @@ from bot.app.cycle.run_cycle import run_cycle
 from bot.app.cycle.schedule import interval_of, slots_between
 from bot.app.cycle.setup import RunSetup
 from bot.domain.portfolio import Portfolio
-from bot.domain.record import Cycle, CycleRecord, CycleState
+from bot.domain.record import CycleRecord, CycleState
 from bot.engine.cycle import apply
 from bot.ports import Ledger, Source
 
@@ -20,9 +20,8 @@ def restore(ledger: Ledger, setup: RunSetup) -> Portfolio:
     """Build a run's portfolio from its stored facts."""
     portfolio = apply(Portfolio(run=setup.name), ledger.facts(setup.name))
     last = ledger.last_cycle(setup.name)
-    if last is None:
-        return portfolio
-    portfolio.settled_slot, portfolio.settled_until = last.cycle.slot, last.cycle.settled_until
+    if last is not None:
+        portfolio.settled_slot, portfolio.settled_until = last.cycle.slot, last.cycle.settled_until
     return portfolio
 
 
@@ -58,7 +57,8 @@ class Runner:
         gone = [at for at in missed if done is not None and done < at < slot]
         if gone:
             record = replace(record, cycle=replace(record.cycle, state=CycleState.CAUGHT_UP))
-        rows = [CycleRecord(cycle=_missed_cycle(record.cycle, at), facts=()) for at in gone]
+        idle = replace(record.cycle, state=CycleState.MISSED, entries=0, exits=0, rejections=0)
+        rows = [CycleRecord(cycle=replace(idle, slot=at), facts=()) for at in gone]
         self._unsure = True  # until the ledger answers, the commit may or may not have happened
         stored = self.ledger.commit_all((*rows, record))
         self._unsure = stored < len(rows) + 1
@@ -66,10 +66,6 @@ class Runner:
             return None
         self.portfolio = portfolio
         return record
-
-
-def _missed_cycle(cycle: Cycle, slot: datetime) -> Cycle:
-    return replace(cycle, slot=slot, state=CycleState.MISSED, entries=0, exits=0, rejections=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ class RunSetup:
     rules: Rules
     universe: tuple[TokenId, ...]
     cash: Decimal
-    interval: timedelta | None
+    interval: timedelta | None = None
     config_hash: str
     code_version: str
     demand: Demand = field(init=False)

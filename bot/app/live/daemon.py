@@ -212,11 +212,8 @@ def once(config_path: Path, name: str | None, at: datetime | None, *, keep: bool
         slot = slot_of(run.schedule, at, clock.now())
         record = fire(run, slot)
     if record is None:
-        text = (
-            f"{wanted} {slot:%Y-%m-%d %H:%M}Z: this slot, or a later one, was committed before;"
-            " nothing to do"
-        )
-        return Answer(parts=(text,))
+        seen = "this slot, or a later one, was committed before; nothing to do"
+        return Answer(parts=(f"{wanted} {slot:%Y-%m-%d %H:%M}Z: {seen}",))
     lines = summarise(record, run.runner.source.archive.instruments)
     return Answer(parts=(*lines, *(() if keep else ("dry run: nothing was written",))))
 
@@ -224,18 +221,17 @@ def once(config_path: Path, name: str | None, at: datetime | None, *, keep: bool
 def summarise(record: CycleRecord, instruments: Mapping[TokenId, Instrument]) -> list[str]:
     """Describe a cycle in lines: its counts, the events of its run, its orders and fills."""
     cycle = record.cycle
-    head = (
-        f"{cycle.run} {cycle.slot:%Y-%m-%d %H:%M}Z {cycle.state}: {cycle.entries} entries,"
-        f" {cycle.exits} exits, {cycle.rejections} rejections"
-    )
-    made = [fact for fact in record.facts if isinstance(fact, Order | Fill)]
     return [
-        head,
+        (
+            f"{cycle.run} {cycle.slot:%Y-%m-%d %H:%M}Z {cycle.state}: {cycle.entries} entries,"
+            f" {cycle.exits} exits, {cycle.rejections} rejections"
+        ),
         *(f"  {fact.notice}" for fact in record.facts if isinstance(fact, RunEvent)),
         *(
             f"  {instruments[fact.token_id].symbol} {fact.role}"
             f" {'filled' if isinstance(fact, Fill) else 'order'}:"
             f" {show_number(fact.quantity)} at {show_number(fact.price)}"
-            for fact in made
+            for fact in record.facts
+            if isinstance(fact, Order | Fill)
         ),
     ]

@@ -18,7 +18,7 @@ from bot.app.live.simulating import listen
 from bot.app.live.wiring import live
 from bot.app.review.reading import show, show_why
 from bot.app.review.reports import Asked
-from bot.app.settings.config import Config, Secret, parse_config, starter_strategy
+from bot.app.settings.config import Config, Secret, load_config, starter_strategy
 from bot.app.telling.answers import Answer, Table
 from bot.app.telling.progress import tell_progress
 from bot.domain.errors import ConfigError
@@ -114,7 +114,7 @@ def _config(folder: Path, ledger: Path, base_url: str) -> Config:
     path.write_text(
         CONFIG.format(ledger=f"sqlite:///{ledger.resolve()}", base_url=base_url, schedule=SCHEDULE)
     )
-    return parse_config(path, {})
+    return load_config(path, {})
 
 
 def _run(config: Config, clock: SteppedClock, days: int) -> None:

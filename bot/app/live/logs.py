@@ -29,28 +29,20 @@ Processor = Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, A
 def redactor(secrets: Iterable[str]) -> Processor:
     """Make the processor that masks values under secret names, and secret values everywhere."""
     values = tuple(secret for secret in secrets if secret)
-
-    def redact(
-        _logger: object, _method: str, entry: MutableMapping[str, Any]
-    ) -> MutableMapping[str, Any]:
-        return {
-            name: MASK if name.lower() in SECRET_KEYS else _mask(value, values)
-            for name, value in entry.items()
-        }
-
-    return redact
+    return lambda _logger, _method, entry: _mask(entry, values)
 
 
-def _mask(value: object, secrets: tuple[str, ...]) -> object:
-    if isinstance(value, dict):
-        return {
-            name: MASK if str(name).lower() in SECRET_KEYS else _mask(v, secrets)
-            for name, v in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [_mask(item, secrets) for item in value]
-    if isinstance(value, int | float | bool) or value is None:
-        return value
+def _mask(value: object, secrets: tuple[str, ...]) -> Any:
+    match value:
+        case dict():
+            return {
+                name: MASK if str(name).lower() in SECRET_KEYS else _mask(v, secrets)
+                for name, v in value.items()
+            }
+        case list() | tuple():
+            return [_mask(item, secrets) for item in value]
+        case None | int() | float():
+            return value
     text = str(value)
     for secret in secrets:
         text = text.replace(secret, MASK)
@@ -67,10 +59,9 @@ def set_up_logs(secrets: Iterable[str] = (), *, level: int = logging.INFO) -> No
         ),
         redactor(secrets),
     ]
-    person = sys.stderr.isatty()
     last: Any = (
         structlog.dev.ConsoleRenderer()
-        if person
+        if sys.stderr.isatty()
         else structlog.processors.JSONRenderer(sort_keys=True)
     )
     handler = logging.StreamHandler(sys.stderr)

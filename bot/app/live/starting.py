@@ -9,9 +9,15 @@ from bot.adapters.sql.ledger import reading
 from bot.adapters.sql.migrate import outlook
 from bot.app.cycle.schedule import interval_of, slots_between
 from bot.app.live.wiring import Untaped, connect_all, resolve, run_of, strategies_of
-from bot.app.settings.config import Config, load_config, resolve_key, starter_config, starter_strategy
+from bot.app.settings.config import (
+    Config,
+    load_config,
+    resolve_key,
+    starter_config,
+    starter_strategy,
+)
 from bot.app.settings.providers import PROVIDERS, feeds_of
-from bot.app.telling.answers import Answer
+from bot.app.telling.answers import Answer, Row
 from bot.app.telling.printing import show_value
 from bot.domain.errors import ConfigError, StorageError
 from bot.domain.instants import DAY
@@ -67,7 +73,7 @@ def check(config_path: Path) -> Answer:
         if book:
             for run in config.runs:
                 book.check_run(run_of(run, strategies[run.name], now), universes[run.name])
-    runs: list[dict[str, object]] = [
+    runs: list[Row] = [
         {
             "run": run.name,
             "strategy": run.strategy,
@@ -84,7 +90,7 @@ def check(config_path: Path) -> Answer:
     tokens = {token_id for universe in universes.values() for token_id in universe}
     rules = [strategy.rules for strategy in strategies.values()]
     daily = credits_per_day(config, rules, len(tokens), len(slots))
-    answer: dict[str, object] = {
+    answer: Row = {
         "config": str(config.path),
         "ledger": ledger.value,
         "runs": runs,
@@ -113,15 +119,10 @@ def credits_per_day(config: Config, all_rules: Sequence[Rules], tokens: int, slo
     return sum(provider.credits(feed, tokens, slots) for feed in feeds)
 
 
-def _describe(answer: dict[str, object], runs: list[dict[str, object]]) -> str:
+def _describe(answer: Row, runs: Sequence[Row]) -> str:
     lines = [f"configuration {answer['config']} is right; ledger: {answer['ledger']}"]
     for run in runs:
-        tokens = run["tokens"]
-        names = (
-            ", ".join(f"{symbol} {token}" for symbol, token in tokens.items())
-            if isinstance(tokens, dict)
-            else ""
-        )
+        names = ", ".join(f"{symbol} {token}" for symbol, token in run["tokens"].items())
         lines.append(
             f"run {run['run']}: strategy {run['strategy']}, cash {run['cash']},"
             f" schedule {run['schedule']} (UTC)"

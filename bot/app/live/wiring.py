@@ -3,7 +3,7 @@
 Everything is wired by hand and can be read from top to bottom.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,13 +14,13 @@ from bot.adapters.sql.tape import SqlTape
 from bot.app.cycle.joined import JoinedSource
 from bot.app.cycle.runner import Runner, ScheduledRun
 from bot.app.cycle.setup import RunSetup
-from bot.app.settings.config import Config, RunConfig, Secret, config_hash, effective
+from bot.app.settings.config import Config, RunConfig, Secret, effective
 from bot.app.settings.providers import PROVIDERS, feeds_of
 from bot.app.settings.strategies import Strategy, load_strategy
 from bot.domain.decisions import Fact
 from bot.domain.errors import ConfigError
 from bot.domain.events import Request
-from bot.domain.ids import RunName, TokenId
+from bot.domain.ids import RunName, TokenId, hash_text
 from bot.domain.instruments import Instrument
 from bot.domain.record import CycleRecord, Run
 from bot.domain.signals import Signal
@@ -49,15 +49,14 @@ def connect_all(
     config: Config,
     key: Secret,
     clock: Clock,
-    strategies: Iterable[Strategy],
+    strategies: Collection[Strategy],
     tape: Tape,
     side_by_side: int | None = None,
 ) -> Iterator[dict[str, LiveSource]]:
     """Connect the configuration's provider, and those whose signals a strategy follows."""
     main = config.source.provider
-    priced, following = [], {main: list[Rules]()}
+    priced, following = [strategy.rules for strategy in strategies], {main: list[Rules]()}
     for strategy in strategies:
-        priced.append(strategy.rules)
         following.setdefault(strategy.provider or main, []).append(strategy.rules)
     with ExitStack() as stack:
         yield {
@@ -83,19 +82,23 @@ def live(
     config: Config, key: Secret, clock: Clock, side_by_side: int | None = None
 ) -> Iterator[Live]:
     """Open ledger, sources and runners, and hold the writer's lease until the end."""
-    with writing(config.ledger_url, create=True) as book:
-        tape = SqlTape(book.engine)
-        with assemble(config, key, clock, book, tape, side_by_side) as opened:
-            yield opened
+    with (
+        writing(config.ledger_url, create=True) as book,
+        assemble(config, key, clock, book, SqlTape(book.engine), side_by_side) as opened,
+    ):
+        yield opened
 
 
 @contextmanager
 def rehearsal(config: Config, key: Secret, clock: Clock) -> Iterator[Live]:
     """Open the same over a ledger that is only read: nothing is written."""
-    with reading(config.ledger_url) as book:
-        tape = Untaped(SqlTape(book.engine) if book else None)
-        with assemble(config, key, clock, Unwritten(book), tape) as opened:
-            yield opened
+    with (
+        reading(config.ledger_url) as book,
+        assemble(
+            config, key, clock, Unwritten(book), Untaped(SqlTape(book.engine) if book else None)
+        ) as opened,
+    ):
+        yield opened
 
 
 class Unwritten:
@@ -163,17 +166,11 @@ def assemble(
     with connect_all(config, key, clock, strategies.values(), tape, side_by_side) as sources:
         universes = {run.name: resolve(sources, main, strategies[run.name]) for run in config.runs}
         text = effective(config, strategies, universes)
-        digest = config_hash(text)
+        digest = hash_text(text)
         book.keep_config(digest, text)
         runs = tuple(
             _live_run(
-                run,
-                strategies[run.name],
-                universes[run.name],
-                (sources, main),
-                book,
-                digest,
-                clock,
+                run, strategies[run.name], universes[run.name], sources, main, book, digest, clock
             )
             for run in config.runs
         )
@@ -188,7 +185,8 @@ def _live_run(
     run: RunConfig,
     strategy: Strategy,
     universe: Mapping[TokenId, Instrument],
-    connected: tuple[Mapping[str, LiveSource], str],
+    sources: Mapping[str, LiveSource],
+    main: str,
     book: SqlLedger | Unwritten,
     digest: str,
     clock: Clock,
@@ -198,12 +196,10 @@ def _live_run(
         rules=strategy.rules,
         universe=tuple(sorted(universe)),
         cash=run.cash,
-        interval=None,
         config_hash=digest,
         code_version=__version__,
     )
     book.open_run(run_of(run, strategy, clock.now()), universe)
-    sources, main = connected
     source: Source = sources[main].of_feed(strategy.rules.feed)
     if strategy.provider not in {None, main}:
         signals = sources[str(strategy.provider)].of_feed(strategy.rules.feed)

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from bot.adapters.shelf.archive import MemoryArchive
 from bot.adapters.sql.mapping import RowDifference
 from bot.adapters.sql.recorded import Known, Recorded, Window, data_difference
-from bot.app.settings.providers import provider_of, read_again
+from bot.app.settings.providers import provider_of
 from bot.domain.decisions import Fact
 from bot.domain.errors import BadInputError, InvariantError
 from bot.domain.events import Request
@@ -56,16 +56,18 @@ class Difference:
 class DifferenceError(BadInputError):
     """The ledger and its derivation differ."""
 
-    def __init__(self, difference: Difference) -> None:
+    def __init__(
+        self, kind: str, at: datetime, what: str, stored: object = None, derived: object = None
+    ) -> None:
         """Keep the difference; its text is the message."""
-        super().__init__(str(difference))
-        self.difference = difference
+        self.difference = Difference(kind=kind, at=at, what=what, stored=stored, derived=derived)
+        super().__init__(str(self.difference))
 
 
-def of_rows(kind: str, at: datetime, found: RowDifference) -> Difference:
-    """Convert a difference between rows, naming its table, key and column."""
+def rows_differ(kind: str, at: datetime, found: RowDifference) -> DifferenceError:
+    """Build the error for a difference between rows, naming its table, key and column."""
     what = f"{found.table} {found.key}{'' if found.column is None else ', ' + found.column}"
-    return Difference(kind=kind, at=at, what=what, stored=found.stored, derived=found.derived)
+    return DifferenceError(kind, at, what, found.stored, found.derived)
 
 
 class AnswerSource:
@@ -169,7 +171,7 @@ class RecordedSource(AnswerSource):
         heard = super().read_until(end)
         found = data_difference(self._news, self._stored)
         if found is not None:
-            raise DifferenceError(of_rows(INPUT, self._at().slot, found))
+            raise rows_differ(INPUT, self._at().slot, found)
         return heard
 
     def _read(self, span: Window) -> list[Heard]:
@@ -178,8 +180,10 @@ class RecordedSource(AnswerSource):
         read: list[Heard] = []
         for call, body in self._recorded.answers(span):
             if body is None:
-                what = f"the body of {call.answer_hash} was changed ({call.endpoint}, {call.query})"
-                raise DifferenceError(Difference(kind=ANSWER, at=call.known_at, what=what))
+                asked = f"({call.endpoint}, {call.query})"
+                raise DifferenceError(
+                    ANSWER, call.known_at, f"the body of {call.answer_hash} was changed {asked}"
+                )
             self.answers += 1
             # An answer has no row if it said nothing new, only listed names, or preceded a crash.
             if call.known_at in self._stored:
@@ -215,14 +219,15 @@ class ComparingLedger:
         for record in records:
             stored = self._cycles.popleft()
             if stored.slot != record.cycle.slot:
-                what = (
+                raise DifferenceError(
+                    "row",
+                    record.cycle.slot,
                     f"the next cycle is that of {stored.slot:%Y-%m-%dT%H:%MZ} in the ledger,"
-                    " not derived"
+                    " not derived",
                 )
-                raise DifferenceError(Difference(kind="row", at=record.cycle.slot, what=what))
             found = self._recorded.cycle_difference(record)
             if found is not None:
-                raise DifferenceError(of_rows(KINDS.get(found.table, "row"), stored.slot, found))
+                raise rows_differ(KINDS.get(found.table, "row"), stored.slot, found)
             count += 1
         return count
 
@@ -230,6 +235,6 @@ class ComparingLedger:
 def _data_of(call: ApiCall, body: bytes) -> tuple[Datum, ...]:
     """Read an answer again; a call that the daemon cannot have made is a difference."""
     try:
-        return read_again(call, body)
+        return provider_of(call).read_again(call, body)
     except BadInputError as error:
-        raise DifferenceError(Difference(kind=ANSWER, at=call.known_at, what=str(error))) from None
+        raise DifferenceError(ANSWER, call.known_at, str(error)) from None

@@ -6,6 +6,8 @@ When nothing differs, the hash of the last cycle was computed from derived rows 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 from bot import __version__
@@ -124,26 +126,23 @@ def _choose_run(live: Sequence[RunName], name: str | None) -> RunName:
 
 
 def derive_run(
-    book: Recorded,
-    name: RunName,
-    window: Window,
-    config_path: Path,
-    progress: Progress | None = None,
+    book: Recorded, name: RunName, window: Window, config_path: Path, progress: Progress
 ) -> Parity:
     """Derive the cycles of a window one after another, until one differs or all are done.
 
     progress: called after each cycle with the run, the cycles done and their total.
     """
     cycles = book.cycles(window)
-    slots = [cycle.slot for cycle in cycles if cycle.state is not CycleState.MISSED]
+    settled = [cycle for cycle in cycles if cycle.state is not CycleState.MISSED]
+    slots = [cycle.slot for cycle in settled]
     before = book.last_settled(slots[0]) if slots else None
     source = RecordedSource(book, before.settled_until if before else None)
     done, difference = 0, None
     try:
-        for _ in _cycles(book, name, cycles, source, config_path):
+        ledger = ComparingLedger(book, cycles)
+        for _ in _fire_cycles(book, name, settled, ledger, source, config_path):
             done += 1
-            if progress is not None:
-                progress(name, done, len(slots))
+            progress(name, done, len(slots))
         if window[1] is None:
             # Answers that came after the last cycle are compared too.
             source.read_until(None)
@@ -160,10 +159,11 @@ def derive_run(
     )
 
 
-def _cycles(
+def _fire_cycles(
     book: Recorded,
     name: RunName,
-    cycles: Sequence[Cycle],
+    settled: Sequence[Cycle],
+    ledger: ComparingLedger,
     source: RecordedSource,
     config_path: Path,
 ) -> Iterator[Cycle]:
@@ -171,33 +171,25 @@ def _cycles(
 
     A new configuration or code version gets a new runner, as after a restart of the daemon.
     """
-    ledger = ComparingLedger(book, cycles)
     known = source.know(book.instruments(), name)
-    live: ScheduledRun | None = None
-    for cycle in cycles:
-        if cycle.state is CycleState.MISSED:
-            continue
-        if live is None or not _is_of(live.runner.setup, cycle):
-            stored = configuration_of(book, name, cycle)
-            _require_instruments(stored, known, cycle)
-            source.admit(stored.instruments or ())
-            setup = RunSetup(
-                name=name,
-                rules=_with_hooks(stored, name, cycle, config_path),
-                universe=stored.tokens(known),
-                cash=stored.cash,
-                interval=None,
-                config_hash=cycle.config_hash,
-                code_version=cycle.code_version,
-            )
-            live = ScheduledRun(stored.schedule, Runner(setup, source, ledger, source.now))
-        source.turn(cycle, live.runner.setup.rules.feed)
-        fire(live, cycle.slot)
-        yield cycle
-
-
-def _is_of(setup: RunSetup, cycle: Cycle) -> bool:
-    return (setup.config_hash, setup.code_version) == (cycle.config_hash, cycle.code_version)
+    for _, alike in groupby(settled, key=attrgetter("config_hash", "code_version")):
+        first, *others = alike
+        stored = configuration_of(book, name, first)
+        _require_instruments(stored, known, first)
+        source.admit(stored.instruments or ())
+        setup = RunSetup(
+            name=name,
+            rules=_with_hooks(stored, name, first, config_path),
+            universe=stored.tokens(known),
+            cash=stored.cash,
+            config_hash=first.config_hash,
+            code_version=first.code_version,
+        )
+        live = ScheduledRun(stored.schedule, Runner(setup, source, ledger, source.now))
+        for cycle in (first, *others):
+            source.turn(cycle, setup.rules.feed)
+            fire(live, cycle.slot)
+            yield cycle
 
 
 def configuration_of(book: Recorded, name: RunName, cycle: Cycle) -> StoredRun:
@@ -205,7 +197,7 @@ def configuration_of(book: Recorded, name: RunName, cycle: Cycle) -> StoredRun:
     text = book.config(cycle.config_hash)
     if text is None:
         what = f"the text of config_versions {cycle.config_hash} was changed"
-        raise DifferenceError(Difference(kind=CONFIGURATION, at=cycle.slot, what=what))
+        raise DifferenceError(CONFIGURATION, cycle.slot, what)
     return read_stored_run(text, name)
 
 
@@ -217,9 +209,8 @@ def _require_instruments(stored: StoredRun, known: Sequence[Instrument], cycle: 
         for name in ("symbol", "quantity_step", "price_tick"):
             was, now = getattr(one, name), getattr(held, name, None)
             if was != now:
-                what = f"instruments {one.token_id}, {name}"
                 raise DifferenceError(
-                    Difference(kind=INPUT, at=cycle.slot, what=what, stored=now, derived=was)
+                    INPUT, cycle.slot, f"instruments {one.token_id}, {name}", now, was
                 )
 
 
@@ -236,8 +227,5 @@ def _with_hooks(stored: StoredRun, name: RunName, cycle: Cycle, config_path: Pat
     hooks = load_hooks(path)
     if hooks is None or hooks.digest != stored.hooks:
         what = f"{path} is not the file that decided: put the one with this digest back"
-        found = hooks and hooks.digest
-        raise DifferenceError(
-            Difference(kind=HOOKS, at=cycle.slot, what=what, stored=stored.hooks, derived=found)
-        )
+        raise DifferenceError(HOOKS, cycle.slot, what, stored.hooks, hooks and hooks.digest)
     return replace(stored.rules, hooks=hooks)

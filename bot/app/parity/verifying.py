@@ -19,10 +19,7 @@ def verify(config_path: Path, ledger: str | None, *, deep: bool) -> Answer:
     wrong = (*found, *(str(run) for run in runs if run.difference))
     right = "the ledger is right: books balanced, ids and hash chain recomputed"
     return Answer(
-        payload={
-            "violations": found,
-            **({"derived": [run.row for run in runs]} if deep else {}),
-        },
+        payload={"violations": found, **({"derived": [run.row for run in runs]} if deep else {})},
         parts=wrong or (*map(str, runs), right),
         exit_code=BadInputError.exit_code if wrong else 0,
     )

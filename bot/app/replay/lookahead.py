@@ -5,7 +5,7 @@ the rest. A run that resumes from its portfolio must go on as before, though the
 loaded. Data inside a hooks file, such as a table of later prices, cannot be detected.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from decimal import Decimal
@@ -19,6 +19,7 @@ from bot.adapters.sql.recorded import Window
 from bot.app.replay.material import Material, Place, is_eventful, open_for
 from bot.app.settings.config import load_config
 from bot.app.settings.hook_source import SIGNATURES
+from bot.app.settings.hooks import Hook
 from bot.app.settings.strategies import Strategy, load_strategy, strategy_file
 from bot.app.telling.answers import Answer, Row
 from bot.app.telling.progress import tell_progress
@@ -37,6 +38,7 @@ SPREAD, DECISIONS = 8, 4
 CUT, RESTARTED = "cut", "restarted"
 WHERE: Mapping[str, str] = {CUT: "in the history cut at", RESTARTED: "in a run taken up after"}
 
+HookAnswer = tuple[str, TokenId, str]
 HookCall = tuple[datetime, str, TokenId]
 
 
@@ -90,8 +92,7 @@ class Look:
     @property
     def row(self) -> Row:
         """The result as a row of JSON."""
-        found = self.difference
-        return {**asdict(self), "found": found is not None, "difference": found and asdict(found)}
+        return {**asdict(self), "found": self.difference is not None}
 
     def __str__(self) -> str:
         """Describe the result in one line."""
@@ -103,43 +104,27 @@ class Look:
         return f"{self.strategy}: looks ahead or remembers: {self.difference}"
 
 
-class _HookRecorder:
-    """Records the hooks' answers by slot, hook and token, except None."""
+def _record_answers(strategy: Strategy, told: list[HookAnswer]) -> Strategy:
+    """Wrap a strategy's hooks so that each of their answers, except None, is added to a list."""
+    hooks = strategy.rules.hooks
+    if hooks is None:
+        return strategy
+    asked = {name: hook for name in SIGNATURES if (hook := getattr(hooks, name)) is not None}
+    heard = {name: _record_hook(name, hook, told) for name, hook in asked.items()}
+    rules = replace(strategy.rules, hooks=Hooks(digest=hooks.digest, **heard))
+    return replace(strategy, rules=rules)
 
-    def __init__(self) -> None:
-        self.answers: dict[HookCall, list[str]] = {}
-        self._undated: list[tuple[str, TokenId, str]] = []
 
-    def date(self, slot: datetime) -> None:
-        """Note the slot of the answers since the slot before it."""
-        for name, token_id, told in self._undated:
-            self.answers.setdefault((slot, name, token_id), []).append(told)
-        self._undated.clear()
+def _record_hook(name: str, hook: Hook, told: list[HookAnswer]) -> Hook:
+    def ask(view: TokenView, given: object) -> object:
+        answer = hook(view, given)
+        if answer is not None:
+            is_plain = isinstance(answer, str | int | Decimal | Bracket)
+            text = repr(answer) if is_plain else type(answer).__name__
+            told.append((name, view.instrument.token_id, text))
+        return answer
 
-    def listening(self, strategy: Strategy) -> Strategy:
-        """Wrap a strategy's hooks so that their answers are recorded."""
-        hooks = strategy.rules.hooks
-        if hooks is None:
-            return strategy
-        asked = {name: hook for name in SIGNATURES if (hook := getattr(hooks, name)) is not None}
-        heard = Hooks(
-            digest=hooks.digest, **{name: self._heard(name, hook) for name, hook in asked.items()}
-        )
-        return replace(strategy, rules=replace(strategy.rules, hooks=heard))
-
-    def _heard(self, name: str, hook: Callable[..., object]) -> Callable[..., object]:
-        def ask(view: TokenView, given: object) -> object:
-            answer = hook(view, given)
-            if answer is not None:
-                told = (
-                    repr(answer)
-                    if isinstance(answer, str | int | Decimal | Bracket)
-                    else type(answer).__name__
-                )
-                self._undated.append((name, view.instrument.token_id, told))
-            return answer
-
-        return ask
+    return ask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +138,15 @@ class _Play:
     @property
     def facts(self) -> int:
         return sum(len(record.facts) for record in self.records.values())
+
+    @property
+    def judged(self) -> list[datetime]:
+        """The slots at which candidates were judged."""
+        return [
+            slot
+            for slot, one in self.records.items()
+            if any(isinstance(fact, Candidate) for fact in one.facts)
+        ]
 
     def within(self, first: datetime | None, last: datetime | None) -> "_Play":
         """Keep what came after one slot and up to another; None sets no bound."""
@@ -196,7 +190,12 @@ def look(asked: Subject, place: Place, window: Window) -> Look:
     slots, play = material.slots, partial(_play, cash=asked.cash)
     whole = play(strategy, material, slots, None)
     cuts, facts = cuts_of(slots, whole), 0
-    _require_decisions(strategy, whole, cuts)
+    if not cuts or not whole.judged:
+        lacking = "a slot to cut at" if not cuts else "a candidate"
+        raise ConfigError(
+            f"{strategy.name}: this window has not {lacking}, so nothing was looked at:"
+            " widen --from and --to"
+        )
     for number, at in enumerate(cuts, start=1):
         past = [slot for slot in slots if slot <= at]
         cut = play(strategy, material.cut(at), past, None)
@@ -215,18 +214,6 @@ def look(asked: Subject, place: Place, window: Window) -> Look:
     return Look(strategy=strategy.name, cuts=len(cuts), facts=facts, difference=None)
 
 
-def _require_decisions(strategy: Strategy, whole: _Play, cuts: Sequence[datetime]) -> None:
-    judged = any(
-        isinstance(fact, Candidate) for one in whole.records.values() for fact in one.facts
-    )
-    if not cuts or not judged:
-        lacking = "a slot to cut at" if not cuts else "a candidate"
-        raise ConfigError(
-            f"{strategy.name}: this window has not {lacking}, so nothing was looked at:"
-            " widen --from and --to"
-        )
-
-
 def cuts_of(slots: Sequence[datetime], whole: _Play) -> list[datetime]:
     """Choose the slots to cut at: some spread over the window, others at or before decisions.
 
@@ -235,14 +222,9 @@ def cuts_of(slots: Sequence[datetime], whole: _Play) -> list[datetime]:
     """
     places = {slot: place for place, slot in enumerate(slots)}
     chosen = {len(slots) * number // (SPREAD + 1) for number in range(1, SPREAD + 1)}
-    judged = [
-        slot
-        for slot, one in whole.records.items()
-        if any(isinstance(fact, Candidate) for fact in one.facts)
-    ]
     # Some of the judged slots and of each hook's answers, spread evenly, and the slot before each.
     for told in (
-        judged,
+        whole.judged,
         *(sorted({at for at, hook, _ in whole.answers if hook == name}) for name in SIGNATURES),
     ):
         for number in range(DECISIONS if told else 0):
@@ -260,16 +242,19 @@ def _play(
     cash: Decimal,
 ) -> _Play:
     """Replay slots, from a portfolio or from the start."""
-    recorder = _HookRecorder()
-    setup = material.set_up(recorder.listening(strategy), cash)
+    told: list[HookAnswer] = []
+    setup = material.set_up(_record_answers(strategy, told), cash)
     portfolio = portfolio or Portfolio(run=setup.name)
     records: dict[datetime, CycleRecord] = {}
+    answers: dict[HookCall, list[str]] = {}
     for _, record, after in material.run(setup, slots, portfolio):
-        portfolio = after
-        recorder.date(record.cycle.slot)
+        portfolio, slot = after, record.cycle.slot
+        for name, token_id, text in told:
+            answers.setdefault((slot, name, token_id), []).append(text)
+        told.clear()
         if is_eventful(record):
-            records[record.cycle.slot] = record
-    return _Play(records=records, answers=recorder.answers, portfolio=portfolio)
+            records[slot] = record
+    return _Play(records=records, answers=answers, portfolio=portfolio)
 
 
 def _difference(

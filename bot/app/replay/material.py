@@ -3,7 +3,6 @@
 Whatever replays a strategy takes either; only the two ways to open it know which one it is.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,13 +25,7 @@ from bot.app.cycle.schedule import slots_between
 from bot.app.cycle.setup import RunSetup
 from bot.app.replay.packing import tell_packing
 from bot.app.replay.random_entries import rotate_stances
-from bot.app.replay.recorded import (
-    Recording,
-    Turn,
-    read_timetable,
-    recording_of,
-    resolve_universe,
-)
+from bot.app.replay.recorded import Recording, Turn, read_answers, read_timetable, resolve_universe
 from bot.app.replay.waking import Played, run_slots
 from bot.app.settings.providers import PROVIDERS, feeds_of
 from bot.app.settings.strategies import Strategy
@@ -40,7 +33,7 @@ from bot.app.settings.strategy_kinds import Universe
 from bot.app.telling.progress import tell_progress
 from bot.domain.decisions import EquityMark
 from bot.domain.errors import ConfigError
-from bot.domain.ids import RunName, TokenId, canonical, instant_text
+from bot.domain.ids import RunName, TokenId, canonical, hash_text, instant_text
 from bot.domain.instants import EPOCH
 from bot.domain.instruments import Instrument
 from bot.domain.portfolio import Portfolio
@@ -114,8 +107,7 @@ class Material:
             rules=strategy.rules,
             universe=tuple(sorted(self.instruments)),
             cash=cash,
-            interval=None,
-            config_hash=hashlib.sha256(strategy.text.encode()).hexdigest(),
+            config_hash=hash_text(strategy.text),
             code_version=__version__,
         )
 
@@ -160,29 +152,19 @@ def open_for(strategy: Strategy, place: Place, window: Window, schedule: str | N
     Raises ConfigError if it lacks what the strategy needs.
     """
     finer = Input.FINER in demand_of(strategy.rules).inputs
-    origin = Origin(place, strategy.bars, strategy.universe, finer, window, schedule)
-    material = open_material(origin)
+    material = open_material(
+        Origin(place, strategy.bars, strategy.universe, finer, window, schedule)
+    )
     material.require(strategy)
     return material
 
 
 def open_material(origin: Origin) -> Material:
     """Open a history folder or a live ledger, at the slots of a window."""
-    if isinstance(origin.place, Path):
-        return _open_folder(origin, origin.place)
-    return _open_ledger(origin, origin.place)
-
-
-def find_place(place: Place, folder: Path) -> Place:
-    """Resolve a relative path from a folder; a URL stays as it is."""
-    if isinstance(place, Path):
-        return folder / place
-    return place if "://" in place else str(folder / place)
-
-
-def _open_folder(origin: Origin, folder: Path) -> Material:
+    if not isinstance(origin.place, Path):
+        return _open_ledger(origin, origin.place)
     history = open_history(
-        folder,
+        origin.place,
         timeframe=origin.bars,
         universe=origin.universe,
         finer=origin.finer,
@@ -193,12 +175,20 @@ def _open_folder(origin: Origin, folder: Path) -> Material:
     )
 
 
+def find_place(place: Place, folder: Path) -> Place:
+    """Resolve a relative path from a folder; a URL stays as it is."""
+    if isinstance(place, Path):
+        return folder / place
+    return place if "://" in place else str(folder / place)
+
+
 def _over_history(history: History, slots: Sequence[datetime], schedule: str | None) -> Material:
     def rotate(_feed: str, bits: np.random.PCG64) -> Material:
         whole = history.archive
         signals = rotate_stances(whole.dated["signals"], whole.instruments, slots, bits)
-        dated = {**whole.dated, "signals": signals}
-        archive = HistoryArchive(whole.instruments, whole.columns, dated, whole.inner)
+        archive = HistoryArchive(
+            whole.instruments, whole.columns, {**whole.dated, "signals": signals}, whole.inner
+        )
         return _over_history(replace(history, archive=archive), slots, schedule)
 
     return Material(
@@ -305,14 +295,16 @@ def _open_ledger(origin: Origin, url: str) -> Material:
             is_recorded=True,
         )
 
-    return over(whole, recording_of(url, listed, whole, instruments))
+    # The answers are read when a run first looks at them.
+    hear = cache(partial(read_answers, url, listed, whole, frozenset(instruments)))
+    return over(whole, Recording(listed=listed, hear=hear))
 
 
 def _digest(calls: Iterable[ApiCall], turns: Iterable[Turn], instruments: Iterable[TokenId]) -> str:
     """Compute the digest of recorded answers, of what each slot sees of them, and of the tokens."""
     made = [(call.request_id, instant_text(call.known_at), call.answer_hash) for call in calls]
     seen = [[instant_text(at) for at in (turn.cycle.slot, turn.cycle.cut_off)] for turn in turns]
-    return hashlib.sha256(canonical([made, seen, sorted(instruments)]).encode()).hexdigest()
+    return hash_text(canonical([made, seen, sorted(instruments)]))
 
 
 def _require_feeds(name: str, strategy: Strategy, recorded: frozenset[str]) -> None:

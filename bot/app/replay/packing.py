@@ -11,10 +11,14 @@ from bot.app.telling.progress import tell_progress
 def pack(folder: Path) -> Answer:
     """Pack a history folder and answer with what the packs hold."""
     packed = pack_history(folder, tell_packing)
-    counts = {"files": packed.files, "tokens": packed.tokens}
-    counts |= {f"bars {timeframe}": count for timeframe, count in packed.bars.items()}
-    counts |= {f"rows {name}": count for name, count in packed.rows.items()}
-    counts |= {"candles refused": packed.refused, "bytes": packed.bytes}
+    counts = {
+        "files": packed.files,
+        "tokens": packed.tokens,
+        **{f"bars {timeframe}": count for timeframe, count in packed.bars.items()},
+        **{f"rows {name}": count for name, count in packed.rows.items()},
+        "candles refused": packed.refused,
+        "bytes": packed.bytes,
+    }
     width = max(map(len, counts))
     return Answer(
         payload={"folder": str(folder), **asdict(packed), "place": str(packed.place)},

@@ -7,7 +7,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
+from itertools import chain
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -39,8 +40,6 @@ from bot.domain.signals import Episode
 from bot.domain.tape import QUOTE, ApiCall, Datum, TokenPrint
 
 Listed = Mapping[str, tuple[Instrument, ...]]
-# The schedule of each run under each configuration.
-Crons = Mapping[tuple[RunName, str], str]
 # The instants, in microseconds, at which the episode of a token changes, and the new episodes.
 Episodes = tuple[list[int], list[Episode]]
 
@@ -52,29 +51,17 @@ class Turn(NamedTuple):
     interval: timedelta
 
 
-def _soonest(books: Mapping[RunName, Recorded]) -> dict[datetime, Cycle]:
-    """Collect the settled cycles of all runs by slot; the one with the least cut-off wins."""
-    found: dict[datetime, Cycle] = {}
-    for book in books.values():
-        for cycle in book.cycles((None, None)):
-            held = found.get(cycle.slot)
-            if cycle.state is not CycleState.MISSED and (
-                held is None or held.cut_off > cycle.cut_off
-            ):
-                found[cycle.slot] = cycle
-    return found
-
-
 class Timetable(NamedTuple):
     """The cycles of a ledger by slot, the calls answered by the last of them, and the schedules.
 
+    crons: the schedule of each run under each configuration.
     schedule: the cron that chooses the slots; None means those of the cycles.
     """
 
     name: str
     cycles: Mapping[datetime, Cycle]
     calls: Sequence[ApiCall]
-    crons: Crons
+    crons: Mapping[tuple[RunName, str], str]
     schedule: str | None
 
     @property
@@ -83,10 +70,33 @@ class Timetable(NamedTuple):
         return min(self.cycles), max(self.cycles)
 
     def list_turns(self, window: Window) -> list[Turn]:
-        """List the slots of a window; raises ConfigError when there are none."""
-        turns = turns_of(self.crons, self.cycles, window, self.schedule, self.calls)
+        """List the slots of a window in order of time, each with its cut-off.
+
+        A slot without a cycle gets the instant of the last answer up to the slot as its cut-off.
+        Raises ConfigError when there are no slots.
+        """
+        first, last = self.ends
+        start, end = max(window[0] or first, first), min(window[1] or last, last)
+        slots, known = sorted(self.cycles), [call.known_at for call in self.calls]
+        if self.schedule is not None:
+            slots = slots_between(self.schedule, start, end)
+        turns: list[Turn] = []
+        for slot in slots[bisect_left(slots, start) : bisect_right(slots, end)]:
+            cycle = self.cycles.get(slot)
+            if cycle is None:
+                before = bisect_right(known, slot)
+                cut_off = known[before - 1] if before else slot
+                model = next(iter(self.cycles.values()))
+                cycle = replace(model, slot=slot, cut_off=cut_off, settled_until=cut_off)
+            cron = self.schedule or self.crons[cycle.run, cycle.config_hash]
+            # A cycle may have run so late that slots of another run or of the schedule came before
+            # its cut-off: no slot may know less than the one before it.
+            least = turns[-1].cycle.settled_until if turns else cycle.cut_off
+            cut_off, until = max(cycle.cut_off, least), max(cycle.settled_until, least)
+            turns.append(
+                Turn(replace(cycle, cut_off=cut_off, settled_until=until), interval_of(cron, slot))
+            )
         if not turns:
-            first, last = self.ends
             raise ConfigError(
                 f"no slot in this window: the cycles of {self.name} go from"
                 f" {first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ};"
@@ -98,8 +108,15 @@ class Timetable(NamedTuple):
 def read_timetable(
     name: str, books: Mapping[RunName, Recorded], window: Window, schedule: str | None
 ) -> Timetable:
-    """Read the cycles of all runs, and the schedules of those in a window."""
-    cycles = _soonest(books)
+    """Read the cycles of all runs, and the schedules of those in a window.
+
+    Of several cycles at a slot the one with the least cut-off counts.
+    """
+    cycles: dict[datetime, Cycle] = {}
+    for cycle in chain.from_iterable(book.cycles((None, None)) for book in books.values()):
+        if cycle.state is not CycleState.MISSED:
+            held = cycles.get(cycle.slot, cycle)
+            cycles[cycle.slot] = min(held, cycle, key=attrgetter("cut_off"))
     if not cycles:
         raise ConfigError(f"{name}: no live run has a cycle; `bot status` shows what there is")
     start, end = window[0] or min(cycles), window[1] or max(cycles)
@@ -113,41 +130,6 @@ def read_timetable(
     return Timetable(name, cycles, calls, crons, schedule)
 
 
-def turns_of(
-    crons: Crons,
-    cycles: Mapping[datetime, Cycle],
-    window: Window,
-    schedule: str | None,
-    calls: Sequence[ApiCall],
-) -> list[Turn]:
-    """List the slots of a window in order of time, each with its cut-off.
-
-    A slot without a cycle gets the instant of the last answer up to the slot as its cut-off.
-    """
-    slots, known = sorted(cycles), [call.known_at for call in calls]
-    start, end = max(window[0] or slots[0], slots[0]), min(window[1] or slots[-1], slots[-1])
-    if schedule is not None:
-        slots = slots_between(schedule, start, end)
-    turns: list[Turn] = []
-    for slot in slots[bisect_left(slots, start) : bisect_right(slots, end)]:
-        cycle = cycles.get(slot)
-        if cycle is None:
-            before = bisect_right(known, slot)
-            cut_off = known[before - 1] if before else slot
-            cycle = replace(
-                next(iter(cycles.values())), slot=slot, cut_off=cut_off, settled_until=cut_off
-            )
-        cron = schedule or crons[cycle.run, cycle.config_hash]
-        # A cycle may have run so late that slots of another run or of the schedule came before its
-        # cut-off: no slot may know less than the one before it.
-        least = turns[-1].cycle.settled_until if turns else cycle.cut_off
-        cut_off, until = max(cycle.cut_off, least), max(cycle.settled_until, least)
-        turns.append(
-            Turn(replace(cycle, cut_off=cut_off, settled_until=until), interval_of(cron, slot))
-        )
-    return turns
-
-
 def resolve_universe(name: str, universe: Universe, listed: Listed) -> dict[TokenId, Instrument]:
     """Resolve a universe to instruments that the ledger knows."""
     known = {one.token_id: one for instruments in listed.values() for one in instruments}
@@ -157,16 +139,13 @@ def resolve_universe(name: str, universe: Universe, listed: Listed) -> dict[Toke
     for wanted in universe:
         text = str(wanted).upper()
         alike = [one for one in known.values() if text in {one.symbol.upper(), str(one.token_id)}]
-        if len(alike) != 1:
+        if not alike:
             symbols = sorted({str(one.symbol) for one in known.values()})
+            others = near(text, symbols) or f"; it has {', '.join(symbols[:8])}"
+            raise ConfigError(f"universe: {wanted!r} was not recorded in {name}{others}")
+        if len(alike) > 1:
             ids = ", ".join(str(one.token_id) for one in alike)
-            hint = (
-                f" is more than one token: write one of {ids}"
-                if alike
-                else f" was not recorded in {name}"
-            )
-            others = "" if alike else near(text, symbols) or f"; it has {', '.join(symbols[:8])}"
-            raise ConfigError(f"universe: {wanted!r}{hint}{others}")
+            raise ConfigError(f"universe: {wanted!r} is more than one token: write one of {ids}")
         found[alike[0].token_id] = alike[0]
     return found
 
@@ -264,8 +243,7 @@ class _RotatedArchive(MemoryArchive):
 def _rebuild(rotated: Rotated, was: Sequence[Episode]) -> Episodes:
     """Build the episodes of rotated stances; each row is published when its stance comes."""
     found = list(was[: rotated.early])
-    places = range(rotated.early, len(rotated.at))
-    for place in places:
+    for place in range(rotated.early, len(rotated.at)):
         at = EPOCH + int(rotated.at[place]) * MICROSECOND
         latest = replace(
             was[rotated.rows[place]].latest,
@@ -288,15 +266,7 @@ def _within(heard: Sequence[Heard], span: Window) -> list[Heard]:
     return list(heard[start:end])
 
 
-def recording_of(
-    url: str, listed: Listed, turns: Sequence[Turn], tokens: Iterable[TokenId]
-) -> Recording:
-    """Make the recording of some tokens, which reads the ledger when it is first looked at."""
-    wanted = frozenset(tokens)
-    return Recording(listed=listed, hear=cache(lambda: _read_answers(url, listed, turns, wanted)))
-
-
-def _read_answers(
+def read_answers(
     url: str, listed: Listed, turns: Sequence[Turn], tokens: frozenset[TokenId]
 ) -> list[Heard]:
     """Read the answers of a ledger up to its last turn, compared with its rows.

@@ -4,7 +4,6 @@ Everything is written in one transaction; a replay that the ledger already has a
 """
 
 import gc
-import hashlib
 import sys
 import time
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ from bot.app.settings.strategies import Strategy, load_strategy
 from bot.app.telling.answers import Answer
 from bot.app.telling.progress import tell_progress
 from bot.domain.errors import ConfigError, UsageError
-from bot.domain.ids import canonical
+from bot.domain.ids import canonical, hash_text
 from bot.domain.numbers import CASH_MAX, MICRO, ZERO, micro_half_even, plain
 from bot.domain.record import Run
 from bot.figures.account import figures_of
@@ -64,8 +63,9 @@ def replay(
     material = open_for(strategy, place, window, schedule)
     # The last slot belongs to the identity: without --to, a longer folder ends later.
     edges = [str(edge) for edge in (*window, material.slots[-1])]
-    parts = [strategy.text, material.digest, plain(capital), edges, schedule]
-    identity = hashlib.sha256(canonical(parts).encode()).hexdigest()
+    identity = hash_text(
+        canonical([strategy.text, material.digest, plain(capital), edges, schedule])
+    )
     url = ledger_url(ledger or "replay.db")
     setup = material.set_up(strategy, capital)
     with writing(url, create=True) as book:
@@ -101,9 +101,12 @@ def draw(material: Material, setup: RunSetup, count: int) -> list[Drawn]:
 def _write(
     book: SqlLedger, setup: RunSetup, strategy: Strategy, material: Material, identity: str
 ) -> int:
-    now = SystemClock().now()
     run = Run(
-        name=setup.name, strategy=strategy.name, cash=setup.cash, identity=identity, started_at=now
+        name=setup.name,
+        strategy=strategy.name,
+        cash=setup.cash,
+        identity=identity,
+        started_at=SystemClock().now(),
     )
     if not material.is_recorded and (live := book.live_runs()):
         raise ConfigError(

@@ -9,7 +9,6 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal, localcontext
-from typing import NamedTuple
 
 import numpy as np
 
@@ -38,19 +37,7 @@ from bot.engine.horizon import WIDENED, reach_of, telling_places
 MICRO_DOLLAR = 1e-6
 # The place of a slot, its cycle, and the portfolio after it.
 Played = tuple[int, CycleRecord, Portfolio]
-
-
-class Wake(NamedTuple):
-    """The next slot that concerns a position, valid while its stop and quantity stay the same."""
-
-    position: Position
-    stop: Price | None
-    quantity: Quantity
-    place: int
-
-    def is_of(self, holding: Holding) -> bool:
-        """Check whether a position still has this stop and this quantity."""
-        return (holding.position, holding.stop, holding.quantity) == self[:3]
+Held = tuple[Position, Price | None, Quantity]
 
 
 class Waking:
@@ -73,7 +60,8 @@ class Waking:
                 self._turned.setdefault(place, []).append(token_id)
         self._turns = sorted(place for place in self._turned if place < len(slots))
         self.asked = frozenset(setup.universe)
-        self._wakes: dict[TokenId, Wake] = {}
+        # The next slot that concerns a position, valid while its stop and quantity stay the same.
+        self._wakes: dict[TokenId, tuple[Held, int]] = {}
         self._restless = setup.demand.is_restless
         # A decision may look at held tokens that nothing concerns.
         self._watches_all = self._restless or bool(setup.demand.of_held)
@@ -86,7 +74,12 @@ class Waking:
         held ones whose bracket may be touched or that a decision may look at.
         """
         waiting = [order.token_id for role in AT_MARKET for order in portfolio.waiting(role)]
-        due = self._due(place, portfolio)
+        slot = self.slots[place]
+        due = frozenset(
+            token_id
+            for token_id in self.asked
+            if is_due(portfolio, self.archive.episode(token_id, slot, slot), self.setup.rules)
+        )
         wakes = {
             token_id: place + 1
             if self._restless
@@ -111,14 +104,6 @@ class Waking:
             found = min([found, *places[following : following + 1]])
         return max(min([found, *wakes]), place + 1)
 
-    def _due(self, place: int, portfolio: Portfolio) -> frozenset[TokenId]:
-        slot = self.slots[place]
-        return frozenset(
-            token_id
-            for token_id in self.asked
-            if is_due(portfolio, self.archive.episode(token_id, slot, slot), self.setup.rules)
-        )
-
     def _first_at(self, instant: int) -> int:
         """Find the first slot at or after an instant."""
         return int(self._instants.searchsorted(instant))
@@ -128,17 +113,13 @@ class Waking:
     ) -> int:
         """Find the next slot that concerns a position; it is kept until the bracket changes."""
         position = holding.position
-        known = self._wakes.get(token_id)
-        if known is None or known.place <= place or not known.is_of(holding):
-            known = Wake(
-                position,
-                holding.stop,
-                holding.quantity,
-                self._wake(place, token_id, holding, portfolio),
-            )
-            self._wakes[token_id] = known
+        held = (position, holding.stop, holding.quantity)
+        known, wake = self._wakes.get(token_id, (None, place))
+        if wake <= place or known != held:
+            wake = self._wake(place, token_id, holding, portfolio)
+            self._wakes[token_id] = (held, wake)
         if position.side is Side.LONG or not self.setup.rules.short.borrow_fraction_per_day:
-            return known.place
+            return wake
         # A day of borrowing is charged at the close of the first bar that closes after it began.
         day = (
             0
@@ -148,9 +129,9 @@ class Waking:
         columns, begun = self.archive.columns[token_id], micros(position.opened_at + day * DAY)
         row = int(columns.opened_at.searchsorted(begun - columns.span, side="right"))
         if row == len(columns.opened_at):
-            return known.place
+            return wake
         paid = self._first_at(int(columns.opened_at[row]) + columns.span)
-        return min(known.place, max(paid, place + 1))
+        return min(wake, max(paid, place + 1))
 
     def _wake(self, place: int, token_id: TokenId, holding: Holding, portfolio: Portfolio) -> int:
         rules = self.setup.rules

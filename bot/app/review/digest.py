@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bot.adapters.sql.reads import Reader
+from bot.adapters.sql.recorded import Window
 from bot.app.review.reports import require_run, within
-from bot.app.review.why import rows_in
 from bot.app.telling.answers import Row, Table, without_empty
 from bot.app.telling.printing import show_value
-
-Window = tuple[datetime | None, datetime | None]
 
 LEGEND = "each episode counts once, by the first gate or reason of its newest decision"
 RUNS = """
@@ -72,11 +70,7 @@ def digest(reader: Reader, window: Window, run: str | None) -> list[Row]:
     return [
         {
             **row,
-            "entries": _sum(outcomes, row["run"], 1),
-            "candidates": _sum(outcomes, row["run"], 1) + _sum(outcomes, row["run"], 0),
-            "refused": {
-                str(one["reason"]): one["candidates"] for one in outcomes if _is(one, row["run"], 0)
-            },
+            **_count(_of_run(outcomes, row["run"])),
             "near_misses": _of_run(misses, row["run"]),
             "in_force": _of_run(stops, row["run"]),
         }
@@ -91,12 +85,15 @@ def in_force(reader: Reader, at: datetime | None, run: str | None) -> list[Row]:
     return list(reader.rows(IN_FORCE.format(where=where), given))
 
 
-def _is(outcome: Row, run: object, entered: int) -> bool:
-    return (outcome["run"], outcome["is_entered"]) == (run, entered)
-
-
-def _sum(outcomes: Sequence[Row], run: object, entered: int) -> int:
-    return sum(int(str(one["candidates"])) for one in outcomes if _is(one, run, entered))
+def _count(outcomes: Sequence[Row]) -> Row:
+    """Count the entries and candidates of a run, and its refusals by reason."""
+    return {
+        "entries": sum(one["candidates"] for one in outcomes if one["is_entered"]),
+        "candidates": sum(one["candidates"] for one in outcomes),
+        "refused": {
+            str(one["reason"]): one["candidates"] for one in outcomes if not one["is_entered"]
+        },
+    }
 
 
 def _of_run(rows: Sequence[Row], run: object) -> list[Row]:
@@ -115,10 +112,9 @@ def describe_digest(answer: list[Row]) -> tuple[str | Table, ...]:
 
 
 def _describe_run(row: Row) -> tuple[str | Table, ...]:
-    refused = row["refused"] if isinstance(row["refused"], dict) else {}
     counts = [
         f"{row['candidates']} candidates",
-        *(f"{count} {reason}" for reason, count in refused.items()),
+        *(f"{count} {reason}" for reason, count in row["refused"].items()),
     ]
     misses = [
         {
@@ -127,15 +123,15 @@ def _describe_run(row: Row) -> tuple[str | Table, ...]:
             "gate": miss["gate"],
             "value": miss["value"],
             "must be": f"{miss['comparator']} {show_value(miss['threshold'])}",
-            "off by": f"{float(str(miss['distance'])):.1%}",
+            "off by": f"{float(miss['distance']):.1%}",
         }
-        for miss in rows_in(row["near_misses"])[:MISSES_SHOWN]
+        for miss in row["near_misses"][:MISSES_SHOWN]
     ]
     return without_empty(
         f"{row['run']}: {row['entries']} entries in {row['cycles']} cycles: {', '.join(counts)}",
         Table(rows=misses),
         *(
             f"{row['run']}: in force since {show_value(one['slot'])}: {one['notice']}"
-            for one in rows_in(row["in_force"])
+            for one in row["in_force"]
         ),
     )

@@ -14,7 +14,7 @@ from bot.app.review.why import (
     describe_proposal,
     gate_table,
     levels_of,
-    rows_in,
+    pick,
 )
 from bot.app.settings.providers import PROVIDERS
 from bot.app.telling.answers import Row, Table, without_empty
@@ -30,21 +30,21 @@ join v_orders e on e.run = o.run and e.signal_id = o.signal_id and e.ordinal = o
 join v_decisions d on d.run = e.run and d.signal_id = e.signal_id and d.slot = e.planned_at
 where o.order_id = :order_id
 """
-SIGNAL = """
+DATA: Mapping[str, str] = MappingProxyType(
+    {
+        "signal": """
 select published_at, known_at, provider, feed, stance, grade, confidence from v_signals
 where signal_id = :signal_id and known_at <= :cut_off order by known_at limit 1
-"""
-LEVELS = f"select published_at, known_at from v_levels {NEWEST}"  # noqa: S608 - a constant
-QUANTMETRICS = f"""
+""",
+        "levels": f"select published_at, known_at from v_levels {NEWEST}",  # noqa: S608 - a constant
+        "quantmetrics": f"""
 select published_at, known_at, volatility, sharpe, sortino, max_drawdown, cagr\
  from v_quantmetrics {NEWEST}
-"""  # noqa: S608 - a constant
-GRADES = (
-    "select published_at, known_at, trader_grade, investor_grade"  # noqa: S608 - a constant
-    f" from v_grades {NEWEST}"
-)
-DATA: Mapping[str, str] = MappingProxyType(
-    {"signal": SIGNAL, "levels": LEVELS, "quantmetrics": QUANTMETRICS, "grades": GRADES}
+""",  # noqa: S608 - a constant
+        "grades": f"""
+select published_at, known_at, trader_grade, investor_grade from v_grades {NEWEST}
+""",  # noqa: S608 - a constant
+    }
 )
 # The known_at of a row is the instant of the answer that brought it first.
 CALLS = """
@@ -71,17 +71,17 @@ def explain(reader: Reader, order_id: str) -> Row:
 
     Raises ConfigError when the ledger has no such order.
     """
-    order = reader.rows(ORDER, {"order_id": order_id})
+    named = {"order_id": order_id}
+    order = reader.rows(ORDER, named)
     if not order:
         raise ConfigError(
             f"no order {order_id} in the ledger {reader.name}: `bot orders` lists them"
         )
-    named = {"order_id": order_id}
     (decision,) = reader.rows(DECISION, named)
     return {
         "order": order[0],
         "decision": decision,
-        "gates": reader.rows(GATES, {"candidate_id": decision["candidate_id"]}),
+        "gates": reader.rows(GATES, pick(decision, "candidate_id")),
         "levels": levels_of(reader, decision),
         "data": _inputs(reader, decision),
         "fills": reader.rows(FILLS, named),
@@ -91,22 +91,15 @@ def explain(reader: Reader, order_id: str) -> Row:
 
 def _inputs(reader: Reader, decision: Row) -> list[Row]:
     """Read the newest row of each input known at a decision, and its answers; a replay has none."""
-    key = {"run": decision["run"], "slot": decision["slot"]}
     token = str(decision["token_id"])
-    known = {name: decision[name] for name in ("token_id", "signal_id", "slot")} | reader.rows(
-        CUT_OFF, key
-    )[0]
+    (cycle,) = reader.rows(CUT_OFF, pick(decision, "run", "slot"))
+    known = pick(decision, "token_id", "signal_id", "slot") | cycle
     found: list[Row] = []
     for name, statement in DATA.items():
         for row in reader.rows(statement, known):
-            calls = reader.rows(CALLS, {"known_at": row["known_at"]})
-            found.append(
-                {
-                    "input": name,
-                    **row,
-                    "answers": [call for call in calls if _is_about(call, token)],
-                }
-            )
+            calls = reader.rows(CALLS, pick(row, "known_at"))
+            answers = [call for call in calls if _is_about(call, token)]
+            found.append({"input": name, **row, "answers": answers})
     feeds = {provider.prices for provider in PROVIDERS.values()}
     priced = (call for call in reader.rows(PRICES, known) if call["endpoint"] in feeds)
     prices = [call for call in priced if _is_about(call, token)]
@@ -124,7 +117,7 @@ def _is_about(call: Row, token: str) -> bool:
 
 def describe_order(answer: Row) -> tuple[str | Table, ...]:
     """Describe an order, from the answers to the postings."""
-    order, decision = _row(answer["order"]), _row(answer["decision"])
+    order, decision = answer["order"], answer["decision"]
     head = (
         f"{order['symbol']} {order['side']} {order['role']} of run {order['run']}: {order['state']}"
         f"{'' if order['reason'] is None else ', ' + str(order['reason'])};"
@@ -138,9 +131,9 @@ def describe_order(answer: Row) -> tuple[str | Table, ...]:
     return without_empty(
         head,
         decided,
-        *(line for row in rows_in(answer["data"]) for line in _datum_lines(row)),
-        gate_table(rows_in(answer["gates"])),
-        *(Table(rows=rows_in(answer[name])) for name in ("fills", "postings")),
+        *(line for row in answer["data"] for line in _datum_lines(row)),
+        gate_table(answer["gates"]),
+        *(Table(rows=answer[name]) for name in ("fills", "postings")),
     )
 
 
@@ -151,11 +144,6 @@ def _datum_lines(row: Row) -> list[str]:
         if name not in {"input", "answers"}
     ]
     answers = [
-        f"  from {call['endpoint']}, answer {call['answer_hash']}"
-        for call in rows_in(row["answers"])
+        f"  from {call['endpoint']}, answer {call['answer_hash']}" for call in row["answers"]
     ]
     return [f"{row['input']}: {', '.join(values)}", *answers]
-
-
-def _row(value: object) -> Row:
-    return value if isinstance(value, Mapping) else {}

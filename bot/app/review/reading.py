@@ -1,7 +1,8 @@
 """The reading commands: they need a ledger and nothing else, so they work with the daemon dead."""
 
 from bot.adapters.sql.reads import Reader
-from bot.app.review.digest import Window, describe_digest, digest, in_force
+from bot.adapters.sql.recorded import Window
+from bot.app.review.digest import describe_digest, digest, in_force
 from bot.app.review.explaining import describe_order, explain
 from bot.app.review.reports import PARITY, REPORTS, Asked, rows_of
 from bot.app.review.why import describe_decision, why
@@ -32,11 +33,9 @@ def stops_in_force(reader: Reader, run: str) -> str | None:
 def parity_state(reader: Reader, run: str) -> str | None:
     """Describe a run's newest parity check and the last difference; None without a check."""
     rows = reader.rows(PARITY, {"run": run})
-    if not rows:
-        return None
     differing = [row for row in rows if not row["is_identical"]]
     if not differing:
-        return "identical"
+        return "identical" if rows else None
     last = differing[0]
     told = f"{last['kind']} {show_value(last['differs_at'])}: {last['what']}"
     return f"differs: {told}" if last is rows[0] else f"identical, but differed at {told}"
@@ -51,7 +50,9 @@ def show_why(symbol: str | None, url: str, window: Window, run: str | None) -> A
     decision = why(reader, symbol, window, run)
     if decision is None:
         span = " in this window" if any(window) else ""
-        text = f"{symbol} was no candidate{span}: no turn of it has come to a decision{span or ' yet'}"
+        text = (
+            f"{symbol} was no candidate{span}: no turn of it has come to a decision{span or ' yet'}"
+        )
         return Answer(parts=(text,))
     return Answer(payload=decision, parts=describe_decision(decision))
 

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from bot.adapters.sql.reads import Reader
+from bot.adapters.sql.recorded import Window
 from bot.app.settings.kinds import near
 from bot.app.telling.answers import Column, Row
 from bot.domain.errors import ConfigError
@@ -81,7 +82,7 @@ class Asked(NamedTuple):
     """What is asked of a table; last: so many of the newest rows, None: all."""
 
     run: str | None = None
-    window: tuple[datetime | None, datetime | None] = (None, None)
+    window: Window = (None, None)
     last: int | None = None
 
 
@@ -107,8 +108,10 @@ def _total_trades(rows: Sequence[Row]) -> Row:
 
 
 def _total_positions(rows: Sequence[Row]) -> Row:
-    unrealised = sum(_number(row["unrealised_profit"]) for row in rows)
-    return {"symbol": f"{len(rows)} open", "unrealised_profit": unrealised}
+    return {
+        "symbol": f"{len(rows)} open",
+        "unrealised_profit": sum(_number(row["unrealised_profit"]) for row in rows),
+    }
 
 
 def _number(value: object) -> Decimal:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from bot.adapters.sql.reads import Reader
 from bot.app.review.reports import require_run
-from bot.app.telling.answers import Answer
+from bot.app.telling.answers import Answer, Row
 from bot.app.telling.printing import show_value
 from bot.domain.numbers import to_float
 from bot.figures.account import FALL, counts_of, fall_of, figures_of, is_ruined
@@ -153,21 +153,20 @@ def show_figures(url: str, run: str | None) -> Answer:
     return Answer(payload=found, parts=(text,))
 
 
-def describe_run(result: Mapping[str, object], names: Sequence[str]) -> str:
+def describe_run(result: Row, names: Sequence[str]) -> str:
     """Format the result of a run as text: the named figures, then its statistics."""
     width = max(len(name) for name in names)
     lines = [f"{name.replace('_', ' '):<{width}}  {_figure(result.get(name))}" for name in names]
-    figures = result["statistics"] if isinstance(result["statistics"], dict) else {}
-    return "\n".join([*lines, "", describe_statistics(figures)])
+    return "\n".join([*lines, "", describe_statistics(result["statistics"])])
 
 
 def _figure(value: object) -> str:
     return f"{float(value):,.2f}" if isinstance(value, float | Decimal) else show_value(value)
 
 
-def describe_statistics(found: Mapping[str, object]) -> str:
+def describe_statistics(found: Row) -> str:
     """Format the figures as lines: name, value, meaning, and why it is missing or doubtful."""
-    reasons = found["reasons"] if isinstance(found["reasons"], dict) else {}
+    reasons = found["reasons"]
     lines = []
     for name, meaning in MEANINGS.items():
         if name in found:

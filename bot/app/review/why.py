@@ -4,9 +4,10 @@ It is plain SQL over the public views: anyone who has the database can ask the s
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from typing import Any
 
 from bot.adapters.sql.reads import Reader
+from bot.adapters.sql.recorded import Window
 from bot.app.review.reports import require_run, within
 from bot.app.settings.kinds import near
 from bot.app.telling.answers import Row, Table, without_empty
@@ -70,17 +71,14 @@ def symbol_in(reader: Reader, symbol: str) -> str:
     Raises ConfigError, with the nearest symbol, if there is none.
     """
     known = [str(row["symbol"]) for row in reader.rows(SYMBOLS, {})]
-    if symbol in known:
-        return symbol
-    if symbol.upper() in known:
-        return symbol.upper()
+    for written in (symbol, symbol.upper()):
+        if written in known:
+            return written
     hint = near(symbol, known) or f"; it knows {', '.join(known) or 'none'}"
     raise ConfigError(f"no token {symbol} in this ledger{hint}")
 
 
-def why(
-    reader: Reader, symbol: str, window: tuple[datetime | None, datetime | None], run: str | None
-) -> Row | None:
+def why(reader: Reader, symbol: str, window: Window, run: str | None) -> Row | None:
     """Find the newest decision on a symbol within a window; None if there is none.
 
     It comes with its gates, levels, trades and stop moves, and with the decisions before it.
@@ -96,11 +94,11 @@ def why(
     decision = found[0]
     return {
         **decision,
-        "gates": reader.rows(GATES, _pick(decision, "candidate_id")),
+        "gates": reader.rows(GATES, pick(decision, "candidate_id")),
         "levels": levels_of(reader, decision),
-        "trades": reader.rows(TRADES_OF, _pick(decision, "run", "signal_id")),
-        "stop_moves": reader.rows(MOVES_OF, _pick(decision, "run", "signal_id")),
-        "earlier": reader.rows(EARLIER, _pick(decision, "run", "token_id", "slot")),
+        "trades": reader.rows(TRADES_OF, pick(decision, "run", "signal_id")),
+        "stop_moves": reader.rows(MOVES_OF, pick(decision, "run", "signal_id")),
+        "earlier": reader.rows(EARLIER, pick(decision, "run", "token_id", "slot")),
     }
 
 
@@ -109,14 +107,15 @@ def levels_of(reader: Reader, decision: Row) -> list[Row]:
 
     They are those that were stored with it, or else those that were recorded by its cut-off.
     """
-    found = reader.rows(SLOT_LEVELS, _pick(decision, "candidate_id"))
+    found = reader.rows(SLOT_LEVELS, pick(decision, "candidate_id"))
     if not found:
-        cut_off = reader.rows(CUT_OFF, _pick(decision, "run", "slot"))[0]
-        found = reader.rows(RECORDED_LEVELS, {**cut_off, **_pick(decision, "token_id", "slot")})
-    return sorted(found, key=lambda row: float(str(row["price"])))
+        cut_off = reader.rows(CUT_OFF, pick(decision, "run", "slot"))[0]
+        found = reader.rows(RECORDED_LEVELS, {**cut_off, **pick(decision, "token_id", "slot")})
+    return sorted(found, key=lambda row: float(row["price"]))
 
 
-def _pick(row: Row, *names: str) -> dict[str, object]:
+def pick(row: Row, *names: str) -> dict[str, Any]:
+    """Select the values of these names."""
     return {name: row[name] for name in names}
 
 
@@ -128,17 +127,16 @@ def describe_decision(answer: Row) -> tuple[str | Table, ...]:
         f"{'' if answer['first_reason'] is None else ', ' + str(answer['first_reason'])}"
     )
     trades = [
-        {name: trade[name] for name in trade if name != "position_id"}
-        for trade in rows_in(answer["trades"])
+        {name: trade[name] for name in trade if name != "position_id"} for trade in answer["trades"]
     ]
     return without_empty(
         head,
         describe_proposal(answer),
         _describe_levels(answer),
-        gate_table(rows_in(answer["gates"])),
+        gate_table(answer["gates"]),
         Table(rows=trades),
-        Table(rows=rows_in(answer["stop_moves"])),
-        "\n".join(_describe_stretch(row) for row in rows_in(answer["earlier"])),
+        Table(rows=answer["stop_moves"]),
+        "\n".join(_describe_stretch(row) for row in answer["earlier"]),
     )
 
 
@@ -176,10 +174,10 @@ def _origin(answer: Row, name: str) -> str:
 
 def _describe_levels(answer: Row) -> str:
     """Name the nearest levels on both sides of the reference price."""
-    prices = [float(str(row["price"])) for row in rows_in(answer["levels"])]
+    prices = [float(row["price"]) for row in answer["levels"]]
     if not prices or answer["reference_price"] is None:
         return ""
-    reference = float(str(answer["reference_price"]))
+    reference = float(answer["reference_price"])
     below = [show_value(price) for price in prices if price < reference][-NEAREST:]
     above = [show_value(price) for price in prices if price > reference][:NEAREST]
     sides = (
@@ -193,8 +191,3 @@ def _describe_stretch(row: Row) -> str:
     until = "" if first == last else f" to {last[11:] if first[:10] == last[:10] else last}"
     reason = "" if row["first_reason"] is None else f" {row['first_reason']}"
     return f"before: {row['decisions']} x {row['outcome']}{reason}, {first}{until}"
-
-
-def rows_in(value: object) -> list[Row]:
-    """List the rows inside an answer."""
-    return list(value) if isinstance(value, list) else []

@@ -4,7 +4,6 @@ The API key is read separately and never becomes part of these values. Nothing i
 unknown key, table or BOT_ variable is refused, and the error names the nearest known name.
 """
 
-import hashlib
 import os
 import re
 import stat
@@ -124,8 +123,8 @@ class VerifyConfig:
     parity: a five-field cron in UTC; None means never.
     """
 
-    parity: str | None = None
-    window_hours: int = 24
+    parity: str | None
+    window_hours: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +151,7 @@ class Config:
     ledger: str
     source: SourceConfig
     runs: tuple[RunConfig, ...]
-    verify: VerifyConfig = VerifyConfig()
+    verify: VerifyConfig
 
     @property
     def folder(self) -> Path:
@@ -167,44 +166,42 @@ class Config:
         return f"{relative[1]}{self.folder / relative[2]}" if relative else url
 
 
-def load_config(path: Path) -> Config:
-    """Read a configuration file, with overrides from the environment of this process."""
-    return parse_config(path, os.environ)
-
-
 def ledger_of(config_path: Path, ledger: str | None) -> str:
     """Choose the ledger's URL: the given one, or else the configuration's."""
     return ledger if ledger is not None else load_config(config_path).ledger_url
 
 
-def parse_config(path: Path, environ: Mapping[str, str]) -> Config:
+def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     """Read a configuration file; a variable BOT_SECTION__KEY in environ overrides that key."""
-    document, _ = load_toml(path, "`bot init` writes one, --config names another")
-    tables = dict(document)
+    tables, _ = load_toml(path, "`bot init` writes one, --config names another")
     runs = tables.pop("run", None)
     _check_tables(path, tables)
     _override(tables, environ)
     values = read_tables(str(path), tables, KEYS, LATER)
-    source: dict[str, Any] = members(values, "source")
-    verify: dict[str, Any] = members(values, "verify")
     config = Config(
         path=path,
-        ledger=str(values["ledger.url"]),
-        source=SourceConfig(**source),
+        ledger=values["ledger.url"],
+        source=SourceConfig(**members(values, "source")),
         runs=_runs(path, runs),
-        verify=VerifyConfig(**verify),
+        verify=VerifyConfig(**members(values, "verify")),
     )
-    _check_version(str(path), config.source)
+    version = re.search(r"/(v\d+)/?$", config.source.base_url)
+    if version and version[1] != config.source.api_version:
+        raise refuse(
+            str(path),
+            "source.api_version",
+            f'"{config.source.api_version}" is not the version that source.base_url ends with:'
+            " make them the same",
+        )
     return config
 
 
-def resolve_key(config: Config, environ: Mapping[str, str] | None = None) -> Secret:
+def resolve_key(config: Config, environ: Mapping[str, str] = os.environ) -> Secret:
     """Find the API key in the environment, in a key file or among systemd's credentials.
 
     The order is BOT_API_KEY, BOT_API_KEY_FILE, source.key_file if the file exists, the credential.
     Raises AccessError when others may read the key or it is malformed, ConfigError without a key.
     """
-    environ = os.environ if environ is None else environ
     if KEY_VARIABLE in environ:
         return _key(KEY_VARIABLE, environ[KEY_VARIABLE])
     if KEY_FILE_VARIABLE in environ:
@@ -246,11 +243,6 @@ def effective(
         runs.append({**_plain(run), "strategy": strategy.name, **_plain(in_force)})
     source = {**_plain(config.source), "base_url": mask_url(config.source.base_url)}
     return canonical({"ledger": mask_url(config.ledger), "source": source, "runs": runs})
-
-
-def config_hash(text: str) -> str:
-    """Compute the digest of an effective configuration, which each of its cycles carries."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def mask_url(url: str) -> str:
@@ -315,7 +307,7 @@ def _runs(path: Path, raw: object) -> tuple[RunConfig, ...]:
     found: list[RunConfig] = []
     for number, table in enumerate(raw, start=1):
         place = f"{where} [[run]] {number}"
-        run: dict[str, Any] = members(read_tables(place, {"run": table}, RUN_KEYS), "run")
+        run = members(read_tables(place, {"run": table}, RUN_KEYS), "run")
         if run["cash"] != run["cash"].quantize(MICRO):
             raise refuse(place, "run.cash", "has more than 6 digits after the point")
         if run["name"] in {earlier.name for earlier in found}:
@@ -328,17 +320,6 @@ def _runs(path: Path, raw: object) -> tuple[RunConfig, ...]:
             run["strategy"] = str(path.parent / run["strategy"])
         found.append(RunConfig(**run))
     return tuple(found)
-
-
-def _check_version(where: str, source: SourceConfig) -> None:
-    """Refuse a base_url that ends with another version than source.api_version."""
-    version = re.search(r"/(v\d+)/?$", source.base_url)
-    if version and version[1] != source.api_version:
-        reason = (
-            f'"{source.api_version}" is not the version that source.base_url ends with:'
-            " make them the same"
-        )
-        raise refuse(where, "source.api_version", reason)
 
 
 def _key_in(place: str, path: Path, *, shared: bool) -> Secret:
@@ -369,16 +350,18 @@ def _key(place: str, text: str) -> Secret:
 
 def _plain(value: object) -> Any:
     """Convert a value for JSON: decimals to text, sets to sorted lists, hooks to their digest."""
-    if isinstance(value, Hooks):
-        return value.digest
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Decimal):
-        return plain(value)
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, frozenset):
-        return sorted(_plain(item) for item in value)
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value
+    match value:
+        case Hooks():
+            return value.digest
+        case Decimal():
+            return plain(value)
+        case Mapping():
+            return {str(name): _plain(item) for name, item in value.items()}
+        case frozenset():
+            return sorted(_plain(item) for item in value)
+        case tuple():
+            return [_plain(item) for item in value]
+        case _ if is_dataclass(value):
+            return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        case _:
+            return value

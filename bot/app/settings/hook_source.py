@@ -48,6 +48,10 @@ class Offence(NamedTuple):
 
 def offences(tree: ast.Module) -> list[Offence]:
     """List a hooks file's offences by line; a missing hook is listed only if there is no other."""
+    hooks = [
+        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in SIGNATURES
+    ]
+    first = {node.name: node for node in reversed(hooks)}
     found = [
         *(Offence(node.lineno, reason) for node in tree.body for reason in _at_the_top(node)),
         *(
@@ -55,9 +59,16 @@ def offences(tree: ast.Module) -> list[Offence]:
             for node in ast.walk(tree)
             for reason in _anywhere(node)
         ),
-        *_doubles(tree),
+        *(
+            Offence(node.lineno, f"{node.name} is defined twice: keep one")
+            for node in hooks
+            if node is not first[node.name]
+        ),
     ]
-    return sorted(found) or _absence(tree)
+    if not found and not hooks:
+        known = ", ".join(SIGNATURES)
+        return [Offence(1, f"no hook in it: define one of {known}, or move the file away")]
+    return sorted(found)
 
 
 def find_assignments(tree: ast.Module) -> dict[str, int]:
@@ -75,35 +86,16 @@ def find_assignments(tree: ast.Module) -> dict[str, int]:
     }
 
 
-def _hooks(tree: ast.Module) -> list[ast.FunctionDef]:
-    return [
-        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in SIGNATURES
-    ]
-
-
-def _doubles(tree: ast.Module) -> list[Offence]:
-    found = _hooks(tree)
-    names = [node.name for node in found]
-    again = (node for number, node in enumerate(found) if node.name in names[:number])
-    return [Offence(node.lineno, f"{node.name} is defined twice: keep one") for node in again]
-
-
-def _absence(tree: ast.Module) -> list[Offence]:
-    if _hooks(tree):
-        return []
-    return [
-        Offence(1, f"no hook in it: define one of {', '.join(SIGNATURES)}, or move the file away")
-    ]
-
-
 def _at_the_top(node: ast.stmt) -> Iterator[str]:
     match node:
         case ast.FunctionDef():
             yield from _of_function(node)
+        # _out_of_reach refuses async functions, also inside a function.
         case (
             ast.Import()
             | ast.ImportFrom()
             | ast.ClassDef()
+            | ast.AsyncFunctionDef()
             | ast.Expr(value=ast.Constant(value=str()))
         ):
             pass
@@ -111,8 +103,6 @@ def _at_the_top(node: ast.stmt) -> Iterator[str]:
             for name in SIGNATURES:
                 if name in find_assignments(ast.Module([node], [])):
                     yield f"{name} must be a function: write {_signature_of(name)}"
-        case ast.AsyncFunctionDef():
-            pass  # _out_of_reach refuses it, also inside a function
         case _:
             yield (
                 "only imports, constants, functions and frozen values stand at the top:"
@@ -174,7 +164,7 @@ def _anywhere(node: ast.AST) -> Iterator[str]:
 def _out_of_reach(node: ast.AST) -> Iterator[str]:
     match node:
         case ast.Name():
-            if node.id in REACHING or _is_inner(node.id):
+            if node.id in REACHING or (node.id.startswith("__") and node.id.endswith("__")):
                 yield (
                     f"{node.id} is not for hooks, which see their arguments and nothing else:"
                     " leave it out"
@@ -221,24 +211,17 @@ def _of_import(node: ast.ImportFrom) -> Iterator[str]:
             yield f"{name} must be a function of this file: import it under another name"
 
 
-def _is_inner(name: str) -> bool:
-    return name.startswith("__") and name.endswith("__")
-
-
 def _is_value(node: ast.ClassDef) -> bool:
     """Check whether a class makes immutable values: a frozen dataclass, a NamedTuple or an enum."""
-    frozen = any(
-        isinstance(one, ast.Call)
-        and _last(one.func) == "dataclass"
-        and any(_is_frozen(word) for word in one.keywords)
+    words = (
+        word
         for one in node.decorator_list
+        if isinstance(one, ast.Call) and _last(one.func) == "dataclass"
+        for word in one.keywords
     )
-    return frozen or any(_last(parent) in VALUES for parent in node.bases)
-
-
-def _is_frozen(word: ast.keyword) -> bool:
-    return (
+    return any(_last(parent) in VALUES for parent in node.bases) or any(
         word.arg == "frozen" and isinstance(word.value, ast.Constant) and word.value.value is True
+        for word in words
     )
 
 

@@ -4,16 +4,17 @@ Each hook is guarded: an error inside it becomes its answer, as one line, and ne
 """
 
 import ast
-import hashlib
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from traceback import walk_tb
+from types import MappingProxyType
 from typing import NamedTuple
 
 from bot.app.settings.hook_source import SIGNATURES, find_assignments, offences
 from bot.domain.errors import ConfigError
+from bot.domain.ids import hash_text
 from bot.engine.hooks import one_line
 from bot.engine.rules import Hooks, Raised
 
@@ -54,7 +55,7 @@ def hooks_from(path: Path, text: str) -> Hooks:
     tree = _parse(path, text)
     found = _execute(path, tree)
     hooks = {name: _guard(name, found[name], str(path)) for name in SIGNATURES if name in found}
-    return Hooks(digest=hashlib.sha256(text.encode()).hexdigest(), **hooks)
+    return Hooks(digest=hash_text(text), **hooks)
 
 
 def _parse(path: Path, text: str) -> ast.Module:
@@ -118,13 +119,6 @@ def _call(question: Callable[[], object], where: str) -> object:
     # The code is the user's own: whatever it raises is its answer.
     except (Exception, SystemExit) as error:  # noqa: BLE001
         told = one_line(ADDRESS.sub("", f"{type(error).__name__}: {error}"))
-        return _Failure(told, _line_of(error.__traceback__, where))
-
-
-def _line_of(trace: TracebackType | None, where: str) -> int | None:
-    """Find the innermost line of a file that an error passed through."""
-    line = None
-    while trace is not None:
-        line = trace.tb_lineno if trace.tb_frame.f_code.co_filename == where else line
-        trace = trace.tb_next
-    return line
+        passed = walk_tb(error.__traceback__)
+        lines = [line for frame, line in passed if frame.f_code.co_filename == where]
+        return _Failure(told, lines[-1] if lines else None)

@@ -108,7 +108,9 @@ def exact(raw: object, *, whole: bool) -> Decimal:
     if isinstance(raw, str):
         if "%" in raw:
             raise ValueError(f"{show_value(raw)} is a percentage: write a fraction, 0.2 for 20 %")
-        value = _number_in(raw.strip(), whole=whole)
+        text = raw.strip()
+        pattern, convert = (WHOLE_TEXT, int) if whole else (NUMBER_TEXT, Decimal)
+        value = convert(text) if pattern.fullmatch(text) else text
     if isinstance(value, bool) or not isinstance(value, int if whole else int | Decimal):
         raise ValueError(f"{show_value(raw)} is no {'whole number' if whole else 'number'}")
     number = Decimal(value)
@@ -120,13 +122,6 @@ def exact(raw: object, *, whole: bool) -> Decimal:
             f"{show_value(raw)} has more than {SCALE} digits before or after the point"
         )
     return number
-
-
-def _number_in(text: str, *, whole: bool) -> object:
-    """Convert a string of digits to its number; any other string stays as it is."""
-    if whole:
-        return int(text) if WHOLE_TEXT.fullmatch(text) else text
-    return Decimal(text) if NUMBER_TEXT.fullmatch(text) else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +136,8 @@ class Word:
             raise ValueError(
                 f"{show_value(raw)} is no text: write one of {', '.join(quote(self.words))}"
             )
-        for word in self.words:
-            if word == raw:
-                return word
+        if raw in self.words:
+            return self.words[self.words.index(raw)]
         raise ValueError(
             f"{show_value(raw)} is none of {', '.join(quote(self.words))}{near(raw, self.words)}"
         )

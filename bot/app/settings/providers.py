@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from bot.adapters.tokenmetrics.provider import TOKEN_METRICS
 from bot.domain.errors import BadInputError
-from bot.domain.tape import ApiCall, Datum
+from bot.domain.tape import ApiCall
 from bot.engine.demand import demand_of
 from bot.engine.rules import Rules
 from bot.ports import Provider
@@ -39,8 +39,3 @@ def provider_of(call: ApiCall) -> Provider:
         f"call {call.request_id} asked for {call.endpoint}, which nothing is read from:"
         " its row was changed"
     )
-
-
-def read_again(call: ApiCall, body: bytes) -> tuple[Datum, ...]:
-    """Read the data in a recorded answer as its provider does."""
-    return provider_of(call).read_again(call, body)

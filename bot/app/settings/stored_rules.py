@@ -84,11 +84,7 @@ def _read(kind: Any, value: Any) -> Any:
         )
     if is_dataclass(kind):
         return _read_fields(kind, value)
-    return (
-        kind(value)
-        if kind is Decimal or (isinstance(kind, type) and issubclass(kind, Enum))
-        else value
-    )
+    return kind(value) if isinstance(kind, type) and issubclass(kind, Decimal | Enum) else value
 
 
 def _read_fields(kind: Any, value: Mapping[str, Any]) -> Any:

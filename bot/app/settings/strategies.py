@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from bot.app.settings.hooks import load_hooks
-from bot.app.settings.kinds import Value, near
+from bot.app.settings.kinds import near
 from bot.app.settings.strategy_keys import KEYS
 from bot.app.settings.strategy_kinds import BOTH, Universe
 from bot.app.settings.tables import load_toml, members, read_tables, refuse
@@ -89,10 +89,10 @@ def strategy_from(
         raise refuse(str(path), key, reason)
     named = members(values, "strategy")
     return Strategy(
-        name=str(named["name"]),
-        universe=cast("Universe", named["universe"]),
-        bars=cast("str | None", named["bars"]),
-        provider=cast("str | None", named["provider"]),
+        name=named["name"],
+        universe=named["universe"],
+        bars=named["bars"],
+        provider=named["provider"],
         rules=_rules(values, hooks),
         text=text if hooks is None else f"{text}\n# hooks {hooks.digest}\n",
     )
@@ -114,14 +114,13 @@ def _suggest_names(path: Path) -> str:
     return near(path.stem, names).removeprefix("; ") or f"strategies there: {', '.join(names[:8])}"
 
 
-def _contradictions(values: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
+def _contradictions(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield keys that are valid alone but contradict others, with the reason and the remedy."""
-    given: dict[str, Any] = dict(values)
     yield from _of_longs(given)
     low, high = given.get("stop.distance_min"), given.get("stop.distance_max")
     if low is not None and high is not None and low > high:
         yield "stop.distance_min", f"{low} is above stop.distance_max = {high}: swap them"
-    parts = _parts(values)
+    parts = _parts(given)
     yield from _of_parts(parts)
     if given["stop.rule"] is PriceRule.NONE:
         yield from _check_stopless(given, parts)
@@ -191,11 +190,13 @@ def _of_trails(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             f'"trailing_stop" needs a distance: write at least one of {", ".join(TRAILS)}',
         )
     if given.get("exits.ratchet_to_support") and given["stop.rule"] is not PriceRule.LEVEL:
-        reason = (
-            "takes buffer and window of a stop at a level,"
-            f' and stop.rule is "{given["stop.rule"]}": drop it'
+        yield (
+            "exits.ratchet_to_support",
+            (
+                "takes buffer and window of a stop at a level,"
+                f' and stop.rule is "{given["stop.rule"]}": drop it'
+            ),
         )
-        yield "exits.ratchet_to_support", reason
 
 
 def _of_longs(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -213,8 +214,11 @@ def _of_longs(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _for_shorts_only(fraction: Decimal, bound: str) -> str:
-    meant = f"write a fraction, {plain(fraction.scaleb(-2))} for {plain(fraction)} %"
-    return f'{plain(fraction)} is not {bound}: {meant} (only strategy.side = "short" takes more)'
+    return (
+        f"{plain(fraction)} is not {bound}: write a fraction,"
+        f" {plain(fraction.scaleb(-2))} for {plain(fraction)} %"
+        ' (only strategy.side = "short" takes more)'
+    )
 
 
 def _of_shorts(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -225,68 +229,51 @@ def _of_shorts(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield path, f"{fraction} puts a short's target at zero or below: keep it below 1"
 
 
-def _rules(values: Mapping[str, Value], hooks: Hooks | None) -> Rules:
+def _rules(values: Mapping[str, Any], hooks: Hooks | None) -> Rules:
     """Convert the checked values to the engine's rules, whose fields have the names of the keys."""
-    parts: dict[str, Any] = {
-        part: members(values, part)
-        for part in (
-            "strategy",
-            "entry",
-            "gates",
-            "levels",
-            "stop",
-            "sizing",
-            "exits",
-            "short",
-            "fills",
-        )
-    }
-    freshness: dict[str, Any] = members(values, "gates.freshness_hours")
-    side = parts["strategy"]["side"]
-    weights = parts["entry"].pop("weights", {})
+    freshness = members(values, "gates.freshness_hours")
+    side = values["strategy.side"]
+    entry, target = members(values, "entry"), members(values, "target")
+    weights = entry.pop("weights", {})
+    target.pop("part", None)
     return Rules(
-        name=parts["strategy"]["name"],
+        name=values["strategy.name"],
         sides=frozenset(Side if side == BOTH else {side}),
-        feed=parts["strategy"]["feed"],
-        bearish_exits=parts["strategy"]["bearish"] == "exit",
+        feed=values["strategy.feed"],
+        bearish_exits=values["strategy.bearish"] == "exit",
         entry=EntryRules(
-            **parts["entry"],
+            **entry,
             weights={Rank(name): weight for name, weight in weights.items() if weight is not None},
         ),
         gates=GateRules(
-            **parts["gates"],
+            **members(values, "gates"),
             freshness_hours={name: hours for name, hours in freshness.items() if hours is not None},
         ),
-        levels=LevelRules(**parts["levels"]),
-        stop=StopRules(**parts["stop"], fallback=_fallback(values, "stop.fallback")),
-        target=_target(values),
-        sizing=SizingRules(**parts["sizing"]),
-        exits=ExitRules(**parts["exits"]),
+        levels=LevelRules(**members(values, "levels")),
+        stop=StopRules(**members(values, "stop"), fallback=_fallback(values, "stop.fallback")),
+        target=TargetRules(
+            **target, fallback=_fallback(values, "target.fallback"), parts=_parts(values)
+        ),
+        sizing=SizingRules(**members(values, "sizing")),
+        exits=ExitRules(**members(values, "exits")),
         limits=_limits(values),
-        short=ShortRules(**parts["short"]),
-        fills=FillRules(**parts["fills"]),
+        short=ShortRules(**members(values, "short")),
+        fills=FillRules(**members(values, "fills")),
         hooks=hooks,
     )
 
 
-def _fallback(values: Mapping[str, Value], table: str) -> Fallback | None:
-    given: dict[str, Any] = members(values, table)
+def _fallback(values: Mapping[str, Any], table: str) -> Fallback | None:
+    given = members(values, table)
     return Fallback(**given) if given.get("rule") else None
 
 
-def _target(values: Mapping[str, Value]) -> TargetRules:
-    given: dict[str, Any] = members(values, "target")
-    given.pop("part", None)
-    return TargetRules(**given, fallback=_fallback(values, "target.fallback"), parts=_parts(values))
+def _parts(values: Mapping[str, Any]) -> tuple[TargetPart, ...]:
+    return tuple(TargetPart(**part) for part in values.get("target.part") or ())
 
 
-def _parts(values: Mapping[str, Value]) -> tuple[TargetPart, ...]:
-    given = cast("Sequence[Mapping[str, Any]] | None", values.get("target.part"))
-    return tuple(TargetPart(**part) for part in given or ())
-
-
-def _limits(values: Mapping[str, Value]) -> LimitRules:
-    given: dict[str, Any] = members(values, "limits")
+def _limits(values: Mapping[str, Any]) -> LimitRules:
+    given = members(values, "limits")
     for name in BreakerName:
         if (breaker := given[name]) is not None:
             # The `at` of a loss streak was read as an int.

@@ -45,14 +45,11 @@ def _check_token(token: object, earlier: Sequence[object]) -> None:
     symbol = isinstance(token, str) and token.isprintable() and token.strip() == token != ""
     identity = isinstance(token, int) and not isinstance(token, bool) and token >= 1
     if token == EVERY:
-        message = 'write universe = "*", without a list, for all tokens'
-    elif not symbol and not identity:
-        message = f"{show_value(token)} is neither a symbol nor a token_id"
-    elif token in earlier:
-        message = f"{show_value(token)} is there twice: name each token once"
-    else:
-        return
-    raise ValueError(message)
+        raise ValueError('write universe = "*", without a list, for all tokens')
+    if not symbol and not identity:
+        raise ValueError(f"{show_value(token)} is neither a symbol nor a token_id")
+    if token in earlier:
+        raise ValueError(f"{show_value(token)} is there twice: name each token once")
 
 
 NAME = Text(

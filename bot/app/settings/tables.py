@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
+from itertools import accumulate
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bot.app.settings.kinds import Kind, Number, Value, near, quote, show_value
 from bot.domain.errors import AccessError, BotError, ConfigError
@@ -144,7 +145,7 @@ def read_tables(
     keys: Sequence[Key],
     later: Sequence[str] = (),
     around: Mapping[str, Value] = MappingProxyType({}),
-) -> dict[str, Value]:
+) -> dict[str, Any]:
     """Check a document against its keys, and collect the value of every key that applies, by path.
 
     where: the file and table that messages name.
@@ -153,7 +154,7 @@ def read_tables(
     """
     given = dict(_walk(where, document, keys, later, ""))
     # The order of the keys matters: a condition sees only the values of keys before its own.
-    values: dict[str, Value] = dict(around)
+    values = dict(around)
     for key in keys:
         barred = _reason_against(key, values)
         if key.path in given:
@@ -173,7 +174,7 @@ def refuse(where: str, path: str, reason: str) -> BotError:
     return ConfigError(f"{where}: {name}: {reason}")
 
 
-def members(values: Mapping[str, Value], section: str) -> dict[str, Value]:
+def members(values: Mapping[str, Value], section: str) -> dict[str, Any]:
     """Select the keys of one table by their names, without the tables inside it."""
     found = ((path.rpartition("."), value) for path, value in values.items())
     return {name: value for (table, _, name), value in found if table == section}
@@ -200,7 +201,7 @@ def _read_inside(
     table: Mapping[str, object],
     kind: InnerTable,
     around: Mapping[str, Value],
-) -> dict[str, Value]:
+) -> dict[str, Any]:
     """Read the keys of an inner table to their values by name."""
     # The keys inside have whole paths, so put the table back into its enclosing tables.
     document = table
@@ -281,6 +282,4 @@ def _other(name: str, keys: Sequence[Key]) -> str:
 
 def _parents(path: str) -> Iterator[str]:
     """Yield the tables that hold a key, outermost first."""
-    parts = path.split(".")[:-1]
-    for depth in range(1, len(parts) + 1):
-        yield ".".join(parts[:depth])
+    return accumulate(path.split(".")[:-1], "{}.{}".format)

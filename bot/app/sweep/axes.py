@@ -7,13 +7,12 @@ A set of parameters is kept as text, one JSON object from dotted strategy keys t
 numbers as written: ids are made of it, workers receive it, and v_sweep shows it.
 """
 
-import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +89,10 @@ class Axes:
     def read(self, raw: object) -> tuple[Axis, ...]:
         """Read the axes in the order in which they are written."""
         if not isinstance(raw, dict) or not raw:
-            mend = 'write at least one strategy key with its values, "stop.fraction" = [0.03, 0.05]'
-            raise ValueError(f"{show_value(raw)}: {mend}")
+            raise ValueError(
+                f"{show_value(raw)}: write at least one strategy key with its values,"
+                ' "stop.fraction" = [0.03, 0.05]'
+            )
         axes = tuple(_axes(raw, ""))
         for number, axis in enumerate(axes):
             if axis.path in [earlier.path for earlier in axes[:number]]:
@@ -192,7 +193,7 @@ def grid(axes: Sequence[Axis]) -> list[Parameters]:
         raise ValueError(
             f'{count:,} combinations: keep them below {GRID_MAX:,}, or write method = "random"'
         )
-    combined = itertools.product(*(axis.values for axis in axes))
+    combined = product(*(axis.values for axis in axes))
     return [dict(zip((axis.path for axis in axes), values, strict=True)) for values in combined]
 
 

@@ -11,15 +11,13 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 from bot.adapters.sql.beside import open_store
 from bot.adapters.sql.engine import ledger_name, ledger_url, parse_url
 from bot.app.replay.material import Material, Origin, Place, find_place, open_material
 from bot.app.settings.hooks import hooks_text
-from bot.app.settings.kinds import Value
 from bot.app.settings.strategy_keys import KEYS
-from bot.app.settings.strategy_kinds import Universe
 from bot.app.settings.tables import load_toml, read_tables, refuse
 from bot.app.sweep.axes import strategy_with
 from bot.app.sweep.judging import Judged, rank_trials, value_of
@@ -60,8 +58,8 @@ class Course:
         self.plan = plan
         origin = Origin(
             find_place(place, Path.cwd()),
-            bars=cast("str | None", given["strategy.bars"]),
-            universe=cast("Universe", given["strategy.universe"]),
+            bars=given["strategy.bars"],
+            universe=given["strategy.universe"],
             finer=_is_finer(plan, given),
             window=(plan.start, plan.end),
             schedule=plan.schedule,
@@ -81,9 +79,10 @@ class Course:
             cash=plan.cash,
             seed=plan.seed,
         )
+        # The windows of a fold end at slots.
         self.folds = [
-            self._on_slots(fold)
-            for fold in folds_of(_whole(plan, self.material), plan.walk_forward)
+            Fold(self._between_slots(train), test and self._between_slots(test))
+            for train, test in folds_of(_whole(plan, self.material), plan.walk_forward)
         ]
         self.refused: dict[str, str] = {}
         self._accepted: set[str] = set()
@@ -159,25 +158,20 @@ class Course:
             is_test=is_test,
         )
 
-    def _on_slots(self, fold: Fold) -> Fold:
-        """Move the ends of a fold's windows to slots."""
-        return Fold(self._between_slots(fold.train), fold.test and self._between_slots(fold.test))
-
     def _between_slots(self, window: Window) -> Window:
         try:
             slots = self.material.within(window).slots
         except ConfigError:
             if self.plan.walk_forward is None:
                 raise
-            span = f"{window.start:%Y-%m-%dT%H:%MZ} to {window.end:%Y-%m-%dT%H:%MZ}"
             raise ConfigError(
-                f"{self.plan.path}: walk_forward: no slot from {span}: more days,"
-                " or more slots in sweep.schedule"
+                f"{self.plan.path}: walk_forward: no slot from {window.start:%Y-%m-%dT%H:%MZ}"
+                f" to {window.end:%Y-%m-%dT%H:%MZ}: more days, or more slots in sweep.schedule"
             ) from None
         return Window(slots[0], slots[-1])
 
 
-def _is_finer(plan: Sweep, given: Mapping[str, Value]) -> bool:
+def _is_finer(plan: Sweep, given: Mapping[str, Any]) -> bool:
     """Check whether any set needs bars below the strategy's own.
 
     Raises ConfigError if only some sets do and the strategy does not name its bars, because the
@@ -201,12 +195,7 @@ def _whole(plan: Sweep, material: Material) -> Window:
 
 
 def sweep(
-    path: Path,
-    place: Place | None,
-    ledger: str | None,
-    *,
-    on: str,
-    workers: int | None,
+    path: Path, place: Place | None, ledger: str | None, *, on: str, workers: int | None
 ) -> Answer:
     """Run the missing trials of a sweep and answer with the best sets."""
     began = time.perf_counter()

@@ -205,7 +205,7 @@ def load_sweep(path: Path) -> Sweep:
     where = str(path)
     document, _ = load_toml(path, "docs/sweep.md shows one")
     values = read_tables(where, document, KEYS)
-    given: dict[str, Any] = members(values, "sweep")
+    given = members(values, "sweep")
     if given["cash"] != micro_half_even(given["cash"]):
         raise refuse(where, "sweep.cash", "has more than 6 digits after the point")
     if given["history"] is not None and given["recorded"] is not None:
@@ -230,7 +230,7 @@ def load_sweep(path: Path) -> Sweep:
         batch=given.get("batch") or 1,
         figure=given["figure"],
         walk_forward=_walk_forward(where, members(values, "walk_forward")),
-        axes=members(values, "")["parameters"],  # type: ignore[arg-type]
+        axes=values["parameters"],
     )
 
 

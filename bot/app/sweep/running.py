@@ -75,9 +75,10 @@ class TrialRunner:
         lost: BaseException | None = None
         futures: dict[Future[Trial], str] = {}
         try:
-            executor = self._open()
+            if self._executor is None:
+                self._executor = self._stack.enter_context(self._workers.opened())
             for trial_id, task in missing.items():
-                futures[executor.submit(try_out, task)] = trial_id
+                futures[self._executor.submit(try_out, task)] = trial_id
         except self._workers.lost as error:
             lost = error
         for future in as_completed(futures):
@@ -97,11 +98,6 @@ class TrialRunner:
             self._stack.close()
             self._executor = None
         return lost
-
-    def _open(self) -> Executor:
-        if self._executor is None:
-            self._executor = self._stack.enter_context(self._workers.opened())
-        return self._executor
 
 
 class Progress:

@@ -78,10 +78,7 @@ class Studied:
         self._study.tell(trial, state=TrialState.FAIL)
 
 
-Search = Listed | Studied
-
-
-def search_of(sweep: Sweep, accepted: Accepted) -> Search:
+def search_of(sweep: Sweep, accepted: Accepted) -> Listed | Studied:
     """Create a search over a sweep's axes.
 
     Raises ConfigError for a grid that is too large or has an axis without a list of values.
@@ -104,12 +101,11 @@ def _study(sweep: Sweep) -> Study:
     try:
         import optuna  # noqa: PLC0415 - an extra
     except ImportError as error:
-        method = f'{sweep.path}: sweep.method = "optuna"'
-        raise missing_extra(method, "optuna") from error
+        raise missing_extra(f'{sweep.path}: sweep.method = "optuna"', "optuna") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.TPESampler(seed=sweep.seed, constant_liar=True)
     return optuna.create_study(
-        direction="maximize" if FIGURES[sweep.figure] > 0 else "minimize", sampler=sampler
+        direction="maximize" if FIGURES[sweep.figure] > 0 else "minimize",
+        sampler=optuna.samplers.TPESampler(seed=sweep.seed, constant_liar=True),
     )
 
 

@@ -4,7 +4,6 @@ A worker receives plain values only. It opens the material itself, once per proc
 nothing.
 """
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -19,7 +18,7 @@ from bot.app.replay.replay import without_collection
 from bot.app.replay.tally import Tally, tally_up
 from bot.app.sweep.axes import strategy_with
 from bot.domain.errors import ConfigError
-from bot.domain.ids import canonical, derive, instant_text
+from bot.domain.ids import canonical, derive, hash_text, instant_text
 from bot.domain.numbers import plain
 from bot.domain.sweeps import Trial
 from bot.figures.account import counts_of, figures_of
@@ -48,7 +47,7 @@ def code_version() -> str:
     """
     package = Path(bot.__file__).parent
     digests = [source_digest(package / part) for part in DECIDES]
-    return f"{bot.__version__}+{hashlib.sha256(canonical(digests).encode()).hexdigest()[:DIGITS]}"
+    return f"{bot.__version__}+{hash_text(canonical(digests))[:DIGITS]}"
 
 
 # A material caches its last answers without locks, so the threads of a process (those of a Dask
@@ -78,7 +77,7 @@ class Ground:
     @property
     def strategy_hash(self) -> str:
         """The digest of the strategy's text and its hooks."""
-        return hashlib.sha256(canonical([self.strategy, self.hooks]).encode()).hexdigest()
+        return hash_text(canonical([self.strategy, self.hooks]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,9 +171,6 @@ def _figures(tally: Tally, trades: list[TradeResult]) -> dict[str, Figure]:
     found = figures_of(tally.points, trades, tally.fall)
     ratio = found["sharpe"]
     if ratio.value is None:
-        return found | {
-            "skewness": Figure(reason=ratio.reason),
-            "kurtosis": Figure(reason=ratio.reason),
-        }
+        return found | dict.fromkeys(("skewness", "kurtosis"), Figure(reason=ratio.reason))
     skewness, kurtosis = shape(returns_of(day_marks(tally.points)))
     return found | {"skewness": Figure(skewness), "kurtosis": Figure(kurtosis)}

@@ -68,11 +68,11 @@ def describe_result(result: Mapping[str, Any]) -> tuple[str | Table, ...]:
     beside the test.
     """
     windows = result["windows"]
-    found: list[str | Table]
-    if len(windows) == 1 and not windows[0]["test"]:
-        found = [Table(rows=[_row(one) for one in windows[0]["best"]]), _luck(windows[0])]
-    else:
-        found = _all_windows(result)
+    found: list[str | Table] = (
+        _all_windows(result)
+        if len(windows) > 1 or windows[0]["test"]
+        else [Table(rows=[_row(one) for one in windows[0]["best"]]), _luck(windows[0])]
+    )
     if result["sets_refused"]:
         found.append(
             f"sets passed over: {result['sets_refused']},"
@@ -88,18 +88,16 @@ def describe_result(result: Mapping[str, Any]) -> tuple[str | Table, ...]:
 
 
 def _row(one: Mapping[str, Any]) -> dict[str, Any]:
-    figures = {
-        name: value
-        for name, value in one.items()
-        if name not in {"trial_id", "parameters", "reasons"}
-    }
-    return {**_parameters(one), **figures}
+    left_out = {"trial_id", "parameters", "reasons"}
+    return _parameters(one) | {name: one[name] for name in one if name not in left_out}
 
 
 def _parameters(one: Mapping[str, Any]) -> dict[str, Any]:
     """Convert parameters to cells of a table; a list becomes its words."""
-    found = one["parameters"].items()
-    return {path: " ".join(value) if isinstance(value, list) else value for path, value in found}
+    return {
+        path: " ".join(value) if isinstance(value, list) else value
+        for path, value in one["parameters"].items()
+    }
 
 
 def _luck(window: Mapping[str, Any]) -> str:

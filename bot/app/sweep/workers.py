@@ -130,14 +130,17 @@ def _ray(place: str) -> Workers:
         finally:
             ray.shutdown()
 
-    exceptions = ray.exceptions
-    lost = (
-        exceptions.WorkerCrashedError,
-        exceptions.NodeDiedError,
-        exceptions.ObjectLostError,
-        ConnectionError,
+    lost = ray.exceptions
+    return Workers(
+        open_client,
+        (
+            lost.WorkerCrashedError,
+            lost.NodeDiedError,
+            lost.ObjectLostError,
+            ConnectionError,
+            CancelledError,
+        ),
     )
-    return Workers(open_client, (*lost, CancelledError))
 
 
 def _lacking(place: str) -> ConfigError:

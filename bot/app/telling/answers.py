@@ -5,9 +5,9 @@ A command builds an `Answer`; printing it as text or JSON happens in `printing`,
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-Row = Mapping[str, object]
+Row = Mapping[str, Any]
 
 
 class Column(NamedTuple):

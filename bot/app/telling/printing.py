@@ -102,11 +102,10 @@ def _print_on_terminal(part: str | Table, width: int) -> None:
     head, *lines = _cells(part, columns)
     foot = lines.pop() if part.totals else [""] * len(columns)
     for column, name, total in zip(columns, head, foot, strict=True):
-        is_right = _is_numeric(part, column)
         shown.add_column(
             name,
             Text(total),
-            justify="right" if is_right else "left",
+            justify="right" if _is_numeric(part, column) else "left",
             overflow="ellipsis",
             no_wrap=True,
         )
@@ -134,9 +133,8 @@ def _cells(part: Table, columns: Sequence[Column]) -> list[list[str]]:
 
 
 def _is_numeric(part: Table, column: Column) -> bool:
-    known = (row[column.name] for row in part.rows)
-    first = next((value for value in known if value is not None), None)
-    return isinstance(first, int | float | Decimal)
+    known = [row[column.name] for row in part.rows if row[column.name] is not None]
+    return bool(known) and isinstance(known[0], int | float | Decimal)
 
 
 def show_value(value: object) -> str:
