@@ -121,7 +121,7 @@ def remark_id(run: RunName, words: str) -> str:
         Step(
             "bot/engine/fold.py",
             {
-                "from bot.domain.decisions import (\n": "    Remark,\n",
+                "from bot.domain.amend import amend\n": "from bot.domain.decisions import Remark\n",
                 "        BenchmarkPart: _part_bought,\n": "        Remark: _note,\n",
                 "        portfolio.parts.pop(part.token_id, None)\n": """
 

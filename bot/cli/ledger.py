@@ -22,22 +22,16 @@ def register(commands: Commands) -> None:
     )
     add_ledger_options(verify)
     text = "derive a live run again from its recorded answers, and name what differs first"
-    parity = add_command(
-        commands, "parity", text, _parity, "parity --run levels_long --from 2025-03-10T12:00Z"
-    )
+    parity = add_command(commands, "parity", text, _parity, "parity --run levels_long --from 2025-03-10T12:00Z")
     add_window_options(parity)
     add_reading_options(parity)
     database = commands.add_parser(
         "db", help="look after the ledger's schema", description="Look after the schema."
     )
     actions = database.add_subparsers(title="actions", metavar="ACTION", required=True)
-    upgrade = add_command(
-        actions, "upgrade", "create the ledger or bring its schema up to date", _db_upgrade
-    )
+    upgrade = add_command(actions, "upgrade", "create the ledger or bring its schema up to date", _db_upgrade)
     add_config_option(upgrade)
-    upgrade.add_argument(
-        "--ledger", metavar="URL", help="this ledger, a URL or a file [the configuration's]"
-    )
+    upgrade.add_argument("--ledger", metavar="URL", help="this ledger, a URL or a file [the configuration's]")
 
 
 def _verify(arguments: argparse.Namespace) -> Answer:

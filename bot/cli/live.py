@@ -29,18 +29,11 @@ def register(commands: Commands) -> None:
 
 
 def _add_running(commands: Commands) -> None:
-    demo = add_command(
-        commands, "demo", "thirty simulated days, from signals to a ledger with answers", _demo
-    )
+    demo = add_command(commands, "demo", "thirty simulated days, from signals to a ledger with answers", _demo)
     demo.add_argument(
-        "--ledger",
-        type=Path,
-        default=Path("tidemark-demo.db"),
-        help="where to write [tidemark-demo.db]",
+        "--ledger", type=Path, default=Path("tidemark-demo.db"), help="where to write [tidemark-demo.db]"
     )
-    demo.add_argument(
-        "--days", type=whole_number(1, DEMO_DAYS_MAX), default=30, help="simulated days [30]"
-    )
+    demo.add_argument("--days", type=whole_number(1, DEMO_DAYS_MAX), default=30, help="simulated days [30]")
     text = "port of the simulated API, part of the configuration's hash [any free one]"
     demo.add_argument("--port", type=whole_number(0, PORT_MAX), default=0, help=text)
     init = add_command(commands, "init", "write config.toml and a first strategy", _init)
@@ -78,29 +71,19 @@ def _add_running(commands: Commands) -> None:
 
 def _add_operating(commands: Commands) -> None:
     for act, text, example in (
-        (
-            "pause",
-            "make no new entries until `bot resume`; what is open goes on",
-            "pause --run levels_long",
-        ),
+        ("pause", "make no new entries until `bot resume`; what is open goes on", "pause --run levels_long"),
         ("resume", "make entries again, and arm tripped breakers again", "resume"),
         (
             "close",
             "close the position of one token at its next price, and cancel its waiting entry",
             "close SOL",
         ),
-        (
-            "flatten",
-            "close every position at its next price, and cancel waiting entries",
-            "flatten",
-        ),
+        ("flatten", "close every position at its next price, and cancel waiting entries", "flatten"),
     ):
         added = add_command(commands, act, f"{text}, from the next cycle on", _operate, example)
         added.set_defaults(act=act, token=None)
         if act == "close":
-            added.add_argument(
-                "token", metavar="SYMBOL", help="the token's symbol, or its token_id"
-            )
+            added.add_argument("token", metavar="SYMBOL", help="the token's symbol, or its token_id")
         add_reading_options(added)
 
 
@@ -130,9 +113,7 @@ def _check(arguments: argparse.Namespace) -> Answer:
     from bot.app.replay.lookahead import check_lookahead
 
     if arguments.place is None:
-        raise UsageError(
-            "check: --lookahead needs something to look at: add --history DIR or --recorded URL"
-        )
+        raise UsageError("check: --lookahead needs something to look at: add --history DIR or --recorded URL")
     return check_lookahead(arguments.config, arguments.strategy, arguments.place, window)
 
 
@@ -158,6 +139,4 @@ def _operate(arguments: argparse.Namespace) -> Answer:
     from bot.app.live.operating import operate
     from bot.domain.events import Act
 
-    return operate(
-        Act(arguments.act), arguments.token, arguments.config, arguments.ledger, arguments.run
-    )
+    return operate(Act(arguments.act), arguments.token, arguments.config, arguments.ledger, arguments.run)

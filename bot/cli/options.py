@@ -17,9 +17,7 @@ def add_command(
 ) -> argparse.ArgumentParser:
     """Add a command with its help and, at its end, an example."""
     epilog = None if example is None else f"example: bot {example}"
-    added = commands.add_parser(
-        name, help=text, description=text[0].upper() + text[1:] + ".", epilog=epilog
-    )
+    added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", epilog=epilog)
     added.set_defaults(command=command)
     return added
 
@@ -34,9 +32,7 @@ def add_config_option(added: argparse.ArgumentParser) -> None:
 def add_ledger_options(added: argparse.ArgumentParser) -> None:
     """Add --config, --ledger and --json."""
     add_config_option(added)
-    added.add_argument(
-        "--ledger", metavar="URL", help="this ledger, a URL or a file [the configuration's]"
-    )
+    added.add_argument("--ledger", metavar="URL", help="this ledger, a URL or a file [the configuration's]")
     added.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -48,22 +44,15 @@ def add_reading_options(added: argparse.ArgumentParser) -> None:
 
 def add_window_options(added: argparse.ArgumentParser, what: str = "slot") -> None:
     """Add --from and --to; what: the word for what they bound."""
-    first, last = (
-        f"first {what}; of a date alone, its 00:00",
-        f"last {what}; of a date alone, the day's last",
-    )
+    first, last = (f"first {what}; of a date alone, its 00:00", f"last {what}; of a date alone, the day's last")
     added.add_argument("--from", dest="start", type=instant(first_instant), metavar="T", help=first)
     added.add_argument("--to", dest="end", type=instant(last_instant), metavar="T", help=last)
 
 
-def add_place_options(
-    added: argparse.ArgumentParser, *, needed: bool = False, hint: str = ""
-) -> None:
+def add_place_options(added: argparse.ArgumentParser, *, needed: bool = False, hint: str = "") -> None:
     """Add --history and --recorded, of which one may be given; hint: ends their help."""
     over = added.add_mutually_exclusive_group(required=needed)
-    over.add_argument(
-        "--history", dest="place", type=Path, metavar="DIR", help=f"history folder{hint}"
-    )
+    over.add_argument("--history", dest="place", type=Path, metavar="DIR", help=f"history folder{hint}")
     over.add_argument(
         "--recorded",
         dest="place",

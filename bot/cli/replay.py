@@ -4,13 +4,7 @@ import argparse
 from pathlib import Path
 
 from bot.app.telling.answers import Answer
-from bot.cli.options import (
-    Commands,
-    add_command,
-    add_place_options,
-    add_window_options,
-    whole_number,
-)
+from bot.cli.options import Commands, add_command, add_place_options, add_window_options, whole_number
 
 RANDOM_RUNS_MAX = 10_000
 WORKERS_MAX = 1024
@@ -33,22 +27,17 @@ def _add_replay(commands: Commands) -> None:
     add_window_options(replay)
     replay.add_argument("--cash", default="10000", help="opening cash in quote currency [10000]")
     replay.add_argument(
-        "--schedule",
-        metavar="CRON",
-        help="slots, five fields, UTC [every close of a bar, or cycle]",
+        "--schedule", metavar="CRON", help="slots, five fields, UTC [every close of a bar, or cycle]"
     )
     replay.add_argument(
         "--random-entries",
         type=whole_number(1, RANDOM_RUNS_MAX),
         metavar="N",
-        help="replay so often again in memory with the instants of all signals drawn,"
-        " for the statistics",
+        help="replay so often again in memory with the instants of all signals drawn, for the statistics",
     )
     replay.add_argument("--json", action="store_true", help="print one JSON object")
     text = "try a strategy with many sets of parameters, and say how far the best may be luck"
-    sweep = add_command(
-        commands, "sweep", text, _sweep, "sweep sweep.toml --history HISTORY --workers 4"
-    )
+    sweep = add_command(commands, "sweep", text, _sweep, "sweep sweep.toml --history HISTORY --workers 4")
     sweep.add_argument(
         "file", type=Path, metavar="SWEEP.toml", help="what is tried; docs/sweep.md tells every key"
     )
@@ -58,14 +47,10 @@ def _add_replay(commands: Commands) -> None:
         "--on",
         default="processes",
         metavar="WHERE",
-        help="who computes: processes of this machine, dask://HOST:PORT or ray://HOST:PORT"
-        " [processes]",
+        help="who computes: processes of this machine, dask://HOST:PORT or ray://HOST:PORT [processes]",
     )
     sweep.add_argument(
-        "--workers",
-        type=whole_number(1, WORKERS_MAX),
-        metavar="N",
-        help="how many processes [one a core]",
+        "--workers", type=whole_number(1, WORKERS_MAX), metavar="N", help="how many processes [one a core]"
     )
     sweep.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -98,13 +83,7 @@ def _replay(arguments: argparse.Namespace) -> Answer:
 def _sweep(arguments: argparse.Namespace) -> Answer:
     from bot.app.sweep.course import sweep
 
-    return sweep(
-        arguments.file,
-        arguments.place,
-        arguments.ledger,
-        on=arguments.on,
-        workers=arguments.workers,
-    )
+    return sweep(arguments.file, arguments.place, arguments.ledger, on=arguments.on, workers=arguments.workers)
 
 
 def _history_pack(arguments: argparse.Namespace) -> Answer:

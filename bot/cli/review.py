@@ -33,9 +33,7 @@ def register(commands: Commands) -> None:
         if name != "status":
             add_window_options(added, "row")
             last = whole_number(1, ROWS_MAX)
-            added.add_argument(
-                "--last", type=last, metavar="N", help="the newest N rows only [all]"
-            )
+            added.add_argument("--last", type=last, metavar="N", help="the newest N rows only [all]")
     text = "the statistics of a run, as a replay prints them, beside holding its universe"
     add_reading_options(add_command(commands, "figures", text, _figures))
     text = "why a token was or was not traded; without one, why each run did or did not"

@@ -3,6 +3,8 @@
 import gc
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -262,3 +264,14 @@ def test_who_looks_for_no_garbage_goes_on_so_after_a_replay(prepare: Callable[[]
     with pytest.raises(ZeroDivisionError), without_collection():
         raise ZeroDivisionError
     assert gc.isenabled() is before
+
+
+def test_a_replay_loads_nothing_that_it_does_not_use(folder: Path) -> None:
+    """The HTTP library takes as long to load as a short replay; without a table to print, rich is idle too."""
+    code = (
+        "import sys; from bot.cli.main import main; given = sys.argv[1:]; "
+        "print(main(given), sorted({'httpx', 'httpcore', 'rich'} & set(sys.modules)))"
+    )
+    asked = ["replay", "--strategy", "small.toml", "--history", "history", "--ledger", "r.db"]
+    done = subprocess.run([sys.executable, "-c", code, *asked], cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 []"

@@ -71,9 +71,7 @@ def gather(
             if seen is not None and token_id in busy:
                 # A waiting order needs every bar, and so does a stop that follows bars.
                 every = token_id in waiting or demand.takes_every_bar
-                told = _add_prints(
-                    archive, setup, portfolio, told, token_id, seen, now, every=every
-                )
+                told = _add_prints(archive, setup, portfolio, told, token_id, seen, now, every=every)
             wanted = of_candidate if due else of_held
             views[token_id] = _view(archive, token_id, now, wanted, told)
     return Snapshot(
@@ -88,9 +86,7 @@ def gather(
             for token_id in portfolio.holdings
             if seen is not None and token_id not in views
         },
-        benchmark=(
-            archive.last_prices(sorted(followed), *now) if _starts_day(portfolio, as_of) else {}
-        ),
+        benchmark=(archive.last_prices(sorted(followed), *now) if _starts_day(portfolio, as_of) else {}),
     )
 
 
@@ -135,9 +131,7 @@ def _last_settlement(portfolio: Portfolio) -> Now | None:
     return portfolio.settled_slot, portfolio.settled_until
 
 
-def _view(
-    archive: Archive, token_id: TokenId, now: Now, wanted: frozenset[Input], told: Told
-) -> TokenView:
+def _view(archive: Archive, token_id: TokenId, now: Now, wanted: frozenset[Input], told: Told) -> TokenView:
     """Build a token's view; what is not wanted of it cannot be read."""
 
     def read(name: Input, ask: Callable[[TokenId, datetime, datetime], Any]) -> Any:
@@ -167,11 +161,7 @@ def _with_namesakes(
     """Set on each view how many of the run's tokens share its symbol, if more than one does."""
     symbols = Counter(archive.instruments[token_id].symbol for token_id in tokens)
     return {
-        token_id: (
-            replace(view, namesakes=count)
-            if (count := symbols[view.instrument.symbol]) > 1
-            else view
-        )
+        token_id: (replace(view, namesakes=count) if (count := symbols[view.instrument.symbol]) > 1 else view)
         for token_id, view in views.items()
     }
 

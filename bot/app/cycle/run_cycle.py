@@ -61,10 +61,7 @@ def run_cycle(
     # Each stage copies the portfolio that it gets, so this one belongs to this cycle alone.
     portfolio.settled_slot, portfolio.settled_until = slot, settled_until
     cycle = _cycle(setup, slot, (cut_off, settled_until), (started_at, now()), facts)
-    return (
-        CycleRecord(cycle=cycle, facts=tuple(facts), used=tuple(_select_used(snapshot, facts))),
-        portfolio,
-    )
+    return (CycleRecord(cycle=cycle, facts=tuple(facts), used=tuple(_select_used(snapshot, facts))), portfolio)
 
 
 def _cycle(
@@ -84,9 +81,7 @@ def _cycle(
         finished_at=worked[1],
         entries=sum(isinstance(fact, Order) and fact.role is Role.ENTRY for fact in facts),
         exits=sum(isinstance(fact, Closing) for fact in facts),
-        rejections=sum(
-            isinstance(fact, Candidate) and fact.outcome is Outcome.REJECTED for fact in facts
-        ),
+        rejections=sum(isinstance(fact, Candidate) and fact.outcome is Outcome.REJECTED for fact in facts),
         config_hash=setup.config_hash,
         code_version=setup.code_version,
     )
@@ -105,17 +100,10 @@ def _select_used(snapshot: Snapshot, facts: Sequence[Fact]) -> list[Datum]:
             view = snapshot.tokens[fact.token_id]
             # A fill is dated at the opening of its bar. A quote closes when it opens: it is no bar.
             bars = (
-                bar
-                for bar in (*view.finer, *view.prints)
-                if bar.opened_at == fact.filled_at < bar.closed_at
+                bar for bar in (*view.finer, *view.prints) if bar.opened_at == fact.filled_at < bar.closed_at
             )
             found.extend(
-                TokenPrint(
-                    token_id=fact.token_id,
-                    timeframe=timeframe_of(bar),
-                    known_at=bar.closed_at,
-                    bar=bar,
-                )
+                TokenPrint(token_id=fact.token_id, timeframe=timeframe_of(bar), known_at=bar.closed_at, bar=bar)
                 for bar in bars
             )
     return found

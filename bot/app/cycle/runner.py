@@ -28,9 +28,7 @@ def restore(ledger: Ledger, setup: RunSetup) -> Portfolio:
 class Runner:
     """A run whose caller names each slot and how long the slot lasts."""
 
-    def __init__(
-        self, setup: RunSetup, source: Source, ledger: Ledger, now: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, setup: RunSetup, source: Source, ledger: Ledger, now: Callable[[], datetime]) -> None:
         """Continue from what the ledger holds."""
         self.setup = setup
         self.source = source
@@ -39,9 +37,7 @@ class Runner:
         self.portfolio = restore(ledger, setup)
         self._unsure = False
 
-    def fire(
-        self, slot: datetime, interval: timedelta, missed: Sequence[datetime] = ()
-    ) -> CycleRecord | None:
+    def fire(self, slot: datetime, interval: timedelta, missed: Sequence[datetime] = ()) -> CycleRecord | None:
         """Run one slot, and commit it together with rows for the missed slots.
 
         Returns None if the ledger already had the slot or one of those rows.

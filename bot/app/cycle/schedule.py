@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WEEKDAY = re.compile(r"(?<![/\d])([0-7])(?:-([0-7]))?(?:/([1-7]))?(?!\d)")
 # Short spans first: a frequent schedule is found without listing years of slots.
-_LOOK_BACK = tuple(
-    timedelta(hours=hours) for hours in (0.05, 2, 48, 24 * 35, 24 * 366, 24 * 366 * 5)
-)
+_LOOK_BACK = tuple(timedelta(hours=hours) for hours in (0.05, 2, 48, 24 * 35, 24 * 366, 24 * 366 * 5))
 
 
 def _name_weekdays(item: re.Match[str]) -> str:
@@ -35,9 +33,7 @@ def trigger_of(cron: str) -> "CronTrigger":
 
     fields = cron.split()
     if len(fields) != 5:  # noqa: PLR2004 - minute, hour, day, month, weekday
-        raise ConfigError(
-            f"schedule {cron!r}: write five fields (minute hour day month weekday), UTC"
-        )
+        raise ConfigError(f"schedule {cron!r}: write five fields (minute hour day month weekday), UTC")
     if fields[2] != "*" and fields[4] != "*":
         raise ConfigError(f"schedule {cron!r}: give a day of month or a day of week, not both")
     # Every n-th day counts from Sunday in cron, and from Monday in the scheduler.

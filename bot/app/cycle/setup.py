@@ -13,7 +13,7 @@ from bot.engine.rules import Rules
 class RunSetup:
     """The settings that stay the same over a run's cycles.
 
-    interval: the time until the next slot; None where slots cannot be late.
+    interval: the time until the next slot; None in a replay, where no cycle is late.
     """
 
     name: RunName

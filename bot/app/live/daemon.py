@@ -43,9 +43,7 @@ Check = tuple[str, Callable[[datetime, Callable[[], bool]], None]]
 class Daemon:
     """The scheduler around the runs; it fires the newest slot of each, and keeps a fatal error."""
 
-    def __init__(
-        self, opened: Live, now: Callable[[], datetime], check: Check | None = None
-    ) -> None:
+    def __init__(self, opened: Live, now: Callable[[], datetime], check: Check | None = None) -> None:
         """Take the opened runs; check: what to fire beside their cycles, None for nothing."""
         self.opened = opened
         self.check = check
@@ -83,9 +81,7 @@ class Daemon:
             timezone=UTC,
         )
         for run in self.opened.runs:
-            scheduler.add_job(
-                self.turn, trigger_of(run.schedule), args=[run], id=run.runner.setup.name
-            )
+            scheduler.add_job(self.turn, trigger_of(run.schedule), args=[run], id=run.runner.setup.name)
         if self.check is not None:
             cron, look = self.check
             scheduler.add_job(
@@ -128,9 +124,7 @@ def report(record: CycleRecord, opened: Live) -> None:
     )
     for fact in record.facts:
         if isinstance(fact, RunEvent):
-            log.warning(
-                "notice", run=fact.run, name=fact.name, state=fact.state.value, notice=fact.notice
-            )
+            log.warning("notice", run=fact.run, name=fact.name, state=fact.state.value, notice=fact.notice)
     for source in opened.sources.values():
         if source.failures:
             log.warning("feeds_failed", failures=list(source.failures))
@@ -156,19 +150,12 @@ def serve(config_path: Path) -> int:
 
 def crons_of(config: Config) -> list[str]:
     """List the schedules of a configuration: those of its runs, and that of the parity check."""
-    return [
-        *(run.schedule for run in config.runs),
-        *([config.verify.parity] if config.verify.parity else []),
-    ]
+    return [*(run.schedule for run in config.runs), *([config.verify.parity] if config.verify.parity else [])]
 
 
 def check_of(config: Config) -> Check | None:
     """Build the parity check of a configuration; None when it has no schedule for one."""
-    return (
-        None
-        if config.verify.parity is None
-        else (config.verify.parity, partial(check_parity, config))
-    )
+    return None if config.verify.parity is None else (config.verify.parity, partial(check_parity, config))
 
 
 def _stop(daemon: Daemon) -> None:
@@ -182,9 +169,7 @@ def choose_run(config: Config, name: str | None) -> str:
     """Choose the run that was named, or the only one."""
     names = [run.name for run in config.runs]
     if name is None and len(names) > 1:
-        raise UsageError(
-            f"this configuration has the runs {', '.join(names)}; choose one with --run"
-        )
+        raise UsageError(f"this configuration has the runs {', '.join(names)}; choose one with --run")
     if name is not None and name not in names:
         raise ConfigError(f"no run {name} in {config.path}; it has {', '.join(names)}")
     return name or names[0]

@@ -56,10 +56,7 @@ where failed > 0 order by failed desc, gate limit 6""",
     ),
     (
         "Do the books balance?",
-        (
-            "select account, round(sum(amount), 6) as balance from v_postings"
-            " group by account order by account"
-        ),
+        ("select account, round(sum(amount), 6) as balance from v_postings group by account order by account"),
     ),
 )
 
@@ -72,9 +69,7 @@ def demo(ledger: Path, days: int, port: int = 0) -> Answer:
     """
     began = time.perf_counter()
     if ledger.exists() and ledger.name != OWN:
-        raise ConfigError(
-            f"{ledger} exists, and the demo replaces no ledger but {OWN}: name another file"
-        )
+        raise ConfigError(f"{ledger} exists, and the demo replaces no ledger but {OWN}: name another file")
     play(ledger, days, port, anew=True)
     parts = _describe(Reader(str(ledger)), days)
     took = f"\n{days} days in {time.perf_counter() - began:.1f} s"
@@ -111,9 +106,7 @@ def _config(folder: Path, ledger: Path, base_url: str) -> Config:
     (folder / "strategies").mkdir()
     (folder / "strategies" / "levels_long.toml").write_text(starter_strategy())
     path = folder / "config.toml"
-    path.write_text(
-        CONFIG.format(ledger=f"sqlite:///{ledger.resolve()}", base_url=base_url, schedule=SCHEDULE)
-    )
+    path.write_text(CONFIG.format(ledger=f"sqlite:///{ledger.resolve()}", base_url=base_url, schedule=SCHEDULE))
     return load_config(path, {})
 
 
@@ -170,8 +163,6 @@ def _equity(reader: Reader, days: int) -> list[dict[str, object]]:
             "open_positions": row["open_positions"],
             "buy_and_hold": row["benchmark"],
         }
-        for row in reader.rows(
-            "select * from v_equity_daily where run = :run order by slot", {"run": RUN}
-        )
+        for row in reader.rows("select * from v_equity_daily where run = :run order by slot", {"run": RUN})
         if row["day"] in sampled
     ]

@@ -15,8 +15,17 @@ from bot.app.settings.config import MASK
 
 EVENTS = frozenset(
     {
-        "daemon_started", "daemon_stopping", "cycle", "cycle_failed", "feeds_failed", "notice",
-        "parity_differs", "parity_failed", "parity_given_up", "parity_identical", "rows_refused",
+        "daemon_started",
+        "daemon_stopping",
+        "cycle",
+        "cycle_failed",
+        "feeds_failed",
+        "notice",
+        "parity_differs",
+        "parity_failed",
+        "parity_given_up",
+        "parity_identical",
+        "rows_refused",
     }
 )
 SECRET_KEYS = frozenset(

@@ -29,13 +29,7 @@ where r.identity is null order by i.token_id, i.run
 """
 
 
-def operate(
-    act: Act,
-    named: str | None,
-    config_path: Path,
-    ledger: str | None,
-    run: str | None,
-) -> Answer:
+def operate(act: Act, named: str | None, config_path: Path, ledger: str | None, run: str | None) -> Answer:
     """Store a request to one run, or to all live runs, and answer when it takes effect.
 
     named: the symbol or token_id of what to close.
@@ -44,9 +38,7 @@ def operate(
     config = load_config(config_path) if ledger is None else None
     schedules = {one.name: one.schedule for one in config.runs} if config else {}
     url = ledger_of(config_path, ledger)
-    asked = requests_of(
-        Reader(url), act, named, run, SystemClock().now(), only=frozenset(schedules) or None
-    )
+    asked = requests_of(Reader(url), act, named, run, SystemClock().now(), only=frozenset(schedules) or None)
     put(url, asked)
     answer = [_answer(request, schedules) for request in asked]
     return Answer(payload=answer, parts=tuple(_describe(row, named) for row in answer))
@@ -73,9 +65,7 @@ def requests_of(
             f" it has {', '.join(runs) or 'none'}"
         )
     if not runs:
-        raise ConfigError(
-            f"no live run in the ledger {reader.name}: `bot run` starts those of a configuration"
-        )
+        raise ConfigError(f"no live run in the ledger {reader.name}: `bot run` starts those of a configuration")
     concerned = [run] if run is not None else runs
     token_id = None
     if named is not None:
@@ -119,18 +109,12 @@ def _answer(request: Request, schedules: Mapping[str, str]) -> Row:
         "token_id": request.token_id,
         "request_id": request.request_id,
         "asked_at": request.asked_at,
-        "slot": (
-            None if schedule is None else request.asked_at + interval_of(schedule, request.asked_at)
-        ),
+        "slot": (None if schedule is None else request.asked_at + interval_of(schedule, request.asked_at)),
         "notice": ASKED[request.act],
     }
 
 
 def _describe(row: Row, named: str | None) -> str:
     what = str(row["act"]) if named is None else f"{row['act']} {named}"
-    when = (
-        "its next cycle"
-        if row["slot"] is None
-        else f"its next slot, {show_value(row['slot'])[:16]}Z"
-    )
+    when = "its next cycle" if row["slot"] is None else f"its next slot, {show_value(row['slot'])[:16]}Z"
     return f"{row['run']}: {what} at {when}: {str(row['notice']).partition(': ')[2]}"

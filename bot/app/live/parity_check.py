@@ -44,13 +44,9 @@ def check_parity(config: Config, now: datetime, stopping: Callable[[], bool]) ->
                 # The window begins right after the last one: a night may have been missed, and the
                 # slot at which a check fires is not committed yet.
                 start = (
-                    last + timedelta.resolution
-                    if last
-                    else now - timedelta(hours=config.verify.window_hours)
+                    last + timedelta.resolution if last else now - timedelta(hours=config.verify.window_hours)
                 )
-                found = derive_run(
-                    Recorded(connection, name), name, (start, now), config.path, give_up
-                )
+                found = derive_run(Recorded(connection, name), name, (start, now), config.path, give_up)
             _tell(config, found, now)
         except BotError as error:
             log.warning("parity_failed", run=name, error=str(error))

@@ -24,12 +24,7 @@ def simulate(host: str, port: int, seed: int | None, key: str | None) -> int:
 
 
 def listen(
-    market: Market,
-    now: Callable[[], datetime],
-    *,
-    host: str = "127.0.0.1",
-    port: int,
-    key: str | None,
+    market: Market, now: Callable[[], datetime], *, host: str = "127.0.0.1", port: int, key: str | None
 ) -> SimulatorServer:
     """Bind a server without starting it.
 

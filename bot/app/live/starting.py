@@ -9,13 +9,7 @@ from bot.adapters.sql.ledger import reading
 from bot.adapters.sql.migrate import outlook
 from bot.app.cycle.schedule import interval_of, slots_between
 from bot.app.live.wiring import Untaped, connect_all, resolve, run_of, strategies_of
-from bot.app.settings.config import (
-    Config,
-    load_config,
-    resolve_key,
-    starter_config,
-    starter_strategy,
-)
+from bot.app.settings.config import Config, load_config, resolve_key, starter_config, starter_strategy
 from bot.app.settings.providers import PROVIDERS, feeds_of
 from bot.app.telling.answers import Answer, Row
 from bot.app.telling.printing import show_value
@@ -41,9 +35,7 @@ def write_starter(folder: Path) -> Answer:
         done = [_write_new(strategy, starter_strategy()), _write_new(config, starter_config())]
     except OSError as error:
         raise StorageError(f"{folder}: cannot write there ({error.strerror})") from None
-    return Answer(
-        parts=(*done, "next: put your key into tokenmetrics.key (chmod 600), then `bot check`")
-    )
+    return Answer(parts=(*done, "next: put your key into tokenmetrics.key (chmod 600), then `bot check`"))
 
 
 def _write_new(path: Path, text: str) -> str:
@@ -80,9 +72,7 @@ def check(config_path: Path) -> Answer:
             "cash": run.cash,
             "schedule": run.schedule,
             "next_slot": _next(run.schedule, now),
-            "tokens": {
-                str(one.symbol): token_id for token_id, one in sorted(universes[run.name].items())
-            },
+            "tokens": {str(one.symbol): token_id for token_id, one in sorted(universes[run.name].items())},
         }
         for run in config.runs
     ]
@@ -133,8 +123,7 @@ def _describe(answer: Row, runs: Sequence[Row]) -> str:
     else:
         hours, when = answer["parity_window_hours"], show_value(answer["next_parity"])
         lines.append(
-            f"parity: derived again at {answer['parity']} (UTC), next {when};"
-            f" the first time {hours} hours"
+            f"parity: derived again at {answer['parity']} (UTC), next {when}; the first time {hours} hours"
         )
     plan = answer["credits_of_plan"]
     lines.append(

@@ -39,9 +39,7 @@ class Live:
 
 def strategies_of(config: Config) -> dict[str, Strategy]:
     """Load the strategy of every run, by the run's name."""
-    return {
-        run.name: load_strategy(run.strategy, config.folder / "strategies") for run in config.runs
-    }
+    return {run.name: load_strategy(run.strategy, config.folder / "strategies") for run in config.runs}
 
 
 @contextmanager
@@ -78,9 +76,7 @@ def connect_all(
 
 
 @contextmanager
-def live(
-    config: Config, key: Secret, clock: Clock, side_by_side: int | None = None
-) -> Iterator[Live]:
+def live(config: Config, key: Secret, clock: Clock, side_by_side: int | None = None) -> Iterator[Live]:
     """Open ledger, sources and runners, and hold the writer's lease until the end."""
     with (
         writing(config.ledger_url, create=True) as book,
@@ -169,9 +165,7 @@ def assemble(
         digest = hash_text(text)
         book.keep_config(digest, text)
         runs = tuple(
-            _live_run(
-                run, strategies[run.name], universes[run.name], sources, main, book, digest, clock
-            )
+            _live_run(run, strategies[run.name], universes[run.name], sources, main, book, digest, clock)
             for run in config.runs
         )
         # After the runs, because they admit held tokens that left the universe.
@@ -214,19 +208,14 @@ def _live_run(
 
 def run_of(run: RunConfig, strategy: Strategy, now: datetime) -> Run:
     """Build the record of a run that its ledger keeps."""
-    return Run(
-        name=RunName(run.name), strategy=strategy.name, cash=run.cash, identity=None, started_at=now
-    )
+    return Run(name=RunName(run.name), strategy=strategy.name, cash=run.cash, identity=None, started_at=now)
 
 
-def resolve(
-    sources: Mapping[str, LiveSource], main: str, strategy: Strategy
-) -> Mapping[TokenId, Instrument]:
+def resolve(sources: Mapping[str, LiveSource], main: str, strategy: Strategy) -> Mapping[TokenId, Instrument]:
     """Resolve a strategy's universe to tokens, once, at the start, with each of its providers."""
     if strategy.universe == "*":
         raise ConfigError(
-            f"strategy {strategy.name}: universe '*' is for replays;"
-            " name the tokens a daemon is to watch"
+            f"strategy {strategy.name}: universe '*' is for replays; name the tokens a daemon is to watch"
         )
     if strategy.provider not in {None, main}:
         sources[str(strategy.provider)].resolve(strategy.universe)

@@ -86,9 +86,7 @@ class AnswerSource:
         self._seen = since
         self._news: list[Datum] = []
 
-    def know(
-        self, listed: Mapping[str, tuple[Instrument, ...]], run: RunName
-    ) -> tuple[Instrument, ...]:
+    def know(self, listed: Mapping[str, tuple[Instrument, ...]], run: RunName) -> tuple[Instrument, ...]:
         """Admit the instruments of all runs, and return those of one run."""
         mine = listed.get(run, ())
         # The run's own come last, so that they replace what other runs say of the same tokens.
@@ -156,9 +154,7 @@ class RecordedSource(AnswerSource):
         self._recorded = recorded
         self._stored: Known = {}
 
-    def know(
-        self, listed: Mapping[str, tuple[Instrument, ...]], run: RunName
-    ) -> tuple[Instrument, ...]:
+    def know(self, listed: Mapping[str, tuple[Instrument, ...]], run: RunName) -> tuple[Instrument, ...]:
         """Admit the instruments, add the data known at the start; return a run's instruments."""
         mine = super().know(listed, run)
         if self._seen is not None:
@@ -222,8 +218,7 @@ class ComparingLedger:
                 raise DifferenceError(
                     "row",
                     record.cycle.slot,
-                    f"the next cycle is that of {stored.slot:%Y-%m-%dT%H:%MZ} in the ledger,"
-                    " not derived",
+                    f"the next cycle is that of {stored.slot:%Y-%m-%dT%H:%MZ} in the ledger, not derived",
                 )
             found = self._recorded.cycle_difference(record)
             if found is not None:

@@ -75,8 +75,7 @@ class Parity:
         """Describe the result in one line."""
         if self.difference is None:
             return (
-                f"{self.run}: identical, {self.cycles} cycles from {self.answers} answers,"
-                f" row hash {self.hash}"
+                f"{self.run}: identical, {self.cycles} cycles from {self.answers} answers, row hash {self.hash}"
             )
         others = [version for version in self.versions if version != __version__]
         made = f"; made by version {', '.join(others)}, derived by {__version__}" if others else ""
@@ -93,8 +92,7 @@ def parity(config_path: Path, ledger: str | None, run: str | None, window: Windo
         found = derive_run(Recorded(connection, name), name, window, config_path, tell_progress)
     if not found.cycles and found.difference is None:
         raise UsageError(
-            f"run {name} has no cycle in this window: `bot status` shows its last;"
-            " widen --from or --to"
+            f"run {name} has no cycle in this window: `bot status` shows its last; widen --from or --to"
         )
     code = BadInputError.exit_code if found.difference else 0
     return Answer(payload=found.row, parts=(str(found),), exit_code=code)
@@ -120,14 +118,11 @@ def _choose_run(live: Sequence[RunName], name: str | None) -> RunName:
         if run == name:
             return run
     raise ConfigError(
-        f"no live run {name or ''} in this ledger{near(name or '', live)};"
-        f" it has {', '.join(live) or 'none'}"
+        f"no live run {name or ''} in this ledger{near(name or '', live)}; it has {', '.join(live) or 'none'}"
     )
 
 
-def derive_run(
-    book: Recorded, name: RunName, window: Window, config_path: Path, progress: Progress
-) -> Parity:
+def derive_run(book: Recorded, name: RunName, window: Window, config_path: Path, progress: Progress) -> Parity:
     """Derive the cycles of a window one after another, until one differs or all are done.
 
     progress: called after each cycle with the run, the cycles done and their total.
@@ -209,9 +204,7 @@ def _require_instruments(stored: StoredRun, known: Sequence[Instrument], cycle: 
         for name in ("symbol", "quantity_step", "price_tick"):
             was, now = getattr(one, name), getattr(held, name, None)
             if was != now:
-                raise DifferenceError(
-                    INPUT, cycle.slot, f"instruments {one.token_id}, {name}", now, was
-                )
+                raise DifferenceError(INPUT, cycle.slot, f"instruments {one.token_id}, {name}", now, was)
 
 
 def _with_hooks(stored: StoredRun, name: RunName, cycle: Cycle, config_path: Path) -> Rules:
@@ -221,9 +214,7 @@ def _with_hooks(stored: StoredRun, name: RunName, cycle: Cycle, config_path: Pat
     config = load_config(config_path) if config_path.exists() else None
     strategies = {run.name: run.strategy for run in config.runs} if config else {}
     folder = config.folder if config else Path()
-    path = strategy_file(strategies.get(name, stored.strategy), folder / "strategies").with_suffix(
-        ".py"
-    )
+    path = strategy_file(strategies.get(name, stored.strategy), folder / "strategies").with_suffix(".py")
     hooks = load_hooks(path)
     if hooks is None or hooks.digest != stored.hooks:
         what = f"{path} is not the file that decided: put the one with this digest back"

@@ -97,10 +97,7 @@ class Look:
     def __str__(self) -> str:
         """Describe the result in one line."""
         if self.difference is None:
-            return (
-                f"{self.strategy}: no look-ahead found in {self.cuts} cuts,"
-                f" {self.facts} facts compared"
-            )
+            return f"{self.strategy}: no look-ahead found in {self.cuts} cuts, {self.facts} facts compared"
         return f"{self.strategy}: looks ahead or remembers: {self.difference}"
 
 
@@ -143,9 +140,7 @@ class _Play:
     def judged(self) -> list[datetime]:
         """The slots at which candidates were judged."""
         return [
-            slot
-            for slot, one in self.records.items()
-            if any(isinstance(fact, Candidate) for fact in one.facts)
+            slot for slot, one in self.records.items() if any(isinstance(fact, Candidate) for fact in one.facts)
         ]
 
     def within(self, first: datetime | None, last: datetime | None) -> "_Play":
@@ -193,8 +188,7 @@ def look(asked: Subject, place: Place, window: Window) -> Look:
     if not cuts or not whole.judged:
         lacking = "a slot to cut at" if not cuts else "a candidate"
         raise ConfigError(
-            f"{strategy.name}: this window has not {lacking}, so nothing was looked at:"
-            " widen --from and --to"
+            f"{strategy.name}: this window has not {lacking}, so nothing was looked at: widen --from and --to"
         )
     for number, at in enumerate(cuts, start=1):
         past = [slot for slot in slots if slot <= at]
@@ -202,10 +196,7 @@ def look(asked: Subject, place: Place, window: Window) -> Look:
         # The cut run keeps the hooks that have seen the whole history; the resumed run loads new
         # ones, which have seen nothing.
         rest = play(load_strategy(path, path.parent), material, slots[len(past) :], cut.portfolio)
-        for how, mine, other in (
-            (CUT, whole.within(None, at), cut),
-            (RESTARTED, whole.within(at, None), rest),
-        ):
+        for how, mine, other in ((CUT, whole.within(None, at), cut), (RESTARTED, whole.within(at, None), rest)):
             found = _difference(how, at, mine, other, material)
             facts += mine.facts
             if found is not None:
@@ -257,14 +248,10 @@ def _play(
     return _Play(records=records, answers=answers, portfolio=portfolio)
 
 
-def _difference(
-    how: str, at: datetime, whole: _Play, other: _Play, material: Material
-) -> Divergence | None:
+def _difference(how: str, at: datetime, whole: _Play, other: _Play, material: Material) -> Divergence | None:
     """Find the first fact that differs between two runs."""
     for slot in sorted(whole.records.keys() | other.records.keys()):
-        mine, theirs = (
-            play.records[slot].facts if slot in play.records else () for play in (whole, other)
-        )
+        mine, theirs = (play.records[slot].facts if slot in play.records else () for play in (whole, other))
         for one, two in zip_longest(mine, theirs):
             if one != two:
                 fact, values = _first_difference(one, two)
@@ -282,9 +269,7 @@ def _difference(
     return None
 
 
-def _first_difference(
-    one: Fact | None, two: Fact | None
-) -> tuple[str, tuple[str | None, str | None]]:
+def _first_difference(one: Fact | None, two: Fact | None) -> tuple[str, tuple[str | None, str | None]]:
     """Name the table and column in which two facts differ, and both values."""
     table = FACT_TABLES[type(one or two)].name  # type: ignore[index]
     if type(one) is type(two):
@@ -304,16 +289,12 @@ def _token_of(fact: Fact | None, facts: Sequence[Fact]) -> TokenId | None:
     ]
     alike = (other for other in facts for name, key in keys if getattr(other, name, None) == key)
     return next(
-        (found for one in (fact, *alike) if (found := getattr(one, "token_id", None)) is not None),
-        None,
+        (found for one in (fact, *alike) if (found := getattr(one, "token_id", None)) is not None), None
     )
 
 
 def _answer(
-    slot: datetime,
-    whole: Mapping[HookCall, list[str]],
-    other: Mapping[HookCall, list[str]],
-    material: Material,
+    slot: datetime, whole: Mapping[HookCall, list[str]], other: Mapping[HookCall, list[str]], material: Material
 ) -> str | None:
     """Describe the first hook call up to a slot that two runs answered differently."""
     for key in sorted(whole.keys() | other.keys(), key=lambda one: one[0]):
@@ -322,8 +303,5 @@ def _answer(
             asked_at, name, token_id = key
             told = (one_line(" then ".join(answers)) or "None" for answers in (said, now))
             symbol = material.instruments[token_id].symbol
-            return (
-                f"hook {name} on {symbol} at {asked_at:%Y-%m-%dT%H:%MZ}"
-                f" answered {' and '.join(told)}"
-            )
+            return f"hook {name} on {symbol} at {asked_at:%Y-%m-%dT%H:%MZ} answered {' and '.join(told)}"
     return None

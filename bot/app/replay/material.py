@@ -152,9 +152,7 @@ def open_for(strategy: Strategy, place: Place, window: Window, schedule: str | N
     Raises ConfigError if it lacks what the strategy needs.
     """
     finer = Input.FINER in demand_of(strategy.rules).inputs
-    material = open_material(
-        Origin(place, strategy.bars, strategy.universe, finer, window, schedule)
-    )
+    material = open_material(Origin(place, strategy.bars, strategy.universe, finer, window, schedule))
     material.require(strategy)
     return material
 
@@ -164,15 +162,9 @@ def open_material(origin: Origin) -> Material:
     if not isinstance(origin.place, Path):
         return _open_ledger(origin, origin.place)
     history = open_history(
-        origin.place,
-        timeframe=origin.bars,
-        universe=origin.universe,
-        finer=origin.finer,
-        tell=tell_packing,
+        origin.place, timeframe=origin.bars, universe=origin.universe, finer=origin.finer, tell=tell_packing
     )
-    return _over_history(
-        history, slots_in(history, origin.window, origin.schedule), origin.schedule
-    )
+    return _over_history(history, slots_in(history, origin.window, origin.schedule), origin.schedule)
 
 
 def find_place(place: Place, folder: Path) -> Place:
@@ -288,9 +280,7 @@ def _open_ledger(origin: Origin, url: str) -> Material:
             require=lambda strategy: _require_feeds(name, strategy, feeds),
             run=partial(recording.run, by_slot),
             cut=lambda at: over(turns, recording.cut_at(by_slot[at].cycle.settled_until)),
-            rotate=lambda feed, bits: over(
-                turns, recording.rotate(list_episodes(feed), list(by_slot), bits)
-            ),
+            rotate=lambda feed, bits: over(turns, recording.rotate(list_episodes(feed), list(by_slot), bits)),
             within=lambda window: over(table.list_turns(window), recording),
             is_recorded=True,
         )

@@ -22,10 +22,7 @@ def pack(folder: Path) -> Answer:
     width = max(map(len, counts))
     return Answer(
         payload={"folder": str(folder), **asdict(packed), "place": str(packed.place)},
-        parts=(
-            *(f"{name:<{width}}  {count:,}" for name, count in counts.items()),
-            f"\npack: {packed.place}",
-        ),
+        parts=(*(f"{name:<{width}}  {count:,}" for name, count in counts.items()), f"\npack: {packed.place}"),
     )
 
 

@@ -39,10 +39,7 @@ class Rotated(NamedTuple):
 
 
 def rotate_stances(
-    signals: Mapping[str, Words],
-    tokens: Iterable[TokenId],
-    slots: Sequence[datetime],
-    bits: np.random.PCG64,
+    signals: Mapping[str, Words], tokens: Iterable[TokenId], slots: Sequence[datetime], bits: np.random.PCG64
 ) -> dict[str, Words]:
     """Rotate each token's stances round a circle of time, so that its turns come at other slots.
 
@@ -72,7 +69,7 @@ def rotate_stances(
 
 
 def draw_half(bits: np.random.PCG64) -> int:
-    """Draw 32 bits."""
+    """Draw 64 bits and keep the upper 32."""
     return int(bits.random_raw()) >> HALF_BITS
 
 

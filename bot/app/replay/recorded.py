@@ -93,9 +93,7 @@ class Timetable(NamedTuple):
             # its cut-off: no slot may know less than the one before it.
             least = turns[-1].cycle.settled_until if turns else cycle.cut_off
             cut_off, until = max(cycle.cut_off, least), max(cycle.settled_until, least)
-            turns.append(
-                Turn(replace(cycle, cut_off=cut_off, settled_until=until), interval_of(cron, slot))
-            )
+            turns.append(Turn(replace(cycle, cut_off=cut_off, settled_until=until), interval_of(cron, slot)))
         if not turns:
             raise ConfigError(
                 f"no slot in this window: the cycles of {self.name} go from"
@@ -163,11 +161,7 @@ class Recording:
     episodes: Mapping[TokenId, Episodes] | None = None
 
     def run(
-        self,
-        turns: Mapping[datetime, Turn],
-        setup: RunSetup,
-        slots: Sequence[datetime],
-        portfolio: Portfolio,
+        self, turns: Mapping[datetime, Turn], setup: RunSetup, slots: Sequence[datetime], portfolio: Portfolio
     ) -> Iterator[Played]:
         """Continue from a portfolio, and yield each slot."""
         source, clock = self._open_source(setup.name), SystemClock()
@@ -266,9 +260,7 @@ def _within(heard: Sequence[Heard], span: Window) -> list[Heard]:
     return list(heard[start:end])
 
 
-def read_answers(
-    url: str, listed: Listed, turns: Sequence[Turn], tokens: frozenset[TokenId]
-) -> list[Heard]:
+def read_answers(url: str, listed: Listed, turns: Sequence[Turn], tokens: frozenset[TokenId]) -> list[Heard]:
     """Read the answers of a ledger up to its last turn, compared with its rows.
 
     Of the tokens' data only what tells something new is kept.

@@ -33,17 +33,7 @@ from bot.domain.record import Run
 from bot.figures.account import figures_of
 from bot.figures.luck import Drawn
 
-TOLD = (
-    "trades",
-    "open_positions",
-    "fees",
-    "profit",
-    "equity",
-    "max_drawdown",
-    "bars",
-    "slots",
-    "seconds",
-)
+TOLD = ("trades", "open_positions", "fees", "profit", "equity", "max_drawdown", "bars", "slots", "seconds")
 
 
 def replay(
@@ -63,9 +53,7 @@ def replay(
     material = open_for(strategy, place, window, schedule)
     # The last slot belongs to the identity: without --to, a longer folder ends later.
     edges = [str(edge) for edge in (*window, material.slots[-1])]
-    identity = hash_text(
-        canonical([strategy.text, material.digest, plain(capital), edges, schedule])
-    )
+    identity = hash_text(canonical([strategy.text, material.digest, plain(capital), edges, schedule]))
     url = ledger_url(ledger or "replay.db")
     setup = material.set_up(strategy, capital)
     with writing(url, create=True) as book:
@@ -98,9 +86,7 @@ def draw(material: Material, setup: RunSetup, count: int) -> list[Drawn]:
     return found
 
 
-def _write(
-    book: SqlLedger, setup: RunSetup, strategy: Strategy, material: Material, identity: str
-) -> int:
+def _write(book: SqlLedger, setup: RunSetup, strategy: Strategy, material: Material, identity: str) -> int:
     run = Run(
         name=setup.name,
         strategy=strategy.name,
@@ -118,9 +104,7 @@ def _write(
     with book.one_transaction(), without_collection():
         book.open_run(run, material.instruments)
         if already:
-            sys.stderr.write(
-                f"run {setup.name} is in this ledger already, the same replay: nothing added\n"
-            )
+            sys.stderr.write(f"run {setup.name} is in this ledger already, the same replay: nothing added\n")
             return 0
         book.keep_config(setup.config_hash, strategy.text)
         return book.commit_all(material.records(setup, tells=True))
@@ -128,9 +112,9 @@ def _write(
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Disable the garbage collector: a replay makes millions of values and no reference cycles.
+    """Switch the garbage collector off inside a `with` block, and on again if it was on.
 
-    Afterwards the collector is enabled only if it was before.
+    A replay makes millions of values and no reference cycles, so collecting finds nothing.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -148,7 +132,6 @@ def _capital(text: str) -> Decimal:
         value = ZERO
     if not value.is_finite() or not MICRO <= value <= CASH_MAX or value != micro_half_even(value):
         raise UsageError(
-            f"--cash {text}: write a positive number up to {CASH_MAX:,},"
-            " with at most 6 digits after the point"
+            f"--cash {text}: write a positive number up to {CASH_MAX:,}, with at most 6 digits after the point"
         )
     return value

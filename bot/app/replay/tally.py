@@ -39,9 +39,7 @@ class Tally:
                     self.equity = fact.equity
                     self._mark = fact
                     self.points.append(
-                        EquityPoint(
-                            fact.slot, to_float(fact.equity), to_float(fact.high_water_mark)
-                        )
+                        EquityPoint(fact.slot, to_float(fact.equity), to_float(fact.high_water_mark))
                     )
                 case Position():
                     self._opened[fact.position_id] = fact
@@ -55,30 +53,18 @@ class Tally:
     @property
     def fall(self) -> Drawdown | None:
         """The deepest fall up to the last mark; None if equity never fell."""
-        return (
-            None
-            if self._mark is None
-            else fall_of({name: getattr(self._mark, name) for name in FALL})
-        )
+        return None if self._mark is None else fall_of({name: getattr(self._mark, name) for name in FALL})
 
     def trades(self) -> list[TradeResult]:
         """List the trades in order of opening, including open ones."""
-        ordered = sorted(
-            self._opened.values(), key=lambda opened: (opened.opened_at, opened.position_id)
-        )
+        ordered = sorted(self._opened.values(), key=lambda opened: (opened.opened_at, opened.position_id))
         return [self._trade(position) for position in ordered]
 
     def _trade(self, position: Position) -> TradeResult:
         """Compute in floats what v_trades computes in the database's numbers."""
         position_id = position.position_id
-        closed_at, profit = self._closed.get(
-            position_id, (None, self._booked.get(position_id, ZERO))
-        )
-        quantity, price, won = (
-            to_float(position.quantity),
-            to_float(position.entry_price),
-            to_float(profit),
-        )
+        closed_at, profit = self._closed.get(position_id, (None, self._booked.get(position_id, ZERO)))
+        quantity, price, won = (to_float(position.quantity), to_float(position.entry_price), to_float(profit))
         stop = position.stop_initial
         risk = 0.0 if stop is None else quantity * abs(price - to_float(stop))
         return TradeResult(

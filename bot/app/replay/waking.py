@@ -50,9 +50,7 @@ class Waking:
         self.slots = slots
         self._instants: Words = np.array([micros(slot) for slot in slots], dtype=np.int64)
         self._days = [
-            number
-            for number, slot in enumerate(slots)
-            if not number or slot.date() != slots[number - 1].date()
+            number for number, slot in enumerate(slots) if not number or slot.date() != slots[number - 1].date()
         ]
         self._turned: dict[int, list[TokenId]] = {}
         for token_id in setup.universe:
@@ -81,16 +79,12 @@ class Waking:
             if is_due(portfolio, self.archive.episode(token_id, slot, slot), self.setup.rules)
         )
         wakes = {
-            token_id: place + 1
-            if self._restless
-            else self._next_concern(place, token_id, holding, portfolio)
+            token_id: place + 1 if self._restless else self._next_concern(place, token_id, holding, portfolio)
             for token_id, holding in portfolio.holdings.items()
         }
         following = self._following(place, wakes.values(), at_once=bool(waiting or due))
         turned = (self._turned.get(one, ()) for one in range(place + 1, following + 1))
-        concerned = [
-            token_id for token_id, wake in wakes.items() if self._watches_all or wake <= following
-        ]
+        concerned = [token_id for token_id, wake in wakes.items() if self._watches_all or wake <= following]
         self.asked = due.union(waiting, concerned, *turned)
         return following
 
@@ -108,9 +102,7 @@ class Waking:
         """Find the first slot at or after an instant."""
         return int(self._instants.searchsorted(instant))
 
-    def _next_concern(
-        self, place: int, token_id: TokenId, holding: Holding, portfolio: Portfolio
-    ) -> int:
+    def _next_concern(self, place: int, token_id: TokenId, holding: Holding, portfolio: Portfolio) -> int:
         """Find the next slot that concerns a position; it is kept until the bracket changes."""
         position = holding.position
         held = (position, holding.stop, holding.quantity)
@@ -121,11 +113,7 @@ class Waking:
         if position.side is Side.LONG or not self.setup.rules.short.borrow_fraction_per_day:
             return wake
         # A day of borrowing is charged at the close of the first bar that closes after it began.
-        day = (
-            0
-            if holding.borrowed_at is None
-            else (holding.borrowed_at - position.opened_at) // DAY + 1
-        )
+        day = 0 if holding.borrowed_at is None else (holding.borrowed_at - position.opened_at) // DAY + 1
         columns, begun = self.archive.columns[token_id], micros(position.opened_at + day * DAY)
         row = int(columns.opened_at.searchsorted(begun - columns.span, side="right"))
         if row == len(columns.opened_at):
@@ -183,16 +171,12 @@ class Waking:
         with localcontext(EXACT):
             for one in places:
                 equity, slot = self._equity(place + 1 + one, portfolio), self.slots[place + 1 + one]
-                moved.high_water_mark, moved.high_at, moved.deepest = follow_equity(
-                    moved, equity, slot
-                )
+                moved.high_water_mark, moved.high_at, moved.deepest = follow_equity(moved, equity, slot)
         return moved
 
     def _equity(self, place: int, portfolio: Portfolio) -> Decimal:
         slot = self.slots[place]
-        quotes = (
-            (token_id, self.archive.price(token_id, slot, slot)) for token_id in portfolio.holdings
-        )
+        quotes = ((token_id, self.archive.price(token_id, slot, slot)) for token_id in portfolio.holdings)
         prices = {token_id: one.price for token_id, one in quotes if one}
         return portfolio.cash + value_positions(portfolio, prices, slot)
 

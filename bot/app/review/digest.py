@@ -90,18 +90,12 @@ def _count(outcomes: Sequence[Row]) -> Row:
     return {
         "entries": sum(one["candidates"] for one in outcomes if one["is_entered"]),
         "candidates": sum(one["candidates"] for one in outcomes),
-        "refused": {
-            str(one["reason"]): one["candidates"] for one in outcomes if not one["is_entered"]
-        },
+        "refused": {str(one["reason"]): one["candidates"] for one in outcomes if not one["is_entered"]},
     }
 
 
 def _of_run(rows: Sequence[Row], run: object) -> list[Row]:
-    return [
-        {name: value for name, value in row.items() if name != "run"}
-        for row in rows
-        if row["run"] == run
-    ]
+    return [{name: value for name, value in row.items() if name != "run"} for row in rows if row["run"] == run]
 
 
 def describe_digest(answer: list[Row]) -> tuple[str | Table, ...]:

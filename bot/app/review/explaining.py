@@ -7,15 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from bot.adapters.sql.reads import Reader
-from bot.app.review.why import (
-    CUT_OFF,
-    GATES,
-    NEWEST,
-    describe_proposal,
-    gate_table,
-    levels_of,
-    pick,
-)
+from bot.app.review.why import CUT_OFF, GATES, NEWEST, describe_proposal, gate_table, levels_of, pick
 from bot.app.settings.providers import PROVIDERS
 from bot.app.telling.answers import Row, Table, without_empty
 from bot.app.telling.printing import show_value
@@ -74,9 +66,7 @@ def explain(reader: Reader, order_id: str) -> Row:
     named = {"order_id": order_id}
     order = reader.rows(ORDER, named)
     if not order:
-        raise ConfigError(
-            f"no order {order_id} in the ledger {reader.name}: `bot orders` lists them"
-        )
+        raise ConfigError(f"no order {order_id} in the ledger {reader.name}: `bot orders` lists them")
     (decision,) = reader.rows(DECISION, named)
     return {
         "order": order[0],
@@ -124,10 +114,7 @@ def describe_order(answer: Row) -> tuple[str | Table, ...]:
         f" {show_value(order['quantity'])} at {show_value(order['price'])},"
         f" planned at {show_value(order['planned_at'])}"
     )
-    decided = (
-        f"decided at {show_value(decision['slot'])}: {decision['outcome']};"
-        f" {describe_proposal(decision)}"
-    )
+    decided = f"decided at {show_value(decision['slot'])}: {decision['outcome']}; {describe_proposal(decision)}"
     return without_empty(
         head,
         decided,
@@ -138,12 +125,6 @@ def describe_order(answer: Row) -> tuple[str | Table, ...]:
 
 
 def _datum_lines(row: Row) -> list[str]:
-    values = [
-        f"{name} {show_value(value)}"
-        for name, value in row.items()
-        if name not in {"input", "answers"}
-    ]
-    answers = [
-        f"  from {call['endpoint']}, answer {call['answer_hash']}" for call in row["answers"]
-    ]
+    values = [f"{name} {show_value(value)}" for name, value in row.items() if name not in {"input", "answers"}]
+    answers = [f"  from {call['endpoint']}, answer {call['answer_hash']}" for call in row["answers"]]
     return [f"{row['input']}: {', '.join(values)}", *answers]

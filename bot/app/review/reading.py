@@ -50,9 +50,7 @@ def show_why(symbol: str | None, url: str, window: Window, run: str | None) -> A
     decision = why(reader, symbol, window, run)
     if decision is None:
         span = " in this window" if any(window) else ""
-        text = (
-            f"{symbol} was no candidate{span}: no turn of it has come to a decision{span or ' yet'}"
-        )
+        text = f"{symbol} was no candidate{span}: no turn of it has come to a decision{span or ' yet'}"
         return Answer(parts=(text,))
     return Answer(payload=decision, parts=describe_decision(decision))
 

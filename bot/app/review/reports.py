@@ -1,5 +1,6 @@
 """What the reading commands show: plain SQL over the public views.
 
+Two things have no view and are read from their tables: requests, and the names of runs.
 Nothing here computes a figure that the ledger does not hold.
 """
 
@@ -121,8 +122,7 @@ def _number(value: object) -> Decimal:
 def _columns(names: str) -> tuple[Column, ...]:
     """Lay out columns; the more question marks one has, the sooner it leaves a narrow terminal."""
     return tuple(
-        Column(name, UNITS.get(name, ""), len(marks))
-        for name, marks in re.findall(r"(\w+)(\?*)", names)
+        Column(name, UNITS.get(name, ""), len(marks)) for name, marks in re.findall(r"(\w+)(\?*)", names)
     )
 
 
@@ -158,24 +158,19 @@ REPORTS: Mapping[str, Report] = MappingProxyType(
             ORDERS,
             "accepted_at",
             _columns(
-                "run??? order_id? symbol side?? role part??? state reason?? quantity? price"
-                " accepted_at??"
+                "run??? order_id? symbol side?? role part??? state reason?? quantity? price accepted_at??"
             ),
         ),
         "equity": Report(
             EQUITY,
             "slot",
             _columns(
-                "run?? slot cash? positions_value?? equity high_water_mark?? drawdown exposure?"
-                " open_positions?"
+                "run?? slot cash? positions_value?? equity high_water_mark?? drawdown exposure? open_positions?"
             ),
         ),
     }
 )
-PARITY = (
-    "select is_identical, kind, differs_at, what from v_parity where run = :run"
-    " order by checked_at desc"
-)
+PARITY = "select is_identical, kind, differs_at, what from v_parity where run = :run order by checked_at desc"
 
 
 def rows_of(reader: Reader, report: Report, asked: Asked) -> list[Row]:
@@ -193,20 +188,14 @@ def require_run(reader: Reader, run: str | None) -> None:
     """Refuse a run that the ledger does not have: a typo must not look like an empty run."""
     known = [str(row["name"]) for row in reader.rows("select name from runs order by name", {})]
     if run is not None and run not in known:
-        raise ConfigError(
-            f"no run {run} in this ledger{near(run, known)}; it has {', '.join(known) or 'none'}"
-        )
+        raise ConfigError(f"no run {run} in this ledger{near(run, known)}; it has {', '.join(known) or 'none'}")
 
 
 def within(
     start: datetime | None, end: datetime | None, run: str | None, at: str = "slot"
 ) -> tuple[str, dict[str, object]]:
     """Build the SQL condition for a window of instants and a run, and its parameters."""
-    asked = (
-        (f"{at} >= :start", "start", start),
-        (f"{at} <= :end", "end", end),
-        ("run = :run", "run", run),
-    )
+    asked = ((f"{at} >= :start", "start", start), (f"{at} <= :end", "end", end), ("run = :run", "run", run))
     given = [(test, name, value) for test, name, value in asked if value is not None]
     tests = " and ".join(test for test, _, _ in given)
     return (f"where {tests}" if tests else "", {name: value for _, name, value in given})

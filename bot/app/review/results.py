@@ -44,8 +44,7 @@ order by opened_at, position_id
 """
 UNHELD = "the benchmark needs two UTC days with a mark"
 UNKNOWN = (
-    "the benchmark's worth is not known at the last day: a price has gone,"
-    " or it is beyond what a ledger holds"
+    "the benchmark's worth is not known at the last day: a price has gone, or it is beyond what a ledger holds"
 )
 SUMMARY = """
 select count(*) as trades, round(coalesce(sum(fees), 0), 6) as fees, \
@@ -60,16 +59,10 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
     {
         "total_return": "last equity / first - 1",
         "cagr": "compound growth a year of 365 days",
-        "sharpe": (
-            "daily returns of UTC days, mean / sample deviation x sqrt(365), no risk-free rate"
-        ),
-        "sharpe_low": (
-            "2.5 % of resampled histories have a lower Sharpe ratio (stationary bootstrap)"
-        ),
+        "sharpe": ("daily returns of UTC days, mean / sample deviation x sqrt(365), no risk-free rate"),
+        "sharpe_low": ("2.5 % of resampled histories have a lower Sharpe ratio (stationary bootstrap)"),
         "sharpe_high": "2.5 % of them have a higher one",
-        "probabilistic_sharpe": (
-            "probability that the true Sharpe ratio is above zero, for one trial"
-        ),
+        "probabilistic_sharpe": ("probability that the true Sharpe ratio is above zero, for one trial"),
         "sortino": "mean / root of the mean squared loss over all days x sqrt(365)",
         "calmar": "cagr / max_drawdown",
         "max_drawdown": "deepest fall of marked equity below its high",
@@ -82,14 +75,12 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "exposure_time": "share of the time with a position open",
         "turnover": "notional of all entries / mean daily equity",
         "hold_return": (
-            "total return of equal parts of the universe, kept without costs,"
-            " by first slots of UTC days"
+            "total return of equal parts of the universe, kept without costs, by first slots of UTC days"
         ),
         "hold_sharpe": "its Sharpe ratio",
         "hold_max_drawdown": "its deepest fall, of the first slots of UTC days",
         "random_runs": (
-            "runs of the strategy in which each token's spells are turned round a circle of time"
-            " by chance"
+            "runs of the strategy in which each token's spells are turned round a circle of time by chance"
         ),
         "random_return_median": "median of their total returns",
         "random_return_low": "5 % of them return less",
@@ -173,14 +164,11 @@ def describe_statistics(found: Row) -> str:
             value = found[name]
             words = [meaning] if isinstance(value, int | float) else []
             told = show_value(round(value, 4) + 0.0) if isinstance(value, int | float) else "-"
-            lines.append(
-                (name, told, "; ".join([*words, *([reasons[name]] if name in reasons else [])]))
-            )
+            lines.append((name, told, "; ".join([*words, *([reasons[name]] if name in reasons else [])])))
     lines.append(("drawdown", "", _describe_drawdown(found)))
     names, values = (max(len(line[at]) for line in lines) for at in (0, 1))
     return "\n".join(
-        f"{name.replace('_', ' '):<{names}}  {value:>{values}}  {words}"
-        for name, value, words in lines
+        f"{name.replace('_', ' '):<{names}}  {value:>{values}}  {words}" for name, value, words in lines
     )
 
 
@@ -205,9 +193,7 @@ def _of_luck(days: Sequence[EquityPoint]) -> dict[str, Figure]:
     return {"sharpe_low": low, "sharpe_high": high, "probabilistic_sharpe": above_zero}
 
 
-def _of_holding(
-    rows: Sequence[Mapping[str, object]], days: Sequence[EquityPoint]
-) -> dict[str, Figure]:
+def _of_holding(rows: Sequence[Mapping[str, object]], days: Sequence[EquityPoint]) -> dict[str, Figure]:
     """Compute the figures of buying and holding, from the first marked slot of each UTC day.
 
     A ledger of an older release may hold the benchmark for a part of the account's days only; the
@@ -217,15 +203,9 @@ def _of_holding(
     held = curve([(_instant(row["slot"]), _float(row["benchmark"])) for row in known])
     if len(held) < 2 or known[-1] is not rows[-1]:  # noqa: PLR2004 - one value has no return
         reason = UNHELD if len(held) < 2 else UNKNOWN  # noqa: PLR2004
-        return dict.fromkeys(
-            ("hold_return", "hold_sharpe", "hold_max_drawdown"), Figure(reason=reason)
-        )
+        return dict.fromkeys(("hold_return", "hold_sharpe", "hold_max_drawdown"), Figure(reason=reason))
     fall = drawdown(held)
-    late = (
-        f"from {held[0].at:%Y-%m-%d} on, it was not kept before"
-        if held[0].at > days[0].at
-        else None
-    )
+    late = f"from {held[0].at:%Y-%m-%d} on, it was not kept before" if held[0].at > days[0].at else None
     return {
         "hold_return": replace(total_return(held), reason=late),
         "hold_sharpe": sharpe(returns_of(held), resolution=resolution_of(held)),

@@ -22,8 +22,7 @@ where candidate_id = :candidate_id order by number
 """
 # The levels as the strategy merged and weighed them; no rows if it does neither.
 SLOT_LEVELS = (
-    "select price, strength, strength_source, merged from v_slot_levels"
-    " where candidate_id = :candidate_id"
+    "select price, strength, strength_source, merged from v_slot_levels where candidate_id = :candidate_id"
 )
 # A row counts from `published_at` (the provider's) or `known_at` (ours), whichever is earlier, but
 # never before the ledger had it.
@@ -86,9 +85,7 @@ def why(reader: Reader, symbol: str, window: Window, run: str | None) -> Row | N
     require_run(reader, run)
     where, given = within(*window, run)
     where = f"{where} and symbol = :symbol" if where else "where symbol = :symbol"
-    found = reader.rows(
-        DECISION.format(where=where), {**given, "symbol": symbol_in(reader, symbol)}
-    )
+    found = reader.rows(DECISION.format(where=where), {**given, "symbol": symbol_in(reader, symbol)})
     if not found:
         return None
     decision = found[0]
@@ -126,9 +123,7 @@ def describe_decision(answer: Row) -> tuple[str | Table, ...]:
         f" {answer['outcome']}"
         f"{'' if answer['first_reason'] is None else ', ' + str(answer['first_reason'])}"
     )
-    trades = [
-        {name: trade[name] for name in trade if name != "position_id"} for trade in answer["trades"]
-    ]
+    trades = [{name: trade[name] for name in trade if name != "position_id"} for trade in answer["trades"]]
     return without_empty(
         head,
         describe_proposal(answer),
@@ -180,9 +175,7 @@ def _describe_levels(answer: Row) -> str:
     reference = float(answer["reference_price"])
     below = [show_value(price) for price in prices if price < reference][-NEAREST:]
     above = [show_value(price) for price in prices if price > reference][:NEAREST]
-    sides = (
-        f"supports {', '.join(reversed(below)) or 'none'}; resistances {', '.join(above) or 'none'}"
-    )
+    sides = f"supports {', '.join(reversed(below)) or 'none'}; resistances {', '.join(above) or 'none'}"
     return f"nearest of {len(prices)} levels: {sides}"
 
 

@@ -33,9 +33,7 @@ KEY_BYTES_MAX = 4096
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 FIELD = r"[0-9A-Za-z*/,-]+"
-CRON = Text(
-    rf" *{FIELD}(?: +{FIELD}){{4}} *", "cron of five fields: minute hour day month weekday, UTC"
-)
+CRON = Text(rf" *{FIELD}(?: +{FIELD}){{4}} *", "cron of five fields: minute hour day month weekday, UTC")
 LINE = Text(r"[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*", "text on one line")
 ADDRESS = Text(r"https?://[^\s/?#]+[^\s?#]*", "address that begins with https:// or http://")
 
@@ -49,20 +47,10 @@ KEYS: tuple[Key, ...] = (
     Key("source.provider", Word(PROVIDER_NAMES), "who is asked", "tokenmetrics"),
     Key("source.base_url", ADDRESS, "where its API answers", "https://api.tokenmetrics.com/v2"),
     Key("source.api_version", Word(("v2", "v3")), "which version of its API that is", "v2"),
-    Key(
-        "source.key_file",
-        LINE,
-        "file that holds the API key and nothing else, readable by its owner only",
-    ),
+    Key("source.key_file", LINE, "file that holds the API key and nothing else, readable by its owner only"),
     Key("source.requests_per_minute", COUNT, "the plan's requests per minute", 20),
-    Key(
-        "source.credits_per_month", COUNT, "the plan's API credits per month; absent: not compared"
-    ),
-    Key(
-        "verify.parity",
-        CRON,
-        "when the daemon derives its runs again, a cron in UTC; absent: never",
-    ),
+    Key("source.credits_per_month", COUNT, "the plan's API credits per month; absent: not compared"),
+    Key("verify.parity", CRON, "when the daemon derives its runs again, a cron in UTC; absent: never"),
     Key(
         "verify.window_hours",
         COUNT,
@@ -71,15 +59,8 @@ KEYS: tuple[Key, ...] = (
     ),
 )
 RUN_KEYS: tuple[Key, ...] = (
-    Key(
-        "run.name", NAME, "the run's name in the ledger; it has an account of its own", needed=True
-    ),
-    Key(
-        "run.strategy",
-        LINE,
-        "strategies/NAME.toml beside this file, or the path of a file",
-        needed=True,
-    ),
+    Key("run.name", NAME, "the run's name in the ledger; it has an account of its own", needed=True),
+    Key("run.strategy", LINE, "strategies/NAME.toml beside this file, or the path of a file", needed=True),
     Key("run.cash", Number(above=0, at_most=CASH_MAX), "opening cash, quote currency", needed=True),
     Key("run.schedule", CRON, "its slots: minute hour day month weekday, UTC", needed=True),
 )
@@ -214,9 +195,7 @@ def resolve_key(config: Config, environ: Mapping[str, str] = os.environ) -> Secr
     if credentials and (Path(credentials) / CREDENTIAL).exists():
         return _key_in(CREDENTIAL, Path(credentials) / CREDENTIAL, shared=True)
     missing = "is not set" if named is None else "names no file"
-    raise ConfigError(
-        f"{place} {missing}: put the API key into that file (chmod 600), or set {KEY_VARIABLE}"
-    )
+    raise ConfigError(f"{place} {missing}: put the API key into that file (chmod 600), or set {KEY_VARIABLE}")
 
 
 def effective(
@@ -248,9 +227,7 @@ def effective(
 def mask_url(url: str) -> str:
     """Mask the passwords, tokens and keys in a URL."""
     hidden = re.sub(r"://([^/@:]*):[^/]*@", rf"://\1:{MASK}@", url)
-    return re.sub(
-        r"(?i)([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*", rf"\1{MASK}", hidden
-    )
+    return re.sub(r"(?i)([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*", rf"\1{MASK}", hidden)
 
 
 def starter_config() -> str:
@@ -301,9 +278,7 @@ def _override(tables: dict[str, object], environ: Mapping[str, str]) -> None:
 def _runs(path: Path, raw: object) -> tuple[RunConfig, ...]:
     where = str(path)
     if not isinstance(raw, list) or not raw or not all(isinstance(table, dict) for table in raw):
-        raise refuse(
-            where, "run", "write at least one [[run]] with name, strategy, cash and schedule"
-        )
+        raise refuse(where, "run", "write at least one [[run]] with name, strategy, cash and schedule")
     found: list[RunConfig] = []
     for number, table in enumerate(raw, start=1):
         place = f"{where} [[run]] {number}"
@@ -312,9 +287,7 @@ def _runs(path: Path, raw: object) -> tuple[RunConfig, ...]:
             raise refuse(place, "run.cash", "has more than 6 digits after the point")
         if run["name"] in {earlier.name for earlier in found}:
             raise refuse(
-                place,
-                "run.name",
-                f'"{run["name"]}" is there twice: every run needs a name of its own',
+                place, "run.name", f'"{run["name"]}" is there twice: every run needs a name of its own'
             )
         if "/" in run["strategy"] or run["strategy"].endswith(".toml"):
             run["strategy"] = str(path.parent / run["strategy"])
@@ -330,9 +303,7 @@ def _key_in(place: str, path: Path, *, shared: bool) -> Secret:
                 raise AccessError(f"{place}: others may read the key file: chmod 600 it")
             return _key(place, file.read(KEY_BYTES_MAX))
     except FileNotFoundError as error:
-        raise ConfigError(
-            f"{place}: no such key file: create it, readable by its owner only"
-        ) from error
+        raise ConfigError(f"{place}: no such key file: create it, readable by its owner only") from error
     except (OSError, UnicodeDecodeError):
         # The cause is not chained, because it holds bytes of the file.
         raise AccessError(

@@ -21,16 +21,44 @@ SIGNATURES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 MODULES = frozenset(
     {
-        "__future__", "collections", "dataclasses", "datetime", "decimal", "enum", "fractions",
-        "functools", "itertools", "math", "operator", "statistics", "typing",
+        "__future__",
+        "collections",
+        "dataclasses",
+        "datetime",
+        "decimal",
+        "enum",
+        "fractions",
+        "functools",
+        "itertools",
+        "math",
+        "operator",
+        "statistics",
+        "typing",
     }
 )
 PACKAGES = ("bot.domain.", "bot.engine.")
 # Builtins that reach beyond a hook's arguments, or differ from one process to the next.
 REACHING = frozenset(
     {
-        "breakpoint", "compile", "delattr", "dir", "eval", "exec", "exit", "getattr", "globals",
-        "hash", "help", "id", "input", "locals", "open", "print", "quit", "setattr", "vars",
+        "breakpoint",
+        "compile",
+        "delattr",
+        "dir",
+        "eval",
+        "exec",
+        "exit",
+        "getattr",
+        "globals",
+        "hash",
+        "help",
+        "id",
+        "input",
+        "locals",
+        "open",
+        "print",
+        "quit",
+        "setattr",
+        "vars",
     }
 )
 CLOCKS = frozenset({"now", "today", "utcnow"})
@@ -48,17 +76,11 @@ class Offence(NamedTuple):
 
 def offences(tree: ast.Module) -> list[Offence]:
     """List a hooks file's offences by line; a missing hook is listed only if there is no other."""
-    hooks = [
-        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in SIGNATURES
-    ]
+    hooks = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in SIGNATURES]
     first = {node.name: node for node in reversed(hooks)}
     found = [
         *(Offence(node.lineno, reason) for node in tree.body for reason in _at_the_top(node)),
-        *(
-            Offence(getattr(node, "lineno", 0), reason)
-            for node in ast.walk(tree)
-            for reason in _anywhere(node)
-        ),
+        *(Offence(getattr(node, "lineno", 0), reason) for node in ast.walk(tree) for reason in _anywhere(node)),
         *(
             Offence(node.lineno, f"{node.name} is defined twice: keep one")
             for node in hooks
@@ -78,9 +100,7 @@ def find_assignments(tree: ast.Module) -> dict[str, int]:
         node.id: node.lineno
         for statement in tree.body
         if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None
-        for target in (
-            statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-        )
+        for target in (statement.targets if isinstance(statement, ast.Assign) else [statement.target])
         for node in ast.walk(target)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     }
@@ -140,21 +160,15 @@ def _signature_of(name: str) -> str:
 def _anywhere(node: ast.AST) -> Iterator[str]:
     match node:
         case ast.Import():
-            yield from (
-                _of_module(alias.name) for alias in node.names if not _is_allowed(alias.name)
-            )
+            yield from (_of_module(alias.name) for alias in node.names if not _is_allowed(alias.name))
         case ast.ImportFrom():
             yield from _of_import(node)
         case ast.ClassDef():
             if not _is_value(node):
-                yield (
-                    f"{node.name} can change: make it a NamedTuple,"
-                    " or put @dataclass(frozen=True) above it"
-                )
+                yield (f"{node.name} can change: make it a NamedTuple, or put @dataclass(frozen=True) above it")
         case ast.FunctionDef(args=given) | ast.Lambda(args=given):
             if any(
-                isinstance(one, ast.List | ast.Dict | ast.Set)
-                for one in (*given.defaults, *given.kw_defaults)
+                isinstance(one, ast.List | ast.Dict | ast.Set) for one in (*given.defaults, *given.kw_defaults)
             ):
                 yield "a default that can change keeps something between calls: use a tuple or None"
         case _:
@@ -165,28 +179,16 @@ def _out_of_reach(node: ast.AST) -> Iterator[str]:
     match node:
         case ast.Name():
             if node.id in REACHING or (node.id.startswith("__") and node.id.endswith("__")):
-                yield (
-                    f"{node.id} is not for hooks, which see their arguments and nothing else:"
-                    " leave it out"
-                )
+                yield (f"{node.id} is not for hooks, which see their arguments and nothing else: leave it out")
         case ast.Attribute():
             if node.attr.startswith("_") and node.attr not in OF_NAMED_TUPLES:
-                yield (
-                    f"{node.attr} is not for hooks, which see values from outside only:"
-                    " leave it out"
-                )
+                yield (f"{node.attr} is not for hooks, which see values from outside only: leave it out")
             elif node.attr in CLOCKS:
                 yield f".{node.attr} reads a clock: take the time from the view"
             elif not isinstance(node.ctx, ast.Load):
-                yield (
-                    f".{node.attr} is set: values do not change,"
-                    " make a new one with dataclasses.replace"
-                )
+                yield (f".{node.attr} is set: values do not change, make a new one with dataclasses.replace")
         case ast.Global():
-            yield (
-                f"global {', '.join(node.names)}: a hook keeps nothing between calls:"
-                " return what it finds"
-            )
+            yield (f"global {', '.join(node.names)}: a hook keeps nothing between calls: return what it finds")
         case ast.AsyncFunctionDef() | ast.Await() | ast.AsyncFor() | ast.AsyncWith():
             yield "a hook waits for nothing: write it without async and await"
 

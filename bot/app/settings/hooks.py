@@ -64,9 +64,7 @@ def _parse(path: Path, text: str) -> ast.Module:
         tree = ast.parse(text)
         compile(tree, str(path), "exec", dont_inherit=True)  # finds errors that parsing does not
     except (SyntaxError, ValueError, RecursionError) as error:
-        line, reason = (
-            (error.lineno, error.msg) if isinstance(error, SyntaxError) else (None, str(error))
-        )
+        line, reason = (error.lineno, error.msg) if isinstance(error, SyntaxError) else (None, str(error))
         raise _refusal(path, line, f"not Python: {reason}") from None
     for offence in offences(tree):
         raise _refusal(path, offence.line, offence.reason)
@@ -86,9 +84,7 @@ def _execute(path: Path, tree: ast.Module) -> dict[str, Hook]:
     for name, line in find_assignments(tree).items():
         value = names[name]
         if isinstance(value, list | set | bytearray | deque | Iterator):
-            raise _refusal(
-                path, line, f"{name} can change from call to call: make it a tuple or a frozenset"
-            )
+            raise _refusal(path, line, f"{name} can change from call to call: make it a tuple or a frozenset")
         if isinstance(value, dict):
             names[name] = MappingProxyType(value)
     return {name: value for name, value in names.items() if callable(value)}

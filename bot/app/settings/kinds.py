@@ -118,9 +118,7 @@ def exact(raw: object, *, whole: bool) -> Decimal:
     if not isinstance(exponent, int):
         raise ValueError(f"{show_value(raw)} is no finite number")
     if number and (exponent < -SCALE or number.adjusted() >= SCALE):
-        raise ValueError(
-            f"{show_value(raw)} has more than {SCALE} digits before or after the point"
-        )
+        raise ValueError(f"{show_value(raw)} has more than {SCALE} digits before or after the point")
     return number
 
 
@@ -133,14 +131,10 @@ class Word:
     def read(self, raw: object) -> str:
         """Find the accepted word, which is an enum member where `words` holds one."""
         if not isinstance(raw, str):
-            raise ValueError(
-                f"{show_value(raw)} is no text: write one of {', '.join(quote(self.words))}"
-            )
+            raise ValueError(f"{show_value(raw)} is no text: write one of {', '.join(quote(self.words))}")
         if raw in self.words:
             return self.words[self.words.index(raw)]
-        raise ValueError(
-            f"{show_value(raw)} is none of {', '.join(quote(self.words))}{near(raw, self.words)}"
-        )
+        raise ValueError(f"{show_value(raw)} is none of {', '.join(quote(self.words))}{near(raw, self.words)}")
 
     def describe(self) -> str:
         """Describe in words what is accepted."""
@@ -156,9 +150,7 @@ class Words:
     def read(self, raw: object) -> frozenset[str]:
         """Convert a list of accepted words to a set."""
         if not isinstance(raw, list):
-            raise ValueError(
-                f"{show_value(raw)} is no list: write e.g. [{', '.join(quote(self.word.words))}]"
-            )
+            raise ValueError(f"{show_value(raw)} is no list: write e.g. [{', '.join(quote(self.word.words))}]")
         return frozenset(self.word.read(item) for item in raw)
 
     def describe(self) -> str:

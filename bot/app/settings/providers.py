@@ -12,9 +12,7 @@ from bot.ports import Provider
 PROVIDERS: dict[str, Provider] = {provider.name: provider for provider in (TOKEN_METRICS,)}
 
 
-def feeds_of(
-    provider: Provider, priced: Iterable[Rules], following: Iterable[Rules]
-) -> frozenset[str]:
+def feeds_of(provider: Provider, priced: Iterable[Rules], following: Iterable[Rules]) -> frozenset[str]:
     """Collect the feeds that a provider is asked for.
 
     priced: the rules that take prices and inputs from it. following: those that take its signals.
@@ -36,6 +34,5 @@ def provider_of(call: ApiCall) -> Provider:
         if call.endpoint in provider.feeds:
             return provider
     raise BadInputError(
-        f"call {call.request_id} asked for {call.endpoint}, which nothing is read from:"
-        " its row was changed"
+        f"call {call.request_id} asked for {call.endpoint}, which nothing is read from: its row was changed"
     )

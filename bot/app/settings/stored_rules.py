@@ -39,9 +39,7 @@ class StoredRun:
         If the configuration lists no instruments, these are the known ones that its universe names.
         """
         named = {str(name).upper() for name in self.universe}
-        mine = self.instruments or tuple(
-            one for one in known if named & {one.symbol, str(one.token_id)}
-        )
+        mine = self.instruments or tuple(one for one in known if named & {one.symbol, str(one.token_id)})
         return tuple(sorted(one.token_id for one in mine))
 
 
@@ -53,8 +51,7 @@ def read_stored_run(text: str, name: str) -> StoredRun:
     given = next((run for run in json.loads(text)["runs"] if run["name"] == name), None)
     if given is None:
         raise ConfigError(
-            f"run {name}: the configuration stored with its cycles does not name it:"
-            " check `bot verify`"
+            f"run {name}: the configuration stored with its cycles does not name it: check `bot verify`"
         )
     rules = dict(given["rules"])
     hooks = rules.pop("hooks", None)
@@ -79,9 +76,7 @@ def _read(kind: Any, value: Any) -> Any:
     if origin in {tuple, frozenset}:
         return origin(_read(inner[0], item) for item in value)
     if origin is Mapping:
-        return MappingProxyType(
-            {_read(inner[0], key): _read(inner[1], item) for key, item in value.items()}
-        )
+        return MappingProxyType({_read(inner[0], key): _read(inner[1], item) for key, item in value.items()})
     if is_dataclass(kind):
         return _read_fields(kind, value)
     return kind(value) if isinstance(kind, type) and issubclass(kind, Decimal | Enum) else value
@@ -92,7 +87,6 @@ def _read_fields(kind: Any, value: Mapping[str, Any]) -> Any:
     unknown = value.keys() - {field.name for field in fields(kind)}
     if unknown:
         raise ConfigError(
-            f"the stored configuration has {min(unknown)}, unknown to this version:"
-            " use the one that wrote it"
+            f"the stored configuration has {min(unknown)}, unknown to this version: use the one that wrote it"
         )
     return kind(**{name: _read(hints[name], item) for name, item in value.items()})

@@ -76,9 +76,7 @@ def load_strategy(name_or_path: str | Path, folder: Path) -> Strategy:
     return strategy_from(path, document, text, load_hooks(path.with_suffix(".py")))
 
 
-def strategy_from(
-    path: Path, document: Mapping[str, object], text: str, hooks: Hooks | None
-) -> Strategy:
+def strategy_from(path: Path, document: Mapping[str, object], text: str, hooks: Hooks | None) -> Strategy:
     """Check a strategy's document, and convert it to typed rules.
 
     Raises ConfigError for a document that is refused.
@@ -101,9 +99,7 @@ def strategy_from(
 def strategy_file(name_or_path: str | Path, folder: Path) -> Path:
     """Find the path of a strategy's file, given by its name in the folder or as a path."""
     path = Path(name_or_path)
-    return (
-        path if path.suffix == ".toml" or path.parent != Path() else folder / f"{name_or_path}.toml"
-    )
+    return path if path.suffix == ".toml" or path.parent != Path() else folder / f"{name_or_path}.toml"
 
 
 def _suggest_names(path: Path) -> str:
@@ -127,10 +123,7 @@ def _contradictions(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _of_trails(given)
     yield from _of_shorts(given)
     if given.get("entry.weights") and not any(given["entry.weights"].values()):
-        yield (
-            "entry.weights",
-            f"empty: give a weight to at least one of {', '.join(given['entry.weights'])}",
-        )
+        yield ("entry.weights", f"empty: give a weight to at least one of {', '.join(given['entry.weights'])}")
     if given["fills.same_bar"] is SameBar.FINER_BARS and given["strategy.bars"] == "1m":
         yield (
             "strategy.bars",
@@ -143,9 +136,7 @@ def _contradictions(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         )
 
 
-def _check_stopless(
-    given: Mapping[str, Any], parts: Sequence[TargetPart]
-) -> Iterator[tuple[str, str]]:
+def _check_stopless(given: Mapping[str, Any], parts: Sequence[TargetPart]) -> Iterator[tuple[str, str]]:
     """Yield the keys that need a stop, for a strategy without one."""
     mend = 'choose stop.rule, it is "none"'
     if given["sizing.risk_fraction"] is not None:
@@ -163,10 +154,7 @@ def _of_parts(parts: Sequence[TargetPart]) -> Iterator[tuple[str, str]]:
         if (part.rank is None) == (part.multiple is None):
             yield (
                 "target.part",
-                (
-                    f"number {number} must name its level's rank or a multiple of R:"
-                    " write one of the two"
-                ),
+                (f"number {number} must name its level's rank or a multiple of R: write one of the two"),
             )
         if part.share is None and number < len(parts):
             yield (
@@ -182,27 +170,19 @@ def _of_parts(parts: Sequence[TargetPart]) -> Iterator[tuple[str, str]]:
 
 
 def _of_trails(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if ExitRule.TRAILING_STOP in given["exits.rules"] and not any(
-        given[f"exits.{name}"] for name in TRAILS
-    ):
-        yield (
-            "exits.rules",
-            f'"trailing_stop" needs a distance: write at least one of {", ".join(TRAILS)}',
-        )
+    if ExitRule.TRAILING_STOP in given["exits.rules"] and not any(given[f"exits.{name}"] for name in TRAILS):
+        yield ("exits.rules", f'"trailing_stop" needs a distance: write at least one of {", ".join(TRAILS)}')
     if given.get("exits.ratchet_to_support") and given["stop.rule"] is not PriceRule.LEVEL:
         yield (
             "exits.ratchet_to_support",
-            (
-                "takes buffer and window of a stop at a level,"
-                f' and stop.rule is "{given["stop.rule"]}": drop it'
-            ),
+            (f'takes buffer and window of a stop at a level, and stop.rule is "{given["stop.rule"]}": drop it'),
         )
 
 
 def _of_longs(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield distances that would put a long's stop at zero or below.
+    """Yield each key whose distance would put a long's stop at or below zero, with the reason.
 
-    A short's stop may lie that far above the price.
+    A strategy that only sells short may use larger distances.
     """
     if given["strategy.side"] == Side.SHORT:
         return
@@ -242,8 +222,7 @@ def _rules(values: Mapping[str, Any], hooks: Hooks | None) -> Rules:
         feed=values["strategy.feed"],
         bearish_exits=values["strategy.bearish"] == "exit",
         entry=EntryRules(
-            **entry,
-            weights={Rank(name): weight for name, weight in weights.items() if weight is not None},
+            **entry, weights={Rank(name): weight for name, weight in weights.items() if weight is not None}
         ),
         gates=GateRules(
             **members(values, "gates"),
@@ -251,9 +230,7 @@ def _rules(values: Mapping[str, Any], hooks: Hooks | None) -> Rules:
         ),
         levels=LevelRules(**members(values, "levels")),
         stop=StopRules(**members(values, "stop"), fallback=_fallback(values, "stop.fallback")),
-        target=TargetRules(
-            **target, fallback=_fallback(values, "target.fallback"), parts=_parts(values)
-        ),
+        target=TargetRules(**target, fallback=_fallback(values, "target.fallback"), parts=_parts(values)),
         sizing=SizingRules(**members(values, "sizing")),
         exits=ExitRules(**members(values, "exits")),
         limits=_limits(values),

@@ -27,9 +27,7 @@ class Chosen(NamedTuple):
     def holds(self, values: Mapping[str, Value]) -> bool:
         """Check whether one of the words is chosen."""
         found = values.get(self.rule)
-        return any(
-            word in found if isinstance(found, frozenset) else word == found for word in self.words
-        )
+        return any(word in found if isinstance(found, frozenset) else word == found for word in self.words)
 
     def __str__(self) -> str:
         """Write the condition as a reader would set it."""
@@ -86,17 +84,12 @@ class InnerTable:
             )
         if not isinstance(raw, dict):
             names = ", ".join(key.name for key in self.keys)
-            raise ValueError(
-                f"{show_value(raw)} is no table: write [{self.keys[0].section}] with {names}"
-            )
+            raise ValueError(f"{show_value(raw)} is no table: write [{self.keys[0].section}] with {names}")
         return (raw,)
 
     def describe(self) -> str:
         """Describe in words what is accepted."""
-        return (
-            f"{'tables' if self.several else 'table'}"
-            f" with {', '.join(key.name for key in self.keys)}"
-        )
+        return f"{'tables' if self.several else 'table'} with {', '.join(key.name for key in self.keys)}"
 
 
 def every(keys: Iterable[Key]) -> Iterator[Key]:
@@ -196,11 +189,7 @@ def _read(where: str, key: Key, raw: object, around: Mapping[str, Value]) -> Val
 
 
 def _read_inside(
-    where: str,
-    path: str,
-    table: Mapping[str, object],
-    kind: InnerTable,
-    around: Mapping[str, Value],
+    where: str, path: str, table: Mapping[str, object], kind: InnerTable, around: Mapping[str, Value]
 ) -> dict[str, Any]:
     """Read the keys of an inner table to their values by name."""
     # The keys inside have whole paths, so put the table back into its enclosing tables.
@@ -267,10 +256,7 @@ def _unknown(name: str, prefix: str, raw: object, keys: Sequence[Key], sections:
     elsewhere = [key.path for key in keys if key.name == name]
     if elsewhere and not isinstance(raw, dict):
         return f"unknown here; did you mean `{elsewhere[0]}`?"
-    return (
-        f"unknown {'table' if isinstance(raw, dict) else 'key'}"
-        f"{near(name, siblings) or _other(name, keys)}"
-    )
+    return f"unknown {'table' if isinstance(raw, dict) else 'key'}{near(name, siblings) or _other(name, keys)}"
 
 
 def _other(name: str, keys: Sequence[Key]) -> str:

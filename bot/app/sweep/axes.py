@@ -31,9 +31,7 @@ KEPT = ("strategy.name", "strategy.universe", "strategy.bars")
 SWEPT: Mapping[str, Kind] = {
     key.path: key.kind
     for key in every(KEYS)
-    if not isinstance(key.kind, InnerTable)
-    and key.path not in KEPT
-    and not key.path.startswith("target.part.")
+    if not isinstance(key.kind, InnerTable) and key.path not in KEPT and not key.path.startswith("target.part.")
 }
 RANGE = ("low", "high", "step", "log")
 LISTED_MAX = 10_000
@@ -63,9 +61,7 @@ class Axis:
     def is_ordered(self) -> bool:
         """Whether the listed values are numbers that rise."""
         return all(
-            isinstance(before, Decimal | int)
-            and isinstance(after, Decimal | int)
-            and before < after
+            isinstance(before, Decimal | int) and isinstance(after, Decimal | int) and before < after
             for before, after in pairwise(self.values)
         )
 
@@ -185,14 +181,10 @@ def grid(axes: Sequence[Axis]) -> list[Parameters]:
     """
     for axis in axes:
         if not axis.values:
-            raise ValueError(
-                f"{axis.path}: a grid needs a step: write one, or choose another method"
-            )
+            raise ValueError(f"{axis.path}: a grid needs a step: write one, or choose another method")
     count = math.prod(len(axis.values) for axis in axes)
     if count > GRID_MAX:
-        raise ValueError(
-            f'{count:,} combinations: keep them below {GRID_MAX:,}, or write method = "random"'
-        )
+        raise ValueError(f'{count:,} combinations: keep them below {GRID_MAX:,}, or write method = "random"')
     combined = product(*(axis.values for axis in axes))
     return [dict(zip((axis.path for axis in axes), values, strict=True)) for values in combined]
 
@@ -208,21 +200,13 @@ def draws(axes: Sequence[Axis], count: int, seed: int) -> list[Parameters]:
 
 def _pick(axis: Axis, drawn: int) -> Value:
     # A place in the list is scaled from the drawn bits in integers: the same on every machine.
-    return (
-        axis.values[drawn * len(axis.values) >> BITS]
-        if axis.values
-        else axis.between(drawn / (1 << BITS))
-    )
+    return axis.values[drawn * len(axis.values) >> BITS] if axis.values else axis.between(drawn / (1 << BITS))
 
 
 def parameters_text(parameters: Parameters) -> str:
     """Write a set as JSON with sorted keys."""
     return (
-        "{"
-        + ",".join(
-            f"{canonical(path)}:{value_text(parameters[path])}" for path in sorted(parameters)
-        )
-        + "}"
+        "{" + ",".join(f"{canonical(path)}:{value_text(parameters[path])}" for path in sorted(parameters)) + "}"
     )
 
 
@@ -245,8 +229,6 @@ def strategy_with(path: Path, text: str, hooks: str | None, parameters: str) -> 
         for part in tables:
             table = table.setdefault(part, {})
             if not isinstance(table, dict):
-                raise refuse(
-                    str(path), key, f"{part} is no table in the strategy's file: write it as one"
-                )
+                raise refuse(str(path), key, f"{part} is no table in the strategy's file: write it as one")
         table[name] = value
     return strategy_from(path, document, text, None if hooks is None else hooks_from(path, hooks))

@@ -102,9 +102,7 @@ class Course:
         if parameters in self.refused or parameters in self._accepted:
             return parameters in self._accepted
         try:
-            strategy = strategy_with(
-                self.plan.strategy, self.ground.strategy, self.ground.hooks, parameters
-            )
+            strategy = strategy_with(self.plan.strategy, self.ground.strategy, self.ground.hooks, parameters)
         except ConfigError as error:
             self.refused[parameters] = str(error)
             return False
@@ -116,27 +114,15 @@ class Course:
         """Try each fold's sets in its train window, and the best of them in its test window."""
         tried: list[dict[str, Trial]] = [{} for _ in self.folds]
         # Each round is one batch of all folds, so that the workers stay busy.
-        while asked := [
-            (place, text) for place, search in enumerate(self.searches) for text in search.ask()
-        ]:
-            trials = runner.run(
-                [self._task(self.folds[place].train, text) for place, text in asked]
-            )
+        while asked := [(place, text) for place, search in enumerate(self.searches) for text in search.ask()]:
+            trials = runner.run([self._task(self.folds[place].train, text) for place, text in asked])
             for place, search in enumerate(self.searches):
-                mine = {
-                    text: trial
-                    for (at, text), trial in zip(asked, trials, strict=True)
-                    if at == place
-                }
+                mine = {text: trial for (at, text), trial in zip(asked, trials, strict=True) if at == place}
                 tried[place].update(mine)
-                search.tell(
-                    {text: value_of(trial, self.plan.figure) for text, trial in mine.items()}
-                )
+                search.tell({text: value_of(trial, self.plan.figure) for text, trial in mine.items()})
         if not any(tried):
             reason = next(iter(self.refused.values()))
-            raise ConfigError(
-                f"{self.plan.path}: parameters: no set goes with the strategy: {reason}"
-            )
+            raise ConfigError(f"{self.plan.path}: parameters: no set goes with the strategy: {reason}")
         ranks = [rank_trials(tuple(mine.values()), self.plan.figure) for mine in tried]
         tests = {
             place: self._task(fold.test, best[0].parameters, is_test=True)
@@ -151,11 +137,7 @@ class Course:
 
     def _task(self, window: Window, parameters: str, *, is_test: bool = False) -> Task:
         return Task(
-            ground=self.ground,
-            parameters=parameters,
-            start=window.start,
-            end=window.end,
-            is_test=is_test,
+            ground=self.ground, parameters=parameters, start=window.start, end=window.end, is_test=is_test
         )
 
     def _between_slots(self, window: Window) -> Window:
@@ -194,9 +176,7 @@ def _whole(plan: Sweep, material: Material) -> Window:
     return Window(max(plan.start or first, first), min(end, last) if plan.walk_forward else end)
 
 
-def sweep(
-    path: Path, place: Place | None, ledger: str | None, *, on: str, workers: int | None
-) -> Answer:
+def sweep(path: Path, place: Place | None, ledger: str | None, *, on: str, workers: int | None) -> Answer:
     """Run the missing trials of a sweep and answer with the best sets."""
     began = time.perf_counter()
     plan, places = load_sweep(path), workers_on(on, workers)

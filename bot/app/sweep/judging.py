@@ -48,9 +48,7 @@ def deflated_sharpe(best: Trial, trials: Sequence[Trial]) -> Figure:
     ratios = [_daily(trial.sharpe) for trial in trials if trial.sharpe is not None]
     variance = deviation(ratios) ** 2 if len(ratios) > 1 else 0.0
     threshold = expected_best(len(trials), variance)
-    return probability_above(
-        threshold, _daily(best.sharpe), best.days, best.skewness, best.kurtosis
-    )
+    return probability_above(threshold, _daily(best.sharpe), best.days, best.skewness, best.kurtosis)
 
 
 def _daily(ratio: float) -> float:

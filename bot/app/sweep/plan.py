@@ -118,12 +118,7 @@ class Instant:
 WHOLE_DAYS = Number(at_least=1, at_most=3_650, whole=True, unit="days")
 KEYS: tuple[Key, ...] = (
     Key("sweep.name", NAME, "the sweep's name in v_sweep", needed=True),
-    Key(
-        "sweep.strategy",
-        LINE,
-        "strategies/NAME.toml beside this file, or the path of a file",
-        needed=True,
-    ),
+    Key("sweep.strategy", LINE, "strategies/NAME.toml beside this file, or the path of a file", needed=True),
     Key("sweep.history", LINE, "history folder, seen from this file; absent: --history names it"),
     Key(
         "sweep.recorded",
@@ -136,20 +131,10 @@ KEYS: tuple[Key, ...] = (
         "opening cash of every trial, quote currency",
         Decimal(10000),
     ),
+    Key("sweep.schedule", CRON, "slots: minute hour day month weekday, UTC; absent: every close of a bar"),
+    Key("sweep.from", Instant(first_instant), "first slot; of a date alone its 00:00; absent: the first close"),
     Key(
-        "sweep.schedule",
-        CRON,
-        "slots: minute hour day month weekday, UTC; absent: every close of a bar",
-    ),
-    Key(
-        "sweep.from",
-        Instant(first_instant),
-        "first slot; of a date alone its 00:00; absent: the first close",
-    ),
-    Key(
-        "sweep.to",
-        Instant(last_instant),
-        "last slot; of a date alone that day's last; absent: the last close",
+        "sweep.to", Instant(last_instant), "last slot; of a date alone that day's last; absent: the last close"
     ),
     Key(
         "sweep.seed",
@@ -158,16 +143,8 @@ KEYS: tuple[Key, ...] = (
         1,
     ),
     Key("sweep.method", Word(("grid", *DRAWN.words)), "how sets are chosen", "grid"),
-    Key(
-        "sweep.trials",
-        COUNT,
-        "how many sets are drawn for each train window",
-        only=DRAWN,
-        needed=True,
-    ),
-    Key(
-        "sweep.batch", COUNT, "sets asked for at once, whatever the number of workers", 8, SEARCHED
-    ),
+    Key("sweep.trials", COUNT, "how many sets are drawn for each train window", only=DRAWN, needed=True),
+    Key("sweep.batch", COUNT, "sets asked for at once, whatever the number of workers", 8, SEARCHED),
     Key("sweep.figure", Word(tuple(FIGURES)), "what sets are judged by", "sharpe"),
     Key("walk_forward.train_days", WHOLE_DAYS, "length of a train window"),
     Key("walk_forward.test_days", WHOLE_DAYS, "length of the test window that follows it"),
@@ -215,9 +192,7 @@ def load_sweep(path: Path) -> Sweep:
     return Sweep(
         path=path,
         name=given["name"],
-        strategy=(
-            folder / name if is_path else strategy_file(name, folder / "strategies")
-        ).absolute(),
+        strategy=(folder / name if is_path else strategy_file(name, folder / "strategies")).absolute(),
         history=None if given["history"] is None else folder / given["history"],
         recorded=None if given["recorded"] is None else find_place(given["recorded"], folder),
         cash=given["cash"],
@@ -239,7 +214,5 @@ def _walk_forward(where: str, given: Mapping[str, Any]) -> WalkForward | None:
         return None
     for name, other in (("train_days", "test_days"), ("test_days", "train_days")):
         if given[name] is None:
-            raise refuse(
-                where, f"walk_forward.{name}", f"missing, {other} is given: add `{name} = ` (days)"
-            )
+            raise refuse(where, f"walk_forward.{name}", f"missing, {other} is given: add `{name} = ` (days)")
     return WalkForward(timedelta(days=given["train_days"]), timedelta(days=given["test_days"]))

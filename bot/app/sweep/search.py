@@ -86,11 +86,7 @@ def search_of(sweep: Sweep, accepted: Accepted) -> Listed | Studied:
     if sweep.method == "optuna":
         return Studied(sweep, accepted)
     try:
-        sets = (
-            grid(sweep.axes)
-            if sweep.method == "grid"
-            else draws(sweep.axes, sweep.trials, sweep.seed)
-        )
+        sets = grid(sweep.axes) if sweep.method == "grid" else draws(sweep.axes, sweep.trials, sweep.seed)
     except ValueError as error:
         raise refuse(str(sweep.path), "parameters", str(error)) from error
     texts = dict.fromkeys(parameters_text(one) for one in sets)

@@ -97,9 +97,7 @@ class Task:
         window = [instant_text(self.start), instant_text(self.end), self.is_test]
         account = [plain(ground.cash), ground.origin.schedule]
         made_of = [ground.code, ground.strategy_hash, ground.history_digest]
-        return derive(
-            "trial", [ground.sweep, self.parameters, window, ground.seed, made_of, account]
-        )
+        return derive("trial", [ground.sweep, self.parameters, window, ground.seed, made_of, account])
 
 
 @lru_cache(maxsize=1)
@@ -122,8 +120,7 @@ def try_out(task: Task) -> Trial:
     ground = task.ground
     if ground.code != (own := code_version()):
         raise ConfigError(
-            f"a worker runs Tidemark {own}, the sweep is of {ground.code}:"
-            " install the same code, start it anew"
+            f"a worker runs Tidemark {own}, the sweep is of {ground.code}: install the same code, start it anew"
         )
     with ALONE:
         strategy = strategy_with(Path(ground.path), ground.strategy, ground.hooks, task.parameters)
@@ -159,9 +156,7 @@ def _trial(task: Task, strategy: str, slots: int, tally: Tally) -> Trial:
         wins=counts.wins,
         losses=counts.losses,
         final_equity=tally.equity,
-        reasons=canonical(
-            {name: figure.reason for name, figure in figures.items() if figure.reason}
-        ),
+        reasons=canonical({name: figure.reason for name, figure in figures.items() if figure.reason}),
         **{name: figure.value for name, figure in figures.items()},
     )
 

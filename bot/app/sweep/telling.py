@@ -29,11 +29,7 @@ def result_of(plan: Sweep, judged: Sequence[Judged]) -> dict[str, Any]:
 
 
 def _window(plan: Sweep, one: Judged) -> dict[str, Any]:
-    luck = (
-        deflated_sharpe(one.ranked[0], one.tried)
-        if one.ranked
-        else Figure(reason=_no_best(plan, one.tried))
-    )
+    luck = deflated_sharpe(one.ranked[0], one.tried) if one.ranked else Figure(reason=_no_best(plan, one.tried))
     return {
         "from": one.fold.train.start,
         "to": one.fold.train.end,
@@ -75,12 +71,10 @@ def describe_result(result: Mapping[str, Any]) -> tuple[str | Table, ...]:
     )
     if result["sets_refused"]:
         found.append(
-            f"sets passed over: {result['sets_refused']},"
-            f" the first because {result['refused_because']}"
+            f"sets passed over: {result['sets_refused']}, the first because {result['refused_because']}"
         )
     found.append(
-        f"{result['trials_run']} trials run, {result['trials_found']} found in the ledger:"
-        f" {result['ledger']}"
+        f"{result['trials_run']} trials run, {result['trials_found']} found in the ledger: {result['ledger']}"
     )
     # A blank line between the parts.
     first, *rest = without_empty(*found)
@@ -95,16 +89,12 @@ def _row(one: Mapping[str, Any]) -> dict[str, Any]:
 def _parameters(one: Mapping[str, Any]) -> dict[str, Any]:
     """Convert parameters to cells of a table; a list becomes its words."""
     return {
-        path: " ".join(value) if isinstance(value, list) else value
-        for path, value in one["parameters"].items()
+        path: " ".join(value) if isinstance(value, list) else value for path, value in one["parameters"].items()
     }
 
 
 def _luck(window: Mapping[str, Any]) -> str:
-    told_by = (
-        f"probability that the best of {window['sets']} sets is better than luck"
-        " (deflated Sharpe ratio)"
-    )
+    told_by = f"probability that the best of {window['sets']} sets is better than luck (deflated Sharpe ratio)"
     value = window["deflated_sharpe"]
     return f"{told_by}: {show_value(None if value is None else round(value, 4))}" + (
         f"; {window['reason']}" if window["reason"] else ""

@@ -44,9 +44,7 @@ def workers_on(place: str, count: int | None) -> Workers:
     kind, _, address = place.partition("://")
     if kind in {"dask", "ray"} and address:
         if count is not None:
-            raise UsageError(
-                f"--workers goes with --on {PROCESSES}: a cluster has the workers it has"
-            )
+            raise UsageError(f"--workers goes with --on {PROCESSES}: a cluster has the workers it has")
         return _dask(place, address) if kind == "dask" else _ray(place)
     if place != PROCESSES:
         raise UsageError(f"--on {place}: write {PROCESSES}, dask://HOST:PORT or ray://HOST:PORT")
@@ -133,13 +131,7 @@ def _ray(place: str) -> Workers:
     lost = ray.exceptions
     return Workers(
         open_client,
-        (
-            lost.WorkerCrashedError,
-            lost.NodeDiedError,
-            lost.ObjectLostError,
-            ConnectionError,
-            CancelledError,
-        ),
+        (lost.WorkerCrashedError, lost.NodeDiedError, lost.ObjectLostError, ConnectionError, CancelledError),
     )
 
 

@@ -96,9 +96,7 @@ def _print_on_terminal(part: str | Table, width: int) -> None:
     from rich.text import Text  # noqa: PLC0415
 
     columns, hidden = fit(part, width)
-    shown = RichTable(
-        box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_footer=bool(part.totals)
-    )
+    shown = RichTable(box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_footer=bool(part.totals))
     head, *lines = _cells(part, columns)
     foot = lines.pop() if part.totals else [""] * len(columns)
     for column, name, total in zip(columns, head, foot, strict=True):
@@ -110,9 +108,7 @@ def _print_on_terminal(part: str | Table, width: int) -> None:
             no_wrap=True,
         )
     for line in lines:
-        shown.add_row(
-            *(Text(cell, "red" if cell.startswith("-") and cell != "-" else "") for cell in line)
-        )
+        shown.add_row(*(Text(cell, "red" if cell.startswith("-") and cell != "-" else "") for cell in line))
     Console(width=width, highlight=False, soft_wrap=False).print(shown)
     if hidden:
         note = f"(not shown: {', '.join(hidden)}; a wider terminal or --json shows them)"
@@ -126,9 +122,7 @@ def _cells(part: Table, columns: Sequence[Column]) -> list[list[str]]:
     names = [column.name for column in columns]
     lines = [names, *([show_value(row[name]) for name in names] for row in part.rows)]
     if part.totals:
-        lines.append(
-            [show_value(part.totals[name]) if name in part.totals else "" for name in names]
-        )
+        lines.append([show_value(part.totals[name]) if name in part.totals else "" for name in names])
     return lines
 
 
@@ -172,10 +166,7 @@ def to_json(value: object, indent: str = "\n") -> str:
     """
     match value:
         case Mapping():
-            inside = [
-                f"{json.dumps(str(name))}: {to_json(one, indent + '  ')}"
-                for name, one in value.items()
-            ]
+            inside = [f"{json.dumps(str(name))}: {to_json(one, indent + '  ')}" for name, one in value.items()]
             return _in_lines("{", inside, "}", indent)
         case list() | tuple():
             return _in_lines("[", [to_json(one, indent + "  ") for one in value], "]", indent)
