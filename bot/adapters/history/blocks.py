@@ -43,14 +43,14 @@ class Series:
 
     def instant(self, row: int) -> datetime:
         """Compute the instant of a row."""
-        return EPOCH + int(self.at[row]) * MICROSECOND
+        return EPOCH + int(self.at.item(row)) * MICROSECOND
 
     def number(self, column: int, row: int) -> Decimal | None:
         """Read the number of a cell as it was written; None for an empty cell."""
         value = self.numbers.item(column, row)
         if not isnan(value):
             return from_float(value)
-        text = self.texts.get((column, row))
+        text = self.texts.get((column, row)) if self.texts else None
         return None if text is None else Decimal(text)
 
     def gives(self, column: int) -> bool:

@@ -67,9 +67,8 @@ class _Batch:
     def write(self, connection: Connection) -> None:
         """Link the waiting cycles to their runs' chains, and insert their rows in the transaction."""
         self.rows = defaultdict(list)
-        for record in self._waiting:
+        for record, made in zip(self._waiting, rows_of([one.facts for one in self._waiting]), strict=True):
             newest, previous_hash = self.tips[record.cycle.run]
-            made = rows_of(record.facts)
             row = link_cycle(record.cycle, made, previous_hash)
             self.tips[record.cycle.run] = newest, str(row[-1])
             for table, rows in {cycles: [row], **made}.items():
@@ -77,7 +76,7 @@ class _Batch:
         used = (datum for record in self._waiting for datum in record.used)
         insert_rows(connection, datum_rows(used), repeatable=True)
         insert_rows(connection, self.rows)
-        self._waiting, self.size = [], 0
+        self.rows, self._waiting, self.size = {}, [], 0
 
 
 class SqlLedger:

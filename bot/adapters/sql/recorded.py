@@ -143,7 +143,7 @@ class Recorded:
         Returns the first difference, or None. Compare the cycles in order: each one extends the
         chain.
         """
-        made, slot = rows_of(record.facts), record.cycle.slot
+        (made,), slot = rows_of([record.facts]), record.cycle.slot
         self._digests = self._digests or read_digests(self._connection, self._run)
         # The digests of all slots are read at once: to read each slot's rows takes much longer.
         if canonical(self._digests.get(utc_text(slot), {})) != contents(made):

@@ -79,9 +79,9 @@ def _cycle(
         settled_until=seen[1],
         started_at=worked[0],
         finished_at=worked[1],
-        entries=sum(isinstance(fact, Order) and fact.role is Role.ENTRY for fact in facts),
-        exits=sum(isinstance(fact, Closing) for fact in facts),
-        rejections=sum(isinstance(fact, Candidate) and fact.outcome is Outcome.REJECTED for fact in facts),
+        entries=[fact.role for fact in facts if isinstance(fact, Order)].count(Role.ENTRY),
+        exits=[isinstance(fact, Closing) for fact in facts].count(True),
+        rejections=[fact.outcome for fact in facts if isinstance(fact, Candidate)].count(Outcome.REJECTED),
         config_hash=setup.config_hash,
         code_version=setup.code_version,
     )
