@@ -14,7 +14,7 @@ SQL_TESTS = "tests/contract/test_ledger_sql.py"
 LISTED = Step("bot/adapters/sql/schema/revisions.py", {f'"{HEAD}"': ', "9999"'})
 SCHEMA = (
     "tests/contract/test_ledger_schema.py::test_the_listed_revisions_are_those_of_the_migrations",
-    "tests/contract/test_ledger_schema.py::test_migrated_and_declared_schemas_are_the_same",
+    "tests/contract/test_ledger_schema.py::test_created_and_migrated_schemas_are_the_same",
 )
 TABLES = (
     f"{SQL_TESTS}::test_every_kind_of_fact_and_datum_has_a_table",

@@ -9,7 +9,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection
+
 from bot.adapters.sql.ledger import SqlLedger
+from bot.adapters.sql.migrate import migrations_folder
 from bot.domain import ids
 from bot.domain.books import Account, JournalEntry, Posting
 from bot.domain.decisions import Candidate, CandidateLevel, Comparator, EquityMark, Fact, Outcome, Verdict
@@ -373,3 +378,11 @@ def portfolio_part(records: Sequence[CycleRecord]) -> list[Fact]:
         if not isinstance(fact, Verdict | CandidateLevel)
         and not (isinstance(fact, Mark) and (fact.position_id in closed or fact.slot != last))
     ]
+
+
+def run_first_revision(connection: Connection) -> None:
+    """Create the tables of the first release in an empty database."""
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(migrations_folder()))
+    config.set_main_option("path_separator", "os")
+    command.upgrade(config, "0001")

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, inspect, select
 
 from bot.adapters.sql import engine as opening
@@ -25,7 +23,7 @@ from bot.adapters.sql.verify import violations
 from bot.adapters.sql.views import VIEWS
 from bot.domain.errors import ConfigError, InvariantError, StorageError
 from tests.contract.decision_samples import BOTH, both_ways
-from tests.contract.ledger_samples import RUN, opened, portfolio_part, story
+from tests.contract.ledger_samples import RUN, opened, portfolio_part, run_first_revision, story
 from tests.contract.tape_samples import recorded
 
 # The link of the sample run's last cycle as the first release computed it.
@@ -88,10 +86,7 @@ def released_url(ledger_url: str, tmp_path: Path) -> str:
     with writing(f"{tmp_path}/new.db", create=True) as book, begin(engine) as old:
         opened(book).commit_all(story())
         SqlTape(book.engine).rows(recorded())
-        config = Config(attributes={"connection": old})
-        config.set_main_option("script_location", str(migrate.migrations_folder()))
-        config.set_main_option("path_separator", "os")
-        command.upgrade(config, "0001")
+        run_first_revision(old)
         with begin(book.engine) as new:
             _copy(new, old)
         for statement in RELEASED_VIEWS:

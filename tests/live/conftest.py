@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from bot.app.live.demo import play
 from bot.app.settings.config import starter_config, starter_strategy
 from bot.cli.main import main
 from bot.simulator.market import SEED, Market
 from bot.simulator.server import SimulatorServer, serve
+from tests.conftest import alone
 
 KEY = "tm-live-4c1d-canary"
+DEMO_DAYS = 6
 Command = Callable[..., tuple[int, str, str]]
 
 
@@ -20,6 +23,18 @@ def market() -> Market:
     """One market for all, begun thirty days before this day."""
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return Market(seed=SEED, start=today - timedelta(days=30))
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Play simulated days into a ledger, once for all test processes: read it, or copy it."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder if worker_id == "master" else folder.parent
+    with alone(folder / "demo.lock"):
+        if not (folder / "demo.db").exists():
+            play(folder / "playing.db", DEMO_DAYS)
+            (folder / "playing.db").rename(folder / "demo.db")
+    return folder / "demo.db"
 
 
 @pytest.fixture

@@ -23,10 +23,9 @@ from bot.domain.decisions import Candidate
 from bot.domain.errors import ConfigError
 from bot.domain.orders import Fill, Role
 from bot.domain.record import CycleRecord
-from tests.live.conftest import Command
+from tests.live.conftest import DEMO_DAYS, Command
 from tests.sweep_files import Serial, parameters_in, rows
 
-DAYS = 6
 STRATEGY = """
 [strategy]
 name = "other"
@@ -83,14 +82,6 @@ def rank(view, bracket):
     return 1 if view.instrument.token_id == FIRST[0][0] else 0
 '''
 DAY_ONE = datetime(2025, 3, 1, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Play simulated days into a ledger."""
-    path = tmp_path_factory.mktemp("recorded") / "demo.db"
-    play(path, DAYS)
-    return path
 
 
 @pytest.fixture
@@ -166,7 +157,7 @@ def copy_of(ledger: Path, path: Path) -> Path:
 def test_a_longer_tape_is_other_material_only_without_an_end(demo: Path, place: Path) -> None:
     """A daemon that went on leaves a window that ends before as it was; one that ends with the tape is another."""
     longer = copy_of(demo, place / "longer.db")
-    play(longer, DAYS + 1)
+    play(longer, DEMO_DAYS + 1)
     for window, is_same in (((None, DAY_ONE + timedelta(days=5)), True), ((None, None), False)):
         origins = [Origin(str(path), None, ("BTC", "sol"), window=window) for path in (demo, longer)]
         first, second = (open_material(origin) for origin in origins)
@@ -179,8 +170,8 @@ def test_a_daemon_that_goes_on_meanwhile_disturbs_no_worker(demo: Path, place: P
     ledger = copy_of(demo, place / "live.db")
     course = Course(load_sweep(place / "sweep.toml"), str(ledger))
     (text, *_) = course.searches[0].ask()
-    play(ledger, DAYS + 1)
-    assert try_out(course._task(course.folds[0].train, text)).slots == DAYS * 24 + 1
+    play(ledger, DEMO_DAYS + 1)
+    assert try_out(course._task(course.folds[0].train, text)).slots == DEMO_DAYS * 24 + 1
 
 
 def test_a_worker_with_other_answers_refuses(demo: Path, place: Path) -> None:

@@ -12,7 +12,6 @@ import pytest
 from bot.adapters.clock import SteppedClock
 from bot.app.cycle.runner import fire
 from bot.app.cycle.schedule import slots_between
-from bot.app.live.demo import play
 from bot.app.live.wiring import live
 from bot.app.replay.recorded import Timetable
 from bot.app.settings.config import Secret, load_config, starter_strategy
@@ -21,9 +20,8 @@ from bot.domain.record import Cycle, CycleState
 from bot.simulator.market import SEED, Market
 from bot.simulator.server import serve
 from tests.base_case import hours
-from tests.live.conftest import Command
+from tests.live.conftest import DEMO_DAYS, Command
 
-DAYS = 8
 OTHER = """
 [strategy]
 name = "other"
@@ -41,14 +39,6 @@ fraction = 0.03
 rule = "fixed_fraction"
 fraction = 0.2
 """
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Play simulated days into a ledger."""
-    path = tmp_path_factory.mktemp("recorded") / "demo.db"
-    play(path, DAYS)
-    return path
 
 
 @pytest.fixture
@@ -72,7 +62,7 @@ def test_a_run_s_own_strategy_makes_its_trades_again(demo: Path, place: Path, bo
     """All columns of all trades are those of the live run, but for the configuration's hash."""
     code, out, err = bot("replay", "--strategy", "levels_long", "--recorded", str(demo), "--json")
     told = json.loads(out)
-    assert (code, err, told["slots"]) == (0, "", DAYS * 24 + 1)
+    assert (code, err, told["slots"]) == (0, "", DEMO_DAYS * 24 + 1)
     made, was = trades(place / "replay.db"), trades(demo)
     unlike = {"config_hash"}
     assert [{name: value for name, value in row.items() if name not in unlike} for row in made] == [
@@ -101,7 +91,7 @@ def test_a_live_run_has_the_figures_of_its_replay(demo: Path, place: Path, bot: 
         days = [one.execute("select * from v_equity_daily order by slot").fetchall() for one in (marked, written)]
     assert marks[0] > marks[1]
     assert days[0] == days[1]
-    assert len(days[0]) == DAYS + 1
+    assert len(days[0]) == DEMO_DAYS + 1
     code, out, _ = bot("figures", "--ledger", str(demo), "--run", "levels_long")
     assert "hold return" in out
     assert bot("figures", "--ledger", str(demo), "--run", "other")[0] == 78
@@ -313,7 +303,7 @@ def test_the_same_again_adds_nothing_and_a_longer_tape_is_another(demo: Path, pl
 
 def test_what_cannot_be_replayed_is_one_line(demo: Path, place: Path, bot: Command) -> None:
     """Tokens and feeds that were not recorded, a ledger without live runs or without cycles there, no ledger at all."""
-    last = f"2025-03-{DAYS + 1:02}T00:00Z"
+    last = f"2025-03-{DEMO_DAYS + 1:02}T00:00Z"
     there = f"no slot in this window: the cycles of {demo} go from 2025-03-01T00:00Z to {last}; widen --from"
     hourly = OTHER.replace('name = "other"', 'name = "other"\nfeed = "hourly"')
     for text, ledger, more, code, said in (

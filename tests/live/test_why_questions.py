@@ -16,12 +16,11 @@ from typing import Any
 
 import pytest
 
-from bot.app.live.demo import play
 from bot.cli.main import main
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 QUESTION = re.search(r"^with asked as.*?;$", README, flags=re.MULTILINE | re.DOTALL)
-DAYS, SEED, QUESTIONS = 10, 7, 20
+SEED, QUESTIONS = 1, 20
 COMPARED: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -30,18 +29,10 @@ COMPARED: dict[str, Callable[[float, float], bool]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Play ten days of the demo."""
-    path = tmp_path_factory.mktemp("questions") / "demo.db"
-    play(path, DAYS)
-    return path
-
-
 @pytest.fixture
-def tables(ledger: Path) -> Iterator[sqlite3.Connection]:
+def tables(demo: Path) -> Iterator[sqlite3.Connection]:
     """Open the ledger with rows that answer to their columns' names."""
-    with closing(sqlite3.connect(ledger)) as connection:
+    with closing(sqlite3.connect(demo)) as connection:
         connection.row_factory = sqlite3.Row
         yield connection
 
@@ -120,10 +111,10 @@ def test_every_verdict_agrees_with_its_numbers(tables: sqlite3.Connection) -> No
     assert sum(funnel.values()) > 0
 
 
-def test_bot_why_says_the_same(tables: sqlite3.Connection, ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bot_why_says_the_same(tables: sqlite3.Connection, demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Where there was a decision, `bot why SYMBOL --at T` gives its outcome and the gates that failed."""
     for symbol, slot in asked(tables)[12:]:
-        assert main(["why", symbol, "--at", slot, "--ledger", str(ledger), "--json"]) == 0
+        assert main(["why", symbol, "--at", slot, "--ledger", str(demo), "--json"]) == 0
         told = json.loads(capsys.readouterr().out)
         kind, failed = expected(tables, symbol, slot)
         assert told["outcome"] == ("rejected" if failed else "entered"), kind

@@ -1,8 +1,8 @@
 """What the database itself enforces and shows: triggers that refuse changes, and views.
 
-Migrations create the tables and triggers; a test compares them with the declarations. Views hold no
-data: every migration ends by creating them again from their declarations, so no revision names
-them.
+A new ledger is made from the declarations, an older one by the migrations; a test compares the two.
+Views hold no data: every migration ends by creating them again from their declarations, so no
+revision names them.
 """
 
 from sqlalchemy import Connection, Table
@@ -17,6 +17,15 @@ APPEND_ONLY = tuple(
     for declared in vars(module).values()
     if isinstance(declared, Table) and declared is not tables.writer_lease
 )
+
+# What the triggers of PostgreSQL call.
+REFUSE_FUNCTION = """
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || ' is append-only';
+END
+$$
+"""
 
 
 def trigger_texts(dialect: str) -> dict[str, str]:
