@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LINT = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 FLOORS = "Floors: cli > app > adapters | simulator > figures | ports | engine > domain"
-ROOMS = "Rooms: sweep > live|replay > parity|review > settings > cycle|telling"
+ROOMS = "Rooms: sweep|histories > live|replay > parity|review > settings > cycle|telling"
 ENTRY = "Nothing imports the entry point"
 DECIDE = "Adapters and simulator never decide"
 VALUES = "The simulator knows values only"

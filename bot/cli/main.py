@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from bot import __version__
 from bot.app.telling.answers import Answer
 from bot.app.telling.printing import give
-from bot.cli import ledger, live, replay, review
+from bot.cli import history, ledger, live, replay, review
 from bot.domain.errors import BotError
 
 EXIT_CODES = """exit codes: 0 fine, 1 unexpected, 2 usage, 65 bad data or failed verification, 69 upstream unavailable,
@@ -50,6 +50,6 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"tidemark-bot {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for room in (live, replay, review, ledger):
+    for room in (live, replay, history, review, ledger):
         room.register(commands)
     return top

@@ -1,4 +1,4 @@
-"""Commands over histories: replay, sweep, history pack."""
+"""Commands over histories: replay, sweep."""
 
 import argparse
 from pathlib import Path
@@ -12,11 +12,6 @@ WORKERS_MAX = 1024
 
 def register(commands: Commands) -> None:
     """Add these commands."""
-    _add_replay(commands)
-    _add_history(commands)
-
-
-def _add_replay(commands: Commands) -> None:
     text = "run a strategy over a history folder, or over what a daemon recorded"
     replay = add_command(commands, "replay", text, _replay)
     replay.add_argument(
@@ -55,17 +50,6 @@ def _add_replay(commands: Commands) -> None:
     sweep.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def _add_history(commands: Commands) -> None:
-    history = commands.add_parser(
-        "history", help="look after history folders", description="Look after histories."
-    )
-    actions = history.add_subparsers(title="actions", metavar="ACTION", required=True)
-    text = "pack a history folder ahead of its first replay, and say what it holds"
-    pack = add_command(actions, "pack", text, _history_pack, "history pack HISTORY")
-    pack.add_argument("folder", type=Path, metavar="DIR", help="history folder")
-    pack.add_argument("--json", action="store_true", help="print JSON")
-
-
 def _replay(arguments: argparse.Namespace) -> Answer:
     from bot.app.replay.replay import replay
 
@@ -84,9 +68,3 @@ def _sweep(arguments: argparse.Namespace) -> Answer:
     from bot.app.sweep.course import sweep
 
     return sweep(arguments.file, arguments.place, arguments.ledger, on=arguments.on, workers=arguments.workers)
-
-
-def _history_pack(arguments: argparse.Namespace) -> Answer:
-    from bot.app.replay.packing import pack
-
-    return pack(arguments.folder)

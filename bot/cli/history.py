@@ -1,0 +1,25 @@
+"""Commands that make and look after history folders: `bot history`."""
+
+import argparse
+from pathlib import Path
+
+from bot.app.telling.answers import Answer
+from bot.cli.options import Commands, add_command
+
+
+def register(commands: Commands) -> None:
+    """Add these commands."""
+    history = commands.add_parser(
+        "history", help="look after history folders", description="Look after histories."
+    )
+    actions = history.add_subparsers(title="actions", metavar="ACTION", required=True)
+    text = "pack a history folder ahead of its first replay, and say what it holds"
+    pack = add_command(actions, "pack", text, _history_pack, "history pack HISTORY")
+    pack.add_argument("folder", type=Path, metavar="DIR", help="history folder")
+    pack.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _history_pack(arguments: argparse.Namespace) -> Answer:
+    from bot.app.replay.packing import pack
+
+    return pack(arguments.folder)
