@@ -19,6 +19,13 @@ def register(commands: Commands) -> None:
     pack = add_command(actions, "pack", text, _history_pack, "history pack HISTORY")
     pack.add_argument("folder", type=Path, metavar="DIR", help="history folder")
     pack.add_argument("--json", action="store_true", help="print JSON")
+    text = "derive the levels and measures that a history folder lacks from its bars"
+    derive = add_command(actions, "derive", text, _history_derive, "history derive HISTORY --signals ema")
+    derive.add_argument("folder", type=Path, metavar="DIR", help="history folder")
+    derive.add_argument(
+        "--signals", choices=("ema",), help="derive signals too: crosses of two averages of daily closes"
+    )
+    derive.add_argument("--json", action="store_true", help="print JSON")
     text = "write a small simulated history folder to try replays, sweeps and look-ahead checks on"
     demo = add_command(actions, "demo", text, _history_demo, "history demo history")
     demo.add_argument("folder", type=Path, metavar="DIR", help="folder to write; it must not exist")
@@ -32,6 +39,12 @@ def _history_pack(arguments: argparse.Namespace) -> Answer:
     from bot.app.replay.packing import pack
 
     return pack(arguments.folder)
+
+
+def _history_derive(arguments: argparse.Namespace) -> Answer:
+    from bot.app.histories.derivation import derive
+
+    return derive(arguments.folder, with_signals=arguments.signals == "ema")
 
 
 def _history_demo(arguments: argparse.Namespace) -> Answer:
