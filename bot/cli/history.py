@@ -19,6 +19,10 @@ def register(commands: Commands) -> None:
     pack = add_command(actions, "pack", text, _history_pack, "history pack HISTORY")
     pack.add_argument("folder", type=Path, metavar="DIR", help="history folder")
     pack.add_argument("--json", action="store_true", help="print JSON")
+    text = "check a history folder: holes, jumps, halts, refused bars, one coin under two names"
+    check = add_command(actions, "check", text, _history_check, "history check HISTORY")
+    check.add_argument("folder", type=Path, metavar="DIR", help="history folder")
+    check.add_argument("--json", action="store_true", help="print JSON")
     text = "derive the levels and measures that a history folder lacks from its bars"
     derive = add_command(actions, "derive", text, _history_derive, "history derive HISTORY --signals ema")
     derive.add_argument("folder", type=Path, metavar="DIR", help="history folder")
@@ -39,6 +43,12 @@ def _history_pack(arguments: argparse.Namespace) -> Answer:
     from bot.app.replay.packing import pack
 
     return pack(arguments.folder)
+
+
+def _history_check(arguments: argparse.Namespace) -> Answer:
+    from bot.app.histories.inspection import inspect
+
+    return inspect(arguments.folder)
 
 
 def _history_derive(arguments: argparse.Namespace) -> Answer:
