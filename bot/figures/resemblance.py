@@ -38,14 +38,14 @@ class Alike(NamedTuple):
 def find_alike(tokens: Mapping[str, Closes], span: int) -> list[Alike]:
     """Find pairs of tokens with equal closes at twenty or more bars in a row, of those that moved.
 
-    span: microseconds from open to close. Of many bars those of evenly spaced instants say which
-    pairs are worth a look.
+    span: microseconds from open to close. Of more than a million bars only those of evenly spaced
+    instants say which pairs are worth a look: a pair needs twenty equal closes among them.
     """
     names, step = list(tokens), 1 + sum(len(one.closes) for one in tokens.values()) // SAMPLE_MAX
     pairs = _count_pairs([_sample(one, span, step) for one in tokens.values()])
     found = []
     for pair, count in sorted(pairs.items()):
-        if count * step >= BARS_MIN:
+        if count >= BARS_MIN:
             first, second = (names[place] for place in divmod(pair, len(names)))
             bars, since = _longest_run(tokens[first], tokens[second])
             if bars >= BARS_MIN:

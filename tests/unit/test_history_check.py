@@ -123,6 +123,8 @@ def test_prices_that_stand_still_or_agree_by_chance_are_not_one_coin(monkeypatch
     assert [(one.first, one.second, one.bars) for one in find_alike(tokens | twin, SPAN)] == [("W", "T", 3499)]
     monkeypatch.setattr(resemblance, "SAMPLE_MAX", 3000)
     assert [(one.first, one.second, one.bars) for one in find_alike(tokens | twin, SPAN)] == [("W", "T", 3499)]
+    monkeypatch.setattr(resemblance, "SAMPLE_MAX", 100)
+    assert find_alike(tokens | twin, SPAN) == []
     assert find_alike({}, SPAN) == []
 
 

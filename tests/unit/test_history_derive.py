@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from bot.app.histories.derivation import Days, derive, level_rows
 from bot.cli.main import main
 from bot.domain.instants import MICROSECONDS_A_DAY
+from bot.figures import days as figures_of_days
 from bot.figures.days import count_touches, find_crosses, find_pivots, measure_days
 from bot.figures.performance import cagr, sharpe, sortino
 from tests.history_texts import BARS, DEFAULT, SIGNALS, folder_of
@@ -158,6 +159,7 @@ def test_touches_count_from_the_pivot_on() -> None:
     counts = count_touches(np.array([1]), np.array([100.0]), highs, lows, 0.005)
     assert counts.tolist() == [[0, 1, 2, 3, 4]]
     assert count_touches(np.array([1]), np.array([100.0]), highs, lows, 0.003).tolist() == [[0, 1, 2, 2, 3]]
+    assert count_touches(np.array([1]), np.array([100.0]), highs, lows - 50, 0.005).tolist() == [[0, 1, 2, 2, 3]]
 
 
 def test_a_derived_level_has_the_strength_of_its_touches(derived: Path) -> None:
@@ -181,6 +183,14 @@ def test_a_set_holds_the_newest_levels() -> None:
     assert len({row[:2] for row in rows}) == len(rows)
 
 
+def test_a_price_met_twice_has_the_touches_since_its_first_turn() -> None:
+    """Two equal highs are one level, which two days have touched."""
+    highs = np.array([5.0, 5, 5, 5, 5, 5, 9, 5, 5, 5, 5, 5, 9, 5, 5, 5, 5, 5])
+    days = Days((np.arange(18) + 1) * MICROSECONDS_A_DAY, highs, 8 - highs / 4, highs)
+    rows = [row for row in level_rows(days) if row[1] == "9"]
+    assert [(row[0][:10], row[2]) for row in rows] == [("1970-01-13", "0.5"), ("1970-01-19", "0.666667")]
+
+
 def test_measures_are_those_of_an_account_that_holds_the_token() -> None:
     """On the thirtieth return and on the last one the figures are the formulas of `performance`."""
     prices = np.array(closes(200, 1))
@@ -200,7 +210,7 @@ def test_measures_are_those_of_an_account_that_holds_the_token() -> None:
     ("prices", "unknown"),
     [
         ([1.0] * 40, {"sharpe", "sortino"}),
-        ([1.01**day for day in range(40)], {"sharpe", "sortino"}),
+        ([round(1.01**day, 12) for day in range(40)], {"sharpe", "sortino"}),
         ([10.0 ** (day / 10) for day in range(40)], {"sharpe", "sortino", "cagr"}),
     ],
     ids=["flat", "steady", "explosive"],
@@ -219,8 +229,18 @@ def test_a_cross_changes_the_stance_from_its_day_on() -> None:
     assert above.tolist() == [False]
     assert 90 < rows[0] < 120
     assert len(find_crosses(np.array(rise))[0]) == 0
-    early = [100.0 + day % 2 for day in range(50)]
+    early = [100.0 + 9 * math.sin(day / 7) for day in range(50)]
     assert len(find_crosses(np.array(early))[0]) == 0
+    assert len(find_crosses(np.array([100.0] * 50 + early))[0]) > 0
+
+
+def test_equal_averages_are_no_cross(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A touch and a return are none; a side that changes over equal averages changes on the first unequal day."""
+    gaps = [0.0] * 40 + [1.0] * 20 + [0.0] * 2 + [1.0] + [0.0] * 2 + [-1.0] * 3
+    averages = iter((np.array(gaps), np.zeros(len(gaps))))
+    monkeypatch.setattr(figures_of_days, "_smooth", lambda *_: next(averages))
+    rows, above = find_crosses(np.array(gaps))
+    assert (rows.tolist(), above.tolist()) == ([65], [False])
 
 
 def test_rows_are_dated_by_the_end_of_their_day(derived: Path) -> None:
