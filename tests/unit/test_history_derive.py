@@ -125,9 +125,10 @@ def test_what_cannot_be_read_is_refused(
     assert message in capsys.readouterr().err
 
 
-def test_a_token_without_bars_is_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", [None, BARS], ids=["no-file", "no-bars"])
+def test_a_token_without_bars_is_left_out(tmp_path: Path, text: str | None) -> None:
     """A token that no timeframe has is no reason to refuse the others."""
-    folder = folder_of(tmp_path, files(more={"bars/1h/ETH.csv": None}))
+    folder = folder_of(tmp_path, files(more={"bars/1h/ETH.csv": text}))
     derive(folder, with_signals=True)
     assert {row[0] for rows in contents(folder).values() for row in rows[1:]} == {"3375"}
 
