@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.app.histories.derivation import Days, derive, level_rows
+from bot.app.histories.folder_files import write_number
 from bot.cli.main import main
 from bot.domain.instants import MICROSECONDS_A_DAY
 from bot.figures import days as figures_of_days
@@ -248,3 +249,16 @@ def test_rows_are_dated_by_the_end_of_their_day(derived: Path) -> None:
     """A row counts from the instant at which its day's close is known."""
     assert all(row[1].endswith("T00:00:00Z") for rows in contents(derived).values() for row in rows[1:])
     assert contents(derived)["quantmetrics.csv"][1][:2] == ["3306", "2024-02-01T00:00:00Z"]
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        (7.12e-06, "0.00000712"), (100.0, "100"), (0.1 + 0.2, "0.30000000000000004"), (-0.0, "0"), (math.nan, ""),
+        (1e16, "10000000000000000"),
+    ],
+)  # fmt: skip
+def test_a_number_is_written_with_its_shortest_digits(value: float, cell: str) -> None:
+    """Plain decimals, without an exponent or a minus zero, that name the same float; unknown is an empty cell."""
+    assert write_number(value) == cell
+    assert not cell or float(cell) == value
