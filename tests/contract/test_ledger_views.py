@@ -36,7 +36,7 @@ EQUITY_COLUMNS = (
 )
 # The revisions that changed the views, the newest first, each with the digest of the views since.
 CHANGES = {
-    "0006": "2dd816ccb849ecca",
+    "0007": "6af1a601e6c3361b",
 }
 CONTRACT = {
     "v_trades": TRADE_COLUMNS,
