@@ -36,7 +36,9 @@ SELECT
     w.profit / NULLIF(w.quantity * abs(w.entry_price - w.stop_initial), 0) AS r_multiple,
     w.stop_initial, w.stop_last, w.target, w.stop_source, w.target_source, w.exit_reason,
     w.profit_pessimistic, w.profit_optimistic, w.mae, w.mfe, w.quantity_open, w.config_hash,
-    w.stop_level, w.target_level
+    w.stop_level, w.target_level,
+    [day w.closed_at] AS closed_day,
+    [seconds w.opened_at | w.closed_at] / 3600 AS held_hours
 FROM (
     SELECT
         p.run, p.position_id, p.signal_id, i.symbol, p.token_id, [word p.side] AS side,
@@ -286,7 +288,7 @@ FROM cycles c""",
         "v_api_calls": """
 SELECT
     a.at, a.endpoint, a.query, a.status, a.attempts, a.seconds, a.size AS bytes, a.rows, a.credits, a.request_id,
-    a.answer_hash, a.slot, a.known_at
+    a.answer_hash, a.slot, a.known_at, [day a.at] AS day
 FROM api_calls a""",
         "v_signals": f"""
 SELECT d.token_id, {_SYMBOL}, d.published_at, d.known_at, d.provider, d.feed, [word d.stance] AS stance,
