@@ -168,6 +168,14 @@ def test_the_queries_compute_what_plain_sums_do(book: SqlLedger) -> None:
     assert (together["days"], together["r_squared"]) == (4, pytest.approx(1))
 
 
+def test_what_may_be_unknown_says_when(book: SqlLedger) -> None:
+    """A column with a NULL in any row has a text that says what NULL means."""
+    for view in VIEWS:
+        rows = ask(book, f"select * from {view}")
+        unknown = {name for row in rows for name, value in row.items() if value is None}
+        assert [name for name in unknown if "NULL" not in describe(view, name)] == [], view
+
+
 def test_words_and_numbers_of_postgresql_read_as_those_of_sqlite(postgres_database: str) -> None:
     """Words are text, beside other text, and numbers have no zeros after their last digit."""
     with writing(postgres_database, create=True) as book:
@@ -182,7 +190,8 @@ def test_postgresql_says_what_every_view_and_column_means(postgres_database: str
     """The comments are the texts of the dictionary, for each view and each column."""
     upgrade(postgres_database)
     statement = """select c.relname, a.attname, obj_description(c.oid) as of_view,
-    col_description(c.oid, a.attnum) as of_column from pg_class c join pg_attribute a on a.attrelid = c.oid where c.relkind = 'v' and c.relname like 'v\\_%'"""
+    col_description(c.oid, a.attnum) as of_column from pg_class c
+    join pg_attribute a on a.attrelid = c.oid where c.relkind = 'v' and c.relname like 'v\\_%'"""
     found = Reader(postgres_database).rows(statement, {})
     assert {str(row["relname"]) for row in found} == set(VIEWS)
     for row in found:
