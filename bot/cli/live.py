@@ -38,6 +38,9 @@ def _add_running(commands: Commands) -> None:
     demo.add_argument("--port", type=whole_number(0, PORT_MAX), default=0, help=text)
     init = add_command(commands, "init", "write config.toml and a first strategy", _init)
     init.add_argument("folder", nargs="?", type=Path, default=Path(), help="where [this folder]")
+    text = "the shipped strategy to begin with [levels_long]"
+    init.add_argument("--strategy", metavar="NAME", default="levels_long", help=text)
+    init.add_argument("--list", action="store_true", help="instead: name the shipped strategies")
     check = add_command(
         commands, "check", "validate configuration, strategies, key, ledger and universe", _check
     )
@@ -50,7 +53,7 @@ def _add_running(commands: Commands) -> None:
         " hooks that look ahead or remember differ (65)",
     )
     add_place_options(check, hint=" to look at, with --lookahead")
-    text = "strategies/NAME.toml or a file, with --lookahead [those of the configuration]"
+    text = "strategies/NAME.toml, a shipped one's name or a file, with --lookahead [those of the configuration]"
     check.add_argument("--strategy", metavar="NAME_OR_FILE", help=text)
     add_window_options(check)
     add_config_option(add_command(commands, "run", "run the daemon until it is told to stop", _run))
@@ -94,9 +97,9 @@ def _demo(arguments: argparse.Namespace) -> Answer:
 
 
 def _init(arguments: argparse.Namespace) -> Answer:
-    from bot.app.live.starting import write_starter
+    from bot.app.live.starting import list_strategies, write_starter
 
-    return write_starter(arguments.folder)
+    return list_strategies() if arguments.list else write_starter(arguments.folder, arguments.strategy)
 
 
 def _check(arguments: argparse.Namespace) -> Answer:

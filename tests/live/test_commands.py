@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.app.settings.config import starter_strategy
+from bot.app.settings.shipped import shipped_strategies, starter_strategy
 from bot.simulator.server import SimulatorServer
 from tests.live.conftest import KEY, Command
 
@@ -115,6 +115,31 @@ def test_init_writes_once_and_overwrites_nothing(tmp_path: Path, bot: Command) -
     blocked = tmp_path / "file"
     blocked.write_text("")
     assert bot("init", str(blocked))[0] == 74
+
+
+@pytest.mark.parametrize("name", list(shipped_strategies()))
+def test_init_begins_with_any_shipped_strategy(home: Path, bot: Command, provider: SimulatorServer, name: str) -> None:
+    """U7: its file is written to the byte, the configuration names it, and `bot check` is content with both."""
+    place = home / "begun"
+    assert bot("init", str(place), "--strategy", name)[0] == 0
+    assert (place / "strategies" / f"{name}.toml").read_text() == shipped_strategies()[name].read_text()
+    config = place / "config.toml"
+    config.write_text(config.read_text().replace("https://api.tokenmetrics.com/v2", provider.base_url))
+    (home / "tokenmetrics.key").rename(place / "tokenmetrics.key")
+    code, out, err = bot("check", "--config", str(config), "--json")
+    assert (code, [run["strategy"] for run in json.loads(out)["runs"]]) == (0, [name]), err
+
+
+def test_init_lists_what_is_shipped_and_refuses_what_is_not(tmp_path: Path, bot: Command) -> None:
+    """U7: a line for each strategy, its file's own first; an unknown name is 78 with the nearest, nothing written."""
+    code, out, _ = bot("init", "--list")
+    assert (code, len(out.splitlines())) == (0, 1 + len(shipped_strategies()))
+    for name, path in shipped_strategies().items():
+        assert f"{path.read_text().splitlines()[0].removeprefix('# ')}\n" in out
+        assert name in out
+    code, _, err = bot("init", str(tmp_path / "new"), "--strategy", "bracket_fixd")
+    assert (code, err) == (78, "bot: no strategy bracket_fixd is shipped; did you mean `bracket_fixed`?\n")
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("text", [starter_strategy(), "# mine\n"])

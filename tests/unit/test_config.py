@@ -10,7 +10,7 @@ from pathlib import Path, PosixPath
 
 import pytest
 
-from bot.app.settings import config as configuration
+from bot.app.settings import shipped
 from bot.app.settings.config import (
     KEYS,
     RUN_KEYS,
@@ -23,9 +23,8 @@ from bot.app.settings.config import (
     load_config,
     mask_url,
     resolve_key,
-    starter_config,
-    starter_strategy,
 )
+from bot.app.settings.shipped import starter_config, starter_strategy
 from bot.app.settings.strategies import load_strategy
 from bot.domain.errors import AccessError, BotError, ConfigError
 from bot.domain.ids import hash_text
@@ -88,7 +87,7 @@ def test_the_starter_is_found_inside_a_wheel_too(tmp_path: Path, monkeypatch: py
     (package / "_strategies").mkdir()
     (package / "config.example.toml").write_text("inside")
     (package / "_strategies" / "levels_long.toml").write_text("inside too")
-    monkeypatch.setattr(configuration, "__file__", str(package / "app" / "settings" / "config.py"))
+    monkeypatch.setattr(shipped, "__file__", str(package / "app" / "settings" / "shipped.py"))
     assert (starter_config(), starter_strategy()) == ("inside", "inside too")
 
 

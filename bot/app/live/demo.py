@@ -18,7 +18,8 @@ from bot.app.live.simulating import listen
 from bot.app.live.wiring import live
 from bot.app.review.reading import show, show_why
 from bot.app.review.reports import Asked
-from bot.app.settings.config import Config, Secret, load_config, starter_strategy
+from bot.app.settings.config import Config, Secret, load_config
+from bot.app.settings.shipped import starter_strategy
 from bot.app.telling.answers import Answer, Table
 from bot.app.telling.progress import tell_progress
 from bot.domain.errors import ConfigError

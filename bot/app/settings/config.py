@@ -230,23 +230,6 @@ def mask_url(url: str) -> str:
     return re.sub(r"(?i)([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*", rf"\1{MASK}", hidden)
 
 
-def starter_config() -> str:
-    """Read the configuration that `bot init` writes: config.example.toml."""
-    return _read_shipped("config.example.toml", "config.example.toml")
-
-
-def starter_strategy() -> str:
-    """Read the strategy that `bot init` writes: strategies/levels_long.toml."""
-    return _read_shipped("strategies/levels_long.toml", "_strategies/levels_long.toml")
-
-
-def _read_shipped(beside: str, inside: str) -> str:
-    """Read a shipped file, which lies beside the package in a checkout and inside it in a wheel."""
-    package = Path(__file__).resolve().parents[2]
-    checkout = package.parent / beside
-    return (checkout if checkout.is_file() else package / inside).read_text(encoding="utf-8")
-
-
 def _check_tables(path: Path, tables: Mapping[str, object]) -> None:
     """Refuse an unknown table, such as [[runs]], by its own name before its keys are checked."""
     known = {key.section for key in KEYS} | {"run"}

@@ -11,6 +11,7 @@ from typing import Any
 
 from bot.app.settings.hooks import load_hooks
 from bot.app.settings.kinds import near
+from bot.app.settings.shipped import shipped_strategies
 from bot.app.settings.strategy_keys import KEYS
 from bot.app.settings.strategy_kinds import BOTH, Universe
 from bot.app.settings.tables import load_toml, members, read_tables, refuse
@@ -102,12 +103,24 @@ def strategy_file(name_or_path: str | Path, folder: Path) -> Path:
     return path if path.suffix == ".toml" or path.parent != Path() else folder / f"{name_or_path}.toml"
 
 
+def find_strategy(name_or_path: str | Path, folder: Path) -> Path:
+    """Find a strategy's file as `strategy_file` does, and by name among the shipped ones as well.
+
+    A file in the folder comes first. A daemon does not look among the shipped ones: what it trades
+    by lies beside its configuration.
+    """
+    path = strategy_file(name_or_path, folder)
+    is_name = path.parent == folder and Path(name_or_path).suffix != ".toml"
+    return shipped_strategies().get(path.stem, path) if is_name and not path.exists() else path
+
+
 def _suggest_names(path: Path) -> str:
     """Suggest the strategy that was probably meant, or list those that exist."""
-    names = sorted(known.stem for known in path.parent.glob("*.toml"))
-    if not names:
-        return "`bot init` writes a first strategy"
-    return near(path.stem, names).removeprefix("; ") or f"strategies there: {', '.join(names[:8])}"
+    shipped = shipped_strategies()
+    if path.stem in shipped:
+        return f"`bot init FOLDER --strategy {path.stem}` writes it"
+    names = sorted({*shipped, *(known.stem for known in path.parent.glob("*.toml"))})
+    return near(path.stem, names).removeprefix("; ") or f"strategies there and shipped: {', '.join(names[:8])}"
 
 
 def _contradictions(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
