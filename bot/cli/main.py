@@ -14,8 +14,9 @@ from bot.app.telling.printing import give
 from bot.cli import history, ledger, live, replay, review
 from bot.domain.errors import BotError
 
-EXIT_CODES = """exit codes: 0 fine, 1 unexpected, 2 usage, 65 bad data or failed verification, 69 upstream unavailable,
-70 invariant broken, 74 I/O, 75 another writer holds the ledger, 77 permissions or wrong key,
+EXIT_CODES = """exit codes: 0 fine, 1 unexpected, 2 usage, 65 bad data or failed verification,
+69 upstream unavailable or no daemon alive (`status --expect-alive`), 70 invariant broken, 74 I/O,
+75 another writer holds the ledger, 77 permissions or wrong key,
 78 configuration, universe, missing file or schema"""
 
 
