@@ -127,6 +127,15 @@ def test_close_ends_one_position_and_flatten_all(home: Path, held: list[str], bo
     assert bot("verify")[0] == 0
 
 
+def test_closing_nothing_says_so_at_once_and_is_still_asked(home: Path, held: list[str], bot: Command) -> None:
+    """U11: neither a position nor an accepted entry now: it is said, and the request waits all the same."""
+    symbols = [str(symbol) for (symbol,) in rows(home, "select symbol from instruments order by symbol")]
+    code, out, _ = bot("close", next(symbol for symbol in symbols if symbol not in held))
+    assert (code, "neither a position nor an accepted entry, nothing to do" in out) == (0, True)
+    assert status(bot)["requests_waiting"] == 1
+    assert "its next price" in bot("close", held[0])[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -9,7 +9,7 @@ from bot.app.review.alive import describe_life, find_signs_of_life
 from bot.app.review.digest import describe_digest, digest, in_force
 from bot.app.review.explaining import describe_order, explain
 from bot.app.review.reports import PARITY, REPORTS, Asked, rows_of
-from bot.app.review.why import describe_decision, why
+from bot.app.review.why import describe_decision, find_stances, why
 from bot.app.settings.config import ledger_of, load_config
 from bot.app.telling.answers import Answer, Table
 from bot.app.telling.printing import show_value
@@ -78,7 +78,14 @@ def show_why(symbol: str | None, url: str, window: Window, run: str | None) -> A
     if decision is None:
         span = " in this window" if any(window) else ""
         text = f"{symbol} was no candidate{span}: no turn of it has come to a decision{span or ' yet'}"
-        return Answer(parts=(text,))
+        stances = find_stances(reader, symbol, window[1])
+        told = [
+            f"it is {one['stance']} since {show_value(one['published_at'])[:16]}Z"
+            f"{' or before' if one['is_first_known'] else ''} ({one['provider']}, {one['feed']})"
+            for one in stances
+        ]
+        answer = {"symbol": symbol, "outcome": None, "stances": stances}
+        return Answer(payload=answer, parts=(text, *(told or ["no signal of it is known"])))
     return Answer(payload=decision, parts=describe_decision(decision))
 
 
