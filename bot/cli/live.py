@@ -13,6 +13,7 @@ from bot.cli.options import (
     add_reading_options,
     add_window_options,
     instant,
+    program,
     whole_number,
 )
 from bot.domain.errors import UsageError
@@ -31,7 +32,7 @@ def register(commands: Commands) -> None:
 def _add_running(commands: Commands) -> None:
     demo = add_command(commands, "demo", "thirty simulated days, from signals to a ledger with answers", _demo)
     demo.add_argument(
-        "--ledger", type=Path, default=Path("tidemark-demo.db"), help="where to write [tidemark-demo.db]"
+        "--ledger", metavar="FILE", default="tidemark-demo.db", help="where to write [tidemark-demo.db]"
     )
     demo.add_argument("--days", type=whole_number(1, DEMO_DAYS_MAX), default=30, help="simulated days [30]")
     text = "port of the simulated API, part of the configuration's hash [any free one]"
@@ -93,7 +94,7 @@ def _add_operating(commands: Commands) -> None:
 def _demo(arguments: argparse.Namespace) -> Answer:
     from bot.app.live.demo import demo
 
-    return demo(arguments.ledger, arguments.days, arguments.port)
+    return demo(arguments.ledger, arguments.days, arguments.port, program())
 
 
 def _init(arguments: argparse.Namespace) -> Answer:

@@ -20,6 +20,8 @@ from bot.domain.extras import missing_extra
 
 _BUSY_SECONDS = 10
 _PRIVATE = 0o600
+_PAGE_BYTES_MIN = 512
+_NO_DATABASE = "is no SQLite database: name a ledger's file"
 
 
 def parse_url(url: str) -> URL:
@@ -140,6 +142,10 @@ def _refuse_path(path: Path, *, read_only: bool, create: bool) -> None:
             raise ConfigError(
                 f"there is no ledger at {path}: check the path; `bot run` or `bot replay` creates one"
             )
+    elif 0 < path.stat().st_size < _PAGE_BYTES_MIN:
+        # SQLite would take it for an empty database. The file itself is not opened: to close it
+        # would drop the locks that SQLite holds on it in this process.
+        raise ConfigError(f"{path} {_NO_DATABASE}")
     elif not _may_access(path, os.R_OK if read_only else os.R_OK | os.W_OK):
         raise AccessError(
             f"the ledger {path} is not {'readable' if read_only else 'writable'}: allow this user"
@@ -255,6 +261,8 @@ def _translate_error(error: SQLAlchemyError, name: str) -> BotError:
         or "readonly" in lines[0]
     ):
         return AccessError(f"the ledger {name} does not let this user in: {lines[0]}")
+    if "file is not a database" in lines[0]:
+        return ConfigError(f"{name} {_NO_DATABASE}")
     return StorageError(f"the ledger {name} failed: {lines[0]}")
 
 
