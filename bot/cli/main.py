@@ -36,13 +36,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         as_json = getattr(arguments, "json", False)
         return give(answer, as_json=as_json) if isinstance(answer, Answer) else answer
     except BotError as error:
-        sys.stderr.write(f"bot: {error}\n")
+        sys.stderr.write(f"bot: {_name_origin(str(error), arguments)}\n")
         return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so the flush at exit works
         return 0
     except KeyboardInterrupt:
         return 130
+
+
+def _name_origin(message: str, arguments: argparse.Namespace) -> str:
+    """Name the option, or the file with its key, that a refused ledger URL came from."""
+    given = getattr(arguments, "ledger", None)
+    option = "--ledger" if given else "--recorded"
+    is_configured = "config" in arguments and not given and not getattr(arguments, "place", None)
+    origin = f"{arguments.config}: ledger.url" if is_configured else option
+    return re.sub(r"^ledger\.url(?=: )", lambda _: origin, message)
 
 
 class Parser(argparse.ArgumentParser):

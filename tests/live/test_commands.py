@@ -193,8 +193,22 @@ SYMBOLS = '"BTC", "ETH"'
         (edit("config.toml", 'strategy = "levels_long"', 'strategy = "levels_lang"'), 78, "levels_long"),
         (edit("config.toml", "2 * * * *", "2 * * *"), 78, "schedule"),
         (edit("config.toml", "2 * * * *", "99 * * * *"), 78, "schedule"),
-        (edit("strategies/levels_long.toml", SYMBOLS, '"BTCC", "ETH"'), 78, "BTC"),
-        (lambda home: every_token(home / "strategies" / "levels_long.toml"), 78, "'*'"),
+        (
+            edit("strategies/levels_long.toml", SYMBOLS, '"BTCC", "ETH"'),
+            78,
+            "strategies/levels_long.toml: universe: the provider lists no symbol BTCC; did you mean BTC",
+        ),
+        (
+            lambda home: every_token(home / "strategies" / "levels_long.toml"),
+            78,
+            "strategies/levels_long.toml: universe '*'",
+        ),
+        (edit("config.toml", "sqlite:///tidemark.db", "mysql://u@h/d"), 78, "config.toml: ledger.url: mysql keeps no"),
+        (
+            edit("config.toml", "sqlite:///tidemark.db", "postgresql://u@127.0.0.1:9/d"),
+            74,
+            "config.toml: ledger.url: 127.0.0.1/d cannot be reached: ",
+        ),
         (lambda home: (home / "tokenmetrics.key").write_text("tm-wrong"), 77, "key"),
         (lambda home: (home / "tokenmetrics.key").chmod(0o644), 77, "chmod 600"),
         (edit("config.toml", "tidemark.db", "nowhere/tidemark.db"), 74, "nowhere"),
@@ -250,6 +264,32 @@ def test_a_server_that_is_down_is_upstream_trouble(home: Path, bot: Command, pro
     edit("config.toml", provider.base_url, "http://127.0.0.1:9/v2")(home)
     code, _, err = bot("once")
     assert (code, err.count("\n")) == (69, 1)
+    assert "GET /v2/tokens at 127.0.0.1:9: ConnectError; check base_url" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (("status", "--ledger", "mysql://u@h/d"), "--ledger"),
+        (("replay", "--strategy", "levels_long", "--recorded", "mysql://u@h/d"), "--recorded"),
+    ],
+)
+def test_an_option_that_names_no_ledger_is_named(
+    home: Path, bot: Command, arguments: tuple[str, ...], option: str
+) -> None:
+    """U13: a URL given on the command line is refused under its option, not under the file's key."""
+    assert home
+    code, _, err = bot(*arguments)
+    assert (code, err.startswith(f"bot: {option}: mysql keeps no ledger: use sqlite:///PATH")) == (78, True)
+
+
+def test_a_strategy_of_another_name_inside_is_pointed_out(home: Path, bot: Command) -> None:
+    """U13: runs are named after the name inside the file, and `bot check` says where it is not the file's."""
+    assert "look:" not in bot("check")[2]
+    edit("strategies/levels_long.toml", 'name = "levels_long"', 'name = "other"')(home)
+    code, _, err = bot("check")
+    assert (code, err.count("\n")) == (0, 1)
+    assert 'strategies/levels_long.toml has strategy.name = "other"' in err
 
 
 def test_reading_without_a_ledger_or_a_known_symbol(home: Path, bot: Command) -> None:

@@ -109,7 +109,7 @@ def test_a_ledger_in_a_closed_folder_can_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "named"),
     [
-        ("mysql://bot:hunter2@host/ledger", "mysql keeps no ledger"),
+        ("mysql://bot:hunter2@host/ledger", "ledger.url: mysql keeps no ledger"),
         ("sqlite://", "sqlite keeps no ledger"),
         ("://hunter2", "cannot be read"),
         ("postgresql://bot:hunter2@host:port/ledger", "cannot be read"),

@@ -122,7 +122,12 @@ def test_unknown_names_are_refused_with_the_nearest(tmp_path: Path, text: str, p
 @pytest.mark.parametrize(
     ("key", "value", "reason"),
     [
-        ("gates.sharpe_min", "true", "true is no number"),
+        ("gates.sharpe_min", "true", "true is no number: write 10, say"),
+        ("limits.exposure_max", '"15%"', "'15%' is a percentage: write a fraction, 0.15 for 15 %"),
+        ("limits.exposure_max", '"7,5 %"', "write a fraction, 0.075 for 7.5 %"),
+        ("limits.exposure_max", '"much %"', "write a fraction, 0.2 for 20 %"),
+        ("limits.exposure_max", '"0,15"', "'0,15' has a comma: write 0.15, with a decimal point"),
+        ("limits.exposure_max", '"most"', "'most' is no number: write 0.1, say"),
         ("gates.sharpe_min", "nan", "no finite number"),
         ("gates.sharpe_min", "-inf", "no finite number"),
         ("gates.sharpe_min", '"nan"', "no number"),

@@ -18,6 +18,8 @@ from bot.adapters.sql.schema.revisions import HEAD, REVISIONS, stored_revision
 from bot.domain.errors import AccessError, BotError, ConfigError, InvariantError, StorageError
 from bot.domain.extras import missing_extra
 
+# How messages name what was given as a ledger's URL; the command line knows where that came from.
+LEDGER_KEY = "ledger.url"
 _BUSY_SECONDS = 10
 _PRIVATE = 0o600
 _PAGE_BYTES_MIN = 512
@@ -33,17 +35,17 @@ def parse_url(url: str) -> URL:
         parsed = make_url(ledger_url(url))
     except (ArgumentError, ValueError):
         raise ConfigError(
-            "the ledger's url cannot be read: use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+            f"{LEDGER_KEY}: cannot be read: use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
         ) from None
     backend = parsed.drivername.partition("+")[0]
     if backend == "sqlite" and parsed.query:
-        raise ConfigError("the ledger's url has a query after its path: write sqlite:///PATH alone")
+        raise ConfigError(f"{LEDGER_KEY}: has a query after its path: write sqlite:///PATH alone")
     if backend == "sqlite" and parsed.database and parsed.database != ":memory:":
         return parsed.set(drivername="sqlite")
     if backend in {POSTGRESQL, "postgres"}:
         return parsed.set(drivername="postgresql+psycopg")
     raise ConfigError(
-        f"{parsed.drivername} keeps no ledger: use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+        f"{LEDGER_KEY}: {parsed.drivername} keeps no ledger: use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
     )
 
 
@@ -263,6 +265,11 @@ def _translate_error(error: SQLAlchemyError, name: str) -> BotError:
         return AccessError(f"the ledger {name} does not let this user in: {lines[0]}")
     if "file is not a database" in lines[0]:
         return ConfigError(f"{name} {_NO_DATABASE}")
+    if any(sign in lines[0] for sign in ("connection failed", "failed to resolve host", "connection timeout")):
+        reason = " ".join(lines[0].split())
+        return StorageError(
+            f"{LEDGER_KEY}: {name} cannot be reached: {reason}: start the server, or correct it"
+        )
     return StorageError(f"the ledger {name} failed: {lines[0]}")
 
 

@@ -111,8 +111,9 @@ def check(config_path: Path) -> Answer:
     }
     plan = config.source.credits_per_month
     costly = plan is not None and daily * 31 > plan
-    notes = ("bot: this schedule costs more credits than the plan has",) if costly else ()
-    return Answer(payload=answer, parts=(_describe(answer, runs),), notes=notes)
+    notes = ["bot: this schedule costs more credits than the plan has"] if costly else []
+    notes += dict.fromkeys(line for strategy in strategies.values() for line in strategy.remarks)
+    return Answer(payload=answer, parts=(_describe(answer, runs),), notes=tuple(notes))
 
 
 def _next(cron: str | None, now: datetime) -> datetime | None:

@@ -74,7 +74,7 @@ def replay(
         "seconds": round(time.perf_counter() - began, 3),
     }
     text = f"{describe_run(result, TOLD)}\n\nledger: {result['ledger']}"
-    return Answer(payload=result, parts=(text,), notes=material.remarks)
+    return Answer(payload=result, parts=(text,), notes=(*strategy.remarks, *material.remarks))
 
 
 def draw(material: Material, setup: RunSetup, count: int) -> list[Drawn]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from bot.app.settings.kinds import Number, Text, Word, near
+from bot.app.settings.kinds import Cron, Number, Text, Word, near
 from bot.app.settings.strategies import Strategy
 from bot.app.settings.strategy_kinds import COUNT, NAME, PROVIDER_NAMES
 from bot.app.settings.tables import Key, load_toml, members, read_tables, refuse
@@ -32,8 +32,7 @@ ENVIRONMENT = "environment"
 KEY_BYTES_MAX = 4096
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
-FIELD = r"[0-9A-Za-z*/,-]+"
-CRON = Text(rf" *{FIELD}(?: +{FIELD}){{4}} *", "cron of five fields: minute hour day month weekday, UTC")
+CRON = Cron()
 LINE = Text(r"[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*", "text on one line")
 ADDRESS = Text(r"https?://[^\s/?#]+[^\s?#]*", "address that begins with https:// or http://")
 

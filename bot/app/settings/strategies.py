@@ -58,6 +58,7 @@ class Strategy:
     universe: symbols or token_ids, or "*".
     bars: a timeframe; None means the finest one.
     provider: whose signals it follows; None means the provider of its configuration.
+    where: its file, for messages.
     text: the text of its file, and as a last line the digest of its hooks if it has any, so that
         everything that decides is part of it.
     """
@@ -68,6 +69,14 @@ class Strategy:
     rules: Rules
     text: str
     provider: str | None = None
+    where: str = ""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of its file may not expect, as lines: it has another name inside."""
+        if Path(self.where).stem == self.name:
+            return ()
+        return (f'look: {self.where} has strategy.name = "{self.name}": runs are named so, not after the file',)
 
 
 def load_strategy(name_or_path: str | Path, folder: Path) -> Strategy:
@@ -89,6 +98,7 @@ def strategy_from(path: Path, document: Mapping[str, object], text: str, hooks: 
     named = members(values, "strategy")
     return Strategy(
         name=named["name"],
+        where=str(path),
         universe=named["universe"],
         bars=named["bars"],
         provider=named["provider"],
