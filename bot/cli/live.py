@@ -13,6 +13,7 @@ from bot.cli.options import (
     add_reading_options,
     add_window_options,
     instant,
+    program,
     whole_number,
 )
 from bot.domain.errors import UsageError
@@ -31,13 +32,16 @@ def register(commands: Commands) -> None:
 def _add_running(commands: Commands) -> None:
     demo = add_command(commands, "demo", "thirty simulated days, from signals to a ledger with answers", _demo)
     demo.add_argument(
-        "--ledger", type=Path, default=Path("tidemark-demo.db"), help="where to write [tidemark-demo.db]"
+        "--ledger", metavar="FILE", default="tidemark-demo.db", help="where to write [tidemark-demo.db]"
     )
     demo.add_argument("--days", type=whole_number(1, DEMO_DAYS_MAX), default=30, help="simulated days [30]")
     text = "port of the simulated API, part of the configuration's hash [any free one]"
     demo.add_argument("--port", type=whole_number(0, PORT_MAX), default=0, help=text)
     init = add_command(commands, "init", "write config.toml and a first strategy", _init)
     init.add_argument("folder", nargs="?", type=Path, default=Path(), help="where [this folder]")
+    text = "the shipped strategy to begin with [levels_long]"
+    init.add_argument("--strategy", metavar="NAME", default="levels_long", help=text)
+    init.add_argument("--list", action="store_true", help="instead: name the shipped strategies")
     check = add_command(
         commands, "check", "validate configuration, strategies, key, ledger and universe", _check
     )
@@ -50,7 +54,7 @@ def _add_running(commands: Commands) -> None:
         " hooks that look ahead or remember differ (65)",
     )
     add_place_options(check, hint=" to look at, with --lookahead")
-    text = "strategies/NAME.toml or a file, with --lookahead [those of the configuration]"
+    text = "strategies/NAME.toml, a shipped one's name or a file, with --lookahead [those of the configuration]"
     check.add_argument("--strategy", metavar="NAME_OR_FILE", help=text)
     add_window_options(check)
     add_config_option(add_command(commands, "run", "run the daemon until it is told to stop", _run))
@@ -90,13 +94,13 @@ def _add_operating(commands: Commands) -> None:
 def _demo(arguments: argparse.Namespace) -> Answer:
     from bot.app.live.demo import demo
 
-    return demo(arguments.ledger, arguments.days, arguments.port)
+    return demo(arguments.ledger, arguments.days, arguments.port, program())
 
 
 def _init(arguments: argparse.Namespace) -> Answer:
-    from bot.app.live.starting import write_starter
+    from bot.app.live.starting import list_strategies, write_starter
 
-    return write_starter(arguments.folder)
+    return list_strategies() if arguments.list else write_starter(arguments.folder, arguments.strategy)
 
 
 def _check(arguments: argparse.Namespace) -> Answer:

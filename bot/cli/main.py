@@ -5,24 +5,29 @@ Every slow import stays inside the command that needs it, so that `bot --help` a
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from bot import __version__
+from bot.app.settings.kinds import near
 from bot.app.telling.answers import Answer
 from bot.app.telling.printing import give
-from bot.cli import history, ledger, live, replay, review
+from bot.cli import completion, history, ledger, live, replay, review
 from bot.domain.errors import BotError
 
-EXIT_CODES = """exit codes: 0 fine, 1 unexpected, 2 usage, 65 bad data or failed verification, 69 upstream unavailable,
-70 invariant broken, 74 I/O, 75 another writer holds the ledger, 77 permissions or wrong key,
+EXIT_CODES = """exit codes: 0 fine, 1 unexpected, 2 usage, 65 bad data or failed verification,
+69 upstream unavailable or no daemon alive (`status --expect-alive`), 70 invariant broken, 74 I/O,
+75 another writer holds the ledger, 77 permissions or wrong key,
 78 configuration, universe, missing file or schema"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; an expected failure prints one line on stderr."""
     try:
-        arguments = parser().parse_args(argv)
+        words = list(sys.argv[1:] if argv is None else argv)
+        arguments = parser().parse_args([*words[1:], "--help"] if words[:1] == ["help"] else words)
     except SystemExit as stop:
         return int(stop.code or 0)
     command: Callable[[argparse.Namespace], Answer | int] = arguments.command
@@ -31,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         as_json = getattr(arguments, "json", False)
         return give(answer, as_json=as_json) if isinstance(answer, Answer) else answer
     except BotError as error:
-        sys.stderr.write(f"bot: {error}\n")
+        sys.stderr.write(f"bot: {_name_origin(str(error), arguments)}\n")
         return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so the flush at exit works
@@ -40,16 +45,37 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _name_origin(message: str, arguments: argparse.Namespace) -> str:
+    """Name the option, or the file with its key, that a refused ledger URL came from."""
+    given = getattr(arguments, "ledger", None)
+    option = "--ledger" if given else "--recorded"
+    is_configured = "config" in arguments and not given and not getattr(arguments, "place", None)
+    origin = f"{arguments.config}: ledger.url" if is_configured else option
+    return re.sub(r"^ledger\.url(?=: )", lambda _: origin, message)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose refusals are one line, with the nearest command and without a list of all."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the refusal, and exit with 2."""
+        wrong = re.match(r"argument (\w+): invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL)
+        if wrong:
+            hint = near(wrong[2], re.findall(r"\w+", wrong[3])).removeprefix("; ")
+            message = f"no {wrong[1].lower()} {wrong[2]!r}: {hint or 'choose another'}"
+        self.exit(2, f"{self.prog}: {' '.join(message.split())} (`{self.prog} --help` tells more)\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """Build the argument parser with every command."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="bot",
         description="Tidemark: a headless paper-trading engine for Token Metrics signals.",
-        epilog=EXIT_CODES,
+        epilog=f"`bot help COMMAND` tells about one command.\n\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    top.add_argument("--version", action="version", version=f"tidemark-bot {__version__}")
+    top.add_argument("-V", "--version", action="version", version=f"tidemark-bot {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for room in (live, replay, history, review, ledger):
+    for room in (live, replay, history, review, ledger, completion):
         room.register(commands)
     return top

@@ -1,6 +1,8 @@
 """The options that several commands share, and the readers of their values."""
 
 import argparse
+import shutil
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -66,6 +68,14 @@ def ledger_in(arguments: argparse.Namespace) -> str:
     from bot.app.settings.config import ledger_of
 
     return ledger_of(arguments.config, arguments.ledger)
+
+
+def program() -> str:
+    """Find what to type for this program: `bot` where the shell finds it, else as it was called."""
+    called = Path(sys.argv[0])
+    if shutil.which("bot"):
+        return "bot"
+    return str(called) if called.name == "bot" else f"{sys.executable} -m bot"
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:

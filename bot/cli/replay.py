@@ -15,7 +15,10 @@ def register(commands: Commands) -> None:
     text = "run a strategy over a history folder, or over what a daemon recorded"
     replay = add_command(commands, "replay", text, _replay)
     replay.add_argument(
-        "--strategy", required=True, metavar="NAME_OR_FILE", help="strategies/NAME.toml or a file"
+        "--strategy",
+        required=True,
+        metavar="NAME_OR_FILE",
+        help="strategies/NAME.toml, a shipped one's name (`bot init --list`) or a file",
     )
     add_place_options(replay, needed=True)
     replay.add_argument("--ledger", metavar="URL", help="where to write [replay.db]")

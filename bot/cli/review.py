@@ -20,8 +20,11 @@ ROWS_MAX = 10**9
 
 def register(commands: Commands) -> None:
     """Add these commands."""
+    status = add_command(commands, "status", "the runs at a glance, and whether a daemon is alive", _status)
+    text = "end with 69 when no daemon holds the ledger, or a run is more than an interval late"
+    status.add_argument("--expect-alive", action="store_true", help=text)
+    add_reading_options(status)
     for name, text in (
-        ("status", "the runs at a glance"),
         ("trades", "trades, closed and open"),
         ("positions", "open positions, marked"),
         ("orders", "orders and their states"),
@@ -30,10 +33,9 @@ def register(commands: Commands) -> None:
         added = add_command(commands, name, text, _read)
         added.set_defaults(report=name)
         add_reading_options(added)
-        if name != "status":
-            add_window_options(added, "row")
-            last = whole_number(1, ROWS_MAX)
-            added.add_argument("--last", type=last, metavar="N", help="the newest N rows only [all]")
+        add_window_options(added, "row")
+        last = whole_number(1, ROWS_MAX)
+        added.add_argument("--last", type=last, metavar="N", help="the newest N rows only [all]")
     text = "the statistics of a run, as a replay prints them, beside holding its universe"
     add_reading_options(add_command(commands, "figures", text, _figures))
     text = "why a token was or was not traded; without one, why each run did or did not"
@@ -54,9 +56,14 @@ def _read(arguments: argparse.Namespace) -> Answer:
     from bot.app.review.reading import show
     from bot.app.review.reports import Asked
 
-    window = (getattr(arguments, "start", None), getattr(arguments, "end", None))
-    asked = Asked(arguments.run, window, getattr(arguments, "last", None))
+    asked = Asked(arguments.run, (arguments.start, arguments.end), arguments.last)
     return show(arguments.report, ledger_in(arguments), asked)
+
+
+def _status(arguments: argparse.Namespace) -> Answer:
+    from bot.app.review.reading import show_status
+
+    return show_status(arguments.config, arguments.ledger, arguments.run, expect_alive=arguments.expect_alive)
 
 
 def _figures(arguments: argparse.Namespace) -> Answer:

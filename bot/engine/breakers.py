@@ -41,6 +41,7 @@ DONE: Mapping[BreakerAction, str] = MappingProxyType(
         " every position leaves at its next price",
     }
 )
+NOTHING_TO_CLOSE = "close: the token has neither a position nor an accepted entry, nothing to do"
 ASKED: Mapping[Act, str] = MappingProxyType(
     {
         Act.PAUSE: f"paused: no new entries until `bot resume`; {EXITS_GO_ON},"
@@ -193,7 +194,7 @@ def obey(journal: Journal, snapshot: Snapshot, mark: EquityMark) -> None:
     for request in snapshot.requests:
         notice = ASKED[request.act]
         if request.act is Act.CLOSE and not _is_concerned(journal, request.token_id):
-            notice = "close: the token has neither a position nor an accepted entry, nothing to do"
+            notice = NOTHING_TO_CLOSE
         journal.happen(
             EventKind.OPERATOR,
             request.act.value,

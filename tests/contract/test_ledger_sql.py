@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import Table, select
 
 from bot.adapters.sql.beside import TABLES, Beside, Store, put
-from bot.adapters.sql.engine import begin
+from bot.adapters.sql.engine import begin, ledger_engine
 from bot.adapters.sql.facts import _WHOLE_STORY
-from bot.adapters.sql.lease import exclusive
+from bot.adapters.sql.lease import exclusive, is_held
 from bot.adapters.sql.ledger import SqlLedger, reading, writing
 from bot.adapters.sql.mapping import DATUM_TABLES, FACT_TABLES
 from bot.adapters.sql.migrate import create_if_empty
@@ -31,6 +31,7 @@ from bot.domain.record import Cycle, Run
 from bot.domain.signals import Signal
 from bot.domain.tape import Datum
 from bot.engine.fold import FOLDS, only_explain
+from tests.another_writer import another_writer
 from tests.contract.decision_samples import BOTH, CLOSE, both_ways
 from tests.contract.ledger_samples import (
     ETH,
@@ -168,6 +169,20 @@ def test_a_second_writer_is_refused(ledger_url: str) -> None:
         assert refused.value.exit_code == 75
     with writing(ledger_url) as book:
         opened(book)
+
+
+def test_whether_a_writer_holds_a_ledger_is_seen_without_its_lock(ledger_url: str) -> None:
+    """U3: held while another process writes, free before and after; who looks never becomes a writer."""
+    with writing(ledger_url, create=True):
+        pass
+    with ledger_engine(ledger_url, read_only=True) as engine:
+        assert is_held(engine) is False
+        with another_writer(ledger_url):
+            assert is_held(engine) is True
+            with pytest.raises(LeaseError), writing(ledger_url):
+                pass
+            assert is_held(engine) is True
+        assert is_held(engine) is False
 
 
 def test_a_lock_that_cannot_be_opened_is_named(tmp_path: Path) -> None:

@@ -110,6 +110,22 @@ def test_near_misses_come_nearest_first_each_episode_once(refused: Reader) -> No
     assert "16.7%" in text_of_parts(describe_digest([row]))
 
 
+def test_a_turn_that_is_too_old_is_no_near_miss(ledger_url: str) -> None:
+    """U11: refused for its grade at its turn and for its age alone later, it missed by its grade."""
+    entry = EntryRules(act_on=ActOn.STANCE, age_max_hours=Decimal("0.5"))
+    tape = Tape({3: graded(3, "57", "70")})
+    records, _ = cycles(replace(RULES, entry=entry), tape)
+    with writing(ledger_url, create=True) as book:
+        run = Run(name=records[0].cycle.run, strategy="graded", cash=Decimal(10000), identity=None, started_at=TEN)
+        book.open_run(run, tape.instruments)
+        book.keep_config("none", "{}")
+        book.commit_all(records)
+    reader = Reader(ledger_url)
+    assert "signal_age" in {row["gate"] for row in reader.rows("select gate from v_near_misses", {})}
+    (row,) = digest(reader, EVER, None)
+    assert [miss["gate"] for miss in row["near_misses"]] == ["trader_grade"]
+
+
 def test_a_digest_has_a_window(refused: Reader) -> None:
     """Slots before and after it count for nothing; a run without candidates says so."""
     (row,) = digest(refused, (at("2024-01-01 02:00"), at("2024-01-01 03:00")), None)

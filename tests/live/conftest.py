@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.app.live.demo import play
-from bot.app.settings.config import starter_config, starter_strategy
+from bot.app.settings.shipped import starter_config, starter_strategy
 from bot.cli.main import main
 from bot.simulator.market import SEED, Market
 from bot.simulator.server import SimulatorServer, serve

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.app.settings.config import starter_strategy
+from bot.app.settings.shipped import shipped_strategies, starter_strategy
 from bot.simulator.server import SimulatorServer
 from tests.live.conftest import KEY, Command
 
@@ -117,6 +117,31 @@ def test_init_writes_once_and_overwrites_nothing(tmp_path: Path, bot: Command) -
     assert bot("init", str(blocked))[0] == 74
 
 
+@pytest.mark.parametrize("name", list(shipped_strategies()))
+def test_init_begins_with_any_shipped_strategy(home: Path, bot: Command, provider: SimulatorServer, name: str) -> None:
+    """U7: its file is written to the byte, the configuration names it, and `bot check` is content with both."""
+    place = home / "begun"
+    assert bot("init", str(place), "--strategy", name)[0] == 0
+    assert (place / "strategies" / f"{name}.toml").read_text() == shipped_strategies()[name].read_text()
+    config = place / "config.toml"
+    config.write_text(config.read_text().replace("https://api.tokenmetrics.com/v2", provider.base_url))
+    (home / "tokenmetrics.key").rename(place / "tokenmetrics.key")
+    code, out, err = bot("check", "--config", str(config), "--json")
+    assert (code, [run["strategy"] for run in json.loads(out)["runs"]]) == (0, [name]), err
+
+
+def test_init_lists_what_is_shipped_and_refuses_what_is_not(tmp_path: Path, bot: Command) -> None:
+    """U7: a line for each strategy, its file's own first; an unknown name is 78 with the nearest, nothing written."""
+    code, out, _ = bot("init", "--list")
+    assert (code, len(out.splitlines())) == (0, 1 + len(shipped_strategies()))
+    for name, path in shipped_strategies().items():
+        assert f"{path.read_text().splitlines()[0].removeprefix('# ')}\n" in out
+        assert name in out
+    code, _, err = bot("init", str(tmp_path / "new"), "--strategy", "bracket_fixd")
+    assert (code, err) == (78, "bot: no strategy bracket_fixd is shipped; did you mean `bracket_fixed`?\n")
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize("text", [starter_strategy(), "# mine\n"])
 def test_init_keeps_a_strategy_that_is_there(tmp_path: Path, bot: Command, text: str) -> None:
     """U1: the shipped strategy of a clone, or one's own under its name, stays to the byte; config.toml is written."""
@@ -168,8 +193,22 @@ SYMBOLS = '"BTC", "ETH"'
         (edit("config.toml", 'strategy = "levels_long"', 'strategy = "levels_lang"'), 78, "levels_long"),
         (edit("config.toml", "2 * * * *", "2 * * *"), 78, "schedule"),
         (edit("config.toml", "2 * * * *", "99 * * * *"), 78, "schedule"),
-        (edit("strategies/levels_long.toml", SYMBOLS, '"BTCC", "ETH"'), 78, "BTC"),
-        (lambda home: every_token(home / "strategies" / "levels_long.toml"), 78, "'*'"),
+        (
+            edit("strategies/levels_long.toml", SYMBOLS, '"BTCC", "ETH"'),
+            78,
+            "strategies/levels_long.toml: universe: the provider lists no symbol BTCC; did you mean BTC",
+        ),
+        (
+            lambda home: every_token(home / "strategies" / "levels_long.toml"),
+            78,
+            "strategies/levels_long.toml: universe '*'",
+        ),
+        (edit("config.toml", "sqlite:///tidemark.db", "mysql://u@h/d"), 78, "config.toml: ledger.url: mysql keeps no"),
+        (
+            edit("config.toml", "sqlite:///tidemark.db", "postgresql://u@127.0.0.1:9/d"),
+            74,
+            "config.toml: ledger.url: 127.0.0.1/d cannot be reached: ",
+        ),
         (lambda home: (home / "tokenmetrics.key").write_text("tm-wrong"), 77, "key"),
         (lambda home: (home / "tokenmetrics.key").chmod(0o644), 77, "chmod 600"),
         (edit("config.toml", "tidemark.db", "nowhere/tidemark.db"), 74, "nowhere"),
@@ -225,6 +264,32 @@ def test_a_server_that_is_down_is_upstream_trouble(home: Path, bot: Command, pro
     edit("config.toml", provider.base_url, "http://127.0.0.1:9/v2")(home)
     code, _, err = bot("once")
     assert (code, err.count("\n")) == (69, 1)
+    assert "GET /v2/tokens at 127.0.0.1:9: ConnectError; check base_url" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (("status", "--ledger", "mysql://u@h/d"), "--ledger"),
+        (("replay", "--strategy", "levels_long", "--recorded", "mysql://u@h/d"), "--recorded"),
+    ],
+)
+def test_an_option_that_names_no_ledger_is_named(
+    home: Path, bot: Command, arguments: tuple[str, ...], option: str
+) -> None:
+    """U13: a URL given on the command line is refused under its option, not under the file's key."""
+    assert home
+    code, _, err = bot(*arguments)
+    assert (code, err.startswith(f"bot: {option}: mysql keeps no ledger: use sqlite:///PATH")) == (78, True)
+
+
+def test_a_strategy_of_another_name_inside_is_pointed_out(home: Path, bot: Command) -> None:
+    """U13: runs are named after the name inside the file, and `bot check` says where it is not the file's."""
+    assert "look:" not in bot("check")[2]
+    edit("strategies/levels_long.toml", 'name = "levels_long"', 'name = "other"')(home)
+    code, _, err = bot("check")
+    assert (code, err.count("\n")) == (0, 1)
+    assert 'strategies/levels_long.toml has strategy.name = "other"' in err
 
 
 def test_reading_without_a_ledger_or_a_known_symbol(home: Path, bot: Command) -> None:

@@ -48,8 +48,40 @@ def test_the_demo_twice_gives_the_same_trades_ids_and_equity(
     assert len(held[0][0]) > 1
     text = "\n".join(told[0])
     assert told[0][-1] == "ledger: tidemark-demo.db"
+    assert f"In words: {len(held[0][0])} trades, " in "\n".join(told[0])
     for part in ("buy_and_hold", "entered", "rejected", "FAIL", "v_gate_funnel", "v_postings"):
         assert part in text
+
+
+def test_the_demo_ends_with_its_sums_and_steps_that_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """U12: the words say what the ledger says, and each next step works as it is printed, in this folder."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "a demo" / "tidemark-demo.db"
+    path.parent.mkdir()
+    assert main(["demo", "--days", "2", "--ledger", f"sqlite:///{path}"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    sums = "count(*), sum(not is_open and profit > 0), sum(not is_open and profit < 0), sum(is_open)"
+    (counts,) = rows(path, f"select {sums} from v_trades")
+    gains = "equity / 10000.0 - 1, benchmark / 10000.0 - 1"
+    ((equity, held),) = rows(path, f"select {gains} from v_equity_daily order by slot desc limit 1")
+    words = next(line for line in lines if line.startswith("In words: "))
+    assert words.startswith("In words: {} trades, {} won, {} lost, {} still open; ".format(*counts))
+    assert f"({equity:+.2%}), holding the same tokens {held:+.2%}" in words
+    steps = [line.removeprefix("next: ") for line in lines if line.startswith("next: ")]
+    assert len(steps) == 3
+    for step in steps:
+        done = subprocess.run(["/bin/sh", "-c", step], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (step, done.stderr)
+
+
+def test_the_demo_takes_a_file_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """U12: a PostgreSQL URL is one line that says what the demo takes."""
+    assert main(["demo", "--ledger", "postgresql://u@h/d"]) == 2
+    assert capsys.readouterr().err == (
+        "bot: the demo writes a SQLite file of its own: give --ledger a path, tidemark-demo.db say\n"
+    )
 
 
 def test_a_port_makes_the_whole_chain_of_a_demo_repeatable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

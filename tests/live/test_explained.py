@@ -79,7 +79,7 @@ def test_the_digest_agrees_with_the_decisions(demo: Path, bot: Command) -> None:
     assert row["entries"] == counted.pop("entered") > 3
     assert row["refused"] == dict(counted)
     assert row["candidates"] == len(newest)
-    measured = "from v_near_misses where value is not null and threshold <> 0"
+    measured = "from v_near_misses where value is not null and threshold <> 0 and gate <> 'signal_age'"
     ((missed,),) = rows(demo, f"select count(distinct signal_id) {measured}")
     assert len(row["near_misses"]) == missed > 0
     text = bot("why", "--ledger", str(demo))[1]

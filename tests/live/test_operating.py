@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from bot.adapters.sql.reads import Reader
+from bot.app.review.alive import describe_life, find_signs_of_life
 from bot.cli.main import main
+from tests.another_writer import another_writer
 from tests.live.conftest import Command
 from tests.live.test_commands import rows
 
@@ -44,6 +47,43 @@ def status(bot: Command) -> dict[str, object]:
     """Return the run at a glance."""
     (row,) = json.loads(bot("status", "--json")[1])
     return dict(row)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "only", "said"),
+    [
+        (30, None, "last cycle 29 min ago, slot 2025-03-07 01:00Z is next"),
+        (70, None, "slot 2025-03-07 01:00Z is due since 10 min: no"),
+        (121, {"levels_long"}, "last cycle 2 h ago, slot 2025-03-07 01:00Z is due since 61 min (overdue)"),
+        (9000, {"other"}, "last cycle 6 days ago: no daemon holds the ledger"),
+    ],
+)
+def test_a_run_is_overdue_one_interval_after_its_slot(
+    demo: Path, minutes: int, only: set[str] | None, said: str
+) -> None:
+    """U3: the age of the last cycle, the slot that is due and since when; runs that nobody is to run are never due."""
+    now = datetime(2025, 3, 7, tzinfo=UTC) + timedelta(minutes=minutes)
+    (life,) = find_signs_of_life(Reader(str(demo)), now, only).values()
+    assert life["overdue"] is ("overdue" in said)
+    assert said in describe_life("levels_long", life, now)
+
+
+def test_a_monitor_can_ask_whether_a_daemon_is_alive(home: Path, held: list[str], bot: Command) -> None:
+    """U3: 69 without a daemon and with one that is late, 0 with one that is not; plain `status` is 0 and says it."""
+    assert held
+    code, out, _ = bot("status")
+    assert (code, "levels_long: last cycle " in out, "no daemon holds the ledger" in out) == (0, True, True)
+    code, out, err = bot("status", "--expect-alive", "--json")
+    assert (code, json.loads(out)[0]["daemon"], err.count("\n")) == (69, False, 1)
+    with another_writer(str(home / "tidemark.db")):
+        assert bot("status", "--expect-alive")[0] == 0
+    config = home / "config.toml"
+    config.write_text(config.read_text().replace("0 0 1 1 *", "* * * * *"))
+    assert bot("once", "--at", minutes_ago(5))[0] == 0
+    with another_writer(str(home / "tidemark.db")):
+        code, out, err = bot("status", "--expect-alive", "--json")
+        assert (code, json.loads(out)[0]["daemon"], json.loads(out)[0]["overdue"]) == (69, True, True)
+    assert "(overdue): a daemon holds the ledger" in err
 
 
 def test_a_pause_says_when_it_takes_effect_and_what_goes_on(home: Path, held: list[str], bot: Command) -> None:
@@ -85,6 +125,15 @@ def test_close_ends_one_position_and_flatten_all(home: Path, held: list[str], bo
     notices = [str(notice) for (notice,) in rows(home, "select notice from v_run_events order by slot, number")]
     assert [notice.split(":")[0] for notice in notices] == ["close", "close", "flatten"]
     assert bot("verify")[0] == 0
+
+
+def test_closing_nothing_says_so_at_once_and_is_still_asked(home: Path, held: list[str], bot: Command) -> None:
+    """U11: neither a position nor an accepted entry now: it is said, and the request waits all the same."""
+    symbols = [str(symbol) for (symbol,) in rows(home, "select symbol from instruments order by symbol")]
+    code, out, _ = bot("close", next(symbol for symbol in symbols if symbol not in held))
+    assert (code, "neither a position nor an accepted entry, nothing to do" in out) == (0, True)
+    assert status(bot)["requests_waiting"] == 1
+    assert "its next price" in bot("close", held[0])[1]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 
 from bot.app.live.demo import play
 from bot.app.replay.material import Material, Origin, find_place, open_for, open_material
-from bot.app.settings.config import starter_strategy
+from bot.app.settings.shipped import starter_strategy
 from bot.app.settings.strategies import Strategy, load_strategy
 from bot.app.sweep.course import Course
 from bot.app.sweep.plan import load_sweep

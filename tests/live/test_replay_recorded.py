@@ -14,7 +14,8 @@ from bot.app.cycle.runner import fire
 from bot.app.cycle.schedule import slots_between
 from bot.app.live.wiring import live
 from bot.app.replay.recorded import Timetable
-from bot.app.settings.config import Secret, load_config, starter_strategy
+from bot.app.settings.config import Secret, load_config
+from bot.app.settings.shipped import starter_strategy
 from bot.domain.ids import RunName
 from bot.domain.record import Cycle, CycleState
 from bot.simulator.market import SEED, Market
@@ -168,6 +169,16 @@ def held(path: Path, prices: dict[tuple[int, str], float]) -> float:
         start, end = (max(pair for pair in known if pair[0] <= at)[1] for at in (first, last))
         grown.append(end / start)
     return sum(grown) / len(grown) - 1
+
+
+def test_shipped_strategies_are_tried_by_name(demo: Path, place: Path, bot: Command) -> None:
+    """U7: a replay and the look-ahead check find one that the working folder has not; a wrong name gets the nearest."""
+    recorded = ("--strategy", "bracket_fixed", "--recorded", str(demo))
+    assert not (place / "strategies" / "bracket_fixed.toml").exists()
+    assert bot("replay", *recorded, "--ledger", "new.db", "--json")[0] == 0
+    assert bot("check", "--lookahead", *recorded, "--to", "2025-03-02")[0] == 0
+    code, _, err = bot("replay", "--strategy", "bracket_fixd", "--recorded", str(demo))
+    assert (code, "did you mean `bracket_fixed`?" in err) == (78, True)
 
 
 def test_a_schedule_and_a_window_choose_the_slots(demo: Path, place: Path, bot: Command) -> None:

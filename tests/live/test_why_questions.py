@@ -9,6 +9,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import takewhile
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -26,6 +27,25 @@ COMPARED: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     "=": operator.eq,
 }
+
+
+@pytest.mark.parametrize("at", [(), ("--at", "2025-03-04T12:00Z")])
+def test_a_token_that_was_never_a_candidate_has_a_stance(
+    demo: Path, tables: sqlite3.Connection, capsys: pytest.CaptureFixture[str], at: tuple[str, ...]
+) -> None:
+    """U11: without a decision `why` says how the token stands and since when, as the rows known by then have it."""
+    silent = "select symbol from instruments except select symbol from v_decisions order by 1"
+    symbol = tables.execute(silent).fetchone()["symbol"]
+    known = at[1].replace("Z", ":00Z") if at else "9999"
+    query = "select * from v_signals where symbol = ? and known_at <= ? order by published_at desc"
+    stood = tables.execute(query, [symbol, known]).fetchall()
+    spell = list(takewhile(lambda row: row["stance"] == stood[0]["stance"], stood))
+    assert main(["why", symbol, *at, "--ledger", str(demo), "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["stances"]
+    assert (told["stance"], told["published_at"]) == (stood[0]["stance"], spell[-1]["published_at"])
+    assert main(["why", symbol, *at, "--ledger", str(demo)]) == 0
+    day = spell[-1]["published_at"][:10]
+    assert f"it is {stood[0]['stance']} since {day} 00:00Z (tokenmetrics, daily)" in capsys.readouterr().out
 
 
 @pytest.fixture

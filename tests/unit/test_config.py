@@ -10,7 +10,7 @@ from pathlib import Path, PosixPath
 
 import pytest
 
-from bot.app.settings import config as configuration
+from bot.app.settings import shipped
 from bot.app.settings.config import (
     KEYS,
     RUN_KEYS,
@@ -23,9 +23,8 @@ from bot.app.settings.config import (
     load_config,
     mask_url,
     resolve_key,
-    starter_config,
-    starter_strategy,
 )
+from bot.app.settings.shipped import starter_config, starter_strategy
 from bot.app.settings.strategies import load_strategy
 from bot.domain.errors import AccessError, BotError, ConfigError
 from bot.domain.ids import hash_text
@@ -88,7 +87,7 @@ def test_the_starter_is_found_inside_a_wheel_too(tmp_path: Path, monkeypatch: py
     (package / "_strategies").mkdir()
     (package / "config.example.toml").write_text("inside")
     (package / "_strategies" / "levels_long.toml").write_text("inside too")
-    monkeypatch.setattr(configuration, "__file__", str(package / "app" / "settings" / "config.py"))
+    monkeypatch.setattr(shipped, "__file__", str(package / "app" / "settings" / "shipped.py"))
     assert (starter_config(), starter_strategy()) == ("inside", "inside too")
 
 
@@ -191,7 +190,24 @@ def test_a_variable_that_matches_no_key_is_refused(tmp_path: Path, name: str, va
         (RUN.replace("10000", "1.0000001"), "run.cash", "more than 6 digits"),
         (RUN.replace("2 * * * *", "2 * * *"), "run.schedule", "five fields"),
         (RUN.replace("2 * * * *", "2 * * * * *"), "run.schedule", "five fields"),
-        (RUN.replace("2 * * * *", "hourly!"), "run.schedule", "five fields"),
+        (RUN.replace("2 * * * *", "hourly!"), "run.schedule", "'hourly!' is no cron of five fields"),
+        (RUN.replace("2 * * * *", "61 * * * *"), "run.schedule", "'61 * * * *': minute 61 is out of range: write 0 to"),
+        (RUN.replace("2 * * * *", "0 0 30 2 *"), "run.schedule", "day 30 never comes in month 2: choose another"),
+        (RUN.replace("2 * * * *", "0 0 31 apr,jun *"), "run.schedule", "day 31 never comes in month 4,6"),
+        (RUN.replace("2 * * * *", "30 0 * * * *"), "run.schedule", 'it has 6: write "0 * * * *"'),
+        (RUN.replace("2 * * * *", "@hourly"), "run.schedule", "'@hourly' is no cron"),
+        (RUN.replace("2 * * * *", "@hourly"), "run.schedule", 'write "0 * * * *"'),
+        (RUN.replace("2 * * * *", "nightly"), "run.schedule", 'write "0 3 * * *"'),
+        (RUN.replace("2 * * * *", "5-3 * * * *"), "run.schedule", "minute 5-3 goes backwards: swap its ends"),
+        (RUN.replace("2 * * * *", "*/70 * * * *"), "run.schedule", "minute */70 has no such step: write 1 to 59"),
+        (RUN.replace("2 * * * *", "x * * * *"), "run.schedule", "minute x is none of"),
+        (RUN.replace("2 * * * *", "0 0 1 * 1"), "run.schedule", "write * for one of them"),
+        (RUN.replace('"2 * * * *"', "2"), "run.schedule", '2 is no text: write "0 * * * *", say'),
+        (RUN.replace("10000", "'lots'"), "run.cash", "'lots' is no number: write 10, say"),
+        (RUN.replace("10000", "'10,000'"), "run.cash", "'10,000' has a comma: write 10000 or 10.000"),
+        (RUN.replace("10000", "'10000,5'"), "run.cash", "write 10000.5, with a decimal point"),
+        (RUN.replace('"one"', '"tränd"'), "run.name", "'tränd' is no name of up to 64 letters, digits and _ . -: "),
+        (RUN.replace('"one"', '"tränd"'), "run.name", '"levels_long", say'),
         (RUN.replace('strategy = "levels_long"\n', ""), "run.strategy", "missing: add"),
     ],
 )
@@ -202,6 +218,14 @@ def test_what_is_wrong_in_the_file_is_named(tmp_path: Path, text: str, path: str
     assert f": {path}: " in line
     assert reason in line
     assert KEY not in line
+
+
+@pytest.mark.parametrize(("text", "line"), [("cash = 2\n", 6), ("cash = 2", 6), ("cash = 2\nx = 1\n", 6)])
+def test_a_key_that_is_there_twice_is_named(tmp_path: Path, text: str, line: int) -> None:
+    """U13: the line and the key, not the parser's words."""
+    assert len(RUN.splitlines()) == line - 1
+    told = refusal(tmp_path, RUN + text)
+    assert told.endswith(f"not TOML: line {line}: the key cash is there twice: keep one of the two")
 
 
 def test_a_missing_configuration_names_the_command_that_writes_one(tmp_path: Path) -> None:

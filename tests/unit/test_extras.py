@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.app.settings.config import starter_config
+from bot.app.settings.shipped import starter_config
 from bot.cli.main import main
 from tests.sweep_files import SWEEP, place
 

@@ -1,10 +1,12 @@
 """Slots of a cron: cron's own weekdays, UTC, both ends inclusive, and one clear line for a bad schedule."""
 
+from contextlib import suppress
 from datetime import timedelta
+from random import Random
 
 import pytest
 
-from bot.app.cycle.schedule import interval_of, newest_slot, slots_between
+from bot.app.cycle.schedule import interval_of, newest_slot, slots_between, trigger_of
 from bot.domain.errors import ConfigError
 from tests.notation import at
 
@@ -33,6 +35,8 @@ def test_ranges_and_steps_of_weekdays() -> None:
         "1-7/2": [1, 3, 5, 7],
         "1,3": [1, 3],
         "mon-wed": [1, 2, 3],
+        "0-Tue": [1, 2, 7],
+        "fri-SUN": [5, 6, 7],
     }
     for field, expected in days.items():
         assert [slot.day for slot in slots_between(f"0 0 * * {field}", *week)] == expected, field
@@ -70,6 +74,29 @@ def test_a_bad_schedule_is_one_clear_line(cron: str) -> None:
     """Wrong field counts, values, and day of month with day of week are refused by name."""
     with pytest.raises(ConfigError, match="schedule"):
         slots_between(cron, at("2024-01-01"), at("2024-01-02"))
+
+
+@pytest.mark.parametrize(
+    "cron", ["0 0 last feb *", "0 9-17/2 * JAN-mar,12 *", "59 * * * *", "*/59 23 31 12 *", "0 0 29 2 *"]
+)
+def test_what_is_let_through_is_a_schedule(cron: str) -> None:
+    """Names, steps, ranges and the last day: what the check accepts the scheduler can follow."""
+    assert interval_of(cron, at("2024-01-01")) > timedelta(0)
+
+
+def test_no_cron_gets_past_the_check_that_the_scheduler_refuses() -> None:
+    """Drawn fields, of which one in six is a schedule: none ends in an error of the scheduler's own."""
+    random, accepted = Random(1), 0
+    atoms = [*map(str, range(62)), "*", "jan", "Dec", "mon", "SUN", "last", "x", ""]
+    for _ in range(3000):
+        first, last, step = (random.choice(atoms) for _ in range(3))
+        fields = ["*"] * 5
+        forms = (first, f"{first}-{last}", f"{first}/{step}", f"{first}-{last}/{step}")
+        fields[random.randrange(5)] = random.choice(forms)
+        with suppress(ConfigError):
+            trigger_of(" ".join(fields))
+            accepted += 1
+    assert accepted > 300
 
 
 def test_a_schedule_without_a_next_slot_is_refused() -> None:

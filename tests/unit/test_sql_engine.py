@@ -57,10 +57,12 @@ def test_a_path_that_holds_no_ledger_is_refused(tmp_path: Path, path: str, error
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
-    """A text file under the ledger's name is a storage error, not a traceback."""
-    (tmp_path / "ledger.db").write_text("dear diary, " * 200)
-    with pytest.raises(StorageError, match="not a database"), begin(open_engine(f"{tmp_path}/ledger.db")):
+@pytest.mark.parametrize("text", ["x", "dear diary, " * 200])
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path, text: str) -> None:
+    """U12: a file of a byte or of text under the ledger's name is called what it is, not a ledger without a schema."""
+    (tmp_path / "ledger.db").write_text(text)
+    said = r"ledger\.db is no SQLite database: name"
+    with pytest.raises(ConfigError, match=said), begin(open_engine(f"{tmp_path}/ledger.db")):
         pass
 
 
@@ -107,7 +109,7 @@ def test_a_ledger_in_a_closed_folder_can_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "named"),
     [
-        ("mysql://bot:hunter2@host/ledger", "mysql keeps no ledger"),
+        ("mysql://bot:hunter2@host/ledger", "ledger.url: mysql keeps no ledger"),
         ("sqlite://", "sqlite keeps no ledger"),
         ("://hunter2", "cannot be read"),
         ("postgresql://bot:hunter2@host:port/ledger", "cannot be read"),

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.app.settings.strategies import load_strategy
+from bot.app.settings import shipped
+from bot.app.settings.strategies import find_strategy, load_strategy, strategy_file
 from bot.app.settings.strategy_keys import KEYS
 from bot.app.settings.tables import every
 from bot.domain.errors import AccessError, BotError, ConfigError
@@ -121,7 +122,12 @@ def test_unknown_names_are_refused_with_the_nearest(tmp_path: Path, text: str, p
 @pytest.mark.parametrize(
     ("key", "value", "reason"),
     [
-        ("gates.sharpe_min", "true", "true is no number"),
+        ("gates.sharpe_min", "true", "true is no number: write 10, say"),
+        ("limits.exposure_max", '"15%"', "'15%' is a percentage: write a fraction, 0.15 for 15 %"),
+        ("limits.exposure_max", '"7,5 %"', "write a fraction, 0.075 for 7.5 %"),
+        ("limits.exposure_max", '"much %"', "write a fraction, 0.2 for 20 %"),
+        ("limits.exposure_max", '"0,15"', "'0,15' has a comma: write 0.15, with a decimal point"),
+        ("limits.exposure_max", '"most"', "'most' is no number: write 0.1, say"),
         ("gates.sharpe_min", "nan", "no finite number"),
         ("gates.sharpe_min", "-inf", "no finite number"),
         ("gates.sharpe_min", '"nan"', "no number"),
@@ -303,10 +309,31 @@ def test_an_unknown_strategy_is_named_with_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "levels_long.toml").write_text(HEAD)
     with pytest.raises(ConfigError, match=r"levels_lon.toml: no such file; did you mean `levels_long`\?"):
         load_strategy("levels_lon", tmp_path)
-    with pytest.raises(ConfigError, match="strategies there: levels_long"):
+    with pytest.raises(ConfigError, match="strategies there and shipped: bracket_fixed, grade"):
         load_strategy("zzz", tmp_path)
-    with pytest.raises(ConfigError, match="`bot init` writes a first strategy"):
-        load_strategy("levels_long", tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="`bot init FOLDER --strategy bracket_fixed` writes it"):
+        load_strategy("bracket_fixed", tmp_path / "nowhere")
+
+
+def test_a_shipped_strategy_is_found_by_its_name_unless_the_folder_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """U7: the folder comes first; hooks come from beside the file; paths and unknown names stay what they are."""
+    package = tmp_path / "site" / "bot"
+    place = package / "_strategies"
+    place.mkdir(parents=True)
+    (place / "hooked.toml").write_text(f"# One line.\n{HEAD}{SIZED}{STOPPED}")
+    (place / "hooked.py").write_text("def veto(view, bracket):\n    return None\n")
+    monkeypatch.setattr(shipped, "__file__", str(package / "app" / "settings" / "shipped.py"))
+    mine = tmp_path / "mine"
+    found = find_strategy("hooked", mine)
+    assert found == place / "hooked.toml"
+    assert load_strategy(found, mine).rules.hooks is not None
+    for given in ("other", "hooked.toml", "there/hooked"):
+        assert find_strategy(given, mine) == strategy_file(given, mine)
+    mine.mkdir()
+    (mine / "hooked.toml").write_text(HEAD)
+    assert find_strategy("hooked", mine) == mine / "hooked.toml"
 
 
 def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:

@@ -39,6 +39,12 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
     assert found.axes == (Axis(path="stop.fraction", values=(Decimal("0.01"),)),)
 
 
+def test_a_shipped_strategy_is_swept_by_its_name(tmp_path: Path) -> None:
+    """U7: a name that the folder beside the file has not is looked for among the shipped strategies."""
+    found = read(tmp_path, HEAD.replace('"waves"', '"bracket_fixed"', 1) + 'history = "h"\n' + ONE)
+    assert found.strategy == ROOT / "strategies" / "bracket_fixed.toml"
+
+
 def test_everything_may_be_said(tmp_path: Path) -> None:
     """A window as TOML's instants, dates or text, in UTC; a strategy by its path; a search, walked forward."""
     found = read(

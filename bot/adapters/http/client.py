@@ -154,7 +154,9 @@ class HttpClient:
         self._waiting = waiting or Waiting()
         self._bound = BoundSockets(httpcore.SyncBackend(), httpcore.ReadTimeout, self._waiting.monotonic)
         self._limiter = _Limiter(self._limits.requests_per_minute, self._waiting.monotonic)
-        self._root = urlsplit(base_url).path.rstrip("/")
+        parts = urlsplit(base_url)
+        self._root = parts.path.rstrip("/")
+        self._server = f"{parts.hostname}:{parts.port or (80 if parts.scheme == 'http' else 443)}"
         self._client = httpx.Client(
             base_url=base_url,
             headers={
@@ -246,7 +248,7 @@ class HttpClient:
             message = f"{where}: no answer in time; the provider is slow, the next slot asks again"
             return _Attempt(None, None, UpstreamError(message), retry=True)
         except httpx.HTTPError as error:
-            message = f"{where}: {type(error).__name__}; check base_url and the network"
+            message = f"{where} at {self._server}: {type(error).__name__}; check base_url and the network"
             return _Attempt(None, None, UpstreamError(message), retry=True)
         except _BodyError as error:
             return _Attempt(response.status_code, None, UpstreamError(f"{where}: {error}"), retry=error.retry)

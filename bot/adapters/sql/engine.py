@@ -18,8 +18,12 @@ from bot.adapters.sql.schema.revisions import HEAD, REVISIONS, stored_revision
 from bot.domain.errors import AccessError, BotError, ConfigError, InvariantError, StorageError
 from bot.domain.extras import missing_extra
 
+# How messages name what was given as a ledger's URL; the command line knows where that came from.
+LEDGER_KEY = "ledger.url"
 _BUSY_SECONDS = 10
 _PRIVATE = 0o600
+_PAGE_BYTES_MIN = 512
+_NO_DATABASE = "is no SQLite database: name a ledger's file"
 
 
 def parse_url(url: str) -> URL:
@@ -31,17 +35,17 @@ def parse_url(url: str) -> URL:
         parsed = make_url(ledger_url(url))
     except (ArgumentError, ValueError):
         raise ConfigError(
-            "the ledger's url cannot be read: use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+            f"{LEDGER_KEY}: cannot be read: use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
         ) from None
     backend = parsed.drivername.partition("+")[0]
     if backend == "sqlite" and parsed.query:
-        raise ConfigError("the ledger's url has a query after its path: write sqlite:///PATH alone")
+        raise ConfigError(f"{LEDGER_KEY}: has a query after its path: write sqlite:///PATH alone")
     if backend == "sqlite" and parsed.database and parsed.database != ":memory:":
         return parsed.set(drivername="sqlite")
     if backend in {POSTGRESQL, "postgres"}:
         return parsed.set(drivername="postgresql+psycopg")
     raise ConfigError(
-        f"{parsed.drivername} keeps no ledger: use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+        f"{LEDGER_KEY}: {parsed.drivername} keeps no ledger: use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
     )
 
 
@@ -140,6 +144,10 @@ def _refuse_path(path: Path, *, read_only: bool, create: bool) -> None:
             raise ConfigError(
                 f"there is no ledger at {path}: check the path; `bot run` or `bot replay` creates one"
             )
+    elif 0 < path.stat().st_size < _PAGE_BYTES_MIN:
+        # SQLite would take it for an empty database. The file itself is not opened: to close it
+        # would drop the locks that SQLite holds on it in this process.
+        raise ConfigError(f"{path} {_NO_DATABASE}")
     elif not _may_access(path, os.R_OK if read_only else os.R_OK | os.W_OK):
         raise AccessError(
             f"the ledger {path} is not {'readable' if read_only else 'writable'}: allow this user"
@@ -255,6 +263,13 @@ def _translate_error(error: SQLAlchemyError, name: str) -> BotError:
         or "readonly" in lines[0]
     ):
         return AccessError(f"the ledger {name} does not let this user in: {lines[0]}")
+    if "file is not a database" in lines[0]:
+        return ConfigError(f"{name} {_NO_DATABASE}")
+    if any(sign in lines[0] for sign in ("connection failed", "failed to resolve host", "connection timeout")):
+        reason = " ".join(lines[0].split())
+        return StorageError(
+            f"{LEDGER_KEY}: {name} cannot be reached: {reason}: start the server, or correct it"
+        )
     return StorageError(f"the ledger {name} failed: {lines[0]}")
 
 

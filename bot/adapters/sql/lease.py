@@ -6,6 +6,8 @@ decides who may: a writer that finds a newer epoch inside its own transaction is
 
 import fcntl
 import os
+import struct
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -19,6 +21,13 @@ from bot.domain.errors import LeaseError, StorageError
 
 # All ledgers use one number: advisory locks are per database, and a database holds one ledger.
 _ADVISORY_LOCK = 7_306_084_425_661_035_109
+# The C struct of a record lock, and where its type stands in it.
+_RECORD, _TYPE = ("qqihh", 3) if sys.platform == "darwin" else ("hhqqi", 0)
+_HELD = text(
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    " AND (classid::bigint << 32) + objid::bigint = :number AND objsubid = 1"
+)
 
 
 def exclusive(engine: Engine) -> AbstractContextManager[None]:
@@ -37,6 +46,29 @@ def check_lock(engine: Engine) -> None:
             connection.execute(text("EXPLAIN UPDATE writer_lease SET epoch = epoch + 1 RETURNING epoch"))
     elif Path(path).exists():
         os.close(_open_lock(path))
+
+
+def is_held(engine: Engine) -> bool | None:
+    """Check whether a writer holds the ledger; None where this user may not know.
+
+    It only looks: nothing is locked, so no writer is ever refused or delayed.
+    """
+    if engine.dialect.name == POSTGRESQL:
+        with begin(engine) as connection:
+            return bool(connection.execute(_HELD, {"number": _ADVISORY_LOCK}).scalar())
+    try:
+        lock = os.open(f"{engine.url.database}.lock", os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    asked = [0] * 5  # from the first byte to the last
+    asked[_TYPE] = fcntl.F_WRLCK
+    try:
+        found = fcntl.fcntl(lock, fcntl.F_GETLK, struct.pack(_RECORD, *asked))
+    finally:
+        os.close(lock)
+    return bool(struct.unpack(_RECORD, found)[_TYPE] != fcntl.F_UNLCK)
 
 
 def _open_lock(path: str) -> int:
@@ -58,6 +90,8 @@ def lock_file(ledger: Path) -> Iterator[None]:
             raise LeaseError(
                 f"another writer holds the ledger {ledger} (process {holder}): stop it first"
             ) from None
+        # flock decides; the record lock beside it can be seen by `is_held` without being taken.
+        fcntl.lockf(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.ftruncate(held, 0)
         os.pwrite(held, str(os.getpid()).encode(), 0)
         yield

@@ -4,12 +4,14 @@ It uses a real HTTP server on loopback, the daemon's own cycle for every hourly 
 ledger; only the clock is simulated. The same demo gives the same trades, ids and equity.
 """
 
+import shlex
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bot.adapters.clock import SteppedClock
+from bot.adapters.sql.engine import parse_url
 from bot.adapters.sql.lease import lock_file
 from bot.adapters.sql.reads import Reader
 from bot.app.cycle.runner import fire
@@ -18,10 +20,11 @@ from bot.app.live.simulating import listen
 from bot.app.live.wiring import live
 from bot.app.review.reading import show, show_why
 from bot.app.review.reports import Asked
-from bot.app.settings.config import Config, Secret, load_config, starter_strategy
+from bot.app.settings.config import Config, Secret, load_config
+from bot.app.settings.shipped import starter_strategy
 from bot.app.telling.answers import Answer, Table
 from bot.app.telling.progress import tell_progress
-from bot.domain.errors import ConfigError
+from bot.domain.errors import ConfigError, UsageError
 from bot.simulator.market import SEED, Market
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
@@ -39,8 +42,15 @@ base_url = "{base_url}"
 [[run]]
 name = "levels_long"
 strategy = "levels_long"
-cash = 10000
+cash = {cash}
 schedule = "{schedule}"
+"""
+CASH = 10000
+COUNTS = """
+select count(*) as trades, count(case when not is_open and profit > 0 then 1 end) as won,
+       count(case when not is_open and profit < 0 then 1 end) as lost,
+       count(case when is_open then 1 end) as still_open
+from v_trades
 """
 QUESTIONS = (
     (
@@ -61,19 +71,44 @@ where failed > 0 order by failed desc, gate limit 6""",
 )
 
 
-def demo(ledger: Path, days: int, port: int = 0) -> Answer:
+def demo(given: str, days: int, port: int, program: str) -> Answer:
     """Run the demo on a fresh ledger and answer with the results.
 
-    Raises ConfigError when the ledger exists under a name that is not the demo's own. The base URL
+    given: the ledger's file, or its sqlite:/// URL. program: what to type for this program.
+    Raises UsageError for another database, and ConfigError when the ledger exists under a name that
+    is not the demo's own. The base URL
     and the ledger's path are configuration, so the same port and path give the same hash chain.
     """
     began = time.perf_counter()
+    url = parse_url(given)
+    if url.drivername != "sqlite":
+        raise UsageError("the demo writes a SQLite file of its own: give --ledger a path, tidemark-demo.db say")
+    ledger = Path(str(url.database))
     if ledger.exists() and ledger.name != OWN:
         raise ConfigError(f"{ledger} exists, and the demo replaces no ledger but {OWN}: name another file")
     play(ledger, days, port, anew=True)
-    parts = _describe(Reader(str(ledger)), days)
-    took = f"\n{days} days in {time.perf_counter() - began:.1f} s"
-    return Answer(parts=(*parts, took, f"ledger: {ledger}"))
+    reader = Reader(str(ledger))
+    took = f"{days} days in {time.perf_counter() - began:.1f} s"
+    name = shlex.quote(str(ledger))
+    steps = (
+        ("why each candidate was bought or not", f"why --ledger {name}"),
+        ("another strategy on the same answers", f"replay --recorded {name} --strategy bracket_fixed"),
+        ("a configuration of your own", "init my-bot"),
+    )
+    nexts = [f"next: {program} {step}   # {what}" for what, step in steps]
+    return Answer(parts=(*_describe(reader, days), "", _sum_up(reader), took, "", *nexts, f"ledger: {ledger}"))
+
+
+def _sum_up(reader: Reader) -> str:
+    """Sum the demo up in words."""
+    (counts,) = reader.rows(COUNTS, {})
+    last = _equity_of_days(reader)[-1]
+    gain, held = (float(str(last[name])) / float(CASH) - 1 for name in ("equity", "benchmark"))
+    return (
+        f"In words: {counts['trades']} trades, {counts['won']} won, {counts['lost']} lost,"
+        f" {counts['still_open']} still open; equity {CASH} -> {float(str(last['equity'])):.2f} ({gain:+.2%}),"
+        f" holding the same tokens {held:+.2%}; simulated prices, so it proves nothing about real ones"
+    )
 
 
 def _clear(ledger: Path) -> None:
@@ -106,7 +141,9 @@ def _config(folder: Path, ledger: Path, base_url: str) -> Config:
     (folder / "strategies").mkdir()
     (folder / "strategies" / "levels_long.toml").write_text(starter_strategy())
     path = folder / "config.toml"
-    path.write_text(CONFIG.format(ledger=f"sqlite:///{ledger.resolve()}", base_url=base_url, schedule=SCHEDULE))
+    path.write_text(
+        CONFIG.format(ledger=f"sqlite:///{ledger.resolve()}", base_url=base_url, schedule=SCHEDULE, cash=CASH)
+    )
     return load_config(path, {})
 
 
@@ -163,6 +200,10 @@ def _equity(reader: Reader, days: int) -> list[dict[str, object]]:
             "open_positions": row["open_positions"],
             "buy_and_hold": row["benchmark"],
         }
-        for row in reader.rows("select * from v_equity_daily where run = :run order by slot", {"run": RUN})
+        for row in _equity_of_days(reader)
         if row["day"] in sampled
     ]
+
+
+def _equity_of_days(reader: Reader) -> list[dict[str, object]]:
+    return reader.rows("select * from v_equity_daily where run = :run order by slot", {"run": RUN})

@@ -19,13 +19,17 @@ from bot.app.telling.printing import show_value
 from bot.domain.errors import ConfigError
 from bot.domain.events import Act, Request, request_id_of
 from bot.domain.ids import RunName, TokenId
-from bot.engine.breakers import ASKED
+from bot.engine.breakers import ASKED, NOTHING_TO_CLOSE
 
 # Only a replay has an identity, and a replay applies no requests.
 LIVE_RUNS = "select name from runs where identity is null order by name"
 TOKENS = """
 select i.run, i.token_id, i.symbol, i.name from instruments i join runs r on r.name = i.run
 where r.identity is null order by i.token_id, i.run
+"""
+OPEN = """
+select run, token_id from v_open_positions
+union select run, token_id from v_orders where role = 'entry' and state in ('planned', 'accepted')
 """
 
 
@@ -38,9 +42,14 @@ def operate(act: Act, named: str | None, config_path: Path, ledger: str | None, 
     config = load_config(config_path) if ledger is None else None
     schedules = {one.name: one.schedule for one in config.runs} if config else {}
     url = ledger_of(config_path, ledger)
-    asked = requests_of(Reader(url), act, named, run, SystemClock().now(), only=frozenset(schedules) or None)
+    reader = Reader(url)
+    asked = requests_of(reader, act, named, run, SystemClock().now(), only=frozenset(schedules) or None)
     put(url, asked)
-    answer = [_answer(request, schedules) for request in asked]
+    held = {(str(row["run"]), row["token_id"]) for row in reader.rows(OPEN, {})}
+    answer = [
+        _answer(request, schedules, is_idle=named is not None and (request.run, request.token_id) not in held)
+        for request in asked
+    ]
     return Answer(payload=answer, parts=tuple(_describe(row, named) for row in answer))
 
 
@@ -100,8 +109,11 @@ def _token(named: str, known: Sequence[Row]) -> tuple[TokenId, list[str]]:
     return TokenId(next(iter(names))), [str(row["run"]) for row in found]
 
 
-def _answer(request: Request, schedules: Mapping[str, str]) -> Row:
-    """Describe a request as a row; slot: when it is applied, None if the schedule is unknown."""
+def _answer(request: Request, schedules: Mapping[str, str], *, is_idle: bool) -> Row:
+    """Describe a request as a row; slot: when it is applied, None if the schedule is unknown.
+
+    is_idle: there is nothing to close now; there may be at the slot.
+    """
     schedule = schedules.get(request.run)
     return {
         "run": request.run,
@@ -110,7 +122,7 @@ def _answer(request: Request, schedules: Mapping[str, str]) -> Row:
         "request_id": request.request_id,
         "asked_at": request.asked_at,
         "slot": (None if schedule is None else request.asked_at + interval_of(schedule, request.asked_at)),
-        "notice": ASKED[request.act],
+        "notice": NOTHING_TO_CLOSE if is_idle else ASKED[request.act],
     }
 
 

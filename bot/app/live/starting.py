@@ -9,30 +9,48 @@ from bot.adapters.sql.ledger import reading
 from bot.adapters.sql.migrate import outlook
 from bot.app.cycle.schedule import interval_of, slots_between
 from bot.app.live.wiring import Untaped, connect_all, resolve, run_of, strategies_of
-from bot.app.settings.config import Config, load_config, resolve_key, starter_config, starter_strategy
+from bot.app.settings.config import Config, load_config, resolve_key
 from bot.app.settings.providers import PROVIDERS, feeds_of
-from bot.app.telling.answers import Answer, Row
+from bot.app.settings.shipped import (
+    FIRST,
+    describe_strategy,
+    shipped_strategies,
+    shipped_strategy,
+    starter_config,
+)
+from bot.app.telling.answers import Answer, Row, Table
 from bot.app.telling.printing import show_value
 from bot.domain.errors import ConfigError, StorageError
 from bot.domain.instants import DAY
 from bot.engine.rules import Rules
 
 
-def write_starter(folder: Path) -> Answer:
-    """Write config.toml and a first strategy, and list what was done.
+def list_strategies() -> Answer:
+    """Answer with the shipped strategies, each with its own first line."""
+    found = [{"strategy": name, "what": describe_strategy(path)} for name, path in shipped_strategies().items()]
+    return Answer(payload=found, parts=(Table(rows=found),))
+
+
+def write_starter(folder: Path, name: str = FIRST) -> Answer:
+    """Write config.toml and a first strategy, a shipped one by its name, and list what was done.
 
     A strategy that exists is kept as it is. Raises ConfigError, before anything is written, if
     config.toml exists.
     """
-    config, strategy = folder / "config.toml", folder / "strategies" / "levels_long.toml"
+    config, place, shipped = folder / "config.toml", folder / "strategies", shipped_strategy(name)
     if config.exists():
         raise ConfigError(
             f"{config} exists; `bot init` overwrites nothing: move it away or choose another folder"
         )
     try:
-        strategy.parent.mkdir(parents=True, exist_ok=True)
+        place.mkdir(parents=True, exist_ok=True)
         # The configuration comes last: if writing fails before it, `bot init` can run again.
-        done = [_write_new(strategy, starter_strategy()), _write_new(config, starter_config())]
+        texts = {
+            place / path.name: path.read_text(encoding="utf-8")
+            for path in (shipped, shipped.with_suffix(".py"))  # its hooks, if it has any
+            if path.exists()
+        }
+        done = [_write_new(path, text) for path, text in (*texts.items(), (config, starter_config(name)))]
     except OSError as error:
         raise StorageError(f"{folder}: cannot write there ({error.strerror})") from None
     return Answer(parts=(*done, "next: put your key into tokenmetrics.key (chmod 600), then `bot check`"))
@@ -93,8 +111,9 @@ def check(config_path: Path) -> Answer:
     }
     plan = config.source.credits_per_month
     costly = plan is not None and daily * 31 > plan
-    notes = ("bot: this schedule costs more credits than the plan has",) if costly else ()
-    return Answer(payload=answer, parts=(_describe(answer, runs),), notes=notes)
+    notes = ["bot: this schedule costs more credits than the plan has"] if costly else []
+    notes += dict.fromkeys(line for strategy in strategies.values() for line in strategy.remarks)
+    return Answer(payload=answer, parts=(_describe(answer, runs),), notes=tuple(notes))
 
 
 def _next(cron: str | None, now: datetime) -> datetime | None:

@@ -215,8 +215,11 @@ def resolve(sources: Mapping[str, LiveSource], main: str, strategy: Strategy) ->
     """Resolve a strategy's universe to tokens, once, at the start, with each of its providers."""
     if strategy.universe == "*":
         raise ConfigError(
-            f"strategy {strategy.name}: universe '*' is for replays; name the tokens a daemon is to watch"
+            f"{strategy.where}: universe '*' is for replays; name the tokens a daemon is to watch"
         )
-    if strategy.provider not in {None, main}:
-        sources[str(strategy.provider)].resolve(strategy.universe)
-    return sources[main].resolve(strategy.universe)
+    try:
+        if strategy.provider not in {None, main}:
+            sources[str(strategy.provider)].resolve(strategy.universe)
+        return sources[main].resolve(strategy.universe)
+    except ConfigError as error:
+        raise ConfigError(f"{strategy.where}: {error}") from None

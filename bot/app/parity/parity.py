@@ -30,7 +30,7 @@ from bot.app.settings.kinds import near
 from bot.app.settings.stored_rules import StoredRun, read_stored_run
 from bot.app.settings.strategies import strategy_file
 from bot.app.telling.answers import Answer, Row
-from bot.app.telling.progress import tell_progress
+from bot.app.telling.progress import tell_progress, tell_stage
 from bot.domain.errors import BadInputError, ConfigError, UsageError
 from bot.domain.ids import RunName
 from bot.domain.instruments import Instrument
@@ -101,11 +101,13 @@ def parity(config_path: Path, ledger: str | None, run: str | None, window: Windo
 def every_parity(config_path: Path, ledger: str | None) -> list[Parity]:
     """Derive every live run of a ledger again, from its first cycle to its last."""
     with open_recorded(ledger_of(config_path, ledger)) as connection:
-        whole = (None, None)
-        return [
-            derive_run(Recorded(connection, run), run, whole, config_path, tell_progress)
-            for run in live_runs(connection)
-        ]
+        found = []
+        for run in live_runs(connection):
+            tell_stage(f"{run}: deriving every cycle again")
+            one = derive_run(Recorded(connection, run), run, (None, None), config_path, tell_progress)
+            tell_stage(f"{run}: {one.cycles} cycles derived again")
+            found.append(one)
+        return found
 
 
 def _choose_run(live: Sequence[RunName], name: str | None) -> RunName:

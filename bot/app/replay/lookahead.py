@@ -20,7 +20,7 @@ from bot.app.replay.material import Material, Place, is_eventful, open_for
 from bot.app.settings.config import load_config
 from bot.app.settings.hook_source import SIGNATURES
 from bot.app.settings.hooks import Hook
-from bot.app.settings.strategies import Strategy, load_strategy, strategy_file
+from bot.app.settings.strategies import Strategy, find_strategy, load_strategy, strategy_file
 from bot.app.telling.answers import Answer, Row
 from bot.app.telling.progress import tell_progress
 from bot.domain.decisions import Candidate, Fact
@@ -168,7 +168,7 @@ def check_lookahead(config_path: Path, named: str | None, place: Place, window: 
 
 def _choose_subjects(config_path: Path, named: str | None) -> list[Subject]:
     if named is not None:
-        return [Subject(strategy_file(named, Path("strategies")))]
+        return [Subject(find_strategy(named, config_path.parent / "strategies"))]
     config = load_config(config_path)
     runs = ((strategy_file(run.strategy, config.folder / "strategies"), run) for run in config.runs)
     return list(dict.fromkeys(Subject(path, run.cash, run.schedule) for path, run in runs))

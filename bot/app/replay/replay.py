@@ -23,7 +23,7 @@ from bot.app.replay.material import Material, Place, open_for
 from bot.app.replay.random_entries import SEED
 from bot.app.replay.tally import tally_up
 from bot.app.review.results import describe_run, statistics, summary
-from bot.app.settings.strategies import Strategy, load_strategy
+from bot.app.settings.strategies import Strategy, find_strategy, load_strategy
 from bot.app.telling.answers import Answer
 from bot.app.telling.progress import tell_progress
 from bot.domain.errors import ConfigError, UsageError
@@ -48,7 +48,8 @@ def replay(
 ) -> Answer:
     """Replay a strategy, write the ledger and print the result; return the exit code."""
     began = time.perf_counter()
-    strategy = load_strategy(strategy_name, Path("strategies"))
+    path = find_strategy(strategy_name, Path("strategies"))
+    strategy = load_strategy(path, path.parent)
     capital = _capital(cash)
     material = open_for(strategy, place, window, schedule)
     # The last slot belongs to the identity: without --to, a longer folder ends later.
@@ -73,7 +74,7 @@ def replay(
         "seconds": round(time.perf_counter() - began, 3),
     }
     text = f"{describe_run(result, TOLD)}\n\nledger: {result['ledger']}"
-    return Answer(payload=result, parts=(text,), notes=material.remarks)
+    return Answer(payload=result, parts=(text,), notes=(*strategy.remarks, *material.remarks))
 
 
 def draw(material: Material, setup: RunSetup, count: int) -> list[Drawn]:

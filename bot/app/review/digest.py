@@ -32,7 +32,8 @@ join v_decisions d on d.run = n.run and d.signal_id = n.signal_id and d.slot = n
 group by n.run, n.is_entered, case when n.is_entered = 0 then d.first_reason end
 order by n.run, count(*) desc, 3
 """
-# One row for each episode: its nearest miss. A gate that compares with = has no distance.
+# One row for each episode: its nearest miss. A gate that compares with = has no distance, and a turn
+# that is too old gets no nearer.
 NEAR_MISSES = """
 select run, slot, symbol, gate, value, comparator, threshold, distance from (
     select m.*, row_number() over (partition by run, signal_id order by distance, slot desc)\
@@ -40,7 +41,7 @@ select run, slot, symbol, gate, value, comparator, threshold, distance from (
         select run, slot, symbol, signal_id, gate, value, comparator, threshold,
                abs(value - threshold) / nullif(abs(threshold), 0) as distance
         from v_near_misses {where}
-    ) m where comparator <> '=' and distance is not null
+    ) m where comparator <> '=' and gate <> 'signal_age' and distance is not null
 ) n where place = 1 order by distance, slot desc, symbol
 """
 # A tripped breaker or a pause is in force until a later event of the same name, or a resume.

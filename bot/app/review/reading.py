@@ -1,28 +1,55 @@
 """The reading commands: they need a ledger and nothing else, so they work with the daemon dead."""
 
+from pathlib import Path
+
+from bot.adapters.clock import SystemClock
 from bot.adapters.sql.reads import Reader
 from bot.adapters.sql.recorded import Window
+from bot.app.review.alive import describe_life, find_signs_of_life
 from bot.app.review.digest import describe_digest, digest, in_force
 from bot.app.review.explaining import describe_order, explain
 from bot.app.review.reports import PARITY, REPORTS, Asked, rows_of
-from bot.app.review.why import describe_decision, why
+from bot.app.review.why import describe_decision, find_stances, why
+from bot.app.settings.config import ledger_of, load_config
 from bot.app.telling.answers import Answer, Table
 from bot.app.telling.printing import show_value
+from bot.domain.errors import UpstreamError
 
 
 def show(name: str, url: str, asked: Asked) -> Answer:
     """Answer with one of the tables."""
     reader, report = Reader(url), REPORTS[name]
     found = rows_of(reader, report, asked)
-    if name == "status":
-        found = [
-            {**row, "in_force": stops_in_force(reader, run), "parity": parity_state(reader, run)}
-            for row in found
-            for run in [str(row["run"])]
-        ]
     totals = report.totals(found) if found else None
     table = Table(rows=found, columns=report.columns, totals=totals, empty=f"no {name} yet")
     return Answer(payload=found, parts=(table,))
+
+
+def show_status(config_path: Path, ledger: str | None, run: str | None, *, expect_alive: bool) -> Answer:
+    """Answer with the runs at a glance, and whether a daemon is alive.
+
+    expect_alive: end with 69 when no daemon holds the ledger or a run has missed more than a slot.
+    """
+    config = load_config(config_path) if ledger is None else None
+    reader, now = Reader(ledger_of(config_path, ledger)), SystemClock().now()
+    lives = find_signs_of_life(reader, now, None if config is None else {one.name for one in config.runs})
+    found = [
+        {**row, "in_force": stops_in_force(reader, name), "parity": parity_state(reader, name), **lives[name]}
+        for row in rows_of(reader, REPORTS["status"], Asked(run))
+        for name in [str(row["run"])]
+    ]
+    told = [describe_life(str(row["run"]), row, now) for row in found]
+    is_alive = bool(found) and all(row["daemon"] and not row["overdue"] for row in found)
+    table = Table(rows=found, columns=REPORTS["status"].columns, empty="no status yet")
+    dead = expect_alive and not is_alive
+    return Answer(
+        payload=found,
+        parts=(table, *told),
+        notes=tuple(f"bot: not alive: {line}" for line in told or ["no run has had a cycle yet"])
+        if dead
+        else (),
+        exit_code=UpstreamError.exit_code if dead else 0,
+    )
 
 
 def stops_in_force(reader: Reader, run: str) -> str | None:
@@ -51,7 +78,14 @@ def show_why(symbol: str | None, url: str, window: Window, run: str | None) -> A
     if decision is None:
         span = " in this window" if any(window) else ""
         text = f"{symbol} was no candidate{span}: no turn of it has come to a decision{span or ' yet'}"
-        return Answer(parts=(text,))
+        stances = find_stances(reader, symbol, window[1])
+        told = [
+            f"it is {one['stance']} since {show_value(one['published_at'])[:16]}Z"
+            f"{' or before' if one['is_first_known'] else ''} ({one['provider']}, {one['feed']})"
+            for one in stances
+        ]
+        answer = {"symbol": symbol, "outcome": None, "stances": stances}
+        return Answer(payload=answer, parts=(text, *(told or ["no signal of it is known"])))
     return Answer(payload=decision, parts=describe_decision(decision))
 
 

@@ -4,6 +4,7 @@ It is plain SQL over the public views: anyone who has the database can ask the s
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from bot.adapters.sql.reads import Reader
@@ -61,6 +62,10 @@ as stretch
 ) d
 group by signal_id, outcome, first_reason, stretch order by max(slot) desc limit 10
 """
+SIGNALS = """
+select provider, feed, stance, published_at from v_signals
+{where} order by provider, feed, published_at, known_at
+"""
 NEAREST = 3
 
 
@@ -97,6 +102,22 @@ def why(reader: Reader, symbol: str, window: Window, run: str | None) -> Row | N
         "stop_moves": reader.rows(MOVES_OF, pick(decision, "run", "signal_id")),
         "earlier": reader.rows(EARLIER, pick(decision, "run", "token_id", "slot")),
     }
+
+
+def find_stances(reader: Reader, symbol: str, at: datetime | None) -> list[Row]:
+    """Find the stance that each feed holds on a symbol at an instant, and since when; None: now.
+
+    A row counts once we knew it, as a cycle would have it.
+    """
+    where, given = within(None, at, None, "known_at")
+    where = f"{where} and symbol = :symbol" if where else "where symbol = :symbol"
+    given["symbol"] = symbol_in(reader, symbol)
+    found: dict[tuple[object, object], Row] = {}
+    for row in reader.rows(SIGNALS.format(where=where), given):
+        feed = row["provider"], row["feed"]
+        if feed not in found or found[feed]["stance"] != row["stance"]:
+            found[feed] = {**row, "is_first_known": feed not in found}
+    return list(found.values())
 
 
 def levels_of(reader: Reader, decision: Row) -> list[Row]:

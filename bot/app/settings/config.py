@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from bot.app.settings.kinds import Number, Text, Word, near
+from bot.app.settings.kinds import Cron, Number, Text, Word, near
 from bot.app.settings.strategies import Strategy
 from bot.app.settings.strategy_kinds import COUNT, NAME, PROVIDER_NAMES
 from bot.app.settings.tables import Key, load_toml, members, read_tables, refuse
@@ -32,8 +32,7 @@ ENVIRONMENT = "environment"
 KEY_BYTES_MAX = 4096
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
-FIELD = r"[0-9A-Za-z*/,-]+"
-CRON = Text(rf" *{FIELD}(?: +{FIELD}){{4}} *", "cron of five fields: minute hour day month weekday, UTC")
+CRON = Cron()
 LINE = Text(r"[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*", "text on one line")
 ADDRESS = Text(r"https?://[^\s/?#]+[^\s?#]*", "address that begins with https:// or http://")
 
@@ -228,23 +227,6 @@ def mask_url(url: str) -> str:
     """Mask the passwords, tokens and keys in a URL."""
     hidden = re.sub(r"://([^/@:]*):[^/]*@", rf"://\1:{MASK}@", url)
     return re.sub(r"(?i)([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*", rf"\1{MASK}", hidden)
-
-
-def starter_config() -> str:
-    """Read the configuration that `bot init` writes: config.example.toml."""
-    return _read_shipped("config.example.toml", "config.example.toml")
-
-
-def starter_strategy() -> str:
-    """Read the strategy that `bot init` writes: strategies/levels_long.toml."""
-    return _read_shipped("strategies/levels_long.toml", "_strategies/levels_long.toml")
-
-
-def _read_shipped(beside: str, inside: str) -> str:
-    """Read a shipped file, which lies beside the package in a checkout and inside it in a wheel."""
-    package = Path(__file__).resolve().parents[2]
-    checkout = package.parent / beside
-    return (checkout if checkout.is_file() else package / inside).read_text(encoding="utf-8")
 
 
 def _check_tables(path: Path, tables: Mapping[str, object]) -> None:

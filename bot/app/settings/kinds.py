@@ -11,9 +11,12 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import Protocol
 
+from bot.app.cycle.schedule import refuse_cron, refuse_never
 from bot.domain.numbers import plain
 
 NUMBER_TEXT = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
+COMMA_TEXT = re.compile(r"[+-]?[0-9]+,[0-9]+")
+THOUSANDS = 3  # digits between two commas
 WHOLE_TEXT = re.compile(r"[+-]?[0-9]{1,30}")
 SCALE = 18  # digits the ledger keeps before and after the point
 FRACTION = "fraction"
@@ -69,7 +72,7 @@ class Number:
 
     def read(self, raw: object) -> Decimal | int:
         """Read the number exactly as written; raises ValueError when it breaks a bound."""
-        value = exact(raw, whole=self.whole)
+        value = exact(raw, whole=self.whole, example="0.1" if self.unit == FRACTION else "10")
         if broken := self._first_violation(value):
             raise ValueError(f"{show_value(raw)} is not {broken}{self._fraction_meant(value)}")
         return value if not self.whole else int(value)
@@ -102,17 +105,27 @@ class Number:
         return f": write a fraction, {plain(meant)} for {plain(value)} %"
 
 
-def exact(raw: object, *, whole: bool) -> Decimal:
-    """Convert a TOML number, or a string of digits, to the decimal that was written."""
+def exact(raw: object, *, whole: bool, example: str = "10") -> Decimal:
+    """Convert a TOML number, or a string of digits, to the decimal that was written.
+
+    example: what a refusal of another value suggests.
+    """
     value = raw
     if isinstance(raw, str):
-        if "%" in raw:
-            raise ValueError(f"{show_value(raw)} is a percentage: write a fraction, 0.2 for 20 %")
         text = raw.strip()
+        if "%" in text:
+            raise ValueError(f"{show_value(raw)} is a percentage: write a fraction, {_share_meant(text)}")
+        if COMMA_TEXT.fullmatch(text):
+            meant = text.replace(",", ".")
+            if len(text.rpartition(",")[2]) == THOUSANDS:
+                meant = f"{text.replace(',', '')} or {meant}"
+            raise ValueError(f"{show_value(raw)} has a comma: write {meant}, with a decimal point if any")
         pattern, convert = (WHOLE_TEXT, int) if whole else (NUMBER_TEXT, Decimal)
         value = convert(text) if pattern.fullmatch(text) else text
     if isinstance(value, bool) or not isinstance(value, int if whole else int | Decimal):
-        raise ValueError(f"{show_value(raw)} is no {'whole number' if whole else 'number'}")
+        raise ValueError(
+            f"{show_value(raw)} is no {'whole number' if whole else 'number'}: write {example}, say"
+        )
     number = Decimal(value)
     exponent = number.as_tuple().exponent
     if not isinstance(exponent, int):
@@ -120,6 +133,14 @@ def exact(raw: object, *, whole: bool) -> Decimal:
     if number and (exponent < -SCALE or number.adjusted() >= SCALE):
         raise ValueError(f"{show_value(raw)} has more than {SCALE} digits before or after the point")
     return number
+
+
+def _share_meant(text: str) -> str:
+    """Write a percentage as the fraction that it is."""
+    share = text.replace("%", "").strip().replace(",", ".")
+    if not NUMBER_TEXT.fullmatch(share):
+        share = "20"
+    return f"{plain(Decimal(share).scaleb(-2))} for {share} %"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,20 +181,44 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text that matches a pattern; messages show the pattern's meaning and never the value."""
+    """A text that matches a pattern.
+
+    example: what a refusal shows with the value; without one it shows neither, for the value may
+    hold a secret.
+    """
 
     pattern: str
     meaning: str
+    example: str = ""
 
     def read(self, raw: object) -> str:
         """Check the text against the pattern, and return it unchanged."""
         if not isinstance(raw, str) or not re.fullmatch(self.pattern, raw):
+            if self.example:
+                raise ValueError(f'{show_value(raw)} is no {self.meaning}: write "{self.example}", say')
             raise ValueError(f"the value is no {self.meaning}")
         return raw
 
     def describe(self) -> str:
         """Describe in words what is accepted."""
         return self.meaning
+
+
+@dataclass(frozen=True, slots=True)
+class Cron:
+    """A cron of five fields whose day comes at some time."""
+
+    def read(self, raw: object) -> str:
+        """Check the cron, and return it unchanged."""
+        if not isinstance(raw, str):
+            raise ValueError(f'{show_value(raw)} is no text: write "0 * * * *", say')
+        refuse_cron(raw)
+        refuse_never(raw)
+        return raw
+
+    def describe(self) -> str:
+        """Describe in words what is accepted."""
+        return "cron of five fields: minute hour day month weekday, UTC"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from bot.app.settings.hooks import load_hooks
 from bot.app.settings.kinds import near
+from bot.app.settings.shipped import shipped_strategies
 from bot.app.settings.strategy_keys import KEYS
 from bot.app.settings.strategy_kinds import BOTH, Universe
 from bot.app.settings.tables import load_toml, members, read_tables, refuse
@@ -57,6 +58,7 @@ class Strategy:
     universe: symbols or token_ids, or "*".
     bars: a timeframe; None means the finest one.
     provider: whose signals it follows; None means the provider of its configuration.
+    where: its file, for messages.
     text: the text of its file, and as a last line the digest of its hooks if it has any, so that
         everything that decides is part of it.
     """
@@ -67,6 +69,14 @@ class Strategy:
     rules: Rules
     text: str
     provider: str | None = None
+    where: str = ""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of its file may not expect, as lines: it has another name inside."""
+        if Path(self.where).stem == self.name:
+            return ()
+        return (f'look: {self.where} has strategy.name = "{self.name}": runs are named so, not after the file',)
 
 
 def load_strategy(name_or_path: str | Path, folder: Path) -> Strategy:
@@ -88,6 +98,7 @@ def strategy_from(path: Path, document: Mapping[str, object], text: str, hooks: 
     named = members(values, "strategy")
     return Strategy(
         name=named["name"],
+        where=str(path),
         universe=named["universe"],
         bars=named["bars"],
         provider=named["provider"],
@@ -102,12 +113,24 @@ def strategy_file(name_or_path: str | Path, folder: Path) -> Path:
     return path if path.suffix == ".toml" or path.parent != Path() else folder / f"{name_or_path}.toml"
 
 
+def find_strategy(name_or_path: str | Path, folder: Path) -> Path:
+    """Find a strategy's file as `strategy_file` does, and by name among the shipped ones as well.
+
+    A file in the folder comes first. A daemon does not look among the shipped ones: what it trades
+    by lies beside its configuration.
+    """
+    path = strategy_file(name_or_path, folder)
+    is_name = path.parent == folder and Path(name_or_path).suffix != ".toml"
+    return shipped_strategies().get(path.stem, path) if is_name and not path.exists() else path
+
+
 def _suggest_names(path: Path) -> str:
     """Suggest the strategy that was probably meant, or list those that exist."""
-    names = sorted(known.stem for known in path.parent.glob("*.toml"))
-    if not names:
-        return "`bot init` writes a first strategy"
-    return near(path.stem, names).removeprefix("; ") or f"strategies there: {', '.join(names[:8])}"
+    shipped = shipped_strategies()
+    if path.stem in shipped:
+        return f"`bot init FOLDER --strategy {path.stem}` writes it"
+    names = sorted({*shipped, *(known.stem for known in path.parent.glob("*.toml"))})
+    return near(path.stem, names).removeprefix("; ") or f"strategies there and shipped: {', '.join(names[:8])}"
 
 
 def _contradictions(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ Every value is checked before it is used: an unknown key, a wrong type or a numb
 becomes one line that names the file, the key and the remedy.
 """
 
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -125,11 +126,20 @@ def parse_toml(path: Path, text: str) -> dict[str, object]:
         return tomllib.loads(text, parse_float=Decimal)
     except (ValueError, InvalidOperation, RecursionError) as error:
         reason = (
-            " ".join(str(error).split())
-            if isinstance(error, tomllib.TOMLDecodeError)
-            else "a value is out of range"
+            _explain(error, text) if isinstance(error, tomllib.TOMLDecodeError) else "a value is out of range"
         )
         raise ConfigError(f"{path}: not TOML: {reason}") from error
+
+
+def _explain(error: ValueError, text: str) -> str:
+    """Write the parser's reason on one line, with the key where one is there twice."""
+    reason = " ".join(str(error).split())
+    twice = re.match(r"Cannot overwrite a value \(at (?:line (\d+)|end)", reason)
+    if not twice:
+        return reason
+    lines = text.rstrip().split("\n")
+    number = int(twice[1] or len(lines))
+    return f"line {number}: the key {lines[number - 1].partition('=')[0].strip()} is there twice: keep one of the two"
 
 
 def read_tables(

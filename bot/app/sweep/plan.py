@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from bot.app.replay.material import Place, find_place
 from bot.app.settings.config import CRON, LINE
 from bot.app.settings.kinds import Number, Word, first_instant, last_instant, show_value
-from bot.app.settings.strategies import strategy_file
+from bot.app.settings.strategies import find_strategy
 from bot.app.settings.strategy_kinds import COUNT, NAME
 from bot.app.settings.tables import Chosen, Key, load_toml, members, read_tables, refuse
 from bot.app.sweep.axes import Axes, Axis
@@ -192,7 +192,7 @@ def load_sweep(path: Path) -> Sweep:
     return Sweep(
         path=path,
         name=given["name"],
-        strategy=(folder / name if is_path else strategy_file(name, folder / "strategies")).absolute(),
+        strategy=(folder / name if is_path else find_strategy(name, folder / "strategies")).absolute(),
         history=None if given["history"] is None else folder / given["history"],
         recorded=None if given["recorded"] is None else find_place(given["recorded"], folder),
         cash=given["cash"],

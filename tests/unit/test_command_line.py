@@ -1,0 +1,82 @@
+"""The command line itself: what a slip of the keyboard says, help, and completion in a real shell."""
+
+import subprocess
+
+import pytest
+
+from bot import __version__
+from bot.cli.main import main
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("statsu", "bot: no command 'statsu': did you mean `status`? (`bot --help` tells more)"),
+        ("xyzzy", "bot: no command 'xyzzy': choose another (`bot --help` tells more)"),
+        ("db upgrde", "bot db: no action 'upgrde': did you mean `upgrade`? (`bot db --help` tells more)"),
+        (
+            "completion basj",
+            "bot completion: no shell 'basj': did you mean `bash`? (`bot completion --help` tells more)",
+        ),
+        ("why --form 2025-01-01", "bot: unrecognized arguments: --form (`bot --help` tells more)"),
+    ],
+)
+def test_what_is_mistyped_is_one_line_with_the_nearest(
+    typed: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """U12: a wrong command, action, choice or option is a usage error without a list of all there is."""
+    assert main(typed.split()) == 2
+    assert capsys.readouterr().err == f"{said}\n"
+
+
+def test_the_version_and_help_have_their_usual_forms(capsys: pytest.CaptureFixture[str]) -> None:
+    """U12: `-V` is `--version`, `bot help COMMAND` is `bot COMMAND --help`, and `bot help` lists all."""
+    told = []
+    for words in (["-V"], ["--version"], ["help", "db", "upgrade"], ["db", "upgrade", "--help"], ["help"], ["--help"]):
+        assert main(words) == 0
+        told.append(capsys.readouterr().out)
+    assert told[::2] == told[1::2]
+    assert told[0] == f"tidemark-bot {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (["re"], ["replay", "resume"]),
+        (["rep"], ["replay"]),
+        (["replay", "--st"], ["--strategy"]),
+        (["replay", "--strategy", "x", "--rec"], ["--recorded"]),
+        (["db", "up"], ["upgrade"]),
+        (["db", "upgrade", "--l"], ["--ledger"]),
+        (["history", "--fr"], []),
+        (["completion", ""], ["--help", "bash", "zsh", "fish"]),
+        (["--v"], ["--version"]),
+    ],
+)
+def test_bash_completes_commands_and_options(
+    typed: list[str], offered: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """U14: the printed script, sourced by a real bash, offers what fits behind the words typed so far."""
+    assert main(["completion", "bash"]) == 0
+    script = capsys.readouterr().out
+    ask = 'COMP_WORDS=(bot "$@"); COMP_CWORD=$#; _bot; printf "%s\\n" "${COMPREPLY[@]}"'
+    asked = ["/usr/bin/env", "bash", "-c", f"set -u\n{script}\n{ask}", "bash", *typed]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True)
+    assert (sorted(done.stdout.split()), done.stderr) == (sorted(offered), "")
+
+
+def test_other_shells_get_the_same_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """U14: zsh gets the script of bash with what reads it, fish a rule for each word; no quote is left open."""
+    assert main(["completion", "bash"]) == 0
+    bash = capsys.readouterr().out
+    assert main(["completion", "zsh"]) == 0
+    zsh = capsys.readouterr().out
+    assert zsh.endswith(bash)
+    assert zsh.startswith("#compdef bot\n")
+    assert main(["completion", "fish"]) == 0
+    rules = capsys.readouterr().out.splitlines()
+    assert all(rule.startswith("complete -c bot -n '") and rule.count("'") == 4 for rule in rules)
+    (strategy,) = [rule for rule in rules if "seen_subcommand_from replay'" in rule and "-l strategy " in rule]
+    assert "NAME.toml" in strategy
+    (replay,) = [rule for rule in rules if "-a replay " in rule]
+    assert "not __fish_seen_subcommand_from " in replay
