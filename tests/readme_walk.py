@@ -24,6 +24,7 @@ def script_of(readme: str) -> str:
     """Join the blocks of commands to one script; each command is shown before it runs."""
     lines = [line for block in BLOCK.findall(readme) for line in block.splitlines() if not LEFT_OUT.match(line)]
     typed = DAEMON.sub(r"timeout --preserve-status --signal INT 15 \1", "\n".join(lines))
+    typed = typed.replace(" &\n", " &\nsleep 3\n")  # a reader takes longer to type the next line
     return f"set -exo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{typed}\n"
 
 

@@ -53,8 +53,8 @@ def status(bot: Command) -> dict[str, object]:
     ("minutes", "only", "said"),
     [
         (30, None, "last cycle 29 min ago, slot 2025-03-07 01:00Z is next"),
-        (70, None, "slot 2025-03-07 01:00Z is due since 10 min: no"),
-        (121, {"levels_long"}, "last cycle 2 h ago, slot 2025-03-07 01:00Z is due since 61 min (overdue)"),
+        (70, None, "slot 2025-03-07 01:00Z has been due for 10 min: no"),
+        (121, {"levels_long"}, "last cycle 2 h ago, slot 2025-03-07 01:00Z has been due for 61 min (overdue)"),
         (9000, {"other"}, "last cycle 6 days ago: no daemon holds the ledger"),
     ],
 )

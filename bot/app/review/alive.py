@@ -59,7 +59,7 @@ def describe_life(run: str, life: Row, now: datetime) -> str:
     due = life["due_slot"]
     when = ""
     if due is not None:
-        since = f"is due since {show_span(now - due)}" if due <= now else "is next"
+        since = f"has been due for {show_span(now - due)}" if due <= now else "is next"
         when = f", slot {show_value(due)[:16]}Z {since}{' (overdue)' if life['overdue'] else ''}"
     return f"{run}: last cycle {show_span(now - life['last_cycle_at'])} ago{when}: {HOLDERS[life['daemon']]}"
 
