@@ -13,16 +13,21 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BLOCK = re.compile(r"^```\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LEFT_OUT = re.compile(r"^make (test|check|bench)\b")
 DAEMON = re.compile(r"^(\.venv/bin/bot run\b)", re.MULTILINE)
 KEY = "tm-walked-through\n"
 GIT = shutil.which("git") or "git"
 
 
+def commands_in(page: str) -> str:
+    """Join the blocks of a page that name no language: the commands that a reader types."""
+    return "".join(text for language, text in BLOCK.findall(page) if not language)
+
+
 def script_of(readme: str) -> str:
     """Join the blocks of commands to one script; each command is shown before it runs."""
-    lines = [line for block in BLOCK.findall(readme) for line in block.splitlines() if not LEFT_OUT.match(line)]
+    lines = [line for line in commands_in(readme).splitlines() if not LEFT_OUT.match(line)]
     typed = DAEMON.sub(r"timeout --preserve-status --signal INT 15 \1", "\n".join(lines))
     typed = typed.replace(" &\n", " &\nsleep 3\n")  # a reader takes longer to type the next line
     return f"set -exo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{typed}\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.readme_walk import BLOCK
+from tests.readme_walk import commands_in
 
 ROOT = Path(__file__).resolve().parents[2]
 README, DAEMON, REPLAY = ((ROOT / name).read_text() for name in ("README.md", "docs/daemon.md", "docs/replay.md"))
@@ -20,9 +20,8 @@ KEY = "tm-first-steps"
 
 
 def chapter(page: str, heading: str) -> str:
-    """Join the blocks of commands under a heading of a page to one script."""
-    text = page.partition(f"## {heading}\n")[2].partition("\n## ")[0]
-    return "".join(BLOCK.findall(text))
+    """Join the commands under a heading of a page to one script."""
+    return commands_in(page.partition(f"## {heading}\n")[2].partition("\n## ")[0])
 
 
 @pytest.fixture
