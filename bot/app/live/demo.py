@@ -105,7 +105,8 @@ def _sum_up(reader: Reader) -> str:
     last = _equity_of_days(reader)[-1]
     gain, held = (float(str(last[name])) / float(CASH) - 1 for name in ("equity", "benchmark"))
     return (
-        f"In words: {counts['trades']} trades, {counts['won']} won, {counts['lost']} lost,"
+        f"In words: {counts['trades']} trade{'' if counts['trades'] == 1 else 's'},"
+        f" {counts['won']} won, {counts['lost']} lost,"
         f" {counts['still_open']} still open; equity {CASH} -> {float(str(last['equity'])):.2f} ({gain:+.2%}),"
         f" holding the same tokens {held:+.2%}; simulated prices, so it proves nothing about real ones"
     )
