@@ -150,7 +150,8 @@ def choose_order(prices: Sequence[Floats], layouts: Collection[str]) -> tuple[st
     rows = np.stack(prices)
     rows = rows[:, np.isfinite(rows).all(axis=0)]
     misfits = {
-        name: float(contradict(list(rows[list(order)])).mean()) if rows.size else 0 for name, order in ORDERS.items()
+        name: float(contradict(list(rows[list(order)])).mean()) if rows.size else 0
+        for name, order in ORDERS.items()
     }
     fits = tuple(name for name, share in misfits.items() if share <= MISFITS_MAX)
     return (fits[0], ()) if len(fits) == 1 else ("", fits or tuple(ORDERS))

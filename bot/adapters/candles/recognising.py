@@ -118,7 +118,9 @@ def recognise(path: Path, choices: Choices) -> CandleFile:
         parts.append((one, numbers, _volumes(cells, one, len(sheet.lines))))
     at, span, late = _open_times(path, stamps, choices)
     labels += ["stamps at the bar's end" if late else "", _order_of_rows(stamps)]
-    labels.append(f"{sheet.skipped} lines before the candles" if sheet.skipped else "")
+    labels.append(
+        f"{sheet.skipped} line{'s' * (sheet.skipped > 1)} before the candles" if sheet.skipped else ""
+    )
     sets: list[CandleSet] = []
     codes = []
     for one, numbers, volumes in parts:
