@@ -56,7 +56,9 @@ def lines(header: str | None, each: Callable[[Row], str], *, end: str = "\n") ->
     """Make a writer of text files."""
 
     def write(rows: Sequence[Row]) -> bytes:
-        return "".join(f"{line}{end}" for line in ([] if header is None else [header]) + [each(row) for row in rows]).encode()
+        return "".join(
+            f"{line}{end}" for line in [*([] if header is None else [header]), *map(each, rows)]
+        ).encode()
 
     return write
 
@@ -71,8 +73,11 @@ def dump(per_second: int) -> Callable[[Sequence[Row]], bytes]:
     return lines(
         None,
         lambda row: ",".join(
-            [row.epoch(per_second), *(f"{price}0000" if "." in price else price for price in row.prices), row.volume]
-            + [row.epoch(per_second), "12.5", "17", "3.1", "4.2", "0"]
+            (
+                row.epoch(per_second),
+                *(f"{price}0000" if "." in price else price for price in row.prices),
+                *(row.volume, row.epoch(per_second), "12.5", "17", "3.1", "4.2", "0"),
+            )
         ),
     )
 
@@ -110,7 +115,9 @@ def arrow(write: Callable[[pa.Table, Any], None], kind: pa.DataType) -> Callable
     """Make a writer of a table with the column `date`."""
 
     def write_rows(rows: Sequence[Row]) -> bytes:
-        columns = {name: [float(getattr(row, name)) for row in rows] for name in ("open", "high", "low", "close", "volume")}
+        columns = {
+            name: [float(getattr(row, name)) for row in rows] for name in ("open", "high", "low", "close", "volume")
+        }
         table = pa.table({"date": pa.array([row.at for row in rows], kind), **columns})
         sink = io.BytesIO()
         write(table, sink)
@@ -152,65 +159,103 @@ LAYOUTS: Mapping[str, Layout] = {
     "dump in microseconds": Layout("BTCUSDT-1h-2025-01.csv", HOUR, dump(10**6)),
     "dump in milliseconds": Layout("BTCUSDT-1h-2024-01.csv", HOUR, dump(1000)),
     "site, 12-hour times": Layout(
-        "Coinbase_BTCUSD_1h.csv", HOUR, newest_first(lines(SITE, lambda row: f"{row.at:%Y-%m-%d %I-%p},BTCUSD,{comma(row)},9", end="\r\n")),
+        "Coinbase_BTCUSD_1h.csv",
+        HOUR,
+        newest_first(lines(SITE, lambda row: f"{row.at:%Y-%m-%d %I-%p},BTCUSD,{comma(row)},9", end="\r\n")),
     ),
     "site, days": Layout(
-        "Coinbase_BTCUSD_d.csv", DAY, newest_first(lines(SITE, lambda row: f"{row.at:%Y-%m-%d},BTCUSD,{comma(row)},9", end="\r\n")),
+        "Coinbase_BTCUSD_d.csv",
+        DAY,
+        newest_first(lines(SITE, lambda row: f"{row.at:%Y-%m-%d},BTCUSD,{comma(row)},9", end="\r\n")),
     ),
     "site, other exchange": Layout(
-        "Kraken_BTCUSD_1h.csv", HOUR, newest_first(lines(OTHER, lambda row: f"{row.at:%Y-%m-%d %I-%p},BTCUSD,{comma(row)},9")),
+        "Kraken_BTCUSD_1h.csv",
+        HOUR,
+        newest_first(lines(OTHER, lambda row: f"{row.at:%Y-%m-%d %I-%p},BTCUSD,{comma(row)},9")),
     ),
     "several coins": Layout(
-        "table.csv", DAY, lines(
-            "time,BTC:open,BTC:high,BTC:low,BTC:close,BTC:volume,ETH:open", lambda row: f"{row.at:%Y-%m-%d},{comma(row)},7"
+        "table.csv",
+        DAY,
+        lines(
+            "time,BTC:open,BTC:high,BTC:low,BTC:close,BTC:volume,ETH:open",
+            lambda row: f"{row.at:%Y-%m-%d},{comma(row)},7",
         ),
     ),
     "60 minutes in seconds": Layout("XBTUSD_60.csv", HOUR, lines(None, lambda row: f"{row.epoch(1)},{comma(row)},12")),
     "stamps at the day's end": Layout(
-        "BTC.csv", DAY, lines(
+        "BTC.csv",
+        DAY,
+        lines(
             "SNo,Name,Symbol,Date,High,Low,Open,Close,Volume,Marketcap",
-            lambda row: f"1,Bitcoin,BTC,{row.at:%Y-%m-%d} 23:59:59,{row.high},{row.low},{row.open},{row.close},{row.volume},9",
+            lambda row: (
+                f"1,Bitcoin,BTC,{row.at:%Y-%m-%d} 23:59:59,{row.high},{row.low},{row.open},{row.close},{row.volume},9"
+            ),
         ),
     ),
     "portal with words": Layout("BTC_USD Historical Data.csv", DAY, portal),
     "portal with Adj Close": Layout(
-        "BTC-USD.csv", DAY, lines(
+        "BTC-USD.csv",
+        DAY,
+        lines(
             "Date,Open,High,Low,Close,Adj Close,Volume",
             lambda row: f"{row.at:%Y-%m-%d},{','.join(row.prices)},{row.close},{row.volume}",
         ),
     ),
     "unnamed time": Layout(
-        "BTCUSDT.csv", HOUR, lines(",open,high,low,close,volume", lambda row: f"{row.at:%Y-%m-%d %H:%M:%S},{comma(row)}")
+        "BTCUSDT.csv",
+        HOUR,
+        lines(",open,high,low,close,volume", lambda row: f"{row.at:%Y-%m-%d %H:%M:%S},{comma(row)}"),
     ),
     "JSON arrays": Layout("BTC_USDT-1h.json.gz", HOUR, json_arrays),
     "Feather": Layout(
-        "BTC_USDT-1h.feather", HOUR, arrow(lambda table, sink: feather.write_feather(table, sink), pa.timestamp("ms", "UTC"))
+        "BTC_USDT-1h.feather",
+        HOUR,
+        arrow(feather.write_feather, pa.timestamp("ms", "UTC")),
     ),
     # Relatives of these.
     "Parquet": Layout("BTC_USDT-1h.parquet", HOUR, arrow(parquet.write_table, pa.timestamp("ns"))),
     "JSON objects": Layout("XBT-EUR.json", HOUR, json_objects),
     "zip, nanoseconds": Layout("BTCUSDT-1h-2024-01.zip", HOUR, zipped(dump(10**9))),
     "trading terminal": Layout(
-        "BTCUSD.csv", HOUR, lines(
-            "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<VOL>", lambda row: f"{row.at:%Y.%m.%d\t%H:%M:%S}\t" + "\t".join(row[1:])
+        "BTCUSD.csv",
+        HOUR,
+        lines(
+            "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<VOL>",
+            lambda row: f"{row.at:%Y.%m.%d\t%H:%M:%S}\t" + "\t".join(row[1:]),
         ),
     ),
     "UTF-16, days first, decimal commas": Layout(
-        "BTC_EUR.csv", DAY, lambda rows: lines(
-            "Datum;Open;High;Low;Close;Volume", lambda row: ";".join((f"{row.at:%d.%m.%Y}", *(cell.replace(".", ",") for cell in row[1:])))
-        )(rows).decode().encode("utf-16"),
+        "BTC_EUR.csv",
+        DAY,
+        lambda rows: (
+            lines(
+                "Datum;Open;High;Low;Close;Volume",
+                lambda row: ";".join((f"{row.at:%d.%m.%Y}", *(cell.replace(".", ",") for cell in row[1:]))),
+            )(rows)
+            .decode()
+            .encode("utf-16")
+        ),
     ),
-    "close before high": Layout("BTCUSDT.csv", HOUR, lines(
-        None, lambda row: f"{row.epoch(1)},{row.open},{row.close},{row.high},{row.low},{row.volume}"
-    )),
+    "close before high": Layout(
+        "BTCUSDT.csv",
+        HOUR,
+        lines(None, lambda row: f"{row.epoch(1)},{row.open},{row.close},{row.high},{row.low},{row.volume}"),
+    ),
     "offsets": Layout(
-        "BTCUSDT.csv", HOUR, lines("Open Time,Open,High,Low,Close,Volume", lambda row: f"{row.at + 2 * HOUR:%Y-%m-%dT%H:%M:%S+02:00},{comma(row)}")
+        "BTCUSDT.csv",
+        HOUR,
+        lines(
+            "Open Time,Open,High,Low,Close,Volume",
+            lambda row: f"{row.at + 2 * HOUR:%Y-%m-%dT%H:%M:%S+02:00},{comma(row)}",
+        ),
     ),
     "a zone": Layout(
-        "BTCUSDT.csv", HOUR, lines("Local time,Open,High,Low,Close,Volume", lambda row: f"{row.at + HOUR:%Y-%m-%d %H:%M},{comma(row)}"),
+        "BTCUSDT.csv",
+        HOUR,
+        lines("Local time,Open,High,Low,Close,Volume", lambda row: f"{row.at + HOUR:%Y-%m-%d %H:%M},{comma(row)}"),
         ("--zone", "Europe/Berlin"),
     ),
-}  # fmt: skip
+}
 
 
 class Imported(NamedTuple):

@@ -72,7 +72,10 @@ def test_the_table_for_people(tmp_path: Path, capsys: Any) -> None:
 def test_files_of_one_coin_become_one_series(tmp_path: Path, capsys: Any) -> None:
     """Two dumps of another unit that overlap are joined; the rows of the seam are duplicates, and holes are counted."""
     rows = candles(HOUR)
-    files = {"BTCUSDT-1h-2024-12.csv": dump(1000)(rows[:30]), "BTCUSDT-1h-2025-01.csv": dump(10**6)(rows[28:40] + rows[43:])}
+    files = {
+        "BTCUSDT-1h-2024-12.csv": dump(1000)(rows[:30]),
+        "BTCUSDT-1h-2025-01.csv": dump(10**6)(rows[28:40] + rows[43:]),
+    }
     imported = run_import(capsys, tmp_path, files)
     assert imported.files["bars/1h/BTC.csv"] == history_csv(rows[:40] + rows[43:])
     assert [one["dropped"] for one in imported.answer["files"]] == [{}, {"duplicate": {"count": 2, "line": 1}}]
@@ -84,9 +87,13 @@ def test_several_coins_of_one_table(tmp_path: Path, capsys: Any, header: str | N
     """A column of symbols, or columns that name the coin, are split; token_ids follow the order of symbols."""
     rows = candles(DAY, 5)
     if header:
-        text = lines(header, lambda row: f"ETH/USDT,{row.at:%Y-%m-%d},{comma(row)}\nXBTUSDT,{row.at:%Y-%m-%d},{comma(row)}")(rows)
+        text = lines(
+            header, lambda row: f"ETH/USDT,{row.at:%Y-%m-%d},{comma(row)}\nXBTUSDT,{row.at:%Y-%m-%d},{comma(row)}"
+        )(rows)
     else:
-        head = "date," + ",".join(f"{coin}:{name}" for coin in ("ETH", "BTC") for name in ("open", "high", "low", "close", "volume"))
+        head = "date," + ",".join(
+            f"{coin}:{name}" for coin in ("ETH", "BTC") for name in ("open", "high", "low", "close", "volume")
+        )
         text = lines(head, lambda row: f"{row.at:%Y-%m-%d},{comma(row)},{comma(row)}")(rows)
     imported = run_import(capsys, tmp_path, {"coins.csv": text})
     assert imported.files == {
@@ -122,6 +129,18 @@ def test_a_bad_row_is_dropped_and_counted(tmp_path: Path, capsys: Any, reason: s
     line = None if reason == "another number of columns" else 6
     assert imported.answer["files"][0]["dropped"] == {reason: {"count": 1, "line": line}}
     assert imported.answer["files"][0]["rows"] == len(rows) + 1
+
+
+def test_two_tokens_of_one_symbol(tmp_path: Path, capsys: Any) -> None:
+    """Where a symbol has two token_ids, whose candles are whose is not known, and none of them is kept."""
+    rows = candles(DAY, 5)
+    text = lines(
+        "TOKEN_ID,TOKEN_SYMBOL,DATE,OPEN,HIGH,LOW,CLOSE,VOLUME", lambda row: f"1,ETH,{row.at:%Y-%m-%d},{comma(row)}"
+    )(rows)
+    others = "".join(f"{row.at.day % 2 + 7},BTC,{row.at:%Y-%m-%d},{comma(row)}\n" for row in rows)
+    imported = run_import(capsys, tmp_path, {"tokens.csv": text + others.encode()})
+    assert list(imported.files) == ["bars/1d/ETH.csv", "instruments.csv"]
+    assert imported.answer["files"][0]["dropped"] == {"no symbol of one token": {"count": 5, "line": 7}}
 
 
 def test_one_time_with_two_candles(tmp_path: Path, capsys: Any) -> None:
@@ -181,7 +200,9 @@ def test_hours_that_a_clock_repeats_or_skips(tmp_path: Path, capsys: Any) -> Non
     """Local times that name two instants, or none, are dropped and counted; the others move by their offset."""
     berlin, shift = ZoneInfo("Europe/Berlin"), datetime(2024, 10, 26, 22, tzinfo=UTC) - START
     rows = [row._replace(at=row.at + shift) for row in candles(HOUR, 400)]
-    local = lines("Date,Open,High,Low,Close,Volume", lambda row: f"{row.at.astimezone(berlin):%Y-%m-%d %H:%M},{comma(row)}")
+    local = lines(
+        "Date,Open,High,Low,Close,Volume", lambda row: f"{row.at.astimezone(berlin):%Y-%m-%d %H:%M},{comma(row)}"
+    )
     imported = run_import(capsys, tmp_path, {"BTCUSD.csv": local(rows)}, "--zone", "Europe/Berlin")
     assert imported.answer["files"][0]["dropped"] == {"unreadable time": {"count": 2, "line": 4}}
     assert imported.files["bars/1h/BTC.csv"] == history_csv(rows[:2] + rows[4:])

@@ -17,30 +17,71 @@ GROUPS = "Date;Open;High;Low;Close\n" + "".join(f"2024-01-0{day};1,000;2,000;1,0
 QUARTERS = HEAD + "".join(f"2024-01-01 00:{minute:02},1,2,1,2,5\n" for minute in (0, 15, 30, 45))
 
 REFUSED = {
-    "day or month": ("BTC.csv", SLASHED, "times like 01/02/2023 begin with the day or the month: choose with --layout day-first or --layout month-first"),
-    "mixed days and months": ("BTC.csv", HEAD + "13/02/2023,1,2,1,2,5\n02/13/2023,1,2,1,2,5\n", "--layout day-first or --layout month-first"),
-    "order of columns": (
-        "BTC.csv", FLAT,
-        "columns 2 to 5 may be open, high, low, close or open, close, high, low or low, high, open, close:"
-        " choose with --layout ohlc or --layout ochl or --layout lhoc",
+    "day or month": (
+        "BTC.csv",
+        SLASHED,
+        "times like 01/02/2023 begin with the day or the month: choose with --layout day-first or --layout month-first",
     ),
-    "comma": ("BTC.csv", GROUPS, "the comma of 1,000 separates thousands or decimals: choose with --layout thousands-comma or"),
-    "15m": ("BTC.csv", QUARTERS, "15m candles; a replay reads others (1m, 5m, 1h, 1d): --timeframe 1h or --timeframe 1d"),
-    "weeks": ("BTC.csv", HEAD + "2024-01-01,1,2,1,2,5\n2024-01-08,1,2,1,2,5\n", "7d candles; a replay reads others (1m, 5m, 1h, 1d): bring finer"),
-    "days of a zone": ("BTC.csv", HEAD + "2024-01-01 05:00,1,2,1,2,5\n2024-01-02 05:00,1,2,1,2,5\n", "2024-01-01T05:00:00Z is not the open of a 1d candle in UTC"),
-    "one candle": ("BTC.csv", HEAD + "2024-01-01,1,2,1,2,5\n", "of one time no timeframe can be told: give it with --timeframe"),
-    "no coin": ("data.csv", HEAD + "2024-01-01,1,2,1,2,5\n2024-01-02,1,2,1,2,5\n", "say which coin it is: give --symbol"),
-    "no prices": ("BTC.csv", "Date,Open,High,Low\n2024-01-01,1,2,1\n", "no candles found, its first line is 'Date,Open,High,Low'"),
-    "no close": ("BTC.csv", "Date,Open,High,Low,Mean\n2024-01-01,1,2,1,2\n", "no columns open, high, low, close; it has Date, Open, High, Low, Mean"),
+    "mixed days and months": (
+        "BTC.csv",
+        HEAD + "13/02/2023,1,2,1,2,5\n02/13/2023,1,2,1,2,5\n",
+        "--layout day-first or --layout month-first",
+    ),
+    "order of columns": ("BTC.csv", FLAT, "the order ohlc or ochl or lhoc: choose with --layout ohlc or --layout ochl or"),
+    "binary": ("BTC.csv", bytes(range(256)) * 600, "no candles found"),
+    "comma": (
+        "BTC.csv",
+        GROUPS,
+        "the comma of 1,000 separates thousands or decimals: choose with --layout thousands-comma or",
+    ),
+    "15m": (
+        "BTC.csv",
+        QUARTERS,
+        "15m candles; a replay reads others (1m, 5m, 1h, 1d): --timeframe 1h or --timeframe 1d",
+    ),
+    "weeks": (
+        "BTC.csv",
+        HEAD + "2024-01-01,1,2,1,2,5\n2024-01-08,1,2,1,2,5\n",
+        "7d candles; a replay reads others (1m, 5m, 1h, 1d): bring finer",
+    ),
+    "days of a zone": (
+        "BTC.csv",
+        HEAD + "2024-01-01 05:00,1,2,1,2,5\n2024-01-02 05:00,1,2,1,2,5\n",
+        "2024-01-01T05:00:00Z is not the open of a 1d candle in UTC",
+    ),
+    "one candle": (
+        "BTC.csv",
+        HEAD + "2024-01-01,1,2,1,2,5\n",
+        "of one time no timeframe can be told: give it with --timeframe",
+    ),
+    "no coin": (
+        "data.csv",
+        HEAD + "2024-01-01,1,2,1,2,5\n2024-01-02,1,2,1,2,5\n",
+        "say which coin it is: give --symbol",
+    ),
+    "no prices": (
+        "BTC.csv",
+        "Date,Open,High,Low\n2024-01-01,1,2,1\n",
+        "no candles found, its first line is 'Date,Open,High,Low'",
+    ),
+    "no close": (
+        "BTC.csv",
+        "Date,Open,High,Low,Mean\n2024-01-01,1,2,1,2\n",
+        "no columns open, high, low, close; it has Date, Open, High, Low, Mean",
+    ),
     "empty": ("BTC.csv", "", "no candles found, it is empty"),
-    "zeros": ("BTC.csv", HEAD + "2024-01-01,0,0,0,0,5\n2024-01-02,0,0,0,0,5\n", "no candle can be used: 2 zero (line 2)"),
+    "zeros": (
+        "BTC.csv",
+        HEAD + "2024-01-01,0,0,0,0,5\n2024-01-02,0,0,0,0,5\n",
+        "no candle can be used: 2 zero (line 2)",
+    ),
     "no time": ("BTC.csv", HEAD + "soon,1,2,1,2,5\nlater,1,2,1,2,5\n", "no time can be read"),
     "JSON": ("BTC.json", "{", "not JSON"),
     "no arrays": ("BTC.json", "[1, 2]", "holds no array of candles"),
-    "gzip": ("BTC.csv.gz", b"\x1f\x8bxx", "not a whole compressed file"),
-    "zip": ("BTC.zip", b"PK\x03\x04", "not a whole compressed file"),
+    "gzip": ("BTC.csv.gz", b"\x1f\x8bxx", "cannot be unpacked"),
+    "zip": ("BTC.zip", b"PK\x03\x04", "cannot be unpacked"),
     "Parquet": ("BTC.parquet", b"PAR1", "cannot be read as Parquet"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -77,6 +118,14 @@ def test_a_choice_settles_it(
     else:
         (bars,) = (text for name, text in imported.files.items() if name.startswith("bars/"))
         assert bars.splitlines()[1] == first
+
+
+def test_a_quote_that_nobody_closes(tmp_path: Path, capsys: Any) -> None:
+    """It costs its own line, which is counted, and none of those after it."""
+    good = history_csv(candles(DAY, 9)).splitlines()
+    imported = run_import(capsys, tmp_path, {"BTC.csv": "\n".join([*good[:4], '"2024-03-09,1,2', *good[4:]])})
+    assert imported.files["bars/1d/BTC.csv"] == history_csv(candles(DAY, 9))
+    assert imported.answer["files"][0]["dropped"] == {"another number of columns": {"count": 1, "line": None}}
 
 
 def test_an_existing_history_is_not_changed(tmp_path: Path, capsys: Any) -> None:
@@ -166,7 +215,7 @@ def test_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cap
         ("BTC", ("BTC", "")), ("btcusdt", ("BTC", "USDT")), ("BTC/USDT", ("BTC", "USDT")), ("BTC-USD", ("BTC", "USD")),
         ("XBTUSD", ("BTC", "USD")), ("XBT", ("BTC", "")), ("DOTUSD", ("DOT", "USD")), ("BNBUSD", ("BNB", "USD")),
         ("BTCBUSD", ("BTC", "BUSD")), ("ETHEUR", ("ETH", "EUR")), ("1INCHUSDC", ("1INCH", "USDC")), ("TUSD", ("TUSD", "")),
-        ("USDT", ("USDT", "")), ("ETH/BTC", ("ETHBTC", "")), ("a\\b", ("", "")), (".x", ("", "")),
+        ("USDT", ("USDT", "")), ("FDUSD", ("FDUSD", "")), ("BUSD", ("BUSD", "")), ("ETH/BTC", ("ETHBTC", "")), ("a\\b", ("", "")), (".x", ("", "")),
     ],
 )  # fmt: skip
 def test_symbols(text: str, coin: tuple[str, str]) -> None:

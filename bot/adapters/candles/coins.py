@@ -9,7 +9,7 @@ from bot.adapters.candles.sheets import PRICES
 # The longest first, so that FDUSD is not read as a coin that ends in FD.
 QUOTES = ("FDUSD", "USDT", "USDC", "BUSD", "USD", "EUR", "GBP")
 # Symbols that would be split wrongly: coins that end in USD, and in the B of BUSD.
-DOLLARS = frozenset({"TUSD", "LUSD", "SUSD", "GUSD", "HUSD", "CUSD", "PYUSD", "RLUSD", "CRVUSD"})
+DOLLARS = frozenset({*QUOTES, "TUSD", "LUSD", "SUSD", "GUSD", "HUSD", "CUSD", "PYUSD", "RLUSD", "CRVUSD"})
 ENDING_IN_B = frozenset({"BNB", "SHIB", "ARB", "CKB", "TRB", "DGB"})
 ALIASES = {"XBT": "BTC", "XXBT": "BTC", "XETH": "ETH", "XDG": "DOGE"}
 ENDINGS = re.compile(r"(\.(csv|txt|json|gz|zip|feather|arrow|ft|parquet|pq))+$", re.IGNORECASE)
@@ -29,11 +29,7 @@ def coin_of(text: str) -> Coin:
     quote = parts.pop() if len(parts) > 1 and parts[-1] in QUOTES else ""
     symbol = "".join(parts)
     if not quote:
-        quote = (
-            ""
-            if symbol in DOLLARS
-            else next((one for one in QUOTES if symbol.endswith(one) and symbol != one), "")
-        )
+        quote = "" if symbol in DOLLARS else next((one for one in QUOTES if symbol.endswith(one)), "")
         if quote == "BUSD" and symbol.removesuffix("USD") in ENDING_IN_B:
             quote = "USD"
         symbol = symbol.removesuffix(quote)

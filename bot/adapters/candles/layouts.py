@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bot.adapters.candles.cells import COMMAS, Cells, Floats
-from bot.adapters.candles.coins import QUOTES, coin_of
+from bot.adapters.candles.coins import QUOTES
 from bot.adapters.candles.sheets import CANDLE_CELLS, PRICES, Header, name_of
 from bot.adapters.candles.stamps import DAY_ORDERS
 
@@ -47,18 +47,19 @@ NO_COINS = frozenset({"BID", "ASK", "MID", "ADJ", "QUOTE", "TAKER"})
 class Places:
     """The places of a coin's columns; times: a date and a time of day may be two.
 
-    volume, symbol: None where there is no such column. coin: empty when no column's name says it.
+    volume, symbol, token: None where there is no such column. coin: empty when no column's name says it.
     """
 
     times: tuple[int, ...]
     prices: tuple[int, ...]
     volume: int | None
     symbol: int | None
+    token: int | None = None
     coin: str = ""
 
     def every(self) -> list[int]:
         """List the places that are read."""
-        others = [place for place in (self.volume, self.symbol) if place is not None]
+        others = [place for place in (self.volume, self.symbol, self.token) if place is not None]
         return [*self.times, *self.prices, *others]
 
 
@@ -77,7 +78,8 @@ def find_places(header: Header, width: int) -> tuple[Places, ...]:
     prices = [_first(names, several) for several in PRICE_NAMES]
     found = tuple(place for place in prices if place is not None)
     if len(found) == len(PRICES):
-        return (Places(times=times, prices=found, volume=_volume(names), symbol=symbol),)
+        token = names.index("tokenid") if "tokenid" in names else None
+        return (Places(times=times, prices=found, volume=_volume(names), symbol=symbol, token=token),)
     coins: dict[str, dict[str, int]] = {}
     for place, name in enumerate(header):
         match = COIN_COLUMN.fullmatch(name)
@@ -128,9 +130,17 @@ def time_cells(cells: Mapping[int, Cells], places: Places) -> Cells:
     if len(places.times) == 1:
         return cells[places.times[0]]
     dates, clocks = (cells[place] for place in places.times)
-    if len(clocks) and b":" in clocks[0] and b":" not in dates[0] and len(clocks[0]) <= len("12:00:00 PM"):
+    if not len(dates) or b":" in dates[0]:
+        return dates
+    if b":" in clocks[0] and len(clocks[0]) <= len("12:00:00 PM"):
         return np.asarray(np.strings.add(np.strings.add(dates, b" "), clocks), np.bytes_)
     return clocks
+
+
+def doubt_time(header: Header, places: Places) -> str:
+    """Say that the first column was taken for the time because no name is known; else nothing."""
+    name = header[places.times[0]] if header else ""
+    return "" if header is None or name_of(name) in TIME_NAMES else f"time in column {name!r}"
 
 
 def contradict(prices: Sequence[Floats]) -> Floats:
@@ -155,8 +165,3 @@ def choose_order(prices: Sequence[Floats], layouts: Collection[str]) -> tuple[st
     }
     fits = tuple(name for name, share in misfits.items() if share <= MISFITS_MAX)
     return (fits[0], ()) if len(fits) == 1 else ("", fits or tuple(ORDERS))
-
-
-def coin_in(places: Places) -> str:
-    """Read the coin that the names of columns say; empty when they say none."""
-    return coin_of(places.coin).symbol if places.coin else ""

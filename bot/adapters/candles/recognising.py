@@ -5,6 +5,7 @@ Each dropped row has one named reason; a file with two readings is refused with 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -25,7 +26,7 @@ from bot.adapters.candles.cells import (
 )
 from bot.adapters.candles.coins import Coin, coin_of, coin_of_file
 from bot.adapters.candles.layouts import Places
-from bot.adapters.candles.sheets import PRICES, Sheet, read_sheet
+from bot.adapters.candles.sheets import Header, Sheet, read_sheet
 from bot.adapters.candles.stamps import Instants, Stamps, read_stamps
 from bot.domain.errors import BadInputError
 from bot.domain.instants import MICROSECONDS_A_DAY, MICROSECONDS_AN_HOUR
@@ -36,7 +37,7 @@ TIMEFRAMES = {"1m": MINUTE, "5m": 5 * MINUTE, "1h": MICROSECONDS_AN_HOUR, "1d": 
 # Why a row is dropped; the first that applies counts.
 REASONS = (
     "", "unreadable time", "unreadable number", "NaN", "negative", "zero", "out of range", "contradictory",
-    "off the grid", "no symbol",
+    "off the grid", "no symbol of one token",
 )  # fmt: skip
 # Of stamps off the grid a few are errors of the file, and more a misreading of ours.
 OFF_GRID_MAX = 0.01
@@ -90,80 +91,91 @@ def recognise(path: Path, choices: Choices) -> CandleFile:
     Raises ConfigError for a missing file or extra, BadInputError for a file that has no candles or
     two readings.
     """
-
-    def pick(header: tuple[str, ...] | None, width: int) -> list[int]:
-        found = columns.find_places(header, width)
-        if not found:
-            names = ", ".join(header[:8]) if header else f"{width} columns"
-            raise BadInputError(
-                f"{path}: no columns open, high, low, close; it has {names}: rename its columns"
-            )
-        return sorted({place for one in found for place in one.every()})
-
-    sheet = read_sheet(path, pick)
+    sheet = read_sheet(path, partial(_pick, path))
     places = columns.find_places(sheet.header, sheet.width)
-    stamps = read_stamps(columns.time_cells(sheet.cells, places[0]), choices.layouts, choices.zone)
-    if stamps.choice:
-        shown = decode(bytes(columns.time_cells(sheet.cells, places[0])[0]))
-        raise _two_readings(path, f"times like {shown} begin with the day or the month", stamps.choice)
+    stamps = _read_times(path, sheet, places[0], choices)
     cells, comma = _read_commas(path, sheet, places, choices)
-    labels = [sheet.kind, "header" if sheet.header else "no header", comma]
-    parts = []
-    for one in places:
-        numbers = [read_numbers(cells[place]) for place in one.prices]
-        if sheet.header is None:
-            order = _order(path, numbers, choices)
-            numbers = [numbers[place] for place in columns.ORDERS[order]]
-            labels.append(order)
-        parts.append((one, numbers, _volumes(cells, one, len(sheet.lines))))
-    at, span, late = _open_times(path, stamps, choices)
-    labels += ["stamps at the bar's end" if late else "", _order_of_rows(stamps)]
-    labels.append(
-        f"{sheet.skipped} line{'s' * (sheet.skipped > 1)} before the candles" if sheet.skipped else ""
-    )
+    at, span, ends = _open_times(path, stamps, choices)
     sets: list[CandleSet] = []
     codes = []
-    for one, numbers, volumes in parts:
-        coins, places_of_coins = _coins(path, sheet, one, choices)
-        reasons = _judge(stamps, at, span, numbers, volumes)
-        reasons[(reasons == 0) & (places_of_coins < 0)] = REASONS.index("no symbol")
+    order = ""
+    for one in places:
+        prices = [read_numbers(cells[place]) for place in one.prices]
+        if sheet.header is None:
+            order = _order(path, prices, choices)
+            prices = [prices[place] for place in columns.ORDERS[order]]
+        volumes = _volumes(cells, one, len(at))
+        coins, owners = _coins(path, sheet, one, choices)
+        reasons = _judge(stamps, at, span, prices, volumes)
+        reasons[(reasons == 0) & (owners < 0)] = REASONS.index("no symbol of one token")
         codes.append(reasons)
-        texts = (*(number.texts for number in numbers), volumes.texts)
+        texts = (*(number.texts for number in prices), volumes.texts)
         for place, coin in enumerate(coins):
-            kept = np.flatnonzero((reasons == 0) & (places_of_coins == place))
-            sets.append(
-                CandleSet(
-                    coin=coin, at=at[kept], texts=tuple(text[kept] for text in texts), lines=sheet.lines[kept]
-                )
-            )
-    sets = _select(path, sets, choices)
+            kept = np.flatnonzero((reasons == 0) & (owners == place))
+            if len(kept):
+                of_coin = tuple(text[kept] for text in texts)
+                sets.append(CandleSet(coin=coin, at=at[kept], texts=of_coin, lines=sheet.lines[kept]))
     dropped = _count(codes, sheet)
-    if not any(len(one.at) for one in sets):
-        raise BadInputError(f"{path}: no candle can be used: {say_dropped(dropped) or 'it has none'}")
+    if not sets:
+        raise BadInputError(f"{path}: no candle can be used: {describe_drops(dropped)}")
     return CandleFile(
         path=path,
-        layout=", ".join(label for label in labels if label),
+        layout=_describe(
+            sheet,
+            stamps,
+            order,
+            comma,
+            "stamps at the bar's end" if ends else "",
+            columns.doubt_time(sheet.header, places[0]),
+        ),
         time=stamps.label,
         span=span,
         ignored=columns.list_ignored(sheet.header, places),
         rows=sum(map(len, codes)) + sheet.ragged,
         dropped=dropped,
-        sets=tuple(one for one in sets if len(one.at)),
+        sets=_select(path, sets, choices),
     )
 
 
-def _select(path: Path, sets: list[CandleSet], choices: Choices) -> list[CandleSet]:
+def _pick(path: Path, header: Header, width: int) -> list[int]:
+    """Choose the columns that are read."""
+    found = columns.find_places(header, width)
+    if not found:
+        names = ", ".join(header[:8]) if header else f"{width} columns"
+        raise BadInputError(f"{path}: no columns open, high, low, close; it has {names}: rename its columns")
+    return sorted({place for one in found for place in one.every()})
+
+
+def _read_times(path: Path, sheet: Sheet, places: Places, choices: Choices) -> Stamps:
+    cells = columns.time_cells(sheet.cells, places)
+    stamps = read_stamps(cells, choices.layouts, choices.zone)
+    if stamps.choice:
+        doubt = f"times like {decode(bytes(cells[0]))} begin with the day or the month"
+        raise _two_readings(path, doubt, stamps.choice)
+    return stamps
+
+
+def _describe(sheet: Sheet, stamps: Stamps, *remarks: str) -> str:
+    """Say what a file was taken for."""
+    steps = np.diff(stamps.at[stamps.readable])
+    turned = "newest first" if (steps < 0).sum() > (steps > 0).sum() else ""
+    above = f"{sheet.skipped} line{'s' * (sheet.skipped > 1)} before the candles" if sheet.skipped else ""
+    labels = (sheet.kind, "header" if sheet.header else "no header", *remarks, turned, above)
+    return ", ".join(label for label in labels if label)
+
+
+def _select(path: Path, sets: Sequence[CandleSet], choices: Choices) -> tuple[CandleSet, ...]:
     """Keep the coin that the user chose."""
     if not choices.symbol:
-        return sets
+        return tuple(sets)
     wanted = coin_of(choices.symbol).symbol
-    if found := [one for one in sets if one.coin.symbol == wanted]:
+    if found := tuple(one for one in sets if one.coin.symbol == wanted):
         return found
     names = ", ".join(sorted({one.coin.symbol for one in sets})[:8])
     raise BadInputError(f"{path}: has no {wanted}: it has {names}")
 
 
-def say_dropped(dropped: Mapping[str, tuple[int, int]]) -> str:
+def describe_drops(dropped: Mapping[str, tuple[int, int]]) -> str:
     """Write the reasons and their counts, with the line of each first one."""
     return ", ".join(
         f"{count} {reason}" + (f" (line {line})" if line else "") for reason, (count, line) in dropped.items()
@@ -202,10 +214,7 @@ def _read_commas(
 def _order(path: Path, numbers: Sequence[Numbers], choices: Choices) -> str:
     order, doubtful = columns.choose_order([one.values for one in numbers], choices.layouts)
     if not order:
-        doubt = "no header, and columns 2 to 5 may be " + " or ".join(
-            ", ".join(sorted(PRICES, key=lambda name, o=columns.ORDERS[one]: o[PRICES.index(name)]))  # type: ignore[misc]
-            for one in doubtful
-        )
+        doubt = f"no header, and open, high, low and close may be in the order {' or '.join(doubtful)}"
         raise _two_readings(path, doubt, doubtful)
     return order
 
@@ -228,17 +237,17 @@ def _open_times(path: Path, stamps: Stamps, choices: Choices) -> tuple[Instants,
         raise BadInputError(f"{path}: no time can be read: write them like 2024-01-31T12:00:00Z")
     span = _span_of(path, at, choices)
     _check_target(path, span, choices)
-    offsets = at % span
-    slack = min(MINUTE, span // 60)
-    late = offsets >= span - slack
-    ends = bool(late.mean() >= 1 - OFF_GRID_MAX)
-    off = (offsets != 0) & ~late if ends else offsets != 0
+    offsets = stamps.at % span
+    late = offsets >= span - min(MINUTE, span // 60)
+    ends = bool(late[stamps.readable].mean() >= 1 - OFF_GRID_MAX)
+    opens = np.where(late, stamps.at - offsets, stamps.at) if ends else stamps.at
+    off = opens[stamps.readable] % span != 0
     if off.mean() > OFF_GRID_MAX:
         first = np.datetime64(int(at[off.argmax()]), "us").astype("datetime64[s]")
         raise BadInputError(
             f"{path}: {first}Z is not the open of a {name_span(span)} candle in UTC: give the times' zone with --zone"
         )
-    return (stamps.at - np.where(ends, stamps.at % span, 0)), span, ends
+    return opens, span, ends
 
 
 def _span_of(path: Path, at: Instants, choices: Choices) -> int:
@@ -262,11 +271,6 @@ def _check_target(path: Path, span: int, choices: Choices) -> None:
         f"no {choices.timeframe} candles are made of these" if choices.timeframe else "a replay reads others"
     )
     raise BadInputError(f"{path}: {name_span(span)} candles; {wanted} ({', '.join(TIMEFRAMES)}): {mend}")
-
-
-def _order_of_rows(stamps: Stamps) -> str:
-    steps = np.diff(stamps.at[stamps.readable])
-    return "newest first" if (steps < 0).sum() > (steps > 0).sum() else ""
 
 
 def _judge(
@@ -296,17 +300,20 @@ def _coins(
     path: Path, sheet: Sheet, places: Places, choices: Choices
 ) -> tuple[list[Coin], npt.NDArray[np.int64]]:
     """List the coins of a part, and the place of each row's coin in the list; -1 for none."""
-    count = len(sheet.lines)
     if places.symbol is not None:
         several, rows = np.unique(sheet.cells[places.symbol], return_inverse=True)
         coins = [coin_of(decode(cell)) for cell in several.tolist()]
         fine = np.array([at if coin.symbol else -1 for at, coin in enumerate(coins)])
+        if places.token is not None:  # one symbol of several tokens: whose prices are whose is not known
+            tokens = np.unique(sheet.cells[places.token], return_inverse=True)[1]
+            pairs = np.unique(np.stack([rows, tokens]), axis=1)
+            fine[np.bincount(pairs[0]) > 1] = -1
         return coins, fine[rows]
     named = coin_of(places.coin) if places.coin else None
     coin = named or (coin_of(choices.symbol) if choices.symbol else coin_of_file(path))
     if coin is None or not coin.symbol:
         raise BadInputError(f"{path}: neither its columns nor its name say which coin it is: give --symbol")
-    return [coin], np.zeros(count, np.int64)
+    return [coin], np.zeros(len(sheet.lines), np.int64)
 
 
 def _count(codes: Sequence[npt.NDArray[np.int8]], sheet: Sheet) -> dict[str, tuple[int, int]]:

@@ -86,7 +86,7 @@ def _readable(path: Path) -> Iterator[None]:
     except PermissionError as error:
         raise AccessError(f"{path}: may not be read; grant this user read permission") from error
     except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
-        raise BadInputError(f"{path}: not a whole compressed file: fetch it again") from error
+        raise BadInputError(f"{path}: cannot be unpacked: fetch it again, or unpack it") from error
     except OSError as error:
         raise StorageError(f"{path}: cannot be read: {error.strerror}") from error
 
@@ -105,7 +105,10 @@ def _unpack(path: Path) -> Iterator[IO[bytes]]:
             names = [name for name in packed.namelist() if not name.endswith("/")]
             if len(names) != 1:
                 raise BadInputError(f"{path}: holds {len(names)} files: unpack it, and name them")
-            source = io.BufferedReader(packed.open(names[0]))
+            try:
+                source = io.BufferedReader(packed.open(names[0]))
+            except RuntimeError as error:  # it wants a password, or a method that is not known
+                raise BadInputError(f"{path}: cannot be unpacked: unpack it, and name its file") from error
         mark = source.peek(3)[:3]
         if mark[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
             source = io.BytesIO(source.read().decode("utf-16", "replace").encode())
@@ -133,12 +136,20 @@ def _is_header(cells: Sequence[str]) -> bool:
     return all(any(name.endswith(word) or name == word[0] for name in names) for word in PRICES[:3])
 
 
+def _cells_of_line(line: str, delimiter: str) -> list[str]:
+    """Split a line; without cells when the csv module refuses it."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return []
+
+
 def _find_start(path: Path, lines: Sequence[str]) -> tuple[str, Header, int, int]:
     """Find the delimiter, the header, the number of columns and the place of the first candle."""
     for delimiter in DELIMITERS:
         header: Header = None
         for at, line in enumerate(lines):
-            cells = next(csv.reader([line], delimiter=delimiter), [])
+            cells = _cells_of_line(line, delimiter)
             if header is None and _is_header(cells):
                 header, since = tuple(cell.strip() for cell in cells), at
             elif _is_data(cells):
@@ -214,16 +225,14 @@ def _split(block: bytes, delimiter: str, width: int, picked: Sequence[int]) -> S
 def _split_slowly(block: bytes, delimiter: str, width: int, picked: Sequence[int]) -> Split:
     """Split quoted or uneven lines; the rows with another number of cells are only counted."""
     rows, places, missed = [], [], 0
-    lines = csv.reader(io.StringIO(decode(block), newline=""), delimiter=delimiter)
-    try:
-        for row in lines:
-            if len(row) == width:
-                rows.append([row[place][:CELL_MAX] for place in picked])
-                places.append(lines.line_num)
-            else:
-                missed += any(map(str.strip, row))
-    except csv.Error:  # a cell beyond the limit of the csv module: no candle's line
-        missed += 1
+    # Each line for itself, so that a quote that nobody closes costs one line.
+    for number, line in enumerate(decode(block).split("\n"), start=1):
+        cells = _cells_of_line(line, delimiter)
+        if len(cells) == width:
+            rows.append([cells[place][:CELL_MAX] for place in picked])
+            places.append(number)
+        else:
+            missed += bool(line.strip())
     columns = [to_cells(cells) for cells in zip(*rows, strict=True)] or [to_cells([]) for _ in picked]
     return columns, np.array(places, dtype=np.int64), missed
 

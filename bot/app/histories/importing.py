@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bot.adapters.candles.coins import coin_of
 from bot.adapters.candles.joining import CandleSeries, coarsen_all, join
-from bot.adapters.candles.recognising import CandleFile, Choices, name_span, recognise, say_dropped
+from bot.adapters.candles.recognising import CandleFile, Choices, describe_drops, name_span, recognise
 from bot.adapters.candles.writing import number_symbols, write_history
 from bot.app.telling.answers import Answer, Column, Row, Table, without_empty
 from bot.app.telling.progress import tell_progress
@@ -62,7 +62,7 @@ def import_candles(request: ImportRequest) -> Answer:
     return Answer(
         payload={"folder": str(request.folder), "written": written, "files": told, "series": bars},
         parts=without_empty(
-            Table(rows=[_shown(row) for row in told], columns=FILE_COLUMNS),
+            Table(rows=[_shorten(row) for row in told], columns=FILE_COLUMNS),
             "",
             Table(rows=bars),
             f"\n{request.folder}: {state}. A replay also needs signals.csv there.",
@@ -105,7 +105,7 @@ def _file_row(file: CandleFile, more: dict[str, tuple[int, int]]) -> dict[str, A
     }
 
 
-def _shown(row: dict[str, Any]) -> Row:
+def _shorten(row: dict[str, Any]) -> Row:
     """Shorten a row for people."""
     symbols = row["symbols"]
     more = f" and {len(symbols) - SYMBOLS_SHOWN} more" if len(symbols) > SYMBOLS_SHOWN else ""
@@ -114,7 +114,7 @@ def _shown(row: dict[str, Any]) -> Row:
         **row,
         "file": Path(row["file"]).name,
         "symbol": ", ".join(symbols[:SYMBOLS_SHOWN]) + more,
-        "dropped": say_dropped(dropped) or "none",
+        "dropped": describe_drops(dropped) or "none",
         "ignored": ", ".join(row["ignored"]) or None,
     }
 
