@@ -181,7 +181,8 @@ def test_a_coarser_timeframe(tmp_path: Path, capsys: Any) -> None:
         volume = "1" if len(inside) == 4 else "0.8"
         expected.append(Row(START + hour * HOUR, inside[0].open, high, low, inside[-1].close, volume))
     assert imported.files["bars/1h/BTC.csv"] == history_csv(expected)
-    assert imported.answer["series"][0]["partial"] == 1
+    (series,) = imported.answer["series"]
+    assert (series["cut"], series["incomplete"]) == (1, 1)
 
 
 def test_digits_are_kept(tmp_path: Path, capsys: Any) -> None:
@@ -190,7 +191,8 @@ def test_digits_are_kept(tmp_path: Path, capsys: Any) -> None:
     files = run_import(capsys, tmp_path, {"BTC.csv": text}).files
     assert files["bars/1d/BTC.csv"] == (
         HEAD
-        + "2024-01-01T00:00:00Z,0.00013,0.0002,0.0001,0.0001234567890123456789,\n2024-01-02T00:00:00Z,7.5,8,7,7.5,1000\n"
+        + "2024-01-01T00:00:00Z,0.00013,0.0002,0.0001,0.0001234567890123456789,\n"
+        + "2024-01-02T00:00:00Z,7.5,8,7,7.5,1000\n"
     )
     bare = run_import(capsys, tmp_path / "b", {"BTC.csv": "date,o,h,l,c\n2024-01-01,1,2,1,2\n2024-01-02,1,2,1,2\n"})
     assert bare.files["bars/1d/BTC.csv"].startswith("time,open,high,low,close\n2024-01-01T00:00:00Z,1,2,1,2\n")

@@ -27,7 +27,7 @@ REFUSED = {
         HEAD + "13/02/2023,1,2,1,2,5\n02/13/2023,1,2,1,2,5\n",
         "--layout day-first or --layout month-first",
     ),
-    "order of columns": ("BTC.csv", FLAT, "the order ohlc or ochl or lhoc: choose with --layout ohlc or --layout ochl or"),
+    "order of columns": ("BTC.csv", FLAT, "the order ohlc or ochl or lhoc: choose with --layout ohlc or"),
     "binary": ("BTC.csv", bytes(range(256)) * 600, "no candles found"),
     "comma": (
         "BTC.csv",
@@ -129,7 +129,7 @@ def test_a_quote_that_nobody_closes(tmp_path: Path, capsys: Any) -> None:
 
 
 def test_an_existing_history_is_not_changed(tmp_path: Path, capsys: Any) -> None:
-    """The same import again changes nothing and says so, also beside other files; another one is refused, with the mend."""
+    """The same import again changes nothing and says so, also beside other files; another one is refused."""
     files = {"BTC.csv": history_csv(candles(DAY))}
     first = run_import(capsys, tmp_path, files)
     (tmp_path / "history" / "signals.csv").write_text("mine")
@@ -214,8 +214,10 @@ def test_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cap
     [
         ("BTC", ("BTC", "")), ("btcusdt", ("BTC", "USDT")), ("BTC/USDT", ("BTC", "USDT")), ("BTC-USD", ("BTC", "USD")),
         ("XBTUSD", ("BTC", "USD")), ("XBT", ("BTC", "")), ("DOTUSD", ("DOT", "USD")), ("BNBUSD", ("BNB", "USD")),
-        ("BTCBUSD", ("BTC", "BUSD")), ("ETHEUR", ("ETH", "EUR")), ("1INCHUSDC", ("1INCH", "USDC")), ("TUSD", ("TUSD", "")),
-        ("USDT", ("USDT", "")), ("FDUSD", ("FDUSD", "")), ("BUSD", ("BUSD", "")), ("ETH/BTC", ("ETHBTC", "")), ("a\\b", ("", "")), (".x", ("", "")),
+        ("BTCBUSD", ("BTC", "BUSD")), ("ETHEUR", ("ETH", "EUR")), ("1INCHUSDC", ("1INCH", "USDC")),
+        ("TUSD", ("TUSD", "")),
+        ("USDT", ("USDT", "")), ("FDUSD", ("FDUSD", "")), ("BUSD", ("BUSD", "")),
+        ("ETH/BTC", ("ETHBTC", "")), ("a\\b", ("", "")), (".x", ("", "")),
     ],
 )  # fmt: skip
 def test_symbols(text: str, coin: tuple[str, str]) -> None:
@@ -226,8 +228,10 @@ def test_symbols(text: str, coin: tuple[str, str]) -> None:
 @pytest.mark.parametrize(
     ("name", "symbol"),
     [
-        ("BTCUSDT-1h-2025-01.csv", "BTC"), ("Binance_BTCUSDT_d.csv", "BTC"), ("XBTUSD_60.csv", "BTC"), ("BTC.csv.gz", "BTC"),
-        ("BTC_USDT-5m.json.gz", "BTC"), ("BTC-USD.csv", "BTC"), ("bitcoin.csv", None), ("prices 2024.csv", None), ("OPEN.csv", None),
+        ("BTCUSDT-1h-2025-01.csv", "BTC"), ("Binance_BTCUSDT_d.csv", "BTC"), ("XBTUSD_60.csv", "BTC"),
+        ("BTC.csv.gz", "BTC"),
+        ("BTC_USDT-5m.json.gz", "BTC"), ("BTC-USD.csv", "BTC"), ("bitcoin.csv", None), ("prices 2024.csv", None),
+        ("OPEN.csv", None),
     ],
 )  # fmt: skip
 def test_names_of_files(name: str, symbol: str | None) -> None:

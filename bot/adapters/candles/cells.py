@@ -7,7 +7,7 @@ powers of ten and trailing zeros.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
@@ -108,10 +108,7 @@ def _read_number(text: str) -> str | None:
         digits = digits.replace(",", "")
     if not NUMBER.fullmatch(digits):
         return None
-    try:
-        return plain(Decimal(digits).scaleb(shift))
-    except InvalidOperation:
-        return None
+    return plain(Decimal(digits).scaleb(shift))
 
 
 def comma_reading(columns: Sequence[Cells]) -> tuple[str, str] | None:

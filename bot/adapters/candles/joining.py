@@ -24,15 +24,16 @@ DUPLICATE, CONFLICT = "duplicate", "same time, another candle"
 class CandleSeries:
     """The candles of one coin and timeframe, ascending and without a repeated time.
 
-    texts: as in `CandleSet`. partial: coarser candles that were dropped because the data begin or
-    end inside them.
+    texts: as in `CandleSet`. cut: coarser candles that were dropped because the data begin or end
+    inside them. incomplete: those that were kept although parts inside are missing.
     """
 
     symbol: str
     span: int
     at: Instants
     texts: tuple[Cells, ...]
-    partial: int = 0
+    cut: int = 0
+    incomplete: int = 0
 
     def holes(self) -> tuple[int, int]:
         """Count the holes, and the candles that are missing in them."""
@@ -143,6 +144,7 @@ def coarsen(series: CandleSeries, span: int) -> CandleSeries:
         closes[last],
         np.array([_add(volumes[a : b + 1].tolist()) for a, b in zip(first, last, strict=True)], np.bytes_),
     )
+    thin = last - first + 1 < span // series.span
     whole = np.ones(len(first), np.bool_)
     whole[0] = series.at[0] % span == 0
     whole[-1] &= (series.at[-1] + series.span) % span == 0
@@ -151,7 +153,8 @@ def coarsen(series: CandleSeries, span: int) -> CandleSeries:
         span=span,
         at=(bucket[first] * span)[whole],
         texts=tuple(text[whole] for text in texts),
-        partial=int((~whole).sum()),
+        cut=int((~whole).sum()),
+        incomplete=int((thin & whole).sum()),
     )
 
 

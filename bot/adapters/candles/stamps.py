@@ -34,7 +34,7 @@ TIME = re.compile(
     r"""(?:(?P<year>\d{4})[-/.](?P<month>\d\d?)[-/.](?P<day>\d\d?)
     |(?P<first>\d\d?)[-/.](?P<second>\d\d?)[-/.](?P<last>\d{4})
     |(?P<digits>\d{8})
-    |(?P<name>[A-Za-z]{3,9})\.?\s+(?P<name_day>\d\d?)(?:st|nd|rd|th)?,?\s+(?P<name_year>\d{4})
+    |(?P<name>[A-Za-z]{3,9})\.?\s+(?P<name_day>\d\d?)(?:st|[nr]d|th)?,?\s+(?P<name_year>\d{4})
     |(?P<day_name>\d\d?)[-\s](?P<middle>[A-Za-z]{3,9})[-\s,]+(?P<year_name>\d{4}))
     (?:[T\s,]+(?P<hours>\d\d?)(?::(?P<minutes>\d\d))?(?::(?P<seconds>\d\d)(?:[.,]\d+)?)?
     \s*-?\s*(?P<half>[AaPp][Mm])?)?

@@ -130,7 +130,8 @@ def _series_row(timeframe: str, token_id: int, series: CandleSeries) -> Row:
         "last": _instant(int(series.at[-1])),
         "holes": holes,
         "missing": missing,
-        "partial": series.partial,
+        "cut": series.cut,
+        "incomplete": series.incomplete,
     }
 
 
