@@ -138,6 +138,24 @@ def zipped(write: Callable[[Sequence[Row]], bytes]) -> Callable[[Sequence[Row]],
     return write_rows
 
 
+def json_answer(rows: Sequence[Row]) -> bytes:
+    """Write an exchange's answer: arrays with a mean price before the volume, deep inside an object."""
+    arrays = [[int(row.epoch(1)), *row.prices, row.close, row.volume, 3] for row in rows]
+    return json.dumps({"error": [], "result": {"XXBTZUSD": arrays, "last": 1}}).encode()
+
+
+def json_columns(rows: Sequence[Row]) -> bytes:
+    """Write an object of columns."""
+    columns = {name[0]: [float(getattr(row, name)) for row in rows] for name in Row._fields[1:]}
+    return json.dumps({"s": "ok", "t": [int(row.epoch(1)) for row in rows], **columns}).encode()
+
+
+def mixed(rows: Sequence[Row]) -> bytes:
+    """Write times in seconds first, and in milliseconds later."""
+    texts = (f"{row.epoch(1 if at < 20 else 1000)},2024,BTC/USDT,{comma(row)},9" for at, row in enumerate(rows))
+    return "\n".join(("unix,date,symbol,open,high,low,close,Volume BTC,Volume USDT", *texts)).encode()
+
+
 class Layout(NamedTuple):
     """A layout: the name of its file, the length of its candles, and who writes it."""
 
@@ -240,6 +258,34 @@ LAYOUTS: Mapping[str, Layout] = {
         "BTCUSDT.csv",
         HOUR,
         lines(None, lambda row: f"{row.epoch(1)},{row.open},{row.close},{row.high},{row.low},{row.volume}"),
+    ),
+    "mean price before the volume": Layout("XBT_USD.json", HOUR, json_answer),
+    "JSON columns": Layout("BTCUSDT.json", HOUR, json_columns),
+    "seconds and milliseconds": Layout("Binance_BTCUSDT_1h.csv", HOUR, mixed),
+    "low and high first": Layout(
+        "BTC-USD.csv",
+        HOUR,
+        lines(
+            None, lambda row: ",".join((row.epoch(1), row.low, row.high, row.open, row.close, row.volume)), end="\r\n"
+        ),
+    ),
+    "three lines of names": Layout(
+        "BTC-USD.csv",
+        DAY,
+        lines(
+            "Price,Close,High,Low,Open,Volume\nTicker,BTC-USD,BTC-USD,BTC-USD,BTC-USD,BTC-USD\nDate,,,,,",
+            lambda row: ",".join((f"{row.at:%Y-%m-%d}", row.close, row.high, row.low, row.open, row.volume)),
+        ),
+    ),
+    "close times": Layout(
+        "BTCUSDT.csv",
+        HOUR,
+        lines("close_time,open,high,low,close,volume", lambda row: f"{row.at + HOUR:%Y-%m-%d %H:%M:%S},{comma(row)}"),
+    ),
+    "last milliseconds": Layout(
+        "BTCUSDT.csv",
+        HOUR,
+        lines("time,open,high,low,close,volume", lambda row: f"{int(row.epoch(1000)) + 3_599_999},{comma(row)}"),
     ),
     "offsets": Layout(
         "BTCUSDT.csv",

@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.adapters.candles.cells import to_cells
 from bot.adapters.candles.joining import coarsen_all, join
 from bot.adapters.candles.layouts import LAYOUTS as LAYOUT_NAMES
 from bot.adapters.candles.recognising import TIMEFRAMES, Choices, recognise
+from bot.adapters.candles.stamps import read_stamps
 from bot.adapters.candles.writing import write_history
 from bot.adapters.history.bar_columns import SPANS
 from bot.adapters.history.folder import open_history
+from bot.adapters.history.reader import micros
 from bot.cli.main import main, parser
 from tests.candle_layouts import DAY, HOUR, LAYOUTS, START, Row, candles, comma, dump, history_csv, lines, run_import
 
@@ -196,6 +199,43 @@ def test_digits_are_kept(tmp_path: Path, capsys: Any) -> None:
     )
     bare = run_import(capsys, tmp_path / "b", {"BTC.csv": "date,o,h,l,c\n2024-01-01,1,2,1,2\n2024-01-02,1,2,1,2\n"})
     assert bare.files["bars/1d/BTC.csv"].startswith("time,open,high,low,close\n2024-01-01T00:00:00Z,1,2,1,2\n")
+
+
+TIMES = {
+    "2023-08-17 05:00 PM": "2023-08-17T17:00",
+    "2023-08-17 12-AM": "2023-08-17T00:00",
+    "17-Aug-2023 12:30 pm": "2023-08-17T12:30",
+    "August 17, 2023": "2023-08-17T00:00",
+    "Aug. 17th 2023": "2023-08-17T00:00",
+    "20230817": "2023-08-17T00:00",
+    "20230817 170000": None,
+    "2023/8/7 1:05": "2023-08-07T01:05",
+    "2023-08-17T00:00:00-0530": "2023-08-17T05:30",
+    "2023-08-17T02:00:00+02:00": "2023-08-17T00:00",
+    "2023-08-17 00:00:00 UTC": "2023-08-17T00:00",
+    "2023-08-17 00:00:00.000000": "2023-08-17T00:00",
+    "1692230400.5": "2023-08-17T00:00",
+    "1692230400000000000": "2023-08-17T00:00",
+    "2023-13-01": None,
+    "2023-02-30 00:00:00": None,
+    "13-AM": None,
+    "2023-08-17 13-PM": None,
+    "Foo 17, 2023": None,
+    "01/02/23": None,
+    "45155": None,
+    "99999999999999999999": None,
+    "": None,
+}
+
+
+@pytest.mark.parametrize("text", TIMES)
+def test_forms_of_a_time(text: str) -> None:
+    """Each known form is one instant; what is none, or has two digits for a year, is not read."""
+    stamps = read_stamps(to_cells([text, text]), (), None)
+    expected = TIMES[text]
+    assert stamps.readable.tolist() == [expected is not None] * 2
+    if expected:
+        assert stamps.at.tolist() == [micros(datetime.fromisoformat(f"{expected}+00:00"))] * 2
 
 
 def test_hours_that_a_clock_repeats_or_skips(tmp_path: Path, capsys: Any) -> None:

@@ -64,6 +64,11 @@ REFUSED = {
         "Date,Open,High,Low\n2024-01-01,1,2,1\n",
         "no candles found, its first line is 'Date,Open,High,Low'",
     ),
+    "names of another language": (
+        "BTC.csv",
+        "Datum,Zuletzt,Erster,Hoch,Tief,Vol.\n2024-01-01,1,2,3,1,5\n",
+        "no columns open, high, low, close; it has Datum, Zuletzt, Erster, Hoch, Tief, Vol.: rename its columns",
+    ),
     "no close": (
         "BTC.csv",
         "Date,Open,High,Low,Mean\n2024-01-01,1,2,1,2\n",

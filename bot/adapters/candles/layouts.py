@@ -28,8 +28,10 @@ MISFITS_MAX = 0.01
 TIME_NAMES = (
     "opentime", "timeopen", "opentimestamp", "timeperiodstart", "candlebegintime", "unix", "unixtimestamp",
     "unixtime", "timestamp", "datetime", "localtime", "gmttime", "time", "t", "ts", "date", "begin", "start",
-    "starttime", "snappedat", "day", "",
+    "starttime", "snappedat", "day", "", "closetime", "timeclose", "endtime", "timeperiodend", "end",
 )  # fmt: skip
+# Names that say that a stamp is the end of its bar.
+END_NAMES = frozenset(TIME_NAMES[-5:])
 PRICE_NAMES = (
     ("open", "openprice", "priceopen", "o"),
     ("high", "highprice", "pricehigh", "h"),
@@ -47,7 +49,9 @@ NO_COINS = frozenset({"BID", "ASK", "MID", "ADJ", "QUOTE", "TAKER"})
 class Places:
     """The places of a coin's columns; times: a date and a time of day may be two.
 
-    volume, symbol, token: None where there is no such column. coin: empty when no column's name says it.
+    volume, symbol, token: None where there is no such column. after: what may be the volume when
+    the one before it is a mean price. coin: empty when no column's name says it. ends: the times
+    are the ends of the bars.
     """
 
     times: tuple[int, ...]
@@ -55,11 +59,13 @@ class Places:
     volume: int | None
     symbol: int | None
     token: int | None = None
+    after: int | None = None
     coin: str = ""
+    ends: bool = False
 
     def every(self) -> list[int]:
         """List the places that are read."""
-        others = [place for place in (self.volume, self.symbol, self.token) if place is not None]
+        others = [place for place in (self.volume, self.symbol, self.token, self.after) if place is not None]
         return [*self.times, *self.prices, *others]
 
 
@@ -72,14 +78,17 @@ def find_places(header: Header, width: int) -> tuple[Places, ...]:
         if width < CANDLE_CELLS:
             return ()
         volume = CANDLE_CELLS if width > CANDLE_CELLS else None
-        return (Places(times=(0,), prices=(1, 2, 3, 4), volume=volume, symbol=None),)
+        after = CANDLE_CELLS + 1 if width > CANDLE_CELLS + 1 else None
+        return (Places(times=(0,), prices=(1, 2, 3, 4), volume=volume, symbol=None, after=after),)
     names = [name_of(name) for name in header]
     times, symbol = _times(names), _first(names, SYMBOL_NAMES)
+    ends = names[times[0]] in END_NAMES
     prices = [_first(names, several) for several in PRICE_NAMES]
     found = tuple(place for place in prices if place is not None)
     if len(found) == len(PRICES):
         token = names.index("tokenid") if "tokenid" in names else None
-        return (Places(times=times, prices=found, volume=_volume(names), symbol=symbol, token=token),)
+        volume = _volume(names)
+        return (Places(times=times, prices=found, volume=volume, symbol=symbol, token=token, ends=ends),)
     coins: dict[str, dict[str, int]] = {}
     for place, name in enumerate(header):
         match = COIN_COLUMN.fullmatch(name)
@@ -92,6 +101,7 @@ def find_places(header: Header, width: int) -> tuple[Places, ...]:
             volume=several.get("volume"),
             symbol=None,
             coin=coin,
+            ends=ends,
         )
         for coin, several in coins.items()
         if several.keys() >= set(PRICES)

@@ -4,7 +4,7 @@ Each dropped row has one named reason; a file with two readings is refused with 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -27,7 +27,7 @@ from bot.adapters.candles.cells import (
 from bot.adapters.candles.coins import Coin, coin_of, coin_of_file
 from bot.adapters.candles.layouts import Places
 from bot.adapters.candles.sheets import Header, Sheet, read_sheet
-from bot.adapters.candles.stamps import Instants, Stamps, read_stamps
+from bot.adapters.candles.stamps import SECOND, Instants, Stamps, read_stamps
 from bot.domain.errors import BadInputError
 from bot.domain.instants import MICROSECONDS_A_DAY, MICROSECONDS_AN_HOUR
 
@@ -98,13 +98,13 @@ def recognise(path: Path, choices: Choices) -> CandleFile:
     at, span, ends = _open_times(path, stamps, choices)
     sets: list[CandleSet] = []
     codes = []
-    order = ""
+    order = mean = ""
     for one in places:
         prices = [read_numbers(cells[place]) for place in one.prices]
         if sheet.header is None:
             order = _order(path, prices, choices)
             prices = [prices[place] for place in columns.ORDERS[order]]
-        volumes = _volumes(cells, one, len(at))
+        volumes, mean = _volumes(cells, one, prices)
         coins, owners = _coins(path, sheet, one, choices)
         reasons = _judge(stamps, at, span, prices, volumes)
         reasons[(reasons == 0) & (owners < 0)] = REASONS.index("no symbol of one token")
@@ -127,6 +127,7 @@ def recognise(path: Path, choices: Choices) -> CandleFile:
             comma,
             "stamps at the bar's end" if ends else "",
             columns.doubt_time(sheet.header, places[0]),
+            mean,
         ),
         time=stamps.label,
         span=span,
@@ -149,6 +150,8 @@ def _pick(path: Path, header: Header, width: int) -> list[int]:
 def _read_times(path: Path, sheet: Sheet, places: Places, choices: Choices) -> Stamps:
     cells = columns.time_cells(sheet.cells, places)
     stamps = read_stamps(cells, choices.layouts, choices.zone)
+    if places.ends:  # the last second of a bar is in it, its end is not
+        stamps = replace(stamps, at=stamps.at - SECOND)
     if stamps.choice:
         doubt = f"times like {decode(bytes(cells[0]))} begin with the day or the month"
         raise _two_readings(path, doubt, stamps.choice)
@@ -219,11 +222,20 @@ def _order(path: Path, numbers: Sequence[Numbers], choices: Choices) -> str:
     return order
 
 
-def _volumes(cells: Mapping[int, Cells], places: Places, count: int) -> Numbers:
-    if places.volume is not None:
-        return read_numbers(cells[places.volume])
-    nothing = np.zeros(count, np.bool_)
-    return Numbers(texts=np.full(count, b"", "S1"), values=np.full(count, np.nan), unreadable=nothing)
+def _volumes(cells: Mapping[int, Cells], places: Places, prices: Sequence[Numbers]) -> tuple[Numbers, str]:
+    """Read the volumes; what always lies between low and high is a mean price, and the next is taken."""
+    count = len(prices[0].values)
+    if places.volume is None:
+        nothing = np.zeros(count, np.bool_)
+        return Numbers(texts=np.full(count, b"", "S1"), values=np.full(count, np.nan), unreadable=nothing), ""
+    volumes = read_numbers(cells[places.volume])
+    _, high, low, _ = (one.values for one in prices)
+    traded = volumes.values > 0
+    inside = (low <= volumes.values) & (volumes.values <= high)
+    if places.after is None or not traded.any() or inside[traded].mean() < 1 - OFF_GRID_MAX:
+        return volumes, ""
+    label = f"column {places.volume + 1} a mean price, volume in column {places.after + 1}"
+    return read_numbers(cells[places.after]), label
 
 
 def _open_times(path: Path, stamps: Stamps, choices: Choices) -> tuple[Instants, int, bool]:

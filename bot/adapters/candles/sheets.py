@@ -153,6 +153,10 @@ def _find_start(path: Path, lines: Sequence[str]) -> tuple[str, Header, int, int
             if header is None and _is_header(cells):
                 header, since = tuple(cell.strip() for cell in cells), at
             elif _is_data(cells):
+                # Names in words that are not known are a header too: their order is not ours to guess.
+                unknown = _cells_of_line(lines[at - 1], delimiter) if at and header is None else []
+                if len(unknown) == len(cells) and not is_numeric(unknown[0]):
+                    header = tuple(cell.strip() for cell in unknown)
                 return delimiter, header, len(cells), at
             elif header and at - since > SUBHEAD_MAX:
                 break
