@@ -134,6 +134,15 @@ def test_a_bad_row_is_dropped_and_counted(tmp_path: Path, capsys: Any, reason: s
     assert imported.answer["files"][0]["rows"] == len(rows) + 1
 
 
+def test_a_symbol_of_another_alphabet(tmp_path: Path, capsys: Any) -> None:
+    """Symbols need not be Latin, and what is no symbol is counted."""
+    each = lines("symbol,date,open,high,low,close", lambda row: f"币安人生USDT,{row.at:%Y-%m-%d},1,2,1,2")
+    text = each(candles(DAY, 3))
+    imported = run_import(capsys, tmp_path, {"table.csv": text + b"../x,2024-03-01,1,2,1,2\n,2024-03-01,1,2,1,2\n"})
+    assert list(imported.files) == ["bars/1d/币安人生.csv", "instruments.csv"]
+    assert imported.answer["files"][0]["dropped"] == {"no symbol of one token": {"count": 2, "line": 5}}
+
+
 def test_two_tokens_of_one_symbol(tmp_path: Path, capsys: Any) -> None:
     """Where a symbol has two token_ids, whose candles are whose is not known, and none of them is kept."""
     rows = candles(DAY, 5)

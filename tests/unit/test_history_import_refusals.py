@@ -1,6 +1,8 @@
 """What an import refuses, in one line that names the file and the mend; and what it leaves alone."""
 
+import io
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,17 @@ HEAD = "Date,Open,High,Low,Close,Volume\n"
 SLASHED = HEAD + "".join(f"0{day}/02/2023,1,2,1,2,5\n" for day in range(1, 6))
 GROUPS = "Date;Open;High;Low;Close\n" + "".join(f"2024-01-0{day};1,000;2,000;1,000;2,000\n" for day in range(1, 4))
 QUARTERS = HEAD + "".join(f"2024-01-01 00:{minute:02},1,2,1,2,5\n" for minute in (0, 15, 30, 45))
+
+
+
+def zip_of(*names: str) -> bytes:
+    """Make an archive of empty files."""
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as packed:
+        for name in names:
+            packed.writestr(name, "")
+    return sink.getvalue()
+
 
 REFUSED = {
     "day or month": (
@@ -85,6 +98,13 @@ REFUSED = {
     "no arrays": ("BTC.json", "[1, 2]", "holds no array of candles"),
     "gzip": ("BTC.csv.gz", b"\x1f\x8bxx", "cannot be unpacked"),
     "zip": ("BTC.zip", b"PK\x03\x04", "cannot be unpacked"),
+    "two in a zip": ("BTC.zip", zip_of("a.csv", "b.csv"), "holds 2 files: unpack it"),
+    "seconds": (
+        "BTC.csv",
+        HEAD + "".join(f"2024-01-01 00:00:{second},1,2,1,2,5\n" for second in (10, 20, 30)),
+        "10s candles; a replay reads others",
+    ),
+    "few columns": ("BTC.json", "[[1, 2, 3]]", "holds no array of candles"),
     "Parquet": ("BTC.parquet", b"PAR1", "cannot be read as Parquet"),
 }
 
@@ -131,6 +151,18 @@ def test_a_quote_that_nobody_closes(tmp_path: Path, capsys: Any) -> None:
     imported = run_import(capsys, tmp_path, {"BTC.csv": "\n".join([*good[:4], '"2024-03-09,1,2', *good[4:]])})
     assert imported.files["bars/1d/BTC.csv"] == history_csv(candles(DAY, 9))
     assert imported.answer["files"][0]["dropped"] == {"another number of columns": {"count": 1, "line": None}}
+
+
+@pytest.mark.parametrize(
+    "bad", ["2024-03-09,1,2\n1,2,5", "2024-03-09,1,2,1,2,5,6\n2024-03-09,1,2,1,2", "2024-03-09,1,2,1,2\n,,\n7"]
+)
+def test_lines_that_are_too_long_and_too_short(tmp_path: Path, capsys: Any, bad: str) -> None:
+    """Uneven lines are dropped, also where their cells add up to those of whole lines; no cell moves to another row."""
+    good = history_csv(candles(DAY, 9)).splitlines()
+    imported = run_import(capsys, tmp_path, {"BTC.csv": "\n".join([*good[:4], bad, "", *good[4:], ""])})
+    assert imported.files["bars/1d/BTC.csv"] == history_csv(candles(DAY, 9))
+    count = bad.count("\n") + 1
+    assert imported.answer["files"][0]["dropped"] == {"another number of columns": {"count": count, "line": None}}
 
 
 def test_an_existing_history_is_not_changed(tmp_path: Path, capsys: Any) -> None:
