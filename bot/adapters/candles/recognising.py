@@ -98,13 +98,9 @@ def recognise(path: Path, choices: Choices) -> CandleFile:
     at, span, ends = _open_times(path, stamps, choices)
     sets: list[CandleSet] = []
     codes = []
-    order = mean = ""
+    remarks: tuple[str, ...] = ()
     for one in places:
-        prices = [read_numbers(cells[place]) for place in one.prices]
-        if sheet.header is None:
-            order = _order(path, prices, choices)
-            prices = [prices[place] for place in columns.ORDERS[order]]
-        volumes, mean = _volumes(cells, one, prices)
+        prices, volumes, remarks = _read_figures(path, sheet, cells, one, choices)
         coins, owners = _coins(path, sheet, one, choices)
         reasons = _judge(stamps, at, span, prices, volumes)
         reasons[(reasons == 0) & (owners < 0)] = REASONS.index("no symbol of one token")
@@ -118,17 +114,10 @@ def recognise(path: Path, choices: Choices) -> CandleFile:
     dropped = _count(codes, sheet)
     if not sets:
         raise BadInputError(f"{path}: no candle can be used: {describe_drops(dropped)}")
+    remarks = (*remarks, comma, ends, columns.doubt_time(sheet.header, places[0]))
     return CandleFile(
         path=path,
-        layout=_describe(
-            sheet,
-            stamps,
-            order,
-            comma,
-            "stamps at the bar's end" if ends else "",
-            columns.doubt_time(sheet.header, places[0]),
-            mean,
-        ),
+        layout=_describe(sheet, stamps, remarks),
         time=stamps.label,
         span=span,
         ignored=columns.list_ignored(sheet.header, places),
@@ -136,6 +125,19 @@ def recognise(path: Path, choices: Choices) -> CandleFile:
         dropped=dropped,
         sets=_select(path, sets, choices),
     )
+
+
+def _read_figures(
+    path: Path, sheet: Sheet, cells: Mapping[int, Cells], places: Places, choices: Choices
+) -> tuple[list[Numbers], Numbers, tuple[str, ...]]:
+    """Read the prices in their order, the volumes, and what was decided about the columns."""
+    prices = [read_numbers(cells[place]) for place in places.prices]
+    order = ""
+    if sheet.header is None:
+        order = _order(path, prices, choices)
+        prices = [prices[place] for place in columns.ORDERS[order]]
+    volumes, mean = _volumes(cells, places, prices)
+    return prices, volumes, (order, mean)
 
 
 def _pick(path: Path, header: Header, width: int) -> list[int]:
@@ -158,7 +160,7 @@ def _read_times(path: Path, sheet: Sheet, places: Places, choices: Choices) -> S
     return stamps
 
 
-def _describe(sheet: Sheet, stamps: Stamps, *remarks: str) -> str:
+def _describe(sheet: Sheet, stamps: Stamps, remarks: Sequence[str]) -> str:
     """Say what a file was taken for."""
     steps = np.diff(stamps.at[stamps.readable])
     turned = "newest first" if (steps < 0).sum() > (steps > 0).sum() else ""
@@ -238,8 +240,8 @@ def _volumes(cells: Mapping[int, Cells], places: Places, prices: Sequence[Number
     return read_numbers(cells[places.after]), label
 
 
-def _open_times(path: Path, stamps: Stamps, choices: Choices) -> tuple[Instants, int, bool]:
-    """Find the timeframe, and the opens of stamps at the end of their bars.
+def _open_times(path: Path, stamps: Stamps, choices: Choices) -> tuple[Instants, int, str]:
+    """Find the opens, the timeframe, and whether the stamps are at the end of their bars.
 
     Raises BadInputError for a timeframe that the target cannot be made of, and for stamps that are
     no opens.
@@ -259,7 +261,7 @@ def _open_times(path: Path, stamps: Stamps, choices: Choices) -> tuple[Instants,
         raise BadInputError(
             f"{path}: {first}Z is not the open of a {name_span(span)} candle in UTC: give the times' zone with --zone"
         )
-    return opens, span, ends
+    return opens, span, "stamps at the bar's end" if ends else ""
 
 
 def _span_of(path: Path, at: Instants, choices: Choices) -> int:
