@@ -10,7 +10,7 @@ READY := .venv/.ready
 help:
 	@echo 'make setup    installs everything into .venv, by hash; does nothing when nothing changed'
 	@echo 'make demo     the simulated API, the cycles of the daemon and thirty days of paper trades'
-	@echo 'make docs     writes the tables of docs/strategy.md anew from the keys of strategy files'
+	@echo 'make docs     writes the tables of docs/strategy.md and docs/ledger.md anew, and the picture of the README'
 	@echo 'make bench    the replay beside its references, as a table; SIZE=full for every case (needs ../shared)'
 	@echo 'make test     the everyday tests'
 	@echo 'make check    the gate: linters, types, floors, every test with coverage'
@@ -34,6 +34,8 @@ demo: setup
 
 docs: setup
 	$(BIN)/python -m tests.strategy_reference
+	$(BIN)/python -m tests.trade_picture
+	$(BIN)/python -m tests.ledger_reference
 
 SIZE ?= usual
 BENCH ?=

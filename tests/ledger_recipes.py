@@ -6,7 +6,7 @@ The dummies' migrations are for SQLite alone, as the tests of a recipe are.
 from bot.adapters.sql.schema.revisions import HEAD
 from bot.adapters.sql.views import VIEWS
 from tests.contract.test_ledger_views import digest_of
-from tests.recipes import Recipe, Step, new
+from tests.recipes import DOCS, Recipe, Step, new
 
 FIXTURES = "tests.sqlite_ledgers"
 FACTS = "bot/adapters/sql/schema/fact_tables.py"
@@ -71,17 +71,21 @@ VIEW = Recipe(
                 "VIEWS: Mapping[str, str] = MappingProxyType(\n    {\n": f'        "v_cash": "{CASH}",\n',
             },
         ),
+        Step("bot/adapters/sql/dictionary.toml", {"[views]\n": 'v_cash = "One row per slot."\n'}),
         migration(),
         LISTED,
         Step(
             "tests/contract/test_ledger_views.py",
             {"CONTRACT = {\n": '    "v_cash": "run slot",\n', "CHANGES = {\n": f'    "9999": "{WITH_CASH}",\n'},
         ),
+        DOCS,
     ),
     (
         "tests/contract/test_ledger_views.py::test_the_views_have_changed_only_with_a_revision",
         "tests/contract/test_ledger_views.py::test_no_view_is_left_out_of_the_contract",
         "tests/contract/test_ledger_views.py::test_every_view_has_the_columns_of_the_contract",
+        "tests/test_docs.py::test_the_dictionary_of_the_ledger_is_that_of_its_texts",
+        "tests/test_docs.py::test_every_view_and_column_has_its_text_and_no_text_is_left_over",
         *SCHEMA,
     ),
     FIXTURES,

@@ -26,8 +26,9 @@ SIDE_BY_SIDE = 2
 RUN = """
 import contextlib, runpy, sys, pytest
 if sys.argv.pop(1) == "docs":
-    with contextlib.suppress(Exception):
-        runpy.run_module("tests.strategy_reference", run_name="__main__")
+    for written in ("tests.strategy_reference", "tests.ledger_reference"):
+        with contextlib.suppress(Exception):
+            runpy.run_module(written, run_name="__main__")
 sys.exit(pytest.main(sys.argv[1:]))
 """
 # Without conftest.py and installed plugins a run of a few tests begins at once, and starts no PostgreSQL.

@@ -4,7 +4,9 @@ import argparse
 from pathlib import Path
 
 from bot.app.telling.answers import Answer
-from bot.cli.options import Commands, add_command
+from bot.cli.options import Commands, add_command, whole_number
+
+SEED_MAX = 2**31
 
 
 def register(commands: Commands) -> None:
@@ -18,6 +20,24 @@ def register(commands: Commands) -> None:
     pack.add_argument("folder", type=Path, metavar="DIR", help="history folder")
     pack.add_argument("--json", action="store_true", help="print JSON")
     _add_import(actions)
+    text = "check a history folder: holes, jumps, halts, refused bars, one coin under two names"
+    check = add_command(actions, "check", text, _history_check, "history check HISTORY")
+    check.add_argument("folder", type=Path, metavar="DIR", help="history folder")
+    check.add_argument("--json", action="store_true", help="print JSON")
+    text = "derive the levels and measures that a history folder lacks from its bars"
+    derive = add_command(actions, "derive", text, _history_derive, "history derive HISTORY --signals ema")
+    derive.add_argument("folder", type=Path, metavar="DIR", help="history folder")
+    derive.add_argument(
+        "--signals", choices=("ema",), help="derive signals too: crosses of two averages of daily closes"
+    )
+    derive.add_argument("--json", action="store_true", help="print JSON")
+    text = "write a small simulated history folder to try replays, sweeps and look-ahead checks on"
+    demo = add_command(actions, "demo", text, _history_demo, "history demo history")
+    demo.add_argument("folder", type=Path, metavar="DIR", help="folder to write; it must not exist")
+    demo.add_argument(
+        "--seed", type=whole_number(0, SEED_MAX), default=3, metavar="N", help="of the simulated market [3]"
+    )
+    demo.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _history_pack(arguments: argparse.Namespace) -> Answer:
@@ -64,3 +84,21 @@ def _history_import(arguments: argparse.Namespace) -> Answer:
             zone=arguments.zone,
         )
     )
+
+
+def _history_check(arguments: argparse.Namespace) -> Answer:
+    from bot.app.histories.inspection import inspect
+
+    return inspect(arguments.folder)
+
+
+def _history_derive(arguments: argparse.Namespace) -> Answer:
+    from bot.app.histories.derivation import derive
+
+    return derive(arguments.folder, with_signals=arguments.signals == "ema")
+
+
+def _history_demo(arguments: argparse.Namespace) -> Answer:
+    from bot.app.histories.sample import write_sample
+
+    return write_sample(arguments.folder, arguments.seed)

@@ -32,6 +32,8 @@ POSTGRESQL_SCHEMA = (
     WHERE NOT tgisinternal ORDER BY 1, 2""",
     "SELECT viewname, definition FROM pg_views WHERE schemaname = 'public' ORDER BY 1",
     "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1",
+    """SELECT objoid::regclass::text, objsubid, description FROM pg_description
+    WHERE objoid::regclass::text LIKE 'v\\_%%' ORDER BY 1, 2""",
     "SELECT number, epoch FROM writer_lease",
     "SELECT version_num FROM alembic_version",
 )

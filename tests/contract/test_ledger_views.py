@@ -23,7 +23,7 @@ from tests.contract.tape_samples import api_call, recorded
 TRADE_COLUMNS = (
     "run position_id signal_id symbol token_id side is_open opened_at closed_at quantity entry_price exit_price"
     " notional fees profit profit_fraction r_multiple stop_initial stop_last target stop_source target_source"
-    " exit_reason profit_pessimistic profit_optimistic mae mfe config_hash"
+    " exit_reason profit_pessimistic profit_optimistic mae mfe config_hash closed_day held_hours"
 )
 ORDER_COLUMNS = (
     "run order_id position_id symbol side role state reason quantity price fee fill_model filled_at"
@@ -36,7 +36,7 @@ EQUITY_COLUMNS = (
 )
 # The revisions that changed the views, the newest first, each with the digest of the views since.
 CHANGES = {
-    "0006": "2dd816ccb849ecca",
+    "0007": "ad652ea71f70ec8f",
 }
 CONTRACT = {
     "v_trades": TRADE_COLUMNS,
@@ -55,7 +55,7 @@ CONTRACT = {
     "v_bars": "token_id symbol timeframe opened_at closed_at o h l c volume known_at",
     "v_cycles": "run slot cut_off state started_at finished_at seconds entries exits rejections config_hash"
     " code_version",
-    "v_api_calls": "at endpoint status attempts seconds bytes rows credits request_id answer_hash",
+    "v_api_calls": "at endpoint status attempts seconds bytes rows credits request_id answer_hash day",
     "v_signals": f"{DATUM_COLUMNS} stance grade confidence",
     "v_levels": f"{DATUM_COLUMNS} price strength",
     "v_quantmetrics": f"{DATUM_COLUMNS} volatility sharpe sortino max_drawdown cagr",

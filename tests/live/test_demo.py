@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bot.cli.main import main
+from tests.trade_picture import PICTURE, draw
 
 TRADES = "select position_id, opened_at, closed_at, entry_price, exit_price, profit from v_trades order by 1"
 EQUITY = "select slot, equity from v_equity order by slot"
@@ -111,3 +112,8 @@ def test_simulate_serves_until_it_is_stopped() -> None:
         assert (taken.returncode, taken.stderr.count("\n")) == (74, 1)
         os.kill(process.pid, signal.SIGINT)
         assert process.wait(20) == 130
+
+
+def test_the_picture_of_the_readme_is_a_trade_of_the_demo(demo: Path) -> None:
+    """`make docs` would draw the same from the demo's ledger."""
+    assert draw(demo) == PICTURE.read_text()

@@ -263,13 +263,17 @@ def test_a_study_goes_on_after_failures(serial: Serial, call: Call, tmp_path: Pa
     assert answer["windows"][0]["best"] == []
 
 
-def test_the_examples_of_the_reference_run(serial: Serial, call: Call, tmp_path: Path) -> None:
-    """Both files of docs/sweep.md are swept, and both of its questions have answers."""
+def test_the_examples_of_the_reference_run(serial: Serial, tmp_path: Path) -> None:
+    """U8: both files of docs/sweep.md are swept as written, with what ships, and both questions have answers."""
     examples = re.findall(r"```toml\n(.*?)```", REFERENCE, re.DOTALL)
     questions = re.findall(r"```sql\n(.*?);\n```", REFERENCE, re.DOTALL)
     assert len(examples) == len(questions) == 2
+    assert "\nbot history demo history\n" in REFERENCE
+    assert main(["history", "demo", str(tmp_path / "history")]) == 0
+    (tmp_path / "strategies").symlink_to(ROOT / "strategies")
     for example in examples:
-        assert call(example)[0] == 0
+        (tmp_path / "shown.toml").write_text(example)
+        assert main(["sweep", str(tmp_path / "shown.toml"), "--ledger", str(tmp_path / "s.db")]) == 0
     assert [len(rows(tmp_path / "s.db", question)) for question in questions] == [6, 2]
 
 

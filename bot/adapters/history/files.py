@@ -62,8 +62,15 @@ def dated_parts(folder: Path, place: Path | None, tell: Tell, *, always: bool = 
 
     always: pack small files too.
     """
+    _require_file(folder, "signals")
+    return find_dated_parts(folder, place, tell, always=always)
+
+
+def find_dated_parts(
+    folder: Path, place: Path | None, tell: Tell, *, always: bool = False
+) -> dict[str, ParsedFile]:
+    """Read the dated files that a folder has, by name."""
     found = {name: find_file(folder, name) for name in PARSERS}
-    found["signals"] = _require_file(folder, "signals")
     return {
         name: Pack(place, name, tell).parts([path], PARSERS[name], always=always)[path]
         for name, path in found.items()

@@ -36,10 +36,13 @@ SELECT
     w.profit / NULLIF(w.quantity * abs(w.entry_price - w.stop_initial), 0) AS r_multiple,
     w.stop_initial, w.stop_last, w.target, w.stop_source, w.target_source, w.exit_reason,
     w.profit_pessimistic, w.profit_optimistic, w.mae, w.mfe, w.quantity_open, w.config_hash,
-    w.stop_level, w.target_level
+    w.stop_level, w.target_level,
+    [day w.closed_at] AS closed_day,
+    [seconds w.opened_at | w.closed_at] / 3600 AS held_hours
 FROM (
     SELECT
-        p.run, p.position_id, p.signal_id, i.symbol, p.token_id, p.side, (c.position_id IS NULL) AS is_open,
+        p.run, p.position_id, p.signal_id, i.symbol, p.token_id, [word p.side] AS side,
+        (c.position_id IS NULL) AS is_open,
         p.opened_at, c.closed_at,
         [number p.quantity] AS quantity,
         [number p.entry_price] AS entry_price,
@@ -54,7 +57,7 @@ FROM (
             [number p.stop_initial]
         ) AS stop_last,
         [number p.target] AS target,
-        p.stop_source, p.target_source, c.reason AS exit_reason,
+        p.stop_source, p.target_source, [word c.reason] AS exit_reason,
         [amount x.profit_pessimistic] AS profit_pessimistic,
         [amount x.profit_optimistic] AS profit_optimistic,
         [number c.mae] AS mae,
@@ -107,8 +110,9 @@ WHERE t.closed_at IS NULL""",
         # position.
         "v_orders": """
 SELECT
-    o.run, o.order_id, o.position_id, o.signal_id, o.token_id, i.symbol, o.side, o.role, o.ordinal,
-    coalesce(z.state, a.state, 'planned') AS state,
+    o.run, o.order_id, o.position_id, o.signal_id, o.token_id, i.symbol,
+    [word o.side] AS side, [word o.role] AS role, o.ordinal,
+    [word coalesce(z.state, a.state, 'planned')] AS state,
     coalesce(z.reason, a.reason, o.reason) AS reason,
     [number o.quantity] AS quantity,
     coalesce(
@@ -124,7 +128,8 @@ SELECT
     [number f.price] AS fill_price,
     o.slot AS planned_at, a.slot AS accepted_at, f.filled_at, z.slot AS ended_at,
     o.part, y.config_hash,
-    coalesce(o.anchor, CASE WHEN o.equity IS NOT NULL THEN 'fill' WHEN o.role = 'entry' THEN 'reference' END) AS anchor
+    [word coalesce(o.anchor, CASE WHEN o.equity IS NOT NULL THEN 'fill' WHEN o.role = 'entry' THEN 'reference' END)]
+        AS anchor
 FROM orders o
 JOIN instruments i ON i.run = o.run AND i.token_id = o.token_id
 JOIN cycles y ON y.run = o.run AND y.slot = o.slot
@@ -133,8 +138,8 @@ LEFT JOIN order_events z ON z.order_id = o.order_id AND z.state IN ('filled', 'c
 LEFT JOIN fills f ON f.order_id = o.order_id""",
         "v_fills": """
 SELECT
-    f.run, f.fill_id, f.order_id, f.position_id, f.token_id, i.symbol, o.side, f.role,
-    v.state,
+    f.run, f.fill_id, f.order_id, f.position_id, f.token_id, i.symbol, [word o.side] AS side, [word f.role] AS role,
+    [word v.state] AS state,
     coalesce(v.reason, o.reason) AS reason,
     [number f.quantity] AS quantity,
     [number f.price] AS price,
@@ -152,14 +157,14 @@ LEFT JOIN order_events v ON v.order_id = f.order_id AND v.state = 'filled'""",
 SELECT
     m.run, m.slot, i.symbol, p.token_id, m.position_id, m.number, m.moved_at,
     [number m.price] AS price,
-    m.reason,
+    [word m.reason] AS reason,
     [number m.level] AS level
 FROM stop_moves m
 JOIN positions p ON p.position_id = m.position_id
 JOIN instruments i ON i.run = p.run AND i.token_id = p.token_id""",
         "v_decisions": """
 SELECT
-    c.run, c.slot, i.symbol, c.token_id, c.signal_id, c.outcome, c.first_reason,
+    c.run, c.slot, i.symbol, c.token_id, c.signal_id, [word c.outcome] AS outcome, c.first_reason,
     [number c.reference_price] AS reference_price,
     [number c.stop] AS stop,
     [number c.target] AS target,
@@ -168,7 +173,7 @@ SELECT
     c.size_bound, c.stop_source, c.target_source,
     [number c.stop_level] AS stop_level,
     [number c.target_level] AS target_level,
-    c.rank, c.complete, c.candidate_id, coalesce(c.side, 'long') AS side, y.config_hash
+    c.rank, c.complete, c.candidate_id, [word coalesce(c.side, 'long')] AS side, y.config_hash
 FROM candidates c
 JOIN instruments i ON i.run = c.run AND i.token_id = c.token_id
 JOIN cycles y ON y.run = c.run AND y.slot = c.slot""",
@@ -176,7 +181,7 @@ JOIN cycles y ON y.run = c.run AND y.slot = c.slot""",
 SELECT
     v.run, v.slot, i.symbol, c.token_id, v.gate,
     [number v.value] AS value,
-    v.comparator,
+    [word v.comparator] AS comparator,
     [number v.threshold] AS threshold,
     v.passed, v.reason, v.number, v.candidate_id, y.config_hash
 FROM verdicts v
@@ -199,7 +204,7 @@ GROUP BY v.run, v.gate""",
 SELECT
     c.run, c.slot, i.symbol, c.token_id, c.signal_id, v.gate,
     [number v.value] AS value,
-    v.comparator,
+    [word v.comparator] AS comparator,
     [number v.threshold] AS threshold,
     v.reason, c.candidate_id
 FROM candidates c
@@ -222,7 +227,7 @@ JOIN candidates c ON c.candidate_id = l.candidate_id
 JOIN instruments i ON i.run = c.run AND i.token_id = c.token_id""",
         "v_run_events": """
 SELECT
-    e.run, e.slot, e.number, e.kind, e.name, e.state, e.notice,
+    e.run, e.slot, e.number, [word e.kind] AS kind, e.name, [word e.state] AS state, e.notice,
     [number e.value] AS value,
     [number e.threshold] AS threshold,
     e.action, e.until,
@@ -276,17 +281,17 @@ FROM instruments i""",
 SELECT v.config_hash AS hash, v.text FROM config_versions v""",
         "v_cycles": """
 SELECT
-    c.run, c.slot, c.cut_off, c.state, c.started_at, c.finished_at,
+    c.run, c.slot, c.cut_off, [word c.state] AS state, c.started_at, c.finished_at,
     [seconds c.started_at | c.finished_at] AS seconds,
     c.entries, c.exits, c.rejections, c.config_hash, c.code_version, c.settled_until, c.hash
 FROM cycles c""",
         "v_api_calls": """
 SELECT
     a.at, a.endpoint, a.query, a.status, a.attempts, a.seconds, a.size AS bytes, a.rows, a.credits, a.request_id,
-    a.answer_hash, a.slot, a.known_at
+    a.answer_hash, a.slot, a.known_at, [day a.at] AS day
 FROM api_calls a""",
         "v_signals": f"""
-SELECT d.token_id, {_SYMBOL}, d.published_at, d.known_at, d.provider, d.feed, d.stance,
+SELECT d.token_id, {_SYMBOL}, d.published_at, d.known_at, d.provider, d.feed, [word d.stance] AS stance,
     [number d.grade] AS grade, [number d.confidence] AS confidence, d.signal_id
 FROM signals d""",  # noqa: S608 - a constant
         "v_levels": f"""
@@ -309,7 +314,7 @@ SELECT d.token_id, {_SYMBOL}, d.timeframe, d.opened_at, d.closed_at,
 FROM prints d""",  # noqa: S608 - a constant
         "v_signal_scorecard": f"""
 SELECT
-    s.signal_id, s.token_id, s.symbol, s.stance, s.published_at, s.known_at, s.grade,
+    s.signal_id, s.token_id, s.symbol, [word s.stance] AS stance, s.published_at, s.known_at, s.grade,
     CASE WHEN s.grade < 20 THEN '0-20' WHEN s.grade < 40 THEN '20-40' WHEN s.grade < 60 THEN '40-60'
          WHEN s.grade < 80 THEN '60-80' WHEN s.grade >= 80 THEN '80-100' END AS grade_bucket,
     EXISTS (SELECT 1 FROM orders o WHERE o.signal_id = s.signal_id AND o.role = 'entry') AS taken,
@@ -325,7 +330,7 @@ FROM (
          ORDER BY b.published_at DESC, b.known_at DESC LIMIT 1), '')
 ) s""",  # noqa: S608 - constants
         "v_postings": """
-SELECT g.entry_id, e.run, g.account, [amount g.amount] AS amount, e.at, e.slot, e.cause, e.position_id
+SELECT g.entry_id, e.run, [word g.account] AS account, [amount g.amount] AS amount, e.at, e.slot, e.cause, e.position_id
 FROM postings g JOIN journal_entries e ON e.entry_id = g.entry_id""",
         "v_sweep": """
 SELECT

@@ -65,7 +65,8 @@ def import_candles(request: ImportRequest) -> Answer:
             Table(rows=[_shorten(row) for row in told], columns=FILE_COLUMNS),
             "",
             Table(rows=bars),
-            f"\n{request.folder}: {state}. A replay also needs signals.csv there.",
+            f"\n{request.folder}: {state}. A replay also needs signals.csv there: yours, or from"
+            " `bot history derive --signals ema`.",
         ),
     )
 

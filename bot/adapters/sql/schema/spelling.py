@@ -6,13 +6,15 @@ from types import MappingProxyType
 
 from bot.adapters.sql.schema.column_types import POSTGRESQL
 
-# [number x]: an exact decimal as a number. [amount x]: micro-dollars in quote currency.
+# [number x]: an exact decimal as a number, without trailing zeros. [amount x]: micro-dollars in
+# quote currency. [word x]: an enum's value, as text beside other text.
 # [seconds a | b]: the seconds from a to b. [after a | h]: h hours after a.
 # [later a | b]: the later of two instants. [day a]: the UTC day of an instant.
 _SQLITE: Mapping[str, str] = MappingProxyType(
     {
         "number": "CAST({0} AS REAL)",
         "amount": "({0} / 1000000.0)",
+        "word": "{0}",
         "seconds": "round((julianday({1}) - julianday({0})) * 86400.0, 3)",
         "after": "strftime('%Y-%m-%dT%H:%M:%f000Z', {0}, '+{1} hours')",
         "later": "max({0}, {1})",
@@ -21,8 +23,9 @@ _SQLITE: Mapping[str, str] = MappingProxyType(
 )
 _POSTGRESQL: Mapping[str, str] = MappingProxyType(
     {
-        "number": "{0}",
+        "number": "trim_scale({0})",
         "amount": "round({0} / 1000000.0, 6)",
+        "word": "CAST({0} AS text)",
         "seconds": "round(extract(epoch FROM {1} - {0}), 3)",
         "after": "({0} + interval '{1} hours')",
         "later": "greatest({0}, {1})",

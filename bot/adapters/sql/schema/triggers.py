@@ -7,6 +7,7 @@ revision names them.
 
 from sqlalchemy import Connection, Table
 
+from bot.adapters.sql.dictionary import build_comments
 from bot.adapters.sql.schema import fact_tables, tables, tape_tables
 from bot.adapters.sql.schema.column_types import POSTGRESQL
 from bot.adapters.sql.views import VIEWS, view_text
@@ -26,6 +27,9 @@ BEGIN
 END
 $$
 """
+
+
+COLUMNS = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
 
 
 def trigger_texts(dialect: str) -> dict[str, str]:
@@ -53,6 +57,10 @@ def drop_views(connection: Connection) -> None:
 
 
 def create_views(connection: Connection) -> None:
-    """Create every view as it is declared."""
+    """Create every view as it is declared; where the database keeps comments, say what they mean."""
     for name in VIEWS:
         connection.exec_driver_sql(view_text(name, connection.dialect.name))
+    if connection.dialect.name == POSTGRESQL:
+        columns = [(view, column) for view, column in connection.exec_driver_sql(COLUMNS) if view in VIEWS]
+        # Many statements in one message, which the driver sends only when it has no parameters to bind.
+        connection.exec_driver_sql(build_comments(columns), execution_options={"no_parameters": True})
