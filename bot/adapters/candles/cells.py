@@ -120,7 +120,11 @@ def comma_reading(columns: Sequence[Cells]) -> tuple[str, str] | None:
     seen = ""
     for cells in columns:
         inside = cells[np.strings.find(cells, b",") >= 0]
-        for text in map(decode, np.unique(inside).tolist()):
+        # What a comma is shows in the form of a number, of which there are few.
+        letters = letters_of(inside)
+        forms = np.where(KINDS[letters] == 1, ord("0"), letters).astype(np.uint8)
+        firsts = np.unique(forms.view(f"S{inside.itemsize}").ravel(), return_index=True)[1]
+        for text in map(decode, inside[firsts].tolist()):
             seen = seen or text
             number = text.lower().rstrip("kmbt").strip()
             if ONE_GROUP.fullmatch(number):
@@ -135,3 +139,8 @@ def with_points(cells: Cells) -> Cells:
     """Write numbers with a decimal comma as numbers with a decimal point."""
     bare = np.strings.replace(cells, b".", b"")
     return np.asarray(np.strings.replace(bare, b",", b"."), np.bytes_)
+
+
+def without_commas(cells: Cells) -> Cells:
+    """Write numbers with commas between thousands as plain ones."""
+    return np.asarray(np.strings.replace(cells, b",", b""), np.bytes_)

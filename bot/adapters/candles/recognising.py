@@ -23,6 +23,7 @@ from bot.adapters.candles.cells import (
     decode,
     read_numbers,
     with_points,
+    without_commas,
 )
 from bot.adapters.candles.coins import Coin, coin_of, coin_of_file
 from bot.adapters.candles.layouts import Places
@@ -211,9 +212,10 @@ def _read_commas(
     if not chosen:
         doubt = f"the comma of {reading[1]} separates thousands or decimals"
         raise _two_readings(path, doubt, COMMAS)
-    if chosen == COMMAS[0]:
-        return sheet.cells, chosen
-    return {**sheet.cells, **{place: with_points(sheet.cells[place]) for place in numbers}}, chosen
+    if chosen != reading[0] and chosen == COMMAS[0]:
+        return sheet.cells, chosen  # not every number fits, so each is judged for itself
+    rewrite = without_commas if chosen == COMMAS[0] else with_points
+    return {**sheet.cells, **{place: rewrite(sheet.cells[place]) for place in numbers}}, chosen
 
 
 def _order(path: Path, numbers: Sequence[Numbers], choices: Choices) -> str:
