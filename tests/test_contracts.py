@@ -48,6 +48,7 @@ BROKEN = [
     (DECIDE, "simulator/market.py", "from bot.engine import rules"),
     (VALUES, "simulator/market.py", "import bot.ports"),
     (STRANGERS, "adapters/clock.py", "import bot.adapters.http"),
+    (STRANGERS, "adapters/candles/cells.py", "import bot.adapters.history.reader"),
     (HTTPX, "adapters/clock.py", "import httpx"),
     (HTTPX, "adapters/clock.py", "import httpcore"),
     (SQLALCHEMY, "app/cycle/run_cycle.py", "from sqlalchemy.engine import Engine"),

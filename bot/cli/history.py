@@ -19,6 +19,7 @@ def register(commands: Commands) -> None:
     pack = add_command(actions, "pack", text, _history_pack, "history pack HISTORY")
     pack.add_argument("folder", type=Path, metavar="DIR", help="history folder")
     pack.add_argument("--json", action="store_true", help="print JSON")
+    _add_import(actions)
     text = "check a history folder: holes, jumps, halts, refused bars, one coin under two names"
     check = add_command(actions, "check", text, _history_check, "history check HISTORY")
     check.add_argument("folder", type=Path, metavar="DIR", help="history folder")
@@ -43,6 +44,46 @@ def _history_pack(arguments: argparse.Namespace) -> Answer:
     from bot.app.replay.packing import pack
 
     return pack(arguments.folder)
+
+
+def _add_import(actions: Commands) -> None:
+    """Add `import`."""
+    text = "make a history folder of candle files as exchanges and data sites give them"
+    example = "history import BTCUSDT-1h-*.csv -o my_history"
+    added = add_command(actions, "import", text, _history_import, example)
+    added.add_argument(
+        "files", type=Path, nargs="+", metavar="FILE", help="CSV, JSON, Feather or Parquet, also gzipped"
+    )
+    added.add_argument("-o", "--output", type=Path, required=True, metavar="HISTORY", help="new history folder")
+    added.add_argument(
+        "--layout",
+        action="append",
+        default=[],
+        metavar="NAME",
+        choices=("ohlc", "ochl", "lhoc", "day-first", "month-first", "thousands-comma", "decimal-comma"),
+        help="which of two readings is right, once for each doubt: %(choices)s",
+    )
+    added.add_argument("--symbol", help="the coin of files that do not name it, or the one to take of several")
+    added.add_argument("--timeframe", choices=("1m", "5m", "1h", "1d"), help="aggregate to this timeframe")
+    added.add_argument(
+        "--zone", metavar="NAME", help="time zone of times that have none, like Europe/Berlin [UTC]"
+    )
+    added.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _history_import(arguments: argparse.Namespace) -> Answer:
+    from bot.app.histories.importing import ImportRequest, import_candles
+
+    return import_candles(
+        ImportRequest(
+            files=arguments.files,
+            folder=arguments.output,
+            layouts=arguments.layout,
+            symbol=arguments.symbol,
+            timeframe=arguments.timeframe,
+            zone=arguments.zone,
+        )
+    )
 
 
 def _history_check(arguments: argparse.Namespace) -> Answer:

@@ -60,6 +60,15 @@ def test_a_missing_folder_timeframe_or_all_bars_are_named(tmp_path: Path) -> Non
     assert "bars/1h/ETH.csv: no such file" in str(error)
 
 
+@pytest.mark.parametrize("other", ["bars/1h/ETH.json.gz", "bars/1h/ETH.feather"])
+def test_bars_of_another_kind_are_named(tmp_path: Path, other: str) -> None:
+    """Where a file of another kind lies in the place of a CSV, the error names it and the command that reads it."""
+    error = refusal(tmp_path, {"bars/1h/ETH.csv": None, other: ""})
+    assert error.exit_code == 78
+    said = f"bars/1h/ETH.csv: no such file; {Path(other).name} there is of another kind: import it with `bot history"
+    assert said in str(error)
+
+
 def test_a_broken_folder_is_told_from_a_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that may not be listed ends in 77, not in a file that is said to be missing."""
 

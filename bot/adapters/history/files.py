@@ -116,6 +116,12 @@ def bar_files(
         if paths or len(timeframes) == 1:
             first = next(one.symbol for token_id, one in instruments.items() if token_id not in paths)
             lacking = folder / "bars" / name / first
+    others = sorted(name for name in names_in(lacking.parent) if name.startswith(f"{lacking.name}."))
+    if others:
+        raise ConfigError(
+            f"{lacking}.csv: no such file; {others[0]} there is of another kind: import it with"
+            " `bot history import`"
+        )
     raise ConfigError(
         f"{lacking}.csv: no such file; every token of the universe needs its bars in one timeframe"
     )

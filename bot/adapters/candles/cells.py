@@ -1,0 +1,146 @@
+"""Columns of text cells, and the numbers in them as canonical digits.
+
+A number is never rewritten through a float: its digits are those of the file, without commas,
+powers of ten and trailing zeros.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+import numpy.typing as npt
+
+from bot.domain.numbers import plain
+
+Cells = npt.NDArray[np.bytes_]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+CELL_MAX = 64
+# The reader of histories accepts prices of this range.
+SMALLEST, LARGEST = 1e-18, 1e15
+EMPTY = frozenset({"", "nan", "null", "none", "nil", "-", "--", "n/a", "na", "inf", "-inf", "infinity"})
+SCALES = {"k": 3, "m": 6, "b": 9, "t": 12}
+GROUPS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", re.ASCII)
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,2})?", re.ASCII)
+ONE_GROUP = re.compile(r"[+-]?\d{1,3},\d{3}", re.ASCII)
+COMMAS = ("thousands-comma", "decimal-comma")
+
+# What a byte of a plain number is: 1 a digit, 2 a dot, 0 the padding behind the text, 3 other.
+KINDS = np.full(256, 3, np.uint8)
+KINDS[ord("0") : ord("9") + 1] = 1
+KINDS[ord(".")] = 2
+KINDS[0] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """The numbers of a column: canonical digits, and floats to compare them by.
+
+    Where a cell is empty, or says that there is no number, texts is empty and values NaN.
+    unreadable: cells that are neither a number nor empty.
+    """
+
+    texts: Cells
+    values: Floats
+    unreadable: Mask
+
+
+def to_cells(texts: Sequence[str]) -> Cells:
+    """Make a column of cells, without white space around them."""
+    if not len(texts):
+        return np.empty(0, "S1")
+    try:
+        cells = np.array(texts, np.bytes_)
+    except UnicodeEncodeError:
+        cells = np.array([text.encode("utf-8", "replace") for text in texts])
+    return np.strings.strip(cells)
+
+
+def letters_of(cells: Cells) -> npt.NDArray[np.uint8]:
+    """View the bytes of cells, one row for each."""
+    whole = np.ascontiguousarray(cells)
+    return whole.view(np.uint8).reshape(len(whole), whole.itemsize)
+
+
+def decode(cell: bytes) -> str:
+    """Decode the text of a cell."""
+    return cell.decode("utf-8", "replace")
+
+
+def read_numbers(cells: Cells) -> Numbers:
+    """Read a column of numbers."""
+    kinds = KINDS[letters_of(cells)]
+    first = kinds[:, 0] == 1
+    dots = (kinds == KINDS[ord(".")]).sum(axis=1)
+    plainly = first & (dots <= 1) & (kinds.max(axis=1) < KINDS.max())
+    if cells.itemsize > 1:
+        letters = letters_of(cells)
+        plainly &= ~((letters[:, 0] == ord("0")) & (kinds[:, 1] == 1))
+    dotted = plainly & (dots == 1)
+    texts = cells
+    if dotted.any():
+        texts = np.where(dotted, np.strings.rstrip(np.strings.rstrip(cells, b"0"), b"."), cells)
+    unreadable = np.zeros(len(cells), np.bool_)
+    odd = np.flatnonzero(~plainly)
+    if len(odd):
+        several, places = np.unique(cells[odd], return_inverse=True)
+        read = [_read_number(decode(cell)) for cell in several.tolist()]
+        fine = np.array([one or "" for one in read], np.bytes_)[places]
+        texts = texts.astype(np.result_type(texts, fine))
+        texts[odd] = fine
+        unreadable[odd] = np.array([one is None for one in read])[places]
+    empty = texts == b""
+    values = np.where(empty, b"nan", texts).astype(np.float64) if len(odd) else texts.astype(np.float64)
+    return Numbers(texts=texts, values=values, unreadable=unreadable)
+
+
+def _read_number(text: str) -> str | None:
+    """Write a number in its canonical digits; empty for none, None for what cannot be read."""
+    lower = text.lower().lstrip("$").strip()
+    if lower in EMPTY:
+        return ""
+    shift = SCALES.get(lower[-1:], 0)
+    digits = lower[:-1].strip() if shift else lower
+    if GROUPS.fullmatch(digits):
+        digits = digits.replace(",", "")
+    if not NUMBER.fullmatch(digits):
+        return None
+    return plain(Decimal(digits).scaleb(shift))
+
+
+def comma_reading(columns: Sequence[Cells]) -> tuple[str, str] | None:
+    """Say what commas inside these numbers are, with a cell that shows it; None without any.
+
+    The first word is empty when the cells allow both readings, or when they contradict.
+    """
+    shown: dict[str, str] = {}
+    seen = ""
+    for cells in columns:
+        inside = cells[np.strings.find(cells, b",") >= 0]
+        # What a comma is shows in the form of a number, of which there are few.
+        letters = letters_of(inside)
+        forms = np.where(KINDS[letters] == 1, ord("0"), letters).astype(np.uint8)
+        firsts = np.unique(forms.view(f"S{inside.itemsize}").ravel(), return_index=True)[1]
+        for text in map(decode, inside[firsts].tolist()):
+            seen = seen or text
+            number = text.lower().rstrip("kmbt").strip()
+            if ONE_GROUP.fullmatch(number):
+                continue
+            shown.setdefault(COMMAS[0] if GROUPS.fullmatch(number) else COMMAS[1], text)
+    if len(shown) == 1:
+        return next(iter(shown.items()))
+    return ("", seen) if seen else None
+
+
+def with_points(cells: Cells) -> Cells:
+    """Write numbers with a decimal comma as numbers with a decimal point."""
+    bare = np.strings.replace(cells, b".", b"")
+    return np.asarray(np.strings.replace(bare, b",", b"."), np.bytes_)
+
+
+def without_commas(cells: Cells) -> Cells:
+    """Write numbers with commas between thousands as plain ones."""
+    return np.asarray(np.strings.replace(cells, b",", b""), np.bytes_)

@@ -1,0 +1,171 @@
+"""The candles of several files joined into one series for each coin, and made coarser exactly.
+
+The result does not depend on the order of files or rows. Of candles of one time that differ none is
+kept, because nothing says which is true.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import numpy as np
+
+from bot.adapters.candles.cells import Cells
+from bot.adapters.candles.recognising import TIMEFRAMES, CandleFile, CandleSet, name_span
+from bot.adapters.candles.stamps import Instants
+from bot.domain.errors import BadInputError
+from bot.domain.numbers import ZERO, plain
+
+DUPLICATE, CONFLICT = "duplicate", "same time, another candle"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandleSeries:
+    """The candles of one coin and timeframe, ascending and without a repeated time.
+
+    texts: as in `CandleSet`. cut: coarser candles that were dropped because the data begin or end
+    inside them. incomplete: those that were kept although parts inside are missing.
+    """
+
+    symbol: str
+    span: int
+    at: Instants
+    texts: tuple[Cells, ...]
+    cut: int = 0
+    incomplete: int = 0
+
+    def holes(self) -> tuple[int, int]:
+        """Count the holes, and the candles that are missing in them."""
+        steps = np.diff(self.at) // self.span
+        return int((steps > 1).sum()), int((steps - 1).sum())
+
+
+@dataclass(slots=True)
+class _Drops:
+    """How many rows of each file were dropped for a reason, and the line of the first."""
+
+    counts: dict[int, dict[str, tuple[int, int]]] = field(default_factory=lambda: defaultdict(dict))
+
+    def add(self, reason: str, files: Instants, lines: Instants) -> None:
+        """Count rows; files: the number of the file of each."""
+        for file in np.unique(files).tolist():
+            inside = lines[files == file]
+            count, line = self.counts[file].get(reason, (0, int(inside.min())))
+            self.counts[file][reason] = (count + len(inside), min(line, int(inside.min())))
+
+
+def join(
+    files: Sequence[CandleFile], *, one_coin: bool = False
+) -> tuple[list[CandleSeries], list[dict[str, tuple[int, int]]]]:
+    """Join the candles of each coin and timeframe; also gives what was dropped of each file.
+
+    one_coin: the user said that the files are of one coin, whatever its currency.
+    Raises BadInputError when the prices of a coin are in two currencies.
+    """
+    groups: dict[tuple[str, int], list[tuple[int, CandleSet]]] = defaultdict(list)
+    for number, file in enumerate(files):
+        for one in file.sets:
+            groups[one.coin.symbol, file.span].append((number, one))
+    drops = _Drops()
+    joined = []
+    for (symbol, span), several in sorted(groups.items(), key=lambda item: item[0]):
+        quotes = {one.coin.quote: files[number].path for number, one in several if one.coin.quote}
+        if len(quotes) > 1 and not one_coin:
+            named = " and ".join(f"{quote} ({path.name})" for quote, path in sorted(quotes.items()))
+            raise BadInputError(
+                f"{symbol}: prices in {named}: import one of them, or say with --symbol that they are one"
+            )
+        joined.append(_join(symbol, span, several, drops))
+    return joined, [drops.counts[number] for number in range(len(files))]
+
+
+def _join(symbol: str, span: int, several: Sequence[tuple[int, CandleSet]], drops: _Drops) -> CandleSeries:
+    at = np.concatenate([one.at for _, one in several])
+    files = np.concatenate([np.full(len(one.at), number) for number, one in several])
+    lines = np.concatenate([one.lines for _, one in several])
+    texts = [np.concatenate(column) for column in zip(*(one.texts for _, one in several), strict=True)]
+    if (np.diff(at) <= 0).any():
+        order = at.argsort(kind="stable")
+        at, files, lines = at[order], files[order], lines[order]
+        texts = [text[order] for text in texts]
+    firsts = np.flatnonzero(np.diff(at, prepend=at[:1] - 1))
+    if len(firsts) < len(at):
+        first_of = np.repeat(firsts, np.diff(firsts, append=len(at)))
+        same = np.all([text == text[first_of] for text in texts], axis=0)
+        # Of a time with candles that differ no row is kept; of others the first.
+        torn = np.repeat(~np.logical_and.reduceat(same, firsts), np.diff(firsts, append=len(at)))
+        repeated = ~torn & (first_of != np.arange(len(at)))
+        drops.add(CONFLICT, files[torn], lines[torn])
+        drops.add(DUPLICATE, files[repeated], lines[repeated])
+        kept = ~torn & ~repeated
+        at, texts = at[kept], [text[kept] for text in texts]
+    return CandleSeries(symbol=symbol, span=span, at=at, texts=tuple(texts))
+
+
+def coarsen_all(joined: Sequence[CandleSeries], timeframe: str | None) -> dict[tuple[str, str], CandleSeries]:
+    """Bring all series to a timeframe, or leave each in its own; by timeframe and symbol.
+
+    Raises BadInputError when two series of a coin end in one, and when nothing is left.
+    """
+    found: dict[tuple[str, str], CandleSeries] = {}
+    origins: dict[tuple[str, str], str] = {}
+    for one in joined:
+        name = timeframe or name_span(one.span)
+        key = (name, one.symbol)
+        if key in found:
+            raise BadInputError(
+                f"{one.symbol}: {origins[key]} and {name_span(one.span)} candles would both become {name}:"
+                " import one of them"
+            )
+        origins[key] = name_span(one.span)
+        found[key] = coarsen(one, TIMEFRAMES[name])
+    if empty := [symbol for (_, symbol), one in found.items() if not len(one.at)]:
+        raise BadInputError(f"{empty[0]}: no candle is left: the file holds too little, or contradicts itself")
+    return dict(sorted(found.items()))
+
+
+def coarsen(series: CandleSeries, span: int) -> CandleSeries:
+    """Make coarser candles: the first open, the extremes, the last close, the exact sum of volumes.
+
+    A bucket counts as whole when the data do not begin or end inside it: inside the data a missing
+    candle means that nothing was traded. A volume is unknown when one of its parts is.
+    """
+    if span == series.span or not len(series.at):
+        return series
+    bucket = series.at // span
+    first = np.flatnonzero(np.diff(bucket, prepend=bucket[:1] - 1))
+    last = np.append(first[1:], len(bucket)) - 1
+    opens, highs, lows, closes, volumes = series.texts
+    texts = (
+        opens[first],
+        highs[_extremes(highs.astype(np.float64), first)],
+        lows[_extremes(-lows.astype(np.float64), first)],
+        closes[last],
+        np.array([_add(volumes[a : b + 1].tolist()) for a, b in zip(first, last, strict=True)], np.bytes_),
+    )
+    thin = last - first + 1 < span // series.span
+    whole = np.ones(len(first), np.bool_)
+    whole[0] = series.at[0] % span == 0
+    whole[-1] &= (series.at[-1] + series.span) % span == 0
+    return CandleSeries(
+        symbol=series.symbol,
+        span=span,
+        at=(bucket[first] * span)[whole],
+        texts=tuple(text[whole] for text in texts),
+        cut=int((~whole).sum()),
+        incomplete=int((thin & whole).sum()),
+    )
+
+
+def _extremes(values: np.ndarray[tuple[int], np.dtype[np.float64]], first: Instants) -> Instants:
+    """Find the row of the largest value of each stretch; first: where each begins."""
+    largest = np.repeat(np.maximum.reduceat(values, first), np.diff(first, append=len(values)))
+    rows = np.where(values == largest, np.arange(len(values)), len(values))
+    return np.asarray(np.minimum.reduceat(rows, first), np.int64)
+
+
+def _add(volumes: Sequence[bytes]) -> bytes:
+    if not all(volumes):
+        return b""
+    return plain(sum((Decimal(one.decode()) for one in volumes), ZERO)).encode()

@@ -1,0 +1,292 @@
+"""Files of candles as columns of text cells: CSV in its dialects, JSON, Arrow and Parquet.
+
+A cell holds the digits that the file holds; only the columns that are asked for are kept.
+"""
+
+import codecs
+import csv
+import gzip
+import io
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bot.adapters.candles.arrow import arrow_columns
+from bot.adapters.candles.cells import CELL_MAX, Cells, decode, to_cells
+from bot.domain.errors import AccessError, BadInputError, ConfigError, StorageError
+
+PRICES = ("open", "high", "low", "close")
+DELIMITERS = ",;\t|"
+# How many first lines may stand before the candles, and how many after the header before the data.
+PREAMBLE_MAX, SUBHEAD_MAX = 30, 3
+BLOCK_BYTES = 1 << 22
+CANDLE_CELLS = 5
+NUMERIC = re.compile(r"[$+-]?[\d.,]*\d[\d.,]*([eE][+-]?\d+)?[KMBkmb]?|nan|null", re.ASCII | re.IGNORECASE)
+ENDINGS = {
+    ".feather": "Feather", ".arrow": "Feather", ".ft": "Feather", ".parquet": "Parquet", ".pq": "Parquet",
+}  # fmt: skip
+
+Header = tuple[str, ...] | None
+Pick = Callable[[Header, int], Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """A file as columns of cells.
+
+    header: the names of all columns, None when it has none. width: the number of all columns.
+    cells: the columns that were asked for, by place. lines: the line or row of each.
+    skipped: lines before the candles. ragged: rows with another number of cells.
+    """
+
+    kind: str
+    header: Header
+    width: int
+    cells: Mapping[int, Cells]
+    lines: npt.NDArray[np.int64]
+    skipped: int = 0
+    ragged: int = 0
+
+
+def read_sheet(path: Path, pick: Pick) -> Sheet:
+    """Read a file; pick: chooses the places of columns from the header and the number of columns.
+
+    Raises ConfigError for a missing file or extra, BadInputError for one that holds no candles.
+    """
+    if not path.is_file():
+        fault = "is a folder: name its files" if path.is_dir() else "no such file"
+        raise ConfigError(f"{path}: {fault}")
+    name = path.name.lower()
+    kind = ENDINGS.get(path.suffix.lower())
+    with _readable(path):
+        if kind:
+            header, columns = arrow_columns(path, kind)
+            return _of_columns(kind, header, columns, pick)
+        if name.removesuffix(".gz").removesuffix(".zip").endswith(".json"):
+            with _unpack(path) as stream:
+                return _of_json(path, decode(stream.read()), pick)
+        with _unpack(path) as stream:
+            return _read_csv(path, stream, pick)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError as error:
+        raise AccessError(f"{path}: may not be read; grant this user read permission") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+        raise BadInputError(f"{path}: cannot be unpacked: fetch it again, or unpack it") from error
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+@contextmanager
+def _unpack(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file as UTF-8 without a mark, unpacked by what its first bytes say."""
+    with path.open("rb") as raw:
+        first = raw.read(4)
+        raw.seek(0)
+        source: Any = raw
+        if first.startswith(b"\x1f\x8b"):
+            source = io.BufferedReader(gzip.GzipFile(fileobj=raw))
+        elif first.startswith(b"PK"):
+            packed = zipfile.ZipFile(raw)
+            names = [name for name in packed.namelist() if not name.endswith("/")]
+            if len(names) != 1:
+                raise BadInputError(f"{path}: holds {len(names)} files: unpack it, and name them")
+            try:
+                source = io.BufferedReader(packed.open(names[0]))
+            except RuntimeError as error:  # it wants a password, or a method that is not known
+                raise BadInputError(f"{path}: cannot be unpacked: unpack it, and name its file") from error
+        mark = source.peek(3)[:3]
+        if mark[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
+            source = io.BytesIO(source.read().decode("utf-16", "replace").encode())
+        elif mark == codecs.BOM_UTF8:
+            source.read(len(mark))
+        yield source
+
+
+def is_numeric(cell: str) -> bool:
+    """Check whether a cell looks like a number, also one with commas or a K, M or B."""
+    return NUMERIC.fullmatch(cell.strip()) is not None
+
+
+def name_of(cell: str) -> str:
+    """Reduce the name of a column to its lower-case letters and digits."""
+    return re.sub(r"[^a-z0-9:]", "", cell.lower())
+
+
+def _is_data(cells: Sequence[str]) -> bool:
+    return len(cells) >= CANDLE_CELLS and sum(map(is_numeric, cells[1:])) >= len(PRICES)
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    names = [name_of(cell) for cell in cells]
+    return all(any(name.endswith(word) or name == word[0] for name in names) for word in PRICES[:3])
+
+
+def _cells_of_line(line: str, delimiter: str) -> list[str]:
+    """Split a line; without cells when the csv module refuses it."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return []
+
+
+def _find_start(path: Path, lines: Sequence[str]) -> tuple[str, Header, int, int]:
+    """Find the delimiter, the header, the number of columns and the place of the first candle."""
+    for delimiter in DELIMITERS:
+        header: Header = None
+        for at, line in enumerate(lines):
+            cells = _cells_of_line(line, delimiter)
+            if header is None and _is_header(cells):
+                header, since = tuple(cell.strip() for cell in cells), at
+            elif _is_data(cells):
+                # Names in words that are not known are a header too: their order is not ours to guess.
+                unknown = _cells_of_line(lines[at - 1], delimiter) if at and header is None else []
+                if len(unknown) == len(cells) and not is_numeric(unknown[0]):
+                    header = tuple(cell.strip() for cell in unknown)
+                return delimiter, header, len(cells), at
+            elif header and at - since > SUBHEAD_MAX:
+                break
+    shown = lines[0].strip()[:60] if lines else ""
+    fault = f"its first line is {shown!r}" if shown else "it is empty"
+    raise BadInputError(
+        f"{path}: no candles found, {fault}: a header with open, high, low, close, or rows of numbers is needed"
+    )
+
+
+def _read_csv(path: Path, stream: IO[bytes], pick: Pick) -> Sheet:
+    head = list(islice(stream, PREAMBLE_MAX))
+    delimiter, header, width, start = _find_start(path, [decode(line) for line in head])
+    picked = pick(header, width)
+    kept: dict[int, list[Cells]] = {place: [] for place in picked}
+    numbers: list[npt.NDArray[np.int64]] = []
+    done, ragged, block = start, 0, b"".join(head[start:])
+    while block:
+        block = block.replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n"
+        count = block.count(b"\n")
+        columns, inside, missed = _split(block, delimiter, width, picked) or _split_slowly(
+            block, delimiter, width, picked
+        )
+        ragged += missed
+        for place, cells in zip(picked, columns, strict=True):
+            kept[place].append(np.strings.strip(cells))
+        numbers.append(inside + done)
+        done += count
+        block = stream.read(BLOCK_BYTES)
+        block += stream.readline() if block else b""
+    return Sheet(
+        kind="CSV",
+        header=header,
+        width=width,
+        cells={place: np.concatenate(kept.pop(place)) for place in picked},
+        lines=np.concatenate(numbers),
+        skipped=start - (header is not None),
+        ragged=ragged,
+    )
+
+
+Split = tuple[list[Cells], npt.NDArray[np.int64], int]
+
+
+def _split(block: bytes, delimiter: str, width: int, picked: Sequence[int]) -> Split | None:
+    """Split plain lines all at once; None when a line is quoted, long or of another width."""
+    if b'"' in block or b"\0" in block:
+        return None
+    data = np.frombuffer(block, np.uint8)
+    breaks = data == ord("\n")
+    ends = np.flatnonzero(breaks | (data == ord(delimiter)))
+    rows = len(ends) // width
+    # Each line has its number of cells when every so many ends, and no other, is a line's.
+    if len(ends) % width or int(breaks.sum()) != rows or not breaks[ends[width - 1 :: width]].all():
+        return None
+    starts = np.append(0, ends[:-1] + 1)
+    data = np.append(data, np.zeros(CELL_MAX, np.uint8))
+    columns = []
+    for place in picked:
+        first, last = starts[place::width], ends[place::width]
+        size = max(int((last - first).max()), 1)
+        if size > CELL_MAX:
+            return None
+        steps = np.arange(size)
+        letters = np.where(steps < (last - first)[:, None], data[first[:, None] + steps], 0).astype(np.uint8)
+        columns.append(letters.view(f"S{size}").ravel())
+    return columns, np.arange(1, rows + 1), 0
+
+
+def _split_slowly(block: bytes, delimiter: str, width: int, picked: Sequence[int]) -> Split:
+    """Split quoted or uneven lines; the rows with another number of cells are only counted."""
+    rows, places, missed = [], [], 0
+    # Each line for itself, so that a quote that nobody closes costs one line.
+    for number, line in enumerate(decode(block).split("\n"), start=1):
+        cells = _cells_of_line(line, delimiter)
+        if len(cells) == width:
+            rows.append([cells[place][:CELL_MAX] for place in picked])
+            places.append(number)
+        else:
+            missed += bool(line.strip())
+    columns = [to_cells(cells) for cells in zip(*rows, strict=True)] or [to_cells([]) for _ in picked]
+    return columns, np.array(places, dtype=np.int64), missed
+
+
+def _of_json(path: Path, text: str, pick: Pick) -> Sheet:
+    """Read arrays of arrays or of objects, or an object of columns; numbers stay as written."""
+    try:
+        rows = _find_rows(json.loads(text, parse_float=str, parse_int=str))
+    except (ValueError, RecursionError) as error:
+        raise BadInputError(f"{path}: not JSON ({error}): fetch it again") from error
+    if isinstance(rows, Mapping):
+        return _of_columns("JSON", tuple(rows), [_texts_of(one) for one in rows.values()], pick)
+    if rows and isinstance(rows[0], Mapping):
+        header = tuple(rows[0])
+        columns = [_texts_of([row.get(name) for row in rows]) for name in header]
+        return _of_columns("JSON", header, columns, pick)
+    width = max(map(len, rows), default=0)
+    if width < CANDLE_CELLS:
+        raise BadInputError(f"{path}: no candles found: it holds no array of candles")
+    even = [row for row in rows if len(row) == width]
+    columns = [_texts_of(column) for column in zip(*even, strict=True)]
+    return _of_columns("JSON", None, columns, pick, ragged=len(rows) - len(even))
+
+
+def _find_rows(value: Any) -> Any:
+    """Find the first list of arrays or objects, or the object of columns, in an answer."""
+    if isinstance(value, list) and value and isinstance(value[0], list | dict):
+        return [row for row in value if isinstance(row, type(value[0]))]
+    if isinstance(value, dict):
+        columns = {name: one for name, one in value.items() if isinstance(one, list)}
+        flat = {name: one for name, one in columns.items() if one and not isinstance(one[0], list | dict)}
+        if len(flat) >= CANDLE_CELLS and len(set(map(len, flat.values()))) == 1:
+            return flat
+        for inner in value.values():
+            if found := _find_rows(inner):
+                return found
+    return []
+
+
+def _texts_of(values: Sequence[Any]) -> Cells:
+    return to_cells(["" if value is None else str(value)[:CELL_MAX] for value in values])
+
+
+def _of_columns(kind: str, header: Header, columns: Sequence[Cells], pick: Pick, *, ragged: int = 0) -> Sheet:
+    count = len(columns[0]) if columns else 0
+    return Sheet(
+        kind=kind,
+        header=header,
+        width=len(columns),
+        cells={place: columns[place] for place in pick(header, len(columns))},
+        lines=np.arange(1, count + 1),
+        ragged=ragged,
+    )

@@ -1,0 +1,140 @@
+"""`bot history import`: makes a history folder of candle files, and says what each was taken for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from bot.adapters.candles.coins import coin_of
+from bot.adapters.candles.joining import CandleSeries, coarsen_all, join
+from bot.adapters.candles.recognising import CandleFile, Choices, describe_drops, name_span, recognise
+from bot.adapters.candles.writing import number_symbols, write_history
+from bot.app.telling.answers import Answer, Column, Row, Table, without_empty
+from bot.app.telling.progress import tell_progress
+from bot.domain.errors import UsageError
+from bot.domain.instants import EPOCH, MICROSECOND
+
+FILE_COLUMNS = (
+    Column("file"), Column("symbol"), Column("layout", rank=1), Column("timeframe"), Column("time", rank=1),
+    Column("rows"), Column("dropped"), Column("first", rank=2), Column("last", rank=2), Column("ignored", rank=3),
+)  # fmt: skip
+SYMBOLS_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportRequest:
+    """What to import, to where, and what the user chose where files have two readings."""
+
+    files: Sequence[Path]
+    folder: Path
+    layouts: Sequence[str] = ()
+    symbol: str | None = None
+    timeframe: str | None = None
+    zone: str | None = None
+
+
+def import_candles(request: ImportRequest) -> Answer:
+    """Read candle files, write a history folder, and answer with what each file was taken for.
+
+    Raises ConfigError for a missing file or another folder in the way, BadInputError for a file
+    without candles or with two readings.
+    """
+    choices = Choices(
+        layouts=frozenset(request.layouts),
+        symbol=_symbol(request.symbol),
+        zone=_zone(request.zone),
+        timeframe=request.timeframe,
+    )
+    files = []
+    for done, path in enumerate(request.files):
+        tell_progress("reading candles, files", done, len(request.files))
+        files.append(recognise(path, choices))
+    tell_progress("reading candles, files", len(files), len(files))
+    joined, dropped = join(files, one_coin=bool(choices.symbol))
+    series = coarsen_all(joined, choices.timeframe)
+    written = write_history(request.folder, series)
+    ids = number_symbols(series)
+    told = [_file_row(file, more) for file, more in zip(files, dropped, strict=True)]
+    bars = [_series_row(key[0], ids[key[1]], one) for key, one in series.items()]
+    state = "written" if written else "there already, with the same files: nothing changed"
+    return Answer(
+        payload={"folder": str(request.folder), "written": written, "files": told, "series": bars},
+        parts=without_empty(
+            Table(rows=[_shorten(row) for row in told], columns=FILE_COLUMNS),
+            "",
+            Table(rows=bars),
+            f"\n{request.folder}: {state}. A replay also needs signals.csv there: yours, or from"
+            " `bot history derive --signals ema`.",
+        ),
+    )
+
+
+def _symbol(text: str | None) -> str:
+    if text is None:
+        return ""
+    if not coin_of(text).symbol:
+        raise UsageError(f"--symbol {text!r} is no symbol: write it like BTC")
+    return text
+
+
+def _zone(name: str | None) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise UsageError(f"--zone {name!r} is no time zone: write it like Europe/Berlin") from error
+
+
+def _file_row(file: CandleFile, more: dict[str, tuple[int, int]]) -> dict[str, Any]:
+    dropped = {**file.dropped, **more}
+    first = min(int(one.at.min()) for one in file.sets)
+    last = max(int(one.at.max()) for one in file.sets)
+    return {
+        "file": str(file.path),
+        "symbols": sorted({one.coin.symbol for one in file.sets}),
+        "layout": file.layout,
+        "timeframe": name_span(file.span),
+        "time": file.time,
+        "rows": file.rows,
+        "dropped": {
+            reason: {"count": count, "line": line or None} for reason, (count, line) in dropped.items()
+        },
+        "first": _instant(first),
+        "last": _instant(last),
+        "ignored": list(file.ignored),
+    }
+
+
+def _shorten(row: dict[str, Any]) -> Row:
+    """Shorten a row for people."""
+    symbols = row["symbols"]
+    more = f" and {len(symbols) - SYMBOLS_SHOWN} more" if len(symbols) > SYMBOLS_SHOWN else ""
+    dropped = {reason: (one["count"], one["line"] or 0) for reason, one in row["dropped"].items()}
+    return {
+        **row,
+        "file": Path(row["file"]).name,
+        "symbol": ", ".join(symbols[:SYMBOLS_SHOWN]) + more,
+        "dropped": describe_drops(dropped) or "none",
+        "ignored": ", ".join(row["ignored"]) or None,
+    }
+
+
+def _series_row(timeframe: str, token_id: int, series: CandleSeries) -> Row:
+    holes, missing = series.holes()
+    return {
+        "token_id": token_id,
+        "symbol": series.symbol,
+        "timeframe": timeframe,
+        "bars": len(series.at),
+        "first": _instant(int(series.at[0])),
+        "last": _instant(int(series.at[-1])),
+        "holes": holes,
+        "missing": missing,
+        "cut": series.cut,
+        "incomplete": series.incomplete,
+    }
+
+
+def _instant(at: int) -> datetime:
+    return EPOCH + at * MICROSECOND
