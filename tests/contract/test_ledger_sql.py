@@ -1,16 +1,18 @@
 """What the ledger in SQL promises beyond the port, on SQLite and PostgreSQL alike."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from sqlalchemy import Table, select
+from sqlalchemy import Connection, Engine, Table, select
 
+from bot.adapters.sql import lease
 from bot.adapters.sql.beside import TABLES, Beside, Store, put
-from bot.adapters.sql.engine import begin, ledger_engine
+from bot.adapters.sql.engine import begin, ledger_engine, open_connection
 from bot.adapters.sql.facts import _WHOLE_STORY
 from bot.adapters.sql.lease import exclusive, is_held
 from bot.adapters.sql.ledger import SqlLedger, reading, writing
@@ -169,6 +171,23 @@ def test_a_second_writer_is_refused(ledger_url: str) -> None:
         assert refused.value.exit_code == 75
     with writing(ledger_url) as book:
         opened(book)
+
+
+def test_the_lock_is_free_at_once_though_the_server_learns_late_of_a_closed_connection(
+    ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next writer is let in while the connection of the one before is still open on the server."""
+    with ExitStack() as open_for_long:
+
+        @contextmanager
+        def stay_open(engine: Engine) -> Iterator[Connection]:
+            yield open_for_long.enter_context(open_connection(engine))
+
+        monkeypatch.setattr(lease, "open_connection", stay_open)
+        with writing(ledger_url, create=True):
+            pass
+        with writing(ledger_url):
+            pass
 
 
 def test_whether_a_writer_holds_a_ledger_is_seen_without_its_lock(ledger_url: str) -> None:

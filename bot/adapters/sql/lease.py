@@ -9,10 +9,11 @@ import os
 import struct
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, select, text, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from bot.adapters.sql.engine import begin, ledger_name, open_connection
 from bot.adapters.sql.schema.column_types import POSTGRESQL
@@ -109,7 +110,13 @@ def _advisory_lock(engine: Engine) -> Iterator[None]:
         asked = connection.execute(text("SELECT pg_try_advisory_lock(:number)"), {"number": _ADVISORY_LOCK})
         if not asked.scalar():
             raise LeaseError(f"another writer holds the ledger {ledger_name(engine.url)}: stop it first")
-        yield
+        try:
+            yield
+        finally:
+            # The server learns of a closed connection later: whoever asks next would be refused. If the
+            # connection is lost, so is the lock.
+            with suppress(SQLAlchemyError):
+                connection.execute(text("SELECT pg_advisory_unlock(:number)"), {"number": _ADVISORY_LOCK})
 
 
 @contextmanager
