@@ -374,7 +374,7 @@ def _tokens(arguments: argparse.Namespace) -> Answer:
         Step(
             "README.md",
             {
-                "and `bot explain ORDER_ID` follows an order from the recorded answers to the books.": (
+                "`bot explain ORDER_ID` follows an order from the recorded answers to the books.": (
                     " `bot tokens` lists\nthe tokens of a ledger."
                 )
             },
