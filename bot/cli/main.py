@@ -8,7 +8,8 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from itertools import takewhile
+from typing import Any, NoReturn
 
 from bot import __version__
 from bot.app.settings.kinds import near
@@ -55,7 +56,16 @@ def _name_origin(message: str, arguments: argparse.Namespace) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose refusals are one line, with the nearest command and without a list of all."""
+    """A parser whose refusals are one line, with the nearest command or option, not a list of all."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse the words given; refuse an unknown option before a missing one is complained of."""
+        known = self._option_string_actions
+        for word in () if self._subparsers else takewhile("--".__ne__, args or ()):
+            name = word.partition("=")[0]
+            if name.startswith("--") and not any(option.startswith(name) for option in known):
+                self.error(f"no option {name}{near(name, known)}")
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Print the refusal, and exit with 2."""

@@ -13,12 +13,15 @@ from bot.cli.main import main
     [
         ("statsu", "bot: no command 'statsu': did you mean `status`? (`bot --help` tells more)"),
         ("xyzzy", "bot: no command 'xyzzy': choose another (`bot --help` tells more)"),
+        ("why --ledgr x", "bot why: no option --ledgr; did you mean `--ledger`? (`bot why --help` tells more)"),
+        ("run --confg=x", "bot run: no option --confg; did you mean `--config`? (`bot run --help` tells more)"),
+        ("status --xyzzy", "bot status: no option --xyzzy (`bot status --help` tells more)"),
         ("db upgrde", "bot db: no action 'upgrde': did you mean `upgrade`? (`bot db --help` tells more)"),
         (
             "completion basj",
             "bot completion: no shell 'basj': did you mean `bash`? (`bot completion --help` tells more)",
         ),
-        ("why --form 2025-01-01", "bot: unrecognized arguments: --form (`bot --help` tells more)"),
+        ("why --form 2025-01-01", "bot why: no option --form; did you mean `--from`? (`bot why --help` tells more)"),
     ],
 )
 def test_what_is_mistyped_is_one_line_with_the_nearest(

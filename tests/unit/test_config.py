@@ -206,7 +206,7 @@ def test_a_variable_that_matches_no_key_is_refused(tmp_path: Path, name: str, va
         (RUN.replace("10000", "'lots'"), "run.cash", "'lots' is no number: write 10, say"),
         (RUN.replace("10000", "'10,000'"), "run.cash", "'10,000' has a comma: write 10000 or 10.000"),
         (RUN.replace("10000", "'10000,5'"), "run.cash", "write 10000.5, with a decimal point"),
-        (RUN.replace('"one"', '"tränd"'), "run.name", "'tränd' is no name of up to 64 letters, digits and _ . -: "),
+        (RUN.replace('"one"', '"tränd"'), "run.name", "'tränd' is no name of up to 64 letters a-z, digits and _ . -: "),
         (RUN.replace('"one"', '"tränd"'), "run.name", '"levels_long", say'),
         (RUN.replace('strategy = "levels_long"\n', ""), "run.strategy", "missing: add"),
     ],

@@ -95,7 +95,7 @@ def demo(given: str, days: int, port: int, program: str) -> Answer:
         ("another strategy on the same answers", f"replay --recorded {name} --strategy bracket_fixed"),
         ("a configuration of your own", "init my-bot"),
     )
-    nexts = [f"next: {program} {step}   # {what}" for what, step in steps]
+    nexts = [f"next, {what}:\n  {program} {step}" for what, step in steps]
     return Answer(parts=(*_describe(reader, days), "", _sum_up(reader), took, "", *nexts, f"ledger: {ledger}"))
 
 
@@ -107,8 +107,10 @@ def _sum_up(reader: Reader) -> str:
     return (
         f"In words: {counts['trades']} trade{'' if counts['trades'] == 1 else 's'},"
         f" {counts['won']} won, {counts['lost']} lost,"
-        f" {counts['still_open']} still open; equity {CASH} -> {float(str(last['equity'])):.2f} ({gain:+.2%}),"
-        f" holding the same tokens {held:+.2%}; simulated prices, so it proves nothing about real ones"
+        f" {counts['still_open']} still open;\n"
+        f"equity {CASH} -> {float(str(last['equity'])):.2f} ({gain:+.2%}),"
+        f" holding the same tokens {held:+.2%}.\n"
+        "Simulated prices: it proves nothing about real ones."
     )
 
 
