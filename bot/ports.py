@@ -3,10 +3,10 @@
 Each Protocol has at least two implementations.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from bot.domain.decisions import Fact
@@ -17,7 +17,7 @@ from bot.domain.market import Bar, Grades, LevelSet, MarketSize, QuantMetrics, Q
 from bot.domain.reach import EVERY_BAR, Reach
 from bot.domain.record import CycleRecord
 from bot.domain.signals import Episode
-from bot.domain.tape import ApiCall, Datum
+from bot.domain.tape import ApiAttempt, ApiCall, Datum, Hole, Pause, Refusal
 
 
 class Archive(Protocol):
@@ -74,7 +74,10 @@ class Archive(Protocol):
         """Find the newest market size."""
 
     def days(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Sequence[Bar]:
-        """List the whole UTC days ended by as_of, oldest first."""
+        """List the whole UTC days ended by as_of, oldest first; none while some are missing."""
+
+    def lacks_quote(self, token_id: TokenId, cut_off: datetime) -> bool:
+        """Check whether the newest fetch of prices brought none of the token."""
 
     def prints(
         self,
@@ -107,8 +110,12 @@ class Source(Protocol):
     def archive(self) -> Archive:
         """The data fetched so far."""
 
-    def refresh(self, slot: datetime) -> datetime:
-        """Fetch what is due at a slot; return the cut-off, the instant at which the fetch ended."""
+    def refresh(self, slot: datetime, held: Collection[TokenId] = ()) -> datetime:
+        """Fetch what is due at a slot; return the cut-off, the instant at which the fetch ended.
+
+        held: the tokens with a position or a waiting order. Raises UpstreamError or AccessError
+        when their prices could not be asked for; without any, when no feed that is needed answered.
+        """
 
     def quotes(self, tokens: Sequence[TokenId]) -> tuple[Quote, ...]:
         """Fetch the prices of these tokens again; a history folder has none and returns nothing."""
@@ -124,8 +131,16 @@ class Clock(Protocol):
 class Tape(Protocol):
     """The place where answers and the data read from them are recorded."""
 
-    def answer(self, call: ApiCall, body: bytes | None) -> None:
+    def answer(
+        self, call: ApiCall, body: bytes | None, attempts: Sequence[ApiAttempt] = ()
+    ) -> None:
         """Record an answer as it came; `body` is None when there was none."""
+
+    def refused(self, request_id: str, refusals: Sequence[Refusal]) -> None:
+        """Record what of an answer could not be read."""
+
+    def note(self, changes: Sequence[Hole | Pause]) -> None:
+        """Record how holes stand from now on, and that a host wants to be left alone."""
 
     def rows(self, data: Iterable[Datum]) -> None:
         """Record data that is news."""
@@ -139,14 +154,20 @@ class LiveSource(Protocol):
         """What the last refresh and the quotes after it could not fetch."""
 
     @property
-    def refusals(self) -> Sequence[tuple[str, str]]:
-        """The reason and the place of each row that could not be read."""
+    def refusals(self) -> Sequence[tuple[str, Refusal]]:
+        """The feed of each row or field that could not be read, and what was refused."""
 
-    def resolve(self, universe: Sequence[str | int]) -> Mapping[TokenId, Instrument]:
+    def resolve(
+        self, universe: Sequence[str | int], pinned: Collection[Instrument] = ()
+    ) -> Mapping[TokenId, Instrument]:
         """Find the tokens of symbols and token_ids, and admit them to the archive.
 
-        Raises ConfigError for a token that is unknown or ambiguous.
+        pinned: what the ledger knows already; only other names are asked for.
+        Raises ConfigError for tokens that are unknown or ambiguous, all of them in one message.
         """
+
+    def note(self, hole: Hole) -> None:
+        """Note a recorded hole."""
 
     def add(self, datum: Datum) -> bool:
         """Add a recorded datum; return False when it is not news or its token was not admitted."""
@@ -155,17 +176,42 @@ class LiveSource(Protocol):
         """Build the source for the runs that follow the signals of a feed."""
 
 
+class Keys(Protocol):
+    """The keys to a provider, in the order in which they are tried."""
+
+    @property
+    def current(self) -> str:
+        """The key to use now; a file that has changed is read again."""
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every key ever read, so that none of them is told."""
+
+    def refuse(self, key: str) -> bool:
+        """Turn to the next key after one was refused; return False when there is no other."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """What a provider is connected with; side_by_side: requests at once, None for its own limit."""
+    """What a provider is connected with.
+
+    interval: between two slots, by which failed queries are spaced. side_by_side: requests at once,
+    None for its own limit. sent, pauses: what the ledger knows of earlier requests.
+    progress: is told how many queries of how many are done.
+    """
 
     base_url: str
-    key: str
+    keys: Keys
     requests_per_minute: int
     clock: Clock
     tape: Tape
     needs: frozenset[str]
+    interval: timedelta
     side_by_side: int | None = None
+    sent: tuple[datetime, ...] = ()
+    pauses: tuple[Pause, ...] = ()
+    proxy: str | None = None
+    progress: Callable[[int, int], None] = lambda _done, _all: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 `play` runs a history through the product's own run_cycle and returns its journal as text.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -101,14 +101,14 @@ def grades(when: str, trader: str, token: int = 1) -> Grades:
 
 def latest_episode(rows: Iterable[Signal]) -> Episode | None:
     """Fold a token's rows, ordered by published_at then known_at, to the episode that stands at their end."""
-    turn = latest = None
+    turn = latest = since = None
     for row in rows:
         if turn is None or row.stance is not turn.stance:
-            turn = row
+            turn, since = row, latest and latest.published_at
         latest = row
     if turn is None or latest is None:
         return None
-    return Episode(signal_id=turn.signal_id, turn=turn, latest=latest)
+    return Episode(signal_id=turn.signal_id, turn=turn, latest=latest, since=since)
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class Tape:
             for token_id, token in self.tokens.items()
         }
 
-    def refresh(self, slot: datetime) -> datetime:
+    def refresh(self, slot: datetime, _held: Collection[TokenId] = ()) -> datetime:
         """Move to a slot."""
         self.slot = slot
         return slot
@@ -186,6 +186,10 @@ class Tape:
     def close(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Return the last close: a tape has no other price."""
         return self.price(token_id, as_of, cut_off)
+
+    def lacks_quote(self, _token_id: TokenId, _cut_off: datetime) -> bool:
+        """Have every price."""
+        return False
 
     def moved_at(self, token_id: TokenId, as_of: datetime, _cut_off: datetime) -> datetime | None:
         """Return the closing of the last bar with another price than the last close."""

@@ -37,6 +37,7 @@ class Reason(StrEnum):
 
     MISSING_PRICE = "missing_price"
     MISSING_SIGNAL = "missing_signal"
+    INCOMPLETE_HISTORY = "incomplete_history"
     MISSING_LEVELS = "missing_levels"
     MISSING_GRADE = "missing_grade"
     MISSING_QUANTMETRICS = "missing_quantmetrics"

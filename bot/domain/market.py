@@ -68,12 +68,16 @@ class Level(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelSet:
-    """All levels of a token that are known from known_at on, in ascending order of price."""
+    """All levels of a token that are known from known_at on, in ascending order of price.
+
+    unread: the number of its levels that could not be read, if any; the set is not known then.
+    """
 
     token_id: TokenId
     published_at: datetime
     known_at: datetime
     levels: tuple[Level, ...]
+    unread: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,8 @@ CASH_MAX = Decimal(10) ** 10
 # Sums of amounts up to this limit stay far within 64 bits of micro-dollars.
 AMOUNT_MAX = Decimal(10) ** 11
 QUANTITY_MAX = Decimal(10) ** 18
+# The one limit of every number from outside: what reaches it is refused by name where it is read.
+OUTSIDE_MAX = Decimal(10) ** 18
 PRICE_STEP = Decimal(1).scaleb(-18)
 
 # Sixty digits hold price x quantity x cost factors without rounding, so only divisions round.

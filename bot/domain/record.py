@@ -51,6 +51,17 @@ class CycleRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailedTry:
+    """A try of a slot that committed nothing; attempt: from 1. reason: in our words."""
+
+    run: RunName
+    slot: datetime
+    attempt: int
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ParityCheck:
     """The result of deriving the cycles of a window again.
 

@@ -44,8 +44,14 @@ class Signal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
-    """The current episode: its id, the signal that started it, and its newest signal."""
+    """The current episode: its id, the signal that started it, and its newest signal.
+
+    since: when the signal before the turn was published; None when the turn is the first known.
+    unsure: an earlier or another turn may lie in a stretch of the feed that nobody could read.
+    """
 
     signal_id: SignalId
     turn: Signal
     latest: Signal
+    since: datetime | None = None
+    unsure: bool = False

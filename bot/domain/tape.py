@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
 
 from bot.domain.ids import TokenId
 from bot.domain.market import Bar, Grades, LevelSet, MarketSize, QuantMetrics
@@ -16,6 +18,8 @@ class ApiCall:
     """One request and its answer.
 
     query: holds no secret. answer_hash: names the stored body; None when there was no answer.
+    error: why the answer is no data, in our words; None for a good one.
+    provider_request_id: how the provider names the request, when it says so.
     """
 
     request_id: str
@@ -31,6 +35,94 @@ class ApiCall:
     rows: int | None
     credits: int
     answer_hash: str | None
+    error: str | None = None
+    provider_request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiAttempt:
+    """One attempt of a request.
+
+    number: from 1. retry_after: the server's Retry-After in seconds. error, provider_request_id:
+    see ApiCall.
+    """
+
+    request_id: str
+    number: int
+    status: int | None
+    seconds: float
+    retry_after: float | None
+    error: str | None
+    provider_request_id: str | None
+
+
+class Refusal(NamedTuple):
+    """A row of an answer, or a field of it, that could not be read.
+
+    token_id: None when the row names none. field: the name of the field, or `row`.
+    value: what came, as JSON text cut to 80 characters. whole: the row was refused, not only the
+    field.
+    """
+
+    token_id: TokenId | None
+    field: str
+    reason: str
+    value: str
+    whole: bool
+
+
+class HoleState(StrEnum):
+    """What is known of a stretch that was asked for and did not come.
+
+    open: it is asked for again. filled: it came at last. lost: nobody can give it any more.
+    final: the plan does not include it, and history begins behind it.
+    """
+
+    OPEN = "open"
+    FILLED = "filled"
+    LOST = "lost"
+    FINAL = "final"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hole:
+    """A stretch of a feed that was asked for and did not come whole, as known from an instant on.
+
+    missing: `daily` or `hourly` signals, bars `1d` or `1h`, a `quote`, or the feed's
+    name. starts_at, ends_at: both inclusive; equal for a feed that gives only its newest rows.
+    next_at: when it is asked for again, if ever. reason: why it is missing, in our words.
+    """
+
+    feed: str
+    missing: str
+    tokens: tuple[TokenId, ...]
+    starts_at: datetime
+    ends_at: datetime
+    known_at: datetime
+    state: HoleState
+    attempts: int
+    next_at: datetime | None
+    reason: str
+
+    @property
+    def name(self) -> tuple[str, tuple[TokenId, ...], datetime, datetime]:
+        """What stays the same of the hole over its attempts."""
+        return self.feed, self.tokens, self.starts_at, self.ends_at
+
+    @property
+    def is_unsure(self) -> bool:
+        """Check whether something that nobody read may lie inside the stretch."""
+        return self.state in {HoleState.OPEN, HoleState.LOST}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Until when a provider's host asked to be left alone by a key; digest: of the key."""
+
+    host: str
+    key_digest: str
+    known_at: datetime
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 Entered at 100 with the stop at 95 and the target at 105, costs zero; shorts are the same in a mirror at 100.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -104,7 +104,7 @@ class Daemon:
             known_at = bar.closed_at + timedelta(minutes=1)
             self.archive.add(TokenPrint(token_id=TOKEN, timeframe="1h", known_at=known_at, bar=bar))
 
-    def refresh(self, slot: datetime) -> datetime:
+    def refresh(self, slot: datetime, _held: Collection[TokenId] = ()) -> datetime:
         """End the fetch five seconds after the slot."""
         return slot + timedelta(seconds=5)
 

@@ -11,6 +11,7 @@ from bot.adapters.clock import SteppedClock
 from bot.adapters.http.client import HttpClient
 from bot.adapters.shelf.archive import MemoryArchive
 from bot.adapters.tokenmetrics.feeds import FEEDS
+from bot.adapters.tokenmetrics.fields import read_answer
 from bot.adapters.tokenmetrics.source import TokenMetricsSource
 from bot.domain.errors import AccessError
 from bot.domain.market import Grades, LevelSet, QuantMetrics
@@ -31,7 +32,7 @@ def follow(universe: list[str | int], hours: int, version: str = "v2", key: str 
     clock, tape = SteppedClock(START), MadeTape()
     with serve(Market(seed=SEED, start=START), lambda: clock.at, api_key=KEY) as server:
         url = server.base_url.replace("/v2", f"/{version}")
-        with closing(HttpClient(url, {"x-api-key": key}, clock=clock)) as http:
+        with closing(HttpClient(url, {"x-api-key": key}, clock=clock, read=read_answer)) as http:
             source = TokenMetricsSource(http, archive=MemoryArchive({}), tape=tape, clock=clock, needs=frozenset(FEEDS))
             source.resolve(universe)
             costs = []

@@ -217,7 +217,7 @@ SYMBOLS = '"BTC", "ETH"'
             74,
             "config.toml: ledger.url: 127.0.0.1/d cannot be reached: ",
         ),
-        (lambda home: (home / "tokenmetrics.key").write_text("tm-wrong"), 77, "key"),
+        (lambda home: (home / "tokenmetrics.key").write_text("tm-wrong-and-long-enough"), 77, "key"),
         (lambda home: (home / "tokenmetrics.key").chmod(0o644), 77, "chmod 600"),
         (edit("config.toml", "tidemark.db", "nowhere/tidemark.db"), 74, "nowhere"),
     ],

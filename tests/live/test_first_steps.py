@@ -16,7 +16,7 @@ README, DAEMON, REPLAY = ((ROOT / name).read_text() for name in ("README.md", "d
 # What a clone has not: .gitignore names it, or git keeps it.
 NOT_TRACKED = (".git", ".venv", "__pycache__", "*.egg-info", ".*_cache", ".hypothesis", ".coverage*", "build", "dist")
 OF_A_TRADER = ("config.toml", "*.key", "*.db*", "*.sqlite*")
-KEY = "tm-first-steps"
+KEY = "tm-first-steps-of-a-newcomer"
 
 
 def chapter(page: str, heading: str) -> str:

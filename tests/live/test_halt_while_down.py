@@ -13,11 +13,13 @@ import pytest
 from bot.adapters.clock import SteppedClock
 from bot.adapters.http.client import HttpClient, Waiting
 from bot.adapters.shelf.archive import MemoryArchive
+from bot.adapters.tokenmetrics.fields import read_answer
 from bot.adapters.tokenmetrics.provider import TOKEN_METRICS
 from bot.adapters.tokenmetrics.source import TokenMetricsSource
 from bot.app.cycle.runner import fire
 from bot.app.live.wiring import live
-from bot.app.settings.config import Secret, load_config
+from bot.app.settings.config import load_config
+from bot.app.settings.keys import fixed
 from bot.app.settings.providers import PROVIDERS
 from bot.cli.main import main
 from bot.ports import Connection
@@ -57,7 +59,7 @@ CONFIG = """
 url = "{ledger}"
 
 [source]
-base_url = "http://api.test/v2"
+base_url = "http://localhost/v2"
 
 [[run]]
 name = "luna"
@@ -140,7 +142,8 @@ def lived(
         @contextmanager
         def connect(given: Connection, transport: httpx.MockTransport = transport) -> Iterator[TokenMetricsSource]:
             waiting = Waiting(sleep=lambda _: None)
-            http = HttpClient(given.base_url, {}, clock=given.clock, waiting=waiting, transport=transport)
+            wired = {"waiting": waiting, "read": read_answer, "transport": transport}
+            http = HttpClient(given.base_url, {}, clock=given.clock, **wired)
             with closing(http):
                 archive = MemoryArchive({})
                 yield TokenMetricsSource(http, archive=archive, tape=given.tape, clock=given.clock, needs=given.needs)
@@ -148,7 +151,7 @@ def lived(
         provider = replace(TOKEN_METRICS, connect=connect)
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(PROVIDERS, provider.name, provider)
-            with live(config, Secret("key"), clock) as opened:
+            with live(config, fixed("key"), clock) as opened:
                 for number in range((end - start) // HOUR + 1):
                     clock.set(start + number * HOUR + timedelta(seconds=2))
                     for run in opened.runs:

@@ -1,6 +1,6 @@
 """Prices of one provider and signals of another, in one configuration: each is one value."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,8 @@ from bot.adapters.tokenmetrics.provider import TOKEN_METRICS
 from bot.app.cycle.runner import fire
 from bot.app.live import wiring
 from bot.app.live.wiring import live
-from bot.app.settings.config import Secret, load_config
+from bot.app.settings.config import load_config
+from bot.app.settings.keys import fixed
 from bot.app.settings.providers import PROVIDERS
 from bot.app.settings.strategies import Strategy, load_strategy
 from bot.app.settings.strategy_kinds import PROVIDER_NAMES
@@ -74,7 +75,7 @@ class Fake:
     def of_feed(self, _feed: str) -> "Fake":
         return self
 
-    def refresh(self, _slot: datetime) -> datetime:
+    def refresh(self, _slot: datetime, _held: Collection[TokenId] = ()) -> datetime:
         now = self.given.clock.now()
         if self.turn is not None and self.turn <= now:
             self._keep(replace(signal("2024-03-01 09:30", "bullish"), provider="speaker", known_at=now))
@@ -126,7 +127,7 @@ def test_prices_of_one_and_signals_of_another(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(wiring, "load_strategy", spoken)
     clock = SteppedClock(TEN - HOUR)
-    with live(config, Secret("any"), clock) as opened:
+    with live(config, fixed("any"), clock) as opened:
         for number in range(3):
             clock.set(TEN + (number - 1) * HOUR + timedelta(seconds=1))
             fire(opened.runs[0], TEN + (number - 1) * HOUR)
@@ -138,7 +139,7 @@ def test_prices_of_one_and_signals_of_another(tmp_path: Path, monkeypatch: pytes
     assert made["speaker"].given.needs == {"speaker-signals"}
     assert made["pricer"].given.needs == TOKEN_METRICS.always
     again = SteppedClock(TEN + 3 * HOUR)
-    with live(config, Secret("any"), again) as opened:
+    with live(config, fixed("any"), again) as opened:
         archive: Archive = opened.runs[0].runner.source.archive
         episode = archive.episode(TokenId(1), again.now(), again.now())
     assert episode is not None

@@ -1,6 +1,6 @@
 """A provider for the book machine: what a market shows, late or never, through the daemon's own archive."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -47,7 +47,7 @@ class Feed:
                 self.pending.append((token_id, bar))
         self.now = ended
 
-    def refresh(self, _slot: datetime) -> datetime:
+    def refresh(self, _slot: datetime, _held: Collection[TokenId] = ()) -> datetime:
         """Bring the bars that are due and, live, a quote of every token that answers."""
         self.now += self.takes if self.is_live else timedelta(0)
         for token_id, bar in [pair for pair in self.pending if pair[0] not in self.silent]:

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
@@ -10,7 +10,7 @@ import httpx
 
 from bot.adapters.clock import SteppedClock
 from bot.domain.errors import StorageError
-from bot.domain.tape import ApiCall, Datum
+from bot.domain.tape import ApiAttempt, ApiCall, Datum, Hole, Pause, Refusal
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 DATED = frozenset({"startDate", "endDate"})
@@ -109,11 +109,25 @@ class MadeTape:
 
     calls: list[tuple[ApiCall, bytes | None]] = field(default_factory=list)
     data: list[Datum] = field(default_factory=list)
+    attempts: list[ApiAttempt] = field(default_factory=list)
+    refusals: list[tuple[str, Refusal]] = field(default_factory=list)
+    holes: list[Hole] = field(default_factory=list)
+    pauses: list[Pause] = field(default_factory=list)
     is_full: bool = False
 
-    def answer(self, call: ApiCall, body: bytes | None) -> None:
+    def answer(self, call: ApiCall, body: bytes | None, attempts: Sequence[ApiAttempt] = ()) -> None:
         """Record an answer."""
         self.calls.append((call, body))
+        self.attempts.extend(attempts)
+
+    def refused(self, request_id: str, refusals: Sequence[Refusal]) -> None:
+        """Record refusals."""
+        self.refusals += [(request_id, one) for one in refusals]
+
+    def note(self, changes: Sequence[Hole | Pause]) -> None:
+        """Record changes."""
+        self.holes += [one for one in changes if isinstance(one, Hole)]
+        self.pauses += [one for one in changes if isinstance(one, Pause)]
 
     def rows(self, data: Iterable[Datum]) -> None:
         """Record data, or fail."""

@@ -16,14 +16,14 @@ from bot.app.settings.config import (
     RUN_KEYS,
     Config,
     RunConfig,
-    Secret,
     SourceConfig,
     VerifyConfig,
     effective,
     load_config,
     mask_url,
-    resolve_key,
+    resolve_keys,
 )
+from bot.app.settings.keys import fixed
 from bot.app.settings.shipped import starter_config, starter_strategy
 from bot.app.settings.strategies import load_strategy
 from bot.domain.errors import AccessError, BotError, ConfigError
@@ -262,15 +262,15 @@ def test_the_key_is_found_in_the_order_promised(tmp_path: Path) -> None:
     """Environment, the environment's file, key_file, systemd's credentials: the first that is there counts."""
     config = read(tmp_path, '[source]\nkey_file = "my.key"\n' + RUN)
     (tmp_path / "credentials").mkdir()
-    key_file(tmp_path / "credentials", "tidemark-api-key", "of-systemd", 0o440)
+    key_file(tmp_path / "credentials", "tidemark-api-key", "of-systemd-itself", 0o440)
     environ = {"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
-    assert resolve_key(config, environ).reveal() == "of-systemd"
-    key_file(tmp_path, content="of-the-file\n")
-    assert resolve_key(config, environ).reveal() == "of-the-file"
-    environ["BOT_API_KEY_FILE"] = str(key_file(tmp_path, "other.key", "of-the-variable"))
-    assert resolve_key(config, environ).reveal() == "of-the-variable"
+    assert resolve_keys(config, environ).current == "of-systemd-itself"
+    key_file(tmp_path, content="of-the-key-file-\n")
+    assert resolve_keys(config, environ).current == "of-the-key-file-"
+    environ["BOT_API_KEY_FILE"] = str(key_file(tmp_path, "other.key", "of-the-variable-"))
+    assert resolve_keys(config, environ).current == "of-the-variable-"
     environ["BOT_API_KEY"] = KEY
-    assert resolve_key(config, environ).reveal() == KEY
+    assert resolve_keys(config, environ).current == KEY
 
 
 def test_the_key_comes_from_this_process_environment_by_default(
@@ -278,7 +278,7 @@ def test_the_key_comes_from_this_process_environment_by_default(
 ) -> None:
     """A command needs to say nothing to use BOT_API_KEY."""
     monkeypatch.setenv("BOT_API_KEY", KEY)
-    assert resolve_key(read(tmp_path, RUN)).reveal() == KEY
+    assert resolve_keys(read(tmp_path, RUN)).current == KEY
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666])
@@ -286,7 +286,7 @@ def test_a_key_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> Non
     """A key file open to group or world ends in 77 with the mend, and without the key."""
     key_file(tmp_path, mode=mode)
     with pytest.raises(AccessError, match="chmod 600") as caught:
-        resolve_key(read(tmp_path, '[source]\nkey_file = "my.key"\n' + RUN), {})
+        resolve_keys(read(tmp_path, '[source]\nkey_file = "my.key"\n' + RUN), {})
     assert KEY not in str(caught.value)
 
 
@@ -295,7 +295,7 @@ def test_what_is_no_key_is_refused_without_being_shown(tmp_path: Path, content: 
     """An empty, broken or multi-word key ends in 77, and nothing of it is repeated."""
     key_file(tmp_path, content=content)
     with pytest.raises(AccessError) as caught:
-        resolve_key(read(tmp_path, '[source]\nkey_file = "my.key"\n' + RUN), {})
+        resolve_keys(read(tmp_path, '[source]\nkey_file = "my.key"\n' + RUN), {})
     assert not content.strip() or content not in str(caught.value)
     assert caught.value.__cause__ is None
 
@@ -303,19 +303,19 @@ def test_what_is_no_key_is_refused_without_being_shown(tmp_path: Path, content: 
 def test_a_missing_key_says_where_one_may_lie(tmp_path: Path) -> None:
     """No key anywhere ends in 78; a key written in the place of the file's name is not repeated."""
     with pytest.raises(ConfigError, match="BOT_API_KEY"):
-        resolve_key(read(tmp_path, RUN), {})
+        resolve_keys(read(tmp_path, RUN), {})
     with pytest.raises(ConfigError, match="names no file") as caught:
-        resolve_key(read(tmp_path, f'[source]\nkey_file = "{KEY}"\n' + RUN), {})
+        resolve_keys(read(tmp_path, f'[source]\nkey_file = "{KEY}"\n' + RUN), {})
     assert KEY not in str(caught.value)
     with pytest.raises(BotError, match="BOT_API_KEY_FILE"):
-        resolve_key(read(tmp_path, RUN), {"BOT_API_KEY_FILE": str(tmp_path / "nowhere")})
+        resolve_keys(read(tmp_path, RUN), {"BOT_API_KEY_FILE": str(tmp_path / "nowhere")})
     with pytest.raises(AccessError, match="BOT_API_KEY_FILE"):
-        resolve_key(read(tmp_path, RUN), {"BOT_API_KEY_FILE": str(tmp_path)})
+        resolve_keys(read(tmp_path, RUN), {"BOT_API_KEY_FILE": str(tmp_path)})
 
 
 def test_a_secret_never_shows_itself() -> None:
     """Printing, formatting or nesting a secret gives stars."""
-    secret = Secret(KEY)
+    secret = fixed(KEY)
     assert {str(secret), repr(secret), f"{secret}", str([secret])} == {"***", "[***]"}
 
 

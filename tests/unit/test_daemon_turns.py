@@ -12,13 +12,13 @@ from types import SimpleNamespace
 import pytest
 import structlog
 
-from bot.adapters.tokenmetrics.fields import Refusal, RefusalReason
 from bot.app.live.daemon import Daemon, choose_run, report, slot_of, summarise
 from bot.app.live.logs import set_up_logs
 from bot.app.settings.config import Config, RunConfig, SourceConfig, VerifyConfig
 from bot.domain.errors import BotError, ConfigError, InvariantError, LeaseError, UpstreamError, UsageError
 from bot.domain.events import EventKind, EventState, RunEvent
-from bot.domain.ids import RunName
+from bot.domain.ids import RunName, TokenId
+from bot.domain.tape import Refusal
 from bot.engine.rules import PriceRule, Rules, SizeRule, SizingRules, StopRules
 from tests.notation import Tape, Token, at, bars, cycles, signal
 
@@ -78,7 +78,7 @@ def test_a_broken_invariant_or_a_lost_lease_stops_the_daemon(error: BotError) ->
 def test_a_failed_feed_is_reported_beside_its_cycle(lines: Callable[[], list[dict[str, object]]]) -> None:
     """A committed cycle whose optional feed failed and whose rows were refused says all three."""
     records, _ = cycles(RULES, TAPE)
-    refused = Refusal(RefusalReason.NOT_POSITIVE, "resistance-support 3375 level")
+    refused = "resistance-support", Refusal(TokenId(3375), "level", "not_positive", "0", whole=False)
     opened = SimpleNamespace(sources={"any": SimpleNamespace(failures=("quantmetrics: 500",), refusals=(refused,))})
     report(records[0], opened)  # type: ignore[arg-type]
     assert [line["event"] for line in lines()] == ["cycle", "feeds_failed", "rows_refused"]

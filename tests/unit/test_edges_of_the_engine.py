@@ -1,5 +1,6 @@
 """Edges that only live running, ticks or re-entry reach."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -44,7 +45,7 @@ TURN = [signal("2024-01-01 01:00", "bullish")]
 class LateTape(Tape):
     """A source whose fetch ends half an hour after each slot."""
 
-    def refresh(self, slot: datetime) -> datetime:
+    def refresh(self, slot: datetime, _held: Collection[TokenId] = ()) -> datetime:
         """Move to a slot, late."""
         return super().refresh(slot) + HOUR / 2
 

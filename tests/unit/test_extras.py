@@ -33,7 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     text = starter_config().replace("sqlite:///tidemark.db", SERVER)
     (tmp_path / "config.toml").write_text(text.replace('strategy = "levels_long"', 'strategy = "waves"'))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("BOT_API_KEY", "tm-key")
+    monkeypatch.setenv("BOT_API_KEY", "tm-key-long-enough")
     return tmp_path
 
 

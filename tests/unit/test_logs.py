@@ -23,7 +23,7 @@ def stream(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     monkeypatch.setattr(sys, "stderr", caught)
     root = logging.getLogger()
     before = root.handlers, root.level
-    set_up_logs([CANARY])
+    set_up_logs(lambda: [CANARY])
     yield caught
     root.handlers, root.level = before[0], before[1]
     structlog.reset_defaults()

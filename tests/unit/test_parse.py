@@ -1,5 +1,6 @@
 """The provider's rows read as values: every field exact, every bad row named, in any order of the rows."""
 
+import itertools
 import json
 import random
 from datetime import UTC, datetime, timedelta
@@ -41,7 +42,7 @@ def only(parsed: Parsed, kind: type[Any]) -> Any:
 
 def reasons(parsed: Parsed) -> list[str]:
     """Return the reasons of what was refused."""
-    return [refusal.reason.value for refusal in parsed.refusals]
+    return [refusal.reason for refusal in parsed.refusals]
 
 
 @pytest.mark.parametrize(
@@ -52,15 +53,23 @@ def reasons(parsed: Parsed) -> list[str]:
         (0, 1, Stance.BULLISH),
         (0, -1, Stance.BEARISH),
         (0, 0, Stance.NEUTRAL),
-        (0, None, Stance.NEUTRAL),
         (None, 1, Stance.BULLISH),
         ("-1", "1", Stance.BEARISH),
+        (2, 1, Stance.BULLISH),
+        (0, "up", Stance.BULLISH),
     ],
 )
 def test_the_event_decides_and_the_trend_stands(event: object, trend: object, stance: Stance) -> None:
-    """A signal that is not zero is the stance; otherwise the trend is, and a missing trend is neutral."""
-    row = {**DAY, "TRADING_SIGNAL": event, "TOKEN_TREND": trend}
-    assert only(read("trading-signals", row), Signal).stance is stance
+    """A signal that is not zero is the stance, otherwise the trend is, also where the signal cannot be read."""
+    (found,) = read("trading-signals", {**DAY, "TRADING_SIGNAL": event, "TOKEN_TREND": trend}).data
+    assert isinstance(found, Signal)
+    assert found.stance is stance
+
+
+def test_nothing_new_and_nothing_known_to_stand_changes_no_stance() -> None:
+    """Unknown is not neutral: a row with event 0 and no trend says nothing, and ends no episode."""
+    assert read("trading-signals", {**DAY, "TRADING_SIGNAL": 0, "TOKEN_TREND": None}) == Parsed()
+    assert read("hourly-trading-signals", {**HOUR, "SIGNAL": "0"}) == Parsed()
 
 
 def test_a_day_row_is_published_when_its_day_ends() -> None:
@@ -107,31 +116,77 @@ def test_a_grade_that_is_null_is_not_given() -> None:
     ("change", "reason"),
     [
         ({"TOKEN_ID": None}, "missing_field"),
-        ({"TOKEN_ID": "3375"}, "wrong_type"),
+        ({"TOKEN_ID": "x"}, "wrong_type"),
+        ({"TOKEN_ID": 3375.5}, "wrong_type"),
         ({"TOKEN_ID": True}, "wrong_type"),
+        ({"TOKEN_ID": -1}, "not_positive"),
+        ({"TOKEN_ID": float("nan")}, "not_finite"),
         ({"TOKEN_ID": 39218}, "unknown_token"),
         ({"DATE": None}, "missing_field"),
         ({"DATE": "10.04.2025"}, "bad_date"),
         ({"DATE": 20250410}, "wrong_type"),
         ({"DATE": "2099-01-01"}, "bad_date"),
-        ({"TRADING_SIGNAL": 2}, "out_of_range"),
-        ({"TOKEN_TREND": "up"}, "wrong_type"),
-        ({"TM_TRADER_GRADE": 101}, "out_of_range"),
-        ({"TM_TRADER_GRADE": "NaN"}, "not_finite"),
-        ({"TM_TRADER_GRADE": [1]}, "wrong_type"),
+        ({"DATE": "0001-01-01"}, "bad_date"),
+        ({"TRADING_SIGNAL": None, "TOKEN_TREND": None}, "no_value"),
     ],
 )
 def test_a_bad_row_is_refused_by_name_and_the_rest_is_kept(change: dict[str, object], reason: str) -> None:
-    """One bad field refuses its row with its reason, and the row beside it is read all the same."""
+    """A row without identity, instant or value is refused with its reason, and the row beside it is read."""
     good = {**DAY, "TOKEN_ID": 3306, "TRADING_SIGNAL": 1, "TOKEN_TREND": 1}
     parsed = read("trading-signals", {**DAY, "TRADING_SIGNAL": 0, "TOKEN_TREND": 1, **change}, good)
-    assert reasons(parsed) == [reason]
+    assert [(one.reason, one.whole) for one in parsed.refusals] == [(reason, True)]
     assert [datum.token_id for datum in parsed.data] == [3306]
 
 
-def test_a_row_without_signal_and_trend_is_missing_a_field() -> None:
+@pytest.mark.parametrize("token_id", ["3375", 3375.0])
+def test_an_id_may_be_a_text_or_a_float(token_id: object) -> None:
+    """S11: public clients type ids as text or number; both name the token."""
+    assert only(read("price", {"TOKEN_ID": token_id, "CURRENT_PRICE": 1}), TokenPrint).token_id == 3375
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "reason"),
+    [
+        ({"TM_TRADER_GRADE": 101}, "tm_trader_grade", "out_of_range"),
+        ({"TM_TRADER_GRADE": -1}, "tm_trader_grade", "out_of_range"),
+        ({"TM_TRADER_GRADE": "NaN"}, "tm_trader_grade", "not_finite"),
+        ({"TM_TRADER_GRADE": float("inf")}, "tm_trader_grade", "not_finite"),
+        ({"TM_TRADER_GRADE": [1]}, "tm_trader_grade", "wrong_type"),
+        ({"TM_TRADER_GRADE": True}, "tm_trader_grade", "wrong_type"),
+        ({"TM_TRADER_GRADE": "1_0"}, "tm_trader_grade", "wrong_type"),
+        ({"TM_INVESTOR_GRADE": 10**18}, "tm_investor_grade", "out_of_range"),
+        ({"TM_INVESTOR_GRADE": 1000}, "tm_investor_grade", "out_of_range"),
+        ({"TOKEN_TREND": "odd"}, "token_trend", "wrong_type"),
+    ],
+)
+def test_an_odd_side_field_is_unknown_and_the_stance_goes_on(
+    change: dict[str, object], field: str, reason: str
+) -> None:
+    """S6, S9: a grade or trend that cannot be read is noted; the bearish event of its row still closes a position."""
+    good = {"TRADING_SIGNAL": -1, "TOKEN_TREND": -1, "TM_TRADER_GRADE": 50, "TM_INVESTOR_GRADE": 60}
+    parsed = read("trading-signals", {**DAY, **good, **change})
+    noted = [(one.token_id, one.field, one.reason, one.whole) for one in parsed.refusals]
+    # A trend is not even looked at beside an event.
+    assert noted == ([] if field == "token_trend" else [(3375, field, reason, False)])
+    (signal,) = [datum for datum in parsed.data if isinstance(datum, Signal)]
+    assert signal.stance is Stance.BEARISH
+
+
+def test_a_stance_that_cannot_be_read_leaves_the_grades() -> None:
+    """The row's stance is refused, which leaves a hole; what else it says is kept."""
+    row = {**DAY, "TRADING_SIGNAL": 7, "TOKEN_TREND": "odd", "TM_TRADER_GRADE": 50}
+    parsed = read("trading-signals", row)
+    assert [type(datum) for datum in parsed.data] == [Grades]
+    assert [(one.field, one.reason, one.whole) for one in parsed.refusals] == [
+        ("row", "no_value", True),
+        ("token_trend", "wrong_type", False),
+        ("trading_signal", "out_of_range", False),
+    ]
+
+
+def test_a_row_without_signal_and_trend_has_no_value() -> None:
     """Missing data is not a neutral stance."""
-    assert reasons(read("trading-signals", DAY)) == ["missing_field"]
+    assert reasons(read("trading-signals", DAY)) == ["no_value"]
     assert reasons(read("trading-signals", "row")) == ["wrong_type"]
 
 
@@ -147,8 +202,24 @@ def test_rows_that_contradict_each_other_are_both_refused() -> None:
     """Two rows of one token and day: the same twice is one, two different ones are none."""
     one, other = ({**DAY, "TRADING_SIGNAL": sign, "TOKEN_TREND": sign} for sign in (1, -1))
     assert len(read("trading-signals", one, one).data) == 1
-    torn = read("trading-signals", one, other)
-    assert (torn.data, reasons(torn)) == ((), ["contradiction"])
+    for torn in (read("trading-signals", one, other), read("trading-signals", other, one, one)):
+        assert (torn.data, reasons(torn)) == ((), ["contradiction"])
+        assert torn.refusals[0].whole
+
+
+def test_rows_that_contradict_each_other_in_a_side_field_keep_the_rest() -> None:
+    """Two grades for one day are none; a grade beside none is the grade; a bare row hides no good one (S12)."""
+    one, other, bare = ({**DAY, "TRADING_SIGNAL": -1, "TOKEN_TREND": -1, "TM_TRADER_GRADE": g} for g in (50, 60, None))
+    for rows in itertools.permutations((one, other, bare)):
+        torn = read("trading-signals", *rows)
+        signal = next(datum for datum in torn.data if isinstance(datum, Signal))
+        assert (signal.stance, signal.grade) == (Stance.BEARISH, None)
+        assert {refused.field for refused in torn.refusals} == {"grade", "trader_grade"}
+        assert not any(refused.whole for refused in torn.refusals)
+    assert only(read("trading-signals", bare, one), Signal).grade == 50
+    measured = read("quantmetrics", DAY, {**DAY, "VOLATILITY": 0.5})
+    assert [type(datum) for datum in measured.data] == [QuantMetrics]
+    assert reasons(measured) == ["no_value"]
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
@@ -156,12 +227,13 @@ def test_the_order_of_rows_does_not_matter() -> None:
     rows = [
         {**TOKEN, "TOKEN_ID": token, "DATE": f"2025-04-{day:02}", "TRADING_SIGNAL": sign, "TOKEN_TREND": 1}
         for token in (3375, 3306, 39218)
-        for day, sign in ((8, 0), (9, 1), (10, 7))
+        for day, sign in ((8, 0), (9, 1), (10, 1))
     ]
+    rows += [{**TOKEN, "DATE": "2025-04-07", "TRADING_SIGNAL": 7, "TOKEN_TREND": "odd"}] * 2
     straight = read("trading-signals", *rows)
     random.Random(4).shuffle(rows)
     assert read("trading-signals", *rows) == straight
-    assert len(straight.data) == 4
+    assert len(straight.data) == 6
 
 
 @pytest.mark.parametrize(
@@ -193,10 +265,10 @@ def test_an_hourly_row_dated_by_day_counts_from_the_end_of_its_day() -> None:
     assert reasons(read("hourly-ohlcv", {**dated, **BAR})) == ["bad_date"]
 
 
-def test_an_hourly_row_without_a_state_is_refused() -> None:
-    """Signal 0 without a position says nothing."""
-    assert reasons(read("hourly-trading-signals", {**HOUR, "SIGNAL": "0"})) == ["missing_field"]
-    assert reasons(read("hourly-trading-signals", {**HOUR, "SIGNAL": "0", "POSITION": "x"})) == ["wrong_type"]
+def test_an_hourly_row_whose_state_cannot_be_read_is_refused() -> None:
+    """Signal 0 beside a position that is no position says nothing."""
+    found = read("hourly-trading-signals", {**HOUR, "SIGNAL": "0", "POSITION": "x"})
+    assert (found.data, reasons(found)) == ((), ["wrong_type", "no_value"])
 
 
 def levels(*values: object) -> Parsed:
@@ -212,13 +284,16 @@ def test_levels_ascend_without_duplicates_and_exactly() -> None:
     assert found.published_at == datetime(2025, 4, 11, tzinfo=UTC)
 
 
-def test_a_level_that_is_no_price_is_refused_alone() -> None:
-    """Zero, a negative and a null level are named; the others make the set."""
+def test_a_set_with_a_level_that_is_no_price_counts_as_unknown() -> None:
+    """S3: zero, a negative and a null level are named, and the set says how many of its levels were not read."""
     parsed = levels(0, -5, None, 100)
     assert sorted(reasons(parsed)) == ["not_positive", "not_positive", "wrong_type"]
     (found,) = parsed.data
     assert isinstance(found, LevelSet)
-    assert [level.price for level in found.levels] == [100]
+    assert ([level.price for level in found.levels], found.unread) == ([100], 3)
+    renamed = [{"date": "2024-12-17", "price": 100}]
+    parsed = read("resistance-support", {**DAY, "HISTORICAL_RESISTANCE_SUPPORT_LEVELS": renamed})
+    assert [datum.unread for datum in parsed.data if isinstance(datum, LevelSet)] == [1]
 
 
 def test_an_empty_set_of_levels_is_a_set_and_a_missing_one_is_not() -> None:
@@ -243,11 +318,25 @@ def test_quantmetrics_are_fractions_with_a_negative_drawdown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "reason"), [({"MAX_DRAWDOWN": -79.0}, "out_of_range"), ({"VOLATILITY": 0}, "not_positive")]
+    ("change", "reason"),
+    [
+        ({"MAX_DRAWDOWN": -79.0}, "out_of_range"),
+        ({"VOLATILITY": 0}, "not_positive"),
+        ({"VOLATILITY": 57}, "out_of_range"),
+        ({"CAGR": 2.1e24}, "out_of_range"),
+        ({"CAGR": -2}, "out_of_range"),
+        ({"SHARPE": 1e21}, "out_of_range"),
+    ],
 )
-def test_quantmetrics_in_another_unit_are_refused(change: dict[str, object], reason: str) -> None:
-    """A drawdown in percent would pass every limit, a volatility of zero would size without end."""
-    assert reasons(read("quantmetrics", {**DAY, "VOLATILITY": 0.5, **change})) == [reason]
+def test_a_measure_in_another_unit_is_unknown(change: dict[str, object], reason: str) -> None:
+    """S7, S26: a drawdown in percent would pass every limit, a volatility of zero would size without end."""
+    good = {"VOLATILITY": 0.5, "MAX_DRAWDOWN": -0.5, "SHARPE": 1, "SORTINO": 1, "CAGR": 1}
+    parsed = read("quantmetrics", {**DAY, **good, **change})
+    (name,) = (key.lower() for key in change)
+    assert [(one.field, one.reason, one.whole) for one in parsed.refusals] == [(name, reason, False)]
+    (found,) = parsed.data
+    assert isinstance(found, QuantMetrics)
+    assert [key.lower() for key in good if getattr(found, key.lower()) is None] == [name]
 
 
 def test_undated_grades_are_of_the_hour() -> None:
@@ -263,7 +352,7 @@ def test_a_price_is_a_quote_of_the_instant_we_had_it() -> None:
     assert (found.timeframe, found.bar.opened_at, found.bar.close) == ("quote", KNOWN, Decimal("83512.1"))
     assert reasons(read("price", {**TOKEN, "CURRENT_PRICE": 0})) == ["not_positive"]
     assert reasons(read("price", TOKEN)) == ["missing_field"]
-    assert reasons(read("price", {**TOKEN, "CURRENT_PRICE": 1e200})) == ["not_finite"]
+    assert reasons(read("price", {**TOKEN, "CURRENT_PRICE": 1e200})) == ["out_of_range"]
 
 
 BAR = {"OPEN": 10, "HIGH": 12, "LOW": 9, "CLOSE": 11}
@@ -328,9 +417,7 @@ def test_listed_tokens_have_a_category_and_a_size_where_given() -> None:
         b'{"success": true}',
         b'{"success": true, "data": {}}',
         b'{"success": false, "message": "x", "data": []}',
-        b'{"data": [NaN]}',
         b'{"data": [' + b"[" * 100_000,
-        b'{"data": [1e99999999999999999999]}',
         b"\xff\xfe{",
         b"",
     ],
@@ -339,6 +426,25 @@ def test_an_answer_that_is_no_envelope_is_an_upstream_failure(body: bytes) -> No
     """Not JSON, no list, a failure with status 200, nesting without end: all are the provider's failure."""
     with pytest.raises(UpstreamError, match="price"):
         rows_of("price", 200, read_envelope(body), None)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("NaN", "not_finite"),
+        ("-Infinity", "not_finite"),
+        ("1e99999999999999999999", "not_finite"),
+        ("9" * 5000, "out_of_range"),
+    ],
+)
+def test_a_number_that_is_none_refuses_its_row_and_not_the_answer(text: str, reason: str) -> None:
+    """S9: NaN, Infinity and numbers without end are read, so that the rows beside them are used."""
+    rows = f'{{"TOKEN_ID": 3375, "CURRENT_PRICE": {text}}}, {{"TOKEN_ID": 3306, "CURRENT_PRICE": 5}}'
+    envelope = read_envelope(f'\ufeff{{"success": true, "data": [{rows}]}}'.encode())
+    assert envelope is not None
+    parsed = parse("price", envelope.rows or (), ASKED)
+    assert [datum.token_id for datum in parsed.data] == [3306]
+    assert [(one.token_id, one.reason) for one in parsed.refusals] == [(3375, reason)]
 
 
 def test_nothing_found_is_no_failure() -> None:

@@ -1,6 +1,6 @@
 """Stops on their way: each rule with numbers worked out by hand, from whole bars up to the one before."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -273,7 +273,7 @@ class Late(Tape):
 
     quoted_at: Mapping[datetime, str] = MappingProxyType({})
 
-    def refresh(self, slot: datetime) -> datetime:
+    def refresh(self, slot: datetime, _held: Collection[TokenId] = ()) -> datetime:
         """Move to a slot, and come late."""
         return super().refresh(slot) + timedelta(minutes=50)
 
@@ -318,7 +318,7 @@ def test_a_position_opened_within_a_batch_meets_the_close_of_its_bar() -> None:
         kept = tuple(bar for bar in found if bar.opened_at != at("2024-01-01 01:00"))
         return (*kept, quote) if any(bar.opened_at == at("2024-01-01 02:00") for bar in found) else kept
 
-    def late(slot: datetime) -> datetime:
+    def late(slot: datetime, _held: Collection[TokenId] = ()) -> datetime:
         return slot + timedelta(minutes=15)
 
     tape.prints = at_once  # type: ignore[method-assign]

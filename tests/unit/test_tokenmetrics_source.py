@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -12,13 +12,14 @@ import pytest
 from bot.adapters.clock import SteppedClock
 from bot.adapters.http.client import HttpClient, Waiting
 from bot.adapters.shelf.archive import MemoryArchive
+from bot.adapters.tokenmetrics.fields import read_answer
 from bot.adapters.tokenmetrics.source import TokenMetricsSource
 from bot.domain.errors import AccessError, ConfigError, StorageError, UpstreamError
 from bot.domain.ids import Symbol, TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.signals import Signal, Stance
 from bot.domain.tape import TokenPrint
-from tests.unit.strict_provider import DATED, DAY, HOUR, MadeTape, Provider
+from tests.unit.strict_provider import DATED, DAY, HOUR, LISTED, MadeTape, Provider
 
 KEY = "tm-canary-8c1f"
 SLOT = datetime(2025, 4, 11, 10, tzinfo=UTC)
@@ -45,7 +46,7 @@ class Desk:
     tape: MadeTape
     source: TokenMetricsSource
 
-    def refresh(self, slot: datetime) -> datetime:
+    def refresh(self, slot: datetime, _held: Collection[TokenId] = ()) -> datetime:
         """Let a slot come and refresh two seconds later, forgetting what was asked before."""
         self.provider.asked.clear()
         self.clock.set(slot + timedelta(seconds=2))
@@ -70,9 +71,12 @@ def desk(
         {"x-api-key": KEY},
         clock=clock,
         waiting=Waiting(sleep=lambda _: None),
+        read=read_answer,
         transport=httpx.MockTransport(provider),
     )
-    known = {TokenId(t): Instrument(token_id=TokenId(t), symbol=Symbol(f"T{t}"), name="") for t in tokens}
+    names = {row["TOKEN_ID"]: str(row["TOKEN_SYMBOL"]) for row in LISTED}
+    symbols = {TokenId(t): Symbol(names.get(t, f"T{t}")) for t in tokens}
+    known = {token: Instrument(token_id=token, symbol=symbol, name="") for token, symbol in symbols.items()}
     source = TokenMetricsSource(http, archive=MemoryArchive(known), tape=tape, clock=clock, needs=needs)
     return Desk(clock, provider, tape, source)
 
@@ -187,20 +191,20 @@ def test_runs_of_two_feeds_share_the_answers_and_see_their_own_episodes() -> Non
     assert daily.archive.price(TokenId(3375), SLOT, cut_off) == hourly.archive.price(TokenId(3375), SLOT, cut_off)
 
 
-def test_signals_that_fail_fail_the_runs_of_their_feed_alone() -> None:
-    """Without hourly signals the daily run's refresh goes on, the hourly run's raises; without prices both raise."""
-    made = desk(needs=frozenset({"price", "trading-signals", "hourly-trading-signals"}))
-    daily, hourly = made.source.of_feed("daily"), made.source.of_feed("hourly")
-    made.provider.broken["hourly-trading-signals"] = (503, b"<html>")
+def test_a_cycle_needs_the_prices_of_what_is_held_and_nothing_else() -> None:
+    """Signals that fail leave a hole; prices that fail end the try of a run that holds one of their tokens alone."""
+    made = desk(needs=frozenset({"price", "trading-signals"}))
+    held, other = made.source.of_feed("daily"), made.source.of_feed("daily")
+    made.provider.broken["trading-signals"] = (503, b"<html>")
     made.clock.set(SLOT)
-    daily.refresh(SLOT)
-    assert made.source.failures[0].startswith("hourly-trading-signals:")
-    with pytest.raises(UpstreamError, match="hourly-trading-signals"):
-        hourly.refresh(SLOT)
+    held.refresh(SLOT, {TokenId(3375)})
+    assert made.source.failures[0].startswith("trading-signals:")
     made.provider.broken = {"price": (503, b"<html>")}
-    for run in (daily, hourly):
-        with pytest.raises(UpstreamError, match="price"):
-            run.refresh(SLOT + HOUR)
+    made.clock.set(SLOT + HOUR)
+    with pytest.raises(UpstreamError, match="price"):
+        held.refresh(SLOT + HOUR, {TokenId(3375)})
+    cut_off = other.refresh(SLOT + HOUR)
+    assert other.archive.lacks_quote(TokenId(3375), cut_off)
 
 
 def test_only_feeds_that_are_needed_are_asked() -> None:
@@ -287,23 +291,25 @@ def test_one_broken_feed_loses_no_other(feed: str) -> None:
     assert [failure.split(":")[0] for failure in made.source.failures] == [feed]
     assert {type(datum) for datum in made.tape.data} >= {Signal, TokenPrint}
     made.provider.broken.clear()
-    made.refresh(SLOT + timedelta(minutes=15))
+    made.refresh(SLOT + HOUR)
     assert feed in made.endpoints
     assert made.source.failures == ()
 
 
-@pytest.mark.parametrize("feed", ["price", "trading-signals"])
-def test_without_prices_or_signals_there_is_no_cycle_but_the_rest_is_kept(feed: str) -> None:
-    """The refresh raises after recording what came, the failed answer included."""
+def test_without_any_feed_there_is_no_cycle_and_the_failure_is_kept() -> None:
+    """Where nothing answered the refresh raises, after recording every attempt; the next try asks again."""
     made = desk()
-    made.provider.broken[feed] = (503, b"<html>")
-    with pytest.raises(UpstreamError, match=feed):
+    made.provider.broken = dict.fromkeys(EVERYTHING, (503, b"<html>"))
+    with pytest.raises(UpstreamError, match="price"):
         made.refresh(SLOT)
-    assert any(call.endpoint == feed and call.attempts == 3 for call, _ in made.tape.calls)
-    assert {type(datum) for datum in made.tape.data} >= {TokenPrint}
+    tried = [(call.endpoint, call.attempts) for call, _ in made.tape.calls]
+    assert ("price", 3) in tried
+    assert {one.error and one.error.split("; ")[0] for one in made.tape.attempts if one.status == 503} == {
+        f"GET /v2/{feed}: 503, the provider is in trouble" for feed in EVERYTHING
+    }
     made.provider.broken.clear()
-    made.refresh(SLOT + timedelta(minutes=1))
-    assert feed in made.endpoints
+    made.refresh(SLOT)
+    assert made.endpoints == ["price"]
 
 
 def test_what_the_plan_lacks_is_asked_once_a_day() -> None:

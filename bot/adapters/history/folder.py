@@ -5,7 +5,7 @@ never earlier.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -120,6 +120,10 @@ class HistoryArchive:
         end = columns.count_closed(micros(min(as_of, cut_off)))
         return Bars(range(max(0, end - DAYS_MAX), end), bar_of)
 
+    def lacks_quote(self, _token_id: TokenId, _cut_off: datetime) -> bool:
+        """Return False: a folder's prices are its bars, and all of them are there."""
+        return False
+
     def prints(
         self,
         token_id: TokenId,
@@ -211,7 +215,7 @@ class HistorySource:
         """Read from an opened folder."""
         self.archive = history.archive
 
-    def refresh(self, slot: datetime) -> datetime:
+    def refresh(self, slot: datetime, _held: Collection[TokenId] = ()) -> datetime:
         """Return the slot as the end of the fetch, since nothing is fetched."""
         return slot
 

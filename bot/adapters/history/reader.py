@@ -23,14 +23,14 @@ from pathlib import Path
 
 from bot.domain.errors import AccessError, BadInputError, BotError, ConfigError, StorageError
 from bot.domain.instants import EPOCH, MICROSECOND, MICROSECONDS_A_DAY
-from bot.domain.numbers import Price, price_half_even
+from bot.domain.numbers import OUTSIDE_MAX, Price, price_half_even
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
 # Rows that are dated later are refused.
 LATEST = (datetime(9000, 1, 1, tzinfo=UTC) - EPOCH) // MICROSECOND
-# The largest power of ten: the ledger keeps twenty digits before the point and eighteen after it.
-MAGNITUDE_MAX = 19
+# The smallest power of ten: a size below it is zero at the eighteen decimals that the ledger keeps.
+EXPONENT_MIN = -19
 # Only prices between 1 / CEILING and CEILING are parsed in bulk, as floats.
 CEILING = 10.0**15
 # An error about a header shows this many of its names, each cut to this many characters.
@@ -207,8 +207,10 @@ def micros(at: datetime) -> int:
 
 def number(cell: str) -> Decimal:
     """Read a number exactly as written. Raises ValueError."""
-    if not NUMBER.fullmatch(cell) or abs((value := Decimal(cell)).adjusted()) > MAGNITUDE_MAX:
+    if not NUMBER.fullmatch(cell) or (value := Decimal(cell)).adjusted() < EXPONENT_MIN:
         raise ValueError(f"{cell[:40]!r} is no number")
+    if value.copy_abs() >= OUTSIDE_MAX:
+        raise ValueError(f"{cell[:40]!r} has more than 18 digits before the point")
     return value
 
 

@@ -7,44 +7,35 @@ query or text from the other side: only paths, status codes and the remedy.
 import logging
 import random
 import ssl
-import threading
 import time
-import zlib
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, cast
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
+from bot.adapters.http.judging import (
+    BodyError,
+    Reader,
+    Reading,
+    judge,
+    read_body,
+    read_plainly,
+    request_id_in,
+    seconds_asked,
+)
+from bot.adapters.http.patience import Patience
 from bot.adapters.http.sockets import BoundSockets
-from bot.domain.errors import AccessError, BotError, ConfigError, UpstreamError
+from bot.domain.errors import BotError, ConfigError, UpstreamError
 from bot.ports import Clock
 
 if TYPE_CHECKING:
-    import httpcore
     import httpx
 
-MINUTE_SECONDS = 60.0
 BACKOFF_SECONDS = 0.5
-GZIP_WINDOW = 31
-INFLATE_STEP = 65536
-
-# For a status or its first digit: the error, the remedy, and whether another attempt may succeed.
-VERDICTS: Mapping[int, tuple[type[BotError], str, bool]] = MappingProxyType(
-    {
-        401: (AccessError, "the key was refused; check the key and what its plan includes", False),
-        403: (AccessError, "access denied; check the key and its permissions", False),
-        429: (UpstreamError, "too many requests; lower source.requests_per_minute", True),
-        1: (UpstreamError, "not an answer; check base_url", False),
-        3: (UpstreamError, "a redirect, which is not followed; correct base_url", False),
-        4: (UpstreamError, "the request was refused; check base_url and api_version", False),
-        5: (UpstreamError, "the provider is in trouble; the next slot asks again", True),
-    }
-)
+UNAUTHORIZED, TOO_MANY = 401, 429
+MASK = b"***"
 
 
 class HttpRequest(NamedTuple):
@@ -54,21 +45,87 @@ class HttpRequest(NamedTuple):
     params: tuple[tuple[str, str], ...] = ()
 
 
+class Attempt(NamedTuple):
+    """One attempt of a call.
+
+    status: None without an answer. body: inflated, with our keys masked. content: the body decoded.
+    retry: whether another attempt may succeed. retry_after: how long the host asked to wait, in
+    seconds. provider_request_id: how the provider names the request.
+    """
+
+    status: int | None
+    body: bytes | None
+    error: BotError | None
+    retry: bool = False
+    seconds: float = 0.0
+    reading: Reading = Reading()
+    retry_after: float | None = None
+    provider_request_id: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpAnswer:
-    """The result of a request: the last attempt's status and inflated body, or an error, or both.
+    """The result of a request: its attempts, of which the last one counts.
 
-    known_at: when the answer was handed over, which is never before it arrived.
+    error: why there is no answer. attempts: empty when the host had asked to wait for too long.
+    seconds: of all attempts and the waits between them. known_at: when the answer was handed over,
+    which is never before it arrived.
     """
 
     request: HttpRequest
-    status: int | None
-    body: bytes | None
-    attempts: int
+    attempts: tuple[Attempt, ...]
     seconds: float
     started_at: datetime
     known_at: datetime
     error: BotError | None
+
+    @property
+    def status(self) -> int | None:
+        """The status of the last attempt."""
+        return self.attempts[-1].status if self.attempts else None
+
+    @property
+    def body(self) -> bytes | None:
+        """The body of the last attempt."""
+        return self.attempts[-1].body if self.attempts else None
+
+    @property
+    def content(self) -> Any:
+        """The decoded body of the last attempt."""
+        return self.attempts[-1].reading.content if self.attempts else None
+
+
+class Credentials(Protocol):
+    """The headers that hold a key, and what to do when the key is refused."""
+
+    def headers(self) -> Mapping[str, str]:
+        """Build the headers of an attempt."""
+
+    def refuse(self, headers: Mapping[str, str]) -> bool:
+        """Turn to other headers; return False when there are none to try."""
+
+    def secrets(self) -> Sequence[str]:
+        """List every secret text that an answer might echo."""
+
+
+class FixedHeaders:
+    """Headers that never change."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        """Take the headers."""
+        self._headers = headers
+
+    def headers(self) -> Mapping[str, str]:
+        """Return the headers."""
+        return self._headers
+
+    def refuse(self, _headers: Mapping[str, str]) -> bool:
+        """Have no others."""
+        return False
+
+    def secrets(self) -> Sequence[str]:
+        """Take every value for a secret."""
+        return tuple(self._headers.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +134,9 @@ class Limits:
 
     read_seconds: for one wait on a socket.
     call_seconds: for all attempts of a call together.
+    sent: when other processes sent requests with the same key in the last minute.
+    paused_until: until when the host wants to be left alone, as an earlier process heard it.
+    proxy: the URL of a proxy; without it none is used, whatever the environment says.
     """
 
     read_seconds: float = 10.0
@@ -85,6 +145,9 @@ class Limits:
     body_bytes: int = 8 << 20
     side_by_side: int = 4
     requests_per_minute: int | None = None
+    sent: tuple[datetime, ...] = ()
+    paused_until: datetime | None = None
+    proxy: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,64 +159,43 @@ class Waiting:
     chance: random.Random = field(default_factory=random.Random)
 
 
-class _Attempt(NamedTuple):
-    """One attempt of a call.
-
-    retry: whether another attempt may succeed.
-    retry_after: the server's Retry-After header.
-    """
-
-    status: int | None
-    body: bytes | None
-    error: BotError | None
-    retry: bool = False
-    retry_after: str | None = None
-
-
-class _Outcome(NamedTuple):
-    """The last attempt of a call, the number of its attempts and their duration."""
-
-    last: _Attempt
-    attempts: int
-    seconds: float
-
-
-class _BodyError(Exception):
-    """A body that is not read; `retry` says whether another attempt may bring a better one."""
-
-    def __init__(self, why: str, *, retry: bool) -> None:
-        super().__init__(why)
-        self.retry = retry
-
-
 class HttpClient:
     """One connection pool for one base URL; safe to use from several threads."""
 
     def __init__(
         self,
         base_url: str,
-        headers: Mapping[str, str],
+        headers: Mapping[str, str] | Credentials,
         *,
         clock: Clock,
         limits: Limits | None = None,
         waiting: Waiting | None = None,
+        read: Reader = read_plainly,
         transport: "httpx.BaseTransport | None" = None,
     ) -> None:
         """Check the base URL and the headers, without opening a connection yet.
 
-        Raises ConfigError.
+        read: decodes a body and says whether it is an answer. Raises ConfigError.
         """
         import httpcore
         import httpx
 
-        _check(base_url, headers)
+        given = FixedHeaders(headers) if isinstance(headers, Mapping) else headers
+        _check(base_url, given.headers())
         for name in ("httpx", "httpcore"):  # they log URLs with queries
             logging.getLogger(name).setLevel(logging.WARNING)
         self._clock = clock
+        self._credentials = given
+        self._read = read
         self._limits = limits or Limits()
         self._waiting = waiting or Waiting()
-        self._bound = BoundSockets(httpcore.SyncBackend(), httpcore.ReadTimeout, self._waiting.monotonic)
-        self._limiter = _Limiter(self._limits.requests_per_minute, self._waiting.monotonic)
+        monotonic, now = self._waiting.monotonic, clock.now() if self._limits.sent else None
+        self._bound = BoundSockets(httpcore.SyncBackend(), httpcore.ReadTimeout, monotonic)
+        ages = ((now - at).total_seconds() for at in self._limits.sent) if now else ()
+        self._patience = Patience(self._limits.requests_per_minute, monotonic, ages)
+        if self._limits.paused_until is not None:
+            left = (self._limits.paused_until - clock.now()).total_seconds()
+            self._patience.pause(max(left, 0.0))
         parts = urlsplit(base_url)
         self._root = parts.path.rstrip("/")
         self._server = f"{parts.hostname}:{parts.port or (80 if parts.scheme == 'http' else 443)}"
@@ -162,7 +204,6 @@ class HttpClient:
             headers={
                 "accept": "application/json",
                 "user-agent": "tidemark-bot",
-                **headers,
                 "accept-encoding": "gzip",
             },
             timeout=self._limits.read_seconds,
@@ -170,12 +211,13 @@ class HttpClient:
             trust_env=False,  # a netrc file must not add a header
             transport=transport or _bound_transport(self._bound, self._limits, base_url),
         )
-        self._pool = ThreadPoolExecutor(max_workers=self._limits.side_by_side, thread_name_prefix="http")
+        workers = self._limits.side_by_side
+        self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="http")
 
     def get(self, path: str, params: Iterable[tuple[str, str]] = ()) -> HttpAnswer:
         """Send one request and raise its error, if any.
 
-        Raises AccessError for 401 and 403, UpstreamError for everything else.
+        Raises AccessError for 401, 402 and 403, UpstreamError for everything else.
         """
         (answer,) = self.get_all([HttpRequest(path, tuple(params))])
         if answer.error is not None:
@@ -188,11 +230,22 @@ class HttpClient:
         started_at and known_at are read by the calling thread, before all requests and after all,
         so that a stepped clock gives the same instants in whatever order the threads run.
         """
+        self._patience.forget()
         started = [self._clock.now() for _ in requests]
-        work = map(self._call, requests) if len(requests) == 1 else self._pool.map(self._call, requests)
+        alone = len(requests) == 1
+        work = map(self._call, requests) if alone else self._pool.map(self._call, requests)
         return tuple(
-            self._answer(request, at, outcome)
-            for request, at, outcome in zip(requests, started, list(work), strict=True)
+            HttpAnswer(
+                request=request,
+                attempts=attempts,
+                seconds=seconds,
+                started_at=at,
+                known_at=self._clock.now(),
+                error=error,
+            )
+            for request, at, (attempts, seconds, error) in zip(
+                requests, started, list(work), strict=True
+            )
         )
 
     def close(self) -> None:
@@ -200,70 +253,95 @@ class HttpClient:
         self._pool.shutdown(cancel_futures=True)
         self._client.close()
 
-    def _answer(self, request: HttpRequest, started_at: datetime, outcome: _Outcome) -> HttpAnswer:
-        last = outcome.last
-        return HttpAnswer(
-            request=request,
-            status=last.status,
-            body=last.body,
-            attempts=outcome.attempts,
-            seconds=outcome.seconds,
-            started_at=started_at,
-            known_at=self._clock.now(),
-            error=last.error,
-        )
-
-    def _call(self, request: HttpRequest) -> _Outcome:
+    def _call(self, request: HttpRequest) -> tuple[tuple[Attempt, ...], float, BotError | None]:
         """Try until an attempt succeeds, cannot succeed, or the time is up.
 
-        The first wait for the rate limit does not count.
+        The first wait for the plan's limit does not count.
         """
-        wait, limits = self._waiting, self._limits
-        if delay := self._limiter.reserve():
-            wait.sleep(delay)
-        begun = wait.monotonic()
-        deadline = begun + limits.call_seconds
-        attempts = 1
-        last = self._attempt(request, deadline)
-        while last.retry and attempts < limits.attempts:
-            pause = max(self._pause(attempts, last.retry_after), self._limiter.reserve())
-            if wait.monotonic() + pause >= deadline:
+        wait, limits, patience = self._waiting, self._limits, self._patience
+        attempts: list[Attempt] = []
+        deadline = begun = wait.monotonic()
+        while len(attempts) < limits.attempts and (not attempts or attempts[-1].retry):
+            # A host that has refused several rounds of requests gets no more of them.
+            if patience.refusals >= limits.attempts and not attempts:
                 break
-            wait.sleep(pause)
-            last = self._attempt(request, deadline)
-            attempts += 1
-        return _Outcome(last, attempts, wait.monotonic() - begun)
+            left = deadline - wait.monotonic() if attempts else limits.call_seconds
+            pause = self._back_off(attempts) if attempts else 0.0
+            if max(pause, patience.seconds_paused()) >= left:
+                break
+            delay = max(pause, patience.reserve())
+            if attempts and delay >= left:
+                break
+            if delay:
+                wait.sleep(delay)
+            if not attempts:
+                begun = wait.monotonic()
+                deadline = begun + limits.call_seconds
+            attempts.append(self._attempt(request, deadline))
+        error = attempts[-1].error if attempts else self._not_asked(request)
+        return tuple(attempts), wait.monotonic() - begun, error
 
-    def _attempt(self, request: HttpRequest, deadline: float) -> _Attempt:
+    def _not_asked(self, request: HttpRequest) -> UpstreamError:
+        until = self._clock.now() + timedelta(seconds=self._patience.seconds_paused())
+        return UpstreamError(
+            f"GET {self._root}{request.path}: not asked, the provider wants to be left alone"
+            f" until {until:%Y-%m-%dT%H:%M:%SZ}; lower source.requests_per_minute"
+        )
+
+    def _attempt(self, request: HttpRequest, deadline: float) -> Attempt:
+        begun = self._waiting.monotonic()
+        headers = self._credentials.headers()
+        made = self._send(request, headers, deadline)
+        if made.status == TOO_MANY or made.retry_after is not None:
+            jitter = self._waiting.chance.uniform(0, BACKOFF_SECONDS)
+            self._patience.pause((made.retry_after or 0.0) + jitter)
+        elif made.error is None:
+            self._patience.forget()
+        if made.status == UNAUTHORIZED and made.reading.refuses_key:
+            made = made._replace(retry=self._credentials.refuse(headers))
+        return made._replace(seconds=self._waiting.monotonic() - begun)
+
+    def _send(self, request: HttpRequest, headers: Mapping[str, str], deadline: float) -> Attempt:
+        """Send a request once, and translate all that can come back."""
         import httpx
 
         where = f"GET {self._root}{request.path}"
         try:
             with (
                 self._bound.until(deadline),
-                self._client.stream("GET", request.path, params=request.params) as response,
+                self._client.stream(
+                    "GET", request.path, params=request.params, headers=dict(headers)
+                ) as response,
             ):
-                body = _read(response, self._limits.body_bytes)
+                body = read_body(response, self._limits.body_bytes)
         except httpx.TimeoutException:
             message = f"{where}: no answer in time; the provider is slow, the next slot asks again"
-            return _Attempt(None, None, UpstreamError(message), retry=True)
+            return Attempt(None, None, UpstreamError(message), retry=True)
         except httpx.HTTPError as error:
-            message = f"{where} at {self._server}: {type(error).__name__}; check base_url and the network"
-            return _Attempt(None, None, UpstreamError(message), retry=True)
-        except _BodyError as error:
-            return _Attempt(response.status_code, None, UpstreamError(f"{where}: {error}"), retry=error.retry)
-        wrong, retry = _judge(where, response.status_code, body)
-        return _Attempt(response.status_code, body, wrong, retry, response.headers.get("retry-after"))
+            name = type(error).__name__
+            message = f"{where} at {self._server}: {name}; check base_url and the network"
+            return Attempt(None, None, UpstreamError(message), retry=True)
+        except BodyError as error:
+            status, wrong = response.status_code, UpstreamError(f"{where}: {error}")
+            return Attempt(status, None, wrong, retry=error.retry)
+        for secret in self._credentials.secrets():
+            body = body.replace(secret.encode(), MASK)
+        reading = self._read(body)
+        wrong_status, retry = judge(where, response.status_code, reading)
+        return Attempt(
+            status=response.status_code,
+            body=body,
+            error=wrong_status,
+            retry=retry,
+            reading=reading,
+            retry_after=seconds_asked(response.headers.get("retry-after"), self._clock.now),
+            provider_request_id=request_id_in(response.headers),
+        )
 
-    def _pause(self, attempts: int, retry_after: str | None) -> float:
-        """Compute the seconds to wait before another attempt.
-
-        The back-off grows with the attempts and has jitter; a longer Retry-After of the server
-        counts.
-        """
-        backoff = BACKOFF_SECONDS * 2 ** (attempts - 1) * self._waiting.chance.uniform(1, 2)
-        asked = _asked_seconds(retry_after, self._clock.now) if retry_after else 0.0
-        return max(float(backoff), asked)
+    def _back_off(self, attempts: Sequence[Attempt]) -> float:
+        """Compute the seconds to wait after failed attempts: any up to a bound that doubles."""
+        bound = BACKOFF_SECONDS * 2 ** len(attempts)
+        return self._waiting.chance.uniform(0, bound)
 
 
 def _check(base_url: str, headers: Mapping[str, str]) -> None:
@@ -282,82 +360,9 @@ def _check(base_url: str, headers: Mapping[str, str]) -> None:
             )
 
 
-def _judge(where: str, status: int, body: bytes) -> tuple[BotError | None, bool]:
-    """Translate a status and a body into an error, if any, and whether to try again."""
-    if 200 <= status < 300:  # noqa: PLR2004 - the success class
-        if body.lstrip()[:1] in (b"{", b"["):
-            return None, False
-        return UpstreamError(f"{where}: {status} without JSON; is base_url the API and not a web page?"), True
-    kind, why, retry = VERDICTS.get(status) or VERDICTS[min(status // 100, 5)]
-    return kind(f"{where}: {status}, {why}"), retry
-
-
-def _asked_seconds(retry_after: str, now: Callable[[], datetime]) -> float:
-    """Read a Retry-After header in seconds or as an HTTP date; 0 when it cannot be read."""
-    if retry_after.isascii() and retry_after.isdigit():
-        return float(retry_after[:9])
-    try:
-        at = parsedate_to_datetime(retry_after)
-    except ValueError:
-        return 0.0
-    return (at.replace(tzinfo=at.tzinfo or UTC) - now()).total_seconds()
-
-
-def _read(response: "httpx.Response", cap: int) -> bytes:
-    """Read a body without holding much more than the cap, however well it is compressed."""
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"identity", "gzip"}:
-        why = "the body is encoded as was not asked for; check base_url"
-        raise _BodyError(why, retry=False)
-    chunks = _inflate(response.iter_raw()) if encoding == "gzip" else response.iter_raw()
-    body = bytearray()
-    for chunk in chunks:
-        body += chunk
-        if len(body) > cap:
-            why = f"the body is longer than {cap} bytes; ask for fewer tokens"
-            raise _BodyError(why, retry=False)
-    return bytes(body)
-
-
-def _inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Inflate in small steps, so that one short chunk cannot become a gigabyte."""
-    inflater = zlib.decompressobj(GZIP_WINDOW)
-    try:
-        for chunk in chunks:
-            rest = chunk
-            while rest and not inflater.eof:
-                yield inflater.decompress(rest, INFLATE_STEP)
-                rest = inflater.unconsumed_tail
-        while not inflater.eof and (more := inflater.decompress(b"", INFLATE_STEP)):
-            yield more
-    except zlib.error:
-        pass  # the stream has not ended, which is an error below
-    if not inflater.eof:
-        why = "the compressed body is broken; the next slot asks again"
-        raise _BodyError(why, retry=True)
-
-
-class _Limiter:
-    """A rate limit: at most so many reservations in any minute."""
-
-    def __init__(self, per_minute: int | None, monotonic: Callable[[], float]) -> None:
-        self._taken: deque[float] | None = deque(maxlen=per_minute) if per_minute else None
-        self._monotonic = monotonic
-        self._lock = threading.Lock()
-
-    def reserve(self) -> float:
-        """Take the next free place and return the seconds until it comes."""
-        if self._taken is None:
-            return 0.0
-        with self._lock:
-            now = self._monotonic()
-            full = len(self._taken) == self._taken.maxlen
-            at = max(now, self._taken[0] + MINUTE_SECONDS) if full else now
-            self._taken.append(at)
-        return at - now
-
-
-def _bound_transport(bound: BoundSockets, limits: Limits, base_url: str) -> "httpx.BaseTransport":
+def _bound_transport(
+    bound: BoundSockets, limits: Limits, base_url: str
+) -> "httpx.BaseTransport":
     """Make the stock transport, but over bounded sockets."""
     import httpcore
     import httpx
@@ -366,9 +371,14 @@ def _bound_transport(bound: BoundSockets, limits: Limits, base_url: str) -> "htt
     secure = base_url.startswith("https:")
     context = httpx.create_ssl_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     transport = httpx.HTTPTransport(verify=context)
-    transport._pool = httpcore.ConnectionPool(  # noqa: SLF001 - httpx has no public way to choose the sockets
-        ssl_context=context,
-        max_connections=limits.side_by_side,
-        network_backend=cast("httpcore.NetworkBackend", bound),  # it has the methods that are called
+    given: dict[str, Any] = {
+        "ssl_context": context,
+        "max_connections": limits.side_by_side,
+        "network_backend": bound,
+    }
+    transport._pool = (  # noqa: SLF001 - httpx has no public way to choose the sockets
+        httpcore.ConnectionPool(**given)
+        if limits.proxy is None
+        else httpcore.HTTPProxy(limits.proxy, **given)
     )
     return transport

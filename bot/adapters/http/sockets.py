@@ -54,7 +54,9 @@ class BoundSockets:
         socket_options: Iterable[Any] | None = None,
     ) -> "BoundStream":
         """Connect to a host within the deadline."""
-        stream = self._inner.connect_tcp(host, port, self.clip(timeout), local_address, socket_options)
+        stream = self._inner.connect_tcp(
+            host, port, self.clip(timeout), local_address, socket_options
+        )
         return BoundStream(stream, self)
 
 
@@ -79,7 +81,10 @@ class BoundStream:
         self._inner.close()
 
     def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
     ) -> "BoundStream":
         """Begin TLS on the connection."""
         inner = self._inner.start_tls(ssl_context, server_hostname, self._bound.clip(timeout))

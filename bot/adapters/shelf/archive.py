@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from functools import reduce
 from itertools import takewhile
 
+from bot.adapters.shelf.gaps import Gaps
 from bot.adapters.shelf.series import Arrivals, Candles, SignalRows, Versions
 from bot.domain.ids import TokenId
 from bot.domain.instruments import Instrument
@@ -18,11 +19,12 @@ from bot.domain.market import Bar, Grades, LevelSet, MarketSize, QuantMetrics, Q
 from bot.domain.numbers import to_float
 from bot.domain.reach import EVERY_BAR, Reach
 from bot.domain.signals import Episode, Signal
-from bot.domain.tape import QUOTE, Datum, TokenPrint
+from bot.domain.tape import QUOTE, Datum, Hole, TokenPrint
 
 DAILY = "daily"
 HOUR, DAY = "1h", "1d"
 KEEP_DAYS, KEEP_HOURS, KEEP_QUOTES = timedelta(days=600), timedelta(days=28), timedelta(days=7)
+QUOTE_RATIO_MAX = 10
 # When the newest row lacks a grade, it is taken from a row at most this much older.
 GRADE_REACH = timedelta(days=2)
 
@@ -43,6 +45,7 @@ class _Shelf:
             DAY: self.days,
         }
         self.arrivals = Arrivals(KEEP_HOURS)
+        self.gaps = Gaps()
         # The earliest close of a bar with a volume: before it, a volume of zero is unknown.
         self.traded_at: datetime | None = None
 
@@ -52,6 +55,8 @@ class _Shelf:
             case Signal():
                 return self.signals.setdefault(datum.feed, SignalRows()).add(datum)
             case TokenPrint(timeframe=timeframe, bar=bar):
+                if self.is_implausible(datum):
+                    return False
                 if bar.volume:
                     self.traded_at = min(self.traded_at or bar.closed_at, bar.closed_at)
                 is_news = self.prints[timeframe].add(datum)
@@ -64,6 +69,14 @@ class _Shelf:
                 return self.grades.add(datum, datum.published_at)
             case MarketSize():
                 return self.market.add(datum, datum.known_at)
+
+    def is_implausible(self, datum: Datum) -> bool:
+        """Check whether a quote is more than ten times off the last close: no bar confirms it yet."""
+        closes = [bar for bar in (self.hours.last, self.days.last) if bar is not None]
+        if not closes or not isinstance(datum, TokenPrint) or datum.timeframe != QUOTE:
+            return False
+        close, price = max(closes, key=lambda bar: bar.closed_at).close, datum.bar.close
+        return price > QUOTE_RATIO_MAX * close or close > QUOTE_RATIO_MAX * price
 
     def last_prints(
         self, as_of: datetime, cut_off: datetime, fits: Callable[[Bar], bool] | None = None
@@ -113,6 +126,17 @@ class MemoryArchive:
         shelf = self._shelves.get(datum.token_id)
         return shelf is not None and shelf.add(datum)
 
+    def is_implausible(self, datum: Datum) -> bool:
+        """Check whether a datum is a quote that is held back until a closed bar confirms it."""
+        shelf = self._shelves.get(datum.token_id)
+        return shelf is not None and shelf.is_implausible(datum)
+
+    def note(self, hole: Hole) -> None:
+        """Note how a hole of some tokens stands from its known_at on."""
+        for token_id in hole.tokens:
+            if (shelf := self._shelves.get(token_id)) is not None:
+                shelf.gaps.add(hole)
+
     def newest_signal(self, token_id: TokenId, feed: str) -> Signal | None:
         """Find the last published row of a feed, at any cut-off."""
         rows = self._shelves[token_id].signals.get(feed)
@@ -129,9 +153,13 @@ class MemoryArchive:
         return (shelf.levels if kind is LevelSet else shelf.quantmetrics).newest_published_at
 
     def episode(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Episode | None:
-        """Find the current episode."""
-        rows = self._shelves[token_id].signals.get(self.feed)
-        return rows.episode(as_of, cut_off) if rows else None
+        """Find the current episode, unsure if a turn may lie in a hole."""
+        shelf = self._shelves[token_id]
+        rows = shelf.signals.get(self.feed)
+        found = rows.episode(as_of, cut_off) if rows else None
+        if found is not None and shelf.gaps.is_unsure(self.feed, found.since, cut_off):
+            return replace(found, unsure=True)
+        return found
 
     def price(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> Quote | None:
         """Find the newest of the last quote and the last closes of hours and days."""
@@ -141,9 +169,11 @@ class MemoryArchive:
         """Find the newest of the last quote and the last closes of bars that are not quiet.
 
         Returns None when the last hour is so much later that the hours between were never asked
-        for.
+        for, and while hours are missing: a silence is no halt then.
         """
         shelf = self._shelves[token_id]
+        if shelf.gaps.is_unsure(HOUR, None, cut_off):
+            return None
         active = shelf.last_prints(as_of, cut_off, lambda bar: not shelf.with_known_volume(bar).is_quiet)
         found, last = _newest(token_id, active), shelf.hours.last
         beyond = found and last and last.closed_at - found.known_at > KEEP_HOURS
@@ -177,8 +207,9 @@ class MemoryArchive:
         return max(moves, default=day and day.closed_at)
 
     def levels(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> LevelSet | None:
-        """Find the newest set of levels."""
-        return self._shelves[token_id].levels.newest(as_of, cut_off)
+        """Find the newest set of levels; None when a level of it could not be read."""
+        found = self._shelves[token_id].levels.newest(as_of, cut_off)
+        return None if found is None or found.unread else found
 
     def quantmetrics(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> QuantMetrics | None:
         """Find the newest measures."""
@@ -201,12 +232,21 @@ class MemoryArchive:
         return self._shelves[token_id].market.newest(cut_off, cut_off)
 
     def days(self, token_id: TokenId, as_of: datetime, cut_off: datetime) -> tuple[Bar, ...]:
-        """List the whole UTC days ended by as_of, oldest first.
+        """List the whole UTC days ended by as_of, oldest first; none while some are missing.
 
         They are built of hours when the archive has no daily bars of the token.
         """
         shelf = self._shelves[token_id]
-        return (shelf.days if shelf.days.last else shelf.hours).whole_days(as_of, cut_off)
+        bars, timeframe = (shelf.days, DAY) if shelf.days.last else (shelf.hours, HOUR)
+        if shelf.gaps.is_unsure(timeframe, None, cut_off):
+            return ()
+        days = bars.whole_days(as_of, cut_off)
+        start = shelf.gaps.begins_behind(timeframe, cut_off)
+        return days if start is None else tuple(day for day in days if day.opened_at > start)
+
+    def lacks_quote(self, token_id: TokenId, cut_off: datetime) -> bool:
+        """Check whether the newest fetch of prices brought none of the token."""
+        return self._shelves[token_id].gaps.is_unsure(QUOTE, None, cut_off)
 
     def prints(
         self,

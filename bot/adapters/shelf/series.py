@@ -97,9 +97,10 @@ def _fold(before: _Folded | None, row: Signal) -> _Folded:
 
 
 def _extend(episode: Episode | None, row: Signal) -> Episode:
-    if episode is None or row.stance is not episode.turn.stance:
-        return Episode(signal_id=row.signal_id, turn=row, latest=row)
-    return Episode(signal_id=episode.signal_id, turn=episode.turn, latest=row)
+    if episode is not None and row.stance is episode.turn.stance:
+        return replace(episode, latest=row)
+    since = episode.latest.published_at if episode else None
+    return Episode(signal_id=row.signal_id, turn=row, latest=row, since=since)
 
 
 class Versions(Generic[Row]):

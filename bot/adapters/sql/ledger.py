@@ -27,11 +27,11 @@ from bot.adapters.sql.engine import (
 )
 from bot.adapters.sql.facts import find_requests, last_settled, live_runs, portfolio_facts
 from bot.adapters.sql.lease import check_epoch, writer
-from bot.adapters.sql.mapping import Rows, datum_rows, portable_row, row_of, rows_of
+from bot.adapters.sql.mapping import Rows, datum_rows, fact_from, portable_row, row_of, rows_of
 from bot.adapters.sql.migrate import create_if_empty, is_empty
 from bot.adapters.sql.schema.column_types import ALWAYS, utc_text
 from bot.adapters.sql.schema.fact_tables import run_events
-from bot.adapters.sql.schema.tables import config_versions, cycles, instruments, requests, runs
+from bot.adapters.sql.schema.tables import config_versions, cycles, failed_tries, instruments, requests, runs
 from bot.adapters.sql.writes import explain_conflict, insert_rows
 from bot.domain.decisions import Fact
 from bot.domain.errors import ConfigError, InvariantError, LeaseError
@@ -39,7 +39,7 @@ from bot.domain.events import Request
 from bot.domain.ids import RunName, TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.numbers import plain
-from bot.domain.record import Cycle, CycleRecord, Run
+from bot.domain.record import Cycle, CycleRecord, FailedTry, Run
 
 # The number of facts to collect before their rows are sent to the database.
 _BATCH = 20_000
@@ -106,6 +106,17 @@ class SqlLedger:
         """Raise ConfigError for a run that `open_run` would refuse; write nothing."""
         with begin(self.engine) as connection:
             _check_run(connection, run, universe)
+
+    def instruments(self, run: RunName) -> tuple[Instrument, ...]:
+        """Read what a run calls its tokens."""
+        asked = select(instruments).where(instruments.c.run == run).order_by(instruments.c.token_id)
+        with begin(self.engine) as connection:
+            return tuple(fact_from(Instrument, row) for row in connection.execute(asked))
+
+    def keep_try(self, failed: FailedTry) -> None:
+        """Store a try of a slot that committed nothing."""
+        with self.one_transaction() as connection:
+            insert_rows(connection, {failed_tries: [row_of(failed_tries, failed)]}, repeatable=True)
 
     def keep_config(self, config_hash: str, text: str) -> None:
         """Store the effective configuration that cycles name by its hash; it holds no secret."""

@@ -149,7 +149,8 @@ def datum_rows(data: Iterable[Datum]) -> Rows:
             values = _reader(table)(datum)
         found[table].append(values)
         if isinstance(datum, LevelSet):
-            levels = ((*values, number, one.price, one.strength) for number, one in enumerate(datum.levels))
+            key = datum.token_id, datum.published_at, datum.known_at
+            levels = ((*key, number, one.price, one.strength) for number, one in enumerate(datum.levels))
             found[tape_tables.levels].extend(levels)
     return _portable_rows(found)
 
@@ -158,6 +159,8 @@ def _portable_rows(found: Mapping[Table, Sequence[Sequence[Any]]]) -> Rows:
     """Convert the rows of each table as `portable_row` does, but column by column, which is faster."""
     rows: Rows = {}
     for table, held in found.items():
+        if not held:  # as the levels are where every set is empty
+            continue
         columns = (
             column if convert is None else [None if value is None else convert(value) for value in column]
             for convert, column in zip(_converters(table), zip(*held, strict=True), strict=True)

@@ -36,13 +36,13 @@ from bot.adapters.sql.schema.column_types import ALWAYS, POSTGRESQL, utc_text
 from bot.adapters.sql.schema.fact_tables import run_events
 from bot.adapters.sql.schema.tables import config_versions, cycles, instruments, requests
 from bot.adapters.sql.schema.tape_tables import answers, api_calls, grades, levels, prints
-from bot.adapters.sql.tape import recorded_data
+from bot.adapters.sql.tape import recorded_data, recorded_holes
 from bot.domain.decisions import Fact
 from bot.domain.events import Request
 from bot.domain.ids import RunName, canonical
 from bot.domain.instruments import Instrument
 from bot.domain.record import Cycle, CycleRecord
-from bot.domain.tape import ApiCall, Datum
+from bot.domain.tape import ApiCall, Datum, Hole
 
 _TAPE = (*DATUM_TABLES.values(), levels)
 _CALLS_IN_ORDER = (api_calls.c.known_at, api_calls.c.at, api_calls.c.request_id)
@@ -111,6 +111,10 @@ class Recorded:
     def data_until(self, until: datetime) -> Iterator[Datum]:
         """Yield the data known by an instant."""
         return recorded_data(self._connection, until)
+
+    def holes(self) -> list[Hole]:
+        """List every recorded state of a hole, in order of time."""
+        return recorded_holes(self._connection)
 
     def calls(self, until: datetime) -> list[ApiCall]:
         """List the calls answered by an instant, in the order of their answers."""

@@ -4,7 +4,7 @@ Recording something again changes nothing: of two records of a datum the first s
 """
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
@@ -12,12 +12,29 @@ from operator import attrgetter
 from sqlalchemy import Connection, Engine, select
 
 from bot.adapters.sql.engine import begin
-from bot.adapters.sql.mapping import DATUM_TABLES, Rows, datum_rows, fact_from, row_of
+from bot.adapters.sql.mapping import (
+    DATUM_TABLES,
+    PortableRow,
+    Rows,
+    datum_rows,
+    fact_from,
+    portable_row,
+    row_of,
+)
 from bot.adapters.sql.schema.column_types import ALWAYS
-from bot.adapters.sql.schema.tape_tables import answers, api_calls, levels
+from bot.adapters.sql.schema.tape_tables import (
+    answers,
+    api_attempts,
+    api_calls,
+    holes,
+    levels,
+    pauses,
+    refusals,
+)
 from bot.adapters.sql.writes import insert_rows
+from bot.domain.ids import TokenId
 from bot.domain.market import Bar, Level, LevelSet
-from bot.domain.tape import ApiCall, Datum, TokenPrint
+from bot.domain.tape import ApiAttempt, ApiCall, Datum, Hole, Pause, Refusal, TokenPrint
 
 _set_of = attrgetter("token_id", "published_at", "known_at")
 
@@ -29,13 +46,35 @@ class SqlTape:
         """Record and read through an engine."""
         self._engine = engine
 
-    def answer(self, call: ApiCall, body: bytes | None) -> None:
-        """Record a request and the body of its answer; equal bodies are stored once."""
-        recorded: Rows = {api_calls: [row_of(api_calls, call)]}
+    def answer(
+        self, call: ApiCall, body: bytes | None, attempts: Sequence[ApiAttempt] = ()
+    ) -> None:
+        """Record a request, its attempts and the body of its answer; equal bodies are stored once."""
+        recorded: Rows = {
+            api_calls: [row_of(api_calls, call)],
+            api_attempts: [row_of(api_attempts, one) for one in attempts],
+        }
         if body is not None:
             recorded[answers] = [(call.answer_hash, zlib.compress(body), len(body))]
         with begin(self._engine) as connection:
             insert_rows(connection, recorded, repeatable=True)
+
+    def refused(self, request_id: str, named: Sequence[Refusal]) -> None:
+        """Record what of an answer could not be read, in one transaction."""
+        rows = [
+            portable_row(refusals, [request_id, number, *one]) for number, one in enumerate(named)
+        ]
+        with begin(self._engine) as connection:
+            insert_rows(connection, {refusals: rows}, repeatable=True)
+
+    def note(self, changes: Sequence[Hole | Pause]) -> None:
+        """Record how holes stand, and that a host wants to be left alone, in one transaction."""
+        rows: Rows = {
+            holes: [_hole_row(one) for one in changes if isinstance(one, Hole)],
+            pauses: [row_of(pauses, one) for one in changes if isinstance(one, Pause)],
+        }
+        with begin(self._engine) as connection:
+            insert_rows(connection, rows, repeatable=True)
 
     def rows(self, data: Iterable[Datum]) -> None:
         """Record data in one transaction."""
@@ -46,6 +85,34 @@ class SqlTape:
         """Yield all recorded data, each kind in the order in which it became known."""
         with begin(self._engine) as connection:
             yield from recorded_data(connection)
+
+    def load_holes(self) -> list[Hole]:
+        """List every recorded state of a hole, in order of time."""
+        with begin(self._engine) as connection:
+            return recorded_holes(connection)
+
+    def load_pauses(self) -> list[Pause]:
+        """List when hosts asked to be left alone."""
+        with begin(self._engine) as connection:
+            return [fact_from(Pause, row) for row in connection.execute(select(pauses))]
+
+    def calls_since(self, at: datetime) -> list[datetime]:
+        """List when requests were sent from an instant on, one for each attempt."""
+        asked = select(api_calls.c.at, api_calls.c.attempts).where(api_calls.c.at >= at)
+        with begin(self._engine) as connection:
+            return [row.at for row in connection.execute(asked) for _ in range(row.attempts)]
+
+
+def recorded_holes(connection: Connection, until: datetime = ALWAYS[1]) -> list[Hole]:
+    """List the states of holes known by an instant, in order of time."""
+    asked = select(holes).where(holes.c.known_at <= until)
+    rows = connection.execute(asked.order_by(holes.c.known_at, *holes.primary_key.columns))
+    return [fact_from(Hole, row, tokens=tuple(map(TokenId, map(int, row.tokens.split(","))))) for row in rows]
+
+
+def _hole_row(hole: Hole) -> PortableRow:
+    values = {name: getattr(hole, name) for name in holes.columns.keys()}  # noqa: SIM118 - not a dict
+    return portable_row(holes, {**values, "tokens": ",".join(map(str, hole.tokens))}.values())
 
 
 def recorded_data(connection: Connection, until: datetime = ALWAYS[1]) -> Iterator[Datum]:

@@ -5,12 +5,13 @@ page holds whenever their number is known beforehand: a cut answer looks like a 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 
-from bot.adapters.tokenmetrics.calls import PAGE_ROWS, ApiQuery
+from bot.adapters.tokenmetrics.calls import PAGE_ROWS, PAGES_MAX, ApiQuery
 from bot.domain.ids import TokenId
-from bot.domain.instants import DAY
+from bot.domain.instants import DAY, HOUR, HOURS_A_DAY
+from bot.domain.tape import Hole
 
 SIGNALS, HOURLY_SIGNALS, LEVELS = "trading-signals", "hourly-trading-signals", "resistance-support"
 QUANTMETRICS, GRADES, TOKENS = "quantmetrics", "tm-grade", "tokens"
@@ -23,8 +24,12 @@ EACH_SLOT = frozenset({PRICE, HOURLY_SIGNALS})
 
 # The provider gives at most 29 days at once, both ends included.
 WINDOW_DAYS = 29
+# What each feed brings; a hole of another feed hides nothing that a decision looks back on.
+BRINGS = {SIGNALS: "daily", HOURLY_SIGNALS: "hourly", DAYS: "1d", HOURS: "1h", PRICE: "quote"}
 FIRST_DAYS = {SIGNALS: WINDOW_DAYS, DAYS: 2 * WINDOW_DAYS}
 PRICE_TOKENS = 50
+# The pages of a query whose rows fit one: a second one, in case a row comes twice.
+PLAIN_PAGES = 2
 FRESH = timedelta(minutes=1)
 
 
@@ -71,7 +76,17 @@ def plain_queries(feed: str, tokens: Iterable[TokenId]) -> list[ApiQuery]:
     """
     # One row less than a page: a full page would cost another request for what may follow.
     size, page = (PRICE_TOKENS, 0) if feed == PRICE else (PAGE_ROWS - 1, 1)
-    return [_query(feed, batch, (), page=page) for batch in batches(tokens, size)]
+    # A row for each token, and one page more for rows that the token list repeats.
+    return [
+        ApiQuery(
+            endpoint=feed,
+            params=_tokens(batch),
+            tokens=frozenset(batch),
+            page=page,
+            page_max=PLAIN_PAGES,
+        )
+        for batch in batches(tokens, size)
+    ]
 
 
 def dated_queries(feed: str, tokens: Sequence[TokenId], start: date, end: date) -> list[ApiQuery]:
@@ -82,28 +97,57 @@ def dated_queries(feed: str, tokens: Sequence[TokenId], start: date, end: date) 
         begin = start
         while begin <= end:
             last = min(begin + span - DAY, end)
-            found.append(_query(feed, batch, _range(begin, last)))
+            query = ApiQuery(
+                endpoint=feed,
+                params=(*_tokens(batch), *_range(begin, last)),
+                tokens=frozenset(batch),
+                page_max=PLAIN_PAGES,
+                starts_at=_midnight(begin),
+                ends_at=_midnight(last),
+            )
+            found.append(query)
             begin = last + DAY
     return found
 
 
-def timed_queries(feed: str, tokens: Sequence[TokenId], reach: datetime, now: datetime) -> list[ApiQuery]:
+def timed_queries(
+    feed: str, tokens: Sequence[TokenId], reach: datetime, now: datetime
+) -> list[ApiQuery]:
     """Build the queries for hourly rows back to an instant; hourly signals accept no dates."""
     span = _range(reach.date(), now.date()) if feed == HOURS else ()
-    return [_query(feed, batch, span, reach=reach) for batch in batches(tokens, PAGE_ROWS - 1)]
+    begins = _midnight(reach.date()) if feed == HOURS else reach
+    hours = (now - begins) // HOUR + HOURS_A_DAY
+    return [
+        ApiQuery(
+            endpoint=feed,
+            params=(*_tokens(batch), *span),
+            tokens=frozenset(batch),
+            reach=reach,
+            page_max=min(PAGES_MAX, hours * len(batch) // PAGE_ROWS + PLAIN_PAGES),
+            starts_at=reach,
+            ends_at=now,
+        )
+        for batch in batches(tokens, PAGE_ROWS - 1)
+    ]
+
+
+def again(hole: Hole) -> list[ApiQuery]:
+    """Build the queries that ask for a hole again."""
+    feed, tokens = hole.feed, hole.tokens
+    if feed in DATED:
+        return dated_queries(feed, tokens, hole.starts_at.date(), hole.ends_at.date())
+    if feed in TIMED:
+        return timed_queries(feed, tokens, hole.starts_at, hole.ends_at)
+    return plain_queries(feed, tokens)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def _tokens(tokens: Iterable[TokenId]) -> tuple[tuple[str, str]]:
+    return (("token_id", ",".join(map(str, tokens))),)
 
 
 def _range(start: date, end: date) -> tuple[tuple[str, str], ...]:
     return (("startDate", start.isoformat()), ("endDate", end.isoformat()))
-
-
-def _query(
-    feed: str,
-    tokens: Sequence[TokenId],
-    span: tuple[tuple[str, str], ...],
-    *,
-    page: int = 1,
-    reach: datetime | None = None,
-) -> ApiQuery:
-    params = (("token_id", ",".join(map(str, tokens))), *span)
-    return ApiQuery(endpoint=feed, params=params, tokens=frozenset(tokens), page=page, reach=reach)

@@ -1,29 +1,47 @@
 """The envelope and the rows of an answer: exact numbers, lower-case keys, checked fields.
 
-A row that cannot be read is refused with a named reason; it never becomes a default.
+A row is read field by field. A field that cannot be read is unknown and noted with its reason; only
+a row without identity, instant or value is refused as a whole. Nothing becomes a default.
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TypeVar
 
+from bot.adapters.http.judging import Reading
 from bot.domain.errors import AccessError, BotError, UpstreamError
 from bot.domain.ids import TokenId
 from bot.domain.instants import DAY
-from bot.domain.numbers import ZERO, Price, price_half_even
+from bot.domain.numbers import OUTSIDE_MAX, ZERO, Price, price_half_even
+from bot.domain.tape import Refusal
 
-NOT_FOUND, UNAUTHORIZED = 404, 401
-# A number beyond these powers of ten is not a real price, grade or ratio.
-MAGNITUDE_MAX = 30
+FINDS_NOTHING, UNAUTHORIZED = frozenset({200, 404}), 401
+# Of the message by which a plan refuses an endpoint.
+PLAN = "current plan"
+REFUSED_BY_PLAN = frozenset({402, 403})
+NOTHING_FOUND = "Data not found"
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,6})?", re.ASCII)
+NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
+# Bitcoin's first block: no row of a market is older.
+EARLIEST = datetime(2009, 1, 3, tzinfo=UTC)
+ROW = "row"
+TEXT_MAX, SHOWN_MAX = 200, 80
+
+Value = TypeVar("Value")
+
+
+class PlanError(AccessError):
+    """The plan of the key does not include what was asked for."""
 
 
 class RefusalReason(StrEnum):
-    """Why a row, or a level in it, was refused."""
+    """Why a row, or a field of it, was refused."""
 
     MISSING_FIELD = "missing_field"
     WRONG_TYPE = "wrong_type"
@@ -34,23 +52,25 @@ class RefusalReason(StrEnum):
     BAD_DATE = "bad_date"
     INCONSISTENT_BAR = "inconsistent_bar"
     CONTRADICTION = "contradiction"
-
-
-class Refusal(NamedTuple):
-    """What was refused, and where: feed, token, field."""
-
-    reason: RefusalReason
-    detail: str
+    NO_VALUE = "no_value"
+    IDENTITY_CHANGED = "identity_changed"
+    IMPLAUSIBLE_PRICE = "implausible_price"
 
 
 class RefusedError(Exception):
     """A field that cannot be read; its row is refused, unless the reader catches this error."""
 
-    def __init__(self, reason: RefusalReason, field: str) -> None:
-        """Take the reason and the name of the field."""
+    def __init__(self, reason: RefusalReason, field: str, value: object = None) -> None:
+        """Take the reason, the name of the field and the value that came."""
         super().__init__(field)
         self.reason = reason
         self.field = field
+        self.value = value
+
+    def at(self, token_id: TokenId | None, *, whole: bool) -> Refusal:
+        """Build the record of what was refused; whole: the row was, not only the field."""
+        value = json.dumps(self.value, default=str)[:SHOWN_MAX]
+        return Refusal(token_id, self.field, self.reason.value, value, whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +81,20 @@ class Envelope:
     message: str
     rows: tuple[object, ...] | None
 
+    @property
+    def found_nothing(self) -> bool:
+        """Check whether the provider says that it has no such rows."""
+        return not self.success and self.message == NOTHING_FOUND
+
 
 def read_envelope(body: bytes | None) -> Envelope | None:
-    """Read the outer object of an answer; None when the body is not a JSON object."""
+    """Read the outer object of an answer; None when the body is not a JSON object.
+
+    NaN and Infinity become decimals, so that they refuse their field and not the answer.
+    """
     try:
-        decoded = json.loads(body or b"", parse_float=_exact, parse_constant=_no_number)
+        text = (body or b"").decode("utf-8-sig")
+        decoded = json.loads(text, parse_float=_exact, parse_int=_exact, parse_constant=Decimal)
     except (ValueError, RecursionError):
         return None
     if not isinstance(decoded, dict):
@@ -78,6 +107,19 @@ def read_envelope(body: bytes | None) -> Envelope | None:
     )
 
 
+def read_answer(body: bytes) -> Reading:
+    """Decode the body of an answer, and say whether another attempt may bring a better one."""
+    envelope = read_envelope(body)
+    if envelope is None:
+        fault = "without a whole JSON object; is base_url the API and not a web page?"
+    elif envelope.success or envelope.found_nothing:
+        fault = None
+    else:
+        fault = "the answer says that it failed; the next slot asks again"
+    of_plan = envelope is not None and PLAN in envelope.message
+    return Reading(envelope, fault, refuses_key=not of_plan)
+
+
 def rows_of(
     endpoint: str, status: int | None, envelope: Envelope | None, error: BotError | None
 ) -> tuple[object, ...]:
@@ -86,12 +128,15 @@ def rows_of(
     Raises AccessError when the plan does not include the endpoint, `error` when it is given, and
     UpstreamError for an answer that has no list of rows or says that it failed.
     """
-    if envelope is not None and status == NOT_FOUND and envelope.message == "Data not found":
+    if envelope is not None and envelope.found_nothing and status in FINDS_NOTHING:
         return ()
-    if envelope is not None and status == UNAUTHORIZED and "plan" in envelope.message:
-        raise AccessError(
-            f"{endpoint}: the key's plan does not include this endpoint; change the plan, or what needs it"
+    if envelope is not None and status == UNAUTHORIZED and PLAN in envelope.message:
+        raise PlanError(
+            f"{endpoint}: the key's plan does not include this endpoint;"
+            " change the plan, or what needs it"
         )
+    if error is not None and status in REFUSED_BY_PLAN:
+        raise PlanError(str(error))
     if error is not None:
         raise error
     if envelope is None or envelope.rows is None:
@@ -106,12 +151,8 @@ def rows_of(
 def _exact(text: str) -> Decimal:
     try:
         return Decimal(text)
-    except InvalidOperation as error:
-        raise ValueError(text) from error
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(text)
+    except InvalidOperation:  # an exponent without end: too large for a decimal, and for any field
+        return Decimal("Infinity")
 
 
 @lru_cache(maxsize=1024)
@@ -120,15 +161,19 @@ def _spelling(key: str) -> str:
 
 
 class Fields:
-    """A row under lower-case keys; each method reads a checked value or raises RefusedError."""
+    """A row under lower-case keys; each method reads a checked value or raises RefusedError.
 
-    __slots__ = ("_values",)
+    refusals: the fields that `optional` found unreadable.
+    """
+
+    __slots__ = ("_values", "refusals")
 
     def __init__(self, row: object) -> None:
         """Take a row; refuse one that is not an object."""
         if not isinstance(row, dict):
-            raise RefusedError(RefusalReason.WRONG_TYPE, "row")
+            raise RefusedError(RefusalReason.WRONG_TYPE, ROW, row)
         self._values: Mapping[str, object] = {_spelling(key): value for key, value in row.items()}
+        self.refusals: list[RefusedError] = []
 
     def __contains__(self, key: str) -> bool:
         """Check whether a field is present; it may be null."""
@@ -138,22 +183,35 @@ class Fields:
         """Look up a field as it came; None when it is null or missing."""
         return self._values.get(key)
 
+    def optional(self, read: Callable[..., Value], *given: object) -> Value | None:
+        """Call a reader of a field; None, with a refusal, when the field cannot be read."""
+        try:
+            return read(*given)
+        except RefusedError as refused:
+            self.refusals.append(refused)
+            return None
+
     def token(self) -> TokenId:
-        """Read the token_id."""
+        """Read the token_id: a whole number, or a text of its digits."""
         value = self._values.get("token_id")
         if value is None:
             raise RefusedError(RefusalReason.MISSING_FIELD, "token_id")
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise RefusedError(RefusalReason.WRONG_TYPE, "token_id")
-        return TokenId(value)
+        if isinstance(value, str) and not (value.isascii() and value.isdigit()):
+            raise RefusedError(RefusalReason.WRONG_TYPE, "token_id", value)
+        number = exact_number(value, "token_id")
+        if number != number.to_integral_value():
+            raise RefusedError(RefusalReason.WRONG_TYPE, "token_id", value)
+        if number <= ZERO:
+            raise RefusedError(RefusalReason.NOT_POSITIVE, "token_id", value)
+        return TokenId(int(number))
 
     def text(self, key: str) -> str:
-        """Read a text that is not empty."""
+        """Read a printable text that is not empty."""
         value = self._values.get(key)
         if value is None or value == "":
             raise RefusedError(RefusalReason.MISSING_FIELD, key)
-        if not isinstance(value, str):
-            raise RefusedError(RefusalReason.WRONG_TYPE, key)
+        if not (isinstance(value, str) and value.isprintable() and len(value) <= TEXT_MAX):
+            raise RefusedError(RefusalReason.WRONG_TYPE, key, value)
         return value
 
     def number(self, *keys: str) -> Decimal | None:
@@ -168,7 +226,7 @@ class Fields:
         """Read an optional number; refuse one that is outside of low and high, both inclusive."""
         value = self.number(*keys)
         if value is not None and not low <= value <= high:
-            raise RefusedError(RefusalReason.OUT_OF_RANGE, keys[0])
+            raise RefusedError(RefusalReason.OUT_OF_RANGE, keys[0], value)
         return value
 
     def price(self, key: str) -> Price:
@@ -188,8 +246,8 @@ class Fields:
         One day of tolerance allows for a day that has already begun in another zone.
         """
         at = _instant(self.text(key))
-        if at is None or at > known_at + DAY:
-            raise RefusedError(RefusalReason.BAD_DATE, key)
+        if at is None or not EARLIEST <= at <= known_at + DAY:
+            raise RefusedError(RefusalReason.BAD_DATE, key, self.get(key))
         return at
 
     def end_of_span(self, key: str, known_at: datetime, span: timedelta) -> datetime:
@@ -201,23 +259,30 @@ class Fields:
 
 
 def exact_number(value: object, key: str) -> Decimal:
-    """Read a number exactly; raise RefusedError for what is not a finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
-        raise RefusedError(RefusalReason.WRONG_TYPE, key)
-    try:
-        number = Decimal(value)
-    except InvalidOperation as error:
-        raise RefusedError(RefusalReason.WRONG_TYPE, key) from error
-    if not number.is_finite() or (number and abs(number.adjusted()) > MAGNITUDE_MAX):
-        raise RefusedError(RefusalReason.NOT_FINITE, key)
-    return number
+    """Read a number exactly: a JSON number, or a text of one.
+
+    Raises RefusedError for what is not a finite number, and for one of 10^18 or more in size.
+    """
+    if isinstance(value, str):
+        if NOT_FINITE.fullmatch(value):
+            raise RefusedError(RefusalReason.NOT_FINITE, key, value)
+        value = Decimal(value) if NUMBER.fullmatch(value) else value
+    elif isinstance(value, int) and not isinstance(value, bool):
+        value = Decimal(value)
+    if not isinstance(value, Decimal):
+        raise RefusedError(RefusalReason.WRONG_TYPE, key, value)
+    if not value.is_finite():
+        raise RefusedError(RefusalReason.NOT_FINITE, key, value)
+    if value.copy_abs() >= OUTSIDE_MAX:
+        raise RefusedError(RefusalReason.OUT_OF_RANGE, key, value)
+    return value
 
 
 def positive_price(value: Decimal, key: str) -> Price:
     """Round a price to the ledger's scale; raise RefusedError when it is not positive."""
     price = price_half_even(value)
     if price <= ZERO:
-        raise RefusedError(RefusalReason.NOT_POSITIVE, key)
+        raise RefusedError(RefusalReason.NOT_POSITIVE, key, value)
     return price
 
 

@@ -1,18 +1,19 @@
 """The live source: it fetches what is due at a slot, records it, and archives what is new.
 
-All runs share it. When one feed fails, the data of the others is kept: only a cycle without prices,
-or without the signals of its own feed, fails.
+All runs share it. When one feed fails, the data of the others is kept, and what is missing is a
+hole that is asked for again. A cycle fails only if what is held cannot be priced.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.adapters.http.client import HttpClient
 from bot.adapters.shelf.archive import MemoryArchive
-from bot.adapters.tokenmetrics.calls import ApiQuery, Desk, Reply
+from bot.adapters.tokenmetrics.calls import ApiQuery, Desk, Heard
 from bot.adapters.tokenmetrics.feeds import (
+    BRINGS,
     DATED,
     DAYS,
     FEEDS,
@@ -24,24 +25,27 @@ from bot.adapters.tokenmetrics.feeds import (
     QUANTMETRICS,
     SIGNALS,
     TIMED,
+    TOKENS,
     Fetch,
     dated_queries,
     is_due,
     plain_queries,
     timed_queries,
 )
-from bot.adapters.tokenmetrics.fields import Refusal
-from bot.adapters.tokenmetrics.parse import DAILY, HOURLY, parse
+from bot.adapters.tokenmetrics.fields import RefusalReason, RefusedError
+from bot.adapters.tokenmetrics.holes import Holes, Lack, lack_of
+from bot.adapters.tokenmetrics.parse import DAILY, HOURLY, parse, parse_listed
 from bot.adapters.tokenmetrics.universe import resolve
-from bot.domain.errors import AccessError, BotError
+from bot.domain.errors import BotError
 from bot.domain.ids import TokenId
-from bot.domain.instants import DAY
+from bot.domain.instants import DAY, HOUR
 from bot.domain.instruments import Instrument
 from bot.domain.market import LevelSet, QuantMetrics, Quote
-from bot.domain.tape import Datum, TokenPrint
+from bot.domain.tape import Datum, Hole, Pause, Refusal, TokenPrint
 from bot.ports import Clock, Tape
 
-ESSENTIAL = (HOURLY_SIGNALS, SIGNALS, PRICE)
+# Rows of an answer that are recorded as refused; a number stands for more.
+REFUSALS_MAX = 1000
 # A token whose newest row is older than this has left the provider's tables: requests do not reach
 # back to its rows.
 SILENT_AFTER = timedelta(days=7)
@@ -54,21 +58,39 @@ class TokenMetricsSource:
     """Fetches the feeds that the rules need, for the tokens of the archive.
 
     failures: what the last refresh and the quotes after it could not fetch.
-    refusals: the rows of their answers that could not be read.
+    refusals: what of their answers could not be read, with the feed.
     """
 
     def __init__(
-        self, http: HttpClient, *, archive: MemoryArchive, tape: Tape, clock: Clock, needs: frozenset[str]
+        self,
+        http: HttpClient,
+        *,
+        archive: MemoryArchive,
+        tape: Tape,
+        clock: Clock,
+        needs: frozenset[str],
+        interval: timedelta = HOUR,
+        caller: tuple[str, str] = ("", ""),
+        progress: Callable[[int, int], None] = lambda _done, _all: None,
     ) -> None:
-        """Fetch nothing yet; the archive may hold recorded data."""
+        """Fetch nothing yet; the archive may hold recorded data.
+
+        interval: between two slots. caller: the host that is asked, and the digest of the key.
+        progress: is told how many queries of how many are done.
+        """
         self.failures: tuple[str, ...] = ()
-        self.refusals: tuple[Refusal, ...] = ()
-        self._desk = Desk(http, tape)
+        self.refusals: tuple[tuple[str, Refusal], ...] = ()
+        self._desk = Desk(http, tape, self._pause)
         self._archive = archive
         self._tape = tape
         self._clock = clock
         self._needs = needs
+        self._caller = caller
+        self._progress = progress
+        self._holes = Holes(interval)
         self._fetched: dict[str, Fetch] = {}
+        self._failed: dict[str, BotError] = {}
+        self._unpriced: frozenset[TokenId] = frozenset()
         self._slot = clock.now()
         self._untaped: list[Datum] = []
 
@@ -81,75 +103,145 @@ class TokenMetricsSource:
         """Add a recorded datum; return False when it is not news or its token was not admitted."""
         return self._archive.add(datum)
 
+    def note(self, hole: Hole) -> None:
+        """Note a recorded hole."""
+        self._holes.add(hole)
+        self._archive.note(hole)
+
     def of_feed(self, feed: str) -> "FeedSource":
         """Build the source for the runs that follow the signals of a feed."""
         return FeedSource(self, self._archive.of_feed(feed))
 
-    def resolve(self, universe: Sequence[str | int]) -> dict[TokenId, Instrument]:
+    def resolve(
+        self, universe: Sequence[str | int], pinned: Collection[Instrument] = ()
+    ) -> dict[TokenId, Instrument]:
         """Find the tokens of symbols and token_ids, and admit them to the archive.
 
-        Raises ConfigError for a token that is unknown or ambiguous.
+        pinned: what the ledger knows already; only other names are asked for.
+        Raises ConfigError for tokens that are unknown or ambiguous, all of them in one message.
         """
-        instruments = dict(resolve(self._desk, self._clock.now(), universe))
+        instruments = dict(resolve(self._desk, self._clock.now(), universe, pinned))
         self._archive.admit(instruments)
         self._fetched.clear()
         return instruments
 
-    def refresh(self, slot: datetime, essential: Sequence[str] = ESSENTIAL) -> datetime:
+    def refresh(self, slot: datetime, held: Collection[TokenId] = ()) -> datetime:
         """Fetch what is due, and return the instant the fetch ended.
 
-        Raises the error of an essential feed that failed.
+        Raises the error of the prices of a held token; without any, that of a feed if all failed.
         """
         self._slot = slot
         now = self._clock.now()
         due = [feed for feed in FEEDS if feed in self._needs and self._is_due(feed, slot, now)]
-        queries = [query for feed in due for query in self._queries(feed, now)]
+        planned = [query for feed in due for query in self._queries(feed, now)]
+        asked = planned + self._holes.due(slot, self._needs, planned)
         self.failures, self.refusals = (), ()
-        failed = self._take(self._desk.ask(slot, queries))
+        heard = self._desk.ask(slot, asked, self._progress)
+        lacks = [*self._take(heard)]
         fetch = Fetch(now, self._clock.now())
-        for feed in due:
-            # A feed that the plan does not include is asked for again the next day, not at every
-            # slot.
-            if feed not in failed or (isinstance(failed[feed], AccessError) and feed not in ESSENTIAL):
-                self._fetched[feed] = fetch
-        for feed in essential:
-            if feed in failed:
-                raise failed[feed]
+        self._note(self._holes.judge(slot, fetch.ended_at, [one for one in heard if not one.error], lacks))
+        for one in heard:
+            self._failed.pop(one.query.endpoint, None)
+        for one in heard:
+            if one.error is not None:
+                self._failed.setdefault(one.query.endpoint, one.error)
+        if PRICE in due:
+            priced = [one for one in heard if one.query.endpoint == PRICE]
+            self._unpriced = frozenset().union(*(one.query.tokens for one in priced if one.error))
+        # Prices that failed are asked for again by the next try; holes see to everything else.
+        self._fetched |= {feed: fetch for feed in due if (feed, feed in self._failed) != (PRICE, True)}
+        self._check(held)
         return fetch.ended_at
+
+    def _check(self, held: Collection[TokenId]) -> None:
+        """Raise the error that leaves a cycle without what it cannot do without."""
+        if PRICE in self._failed and (
+            not self._unpriced.isdisjoint(held) or (not held and self._needs <= self._failed.keys())
+        ):
+            raise self._failed[PRICE]
 
     def quotes(self, tokens: Sequence[TokenId]) -> tuple[Quote, ...]:
         """Ask for the prices of these tokens once more.
 
         A price that cannot be fetched is left out, and the failure is noted in `failures`.
         """
-        replies = self._desk.ask(self._slot, plain_queries(PRICE, tokens))
-        self._take(replies)
-        prints = [datum for reply in replies for datum in parse(PRICE, reply.rows, reply.asked).data]
+        heard = self._desk.ask(self._slot, plain_queries(PRICE, tokens))
+        list(self._take(heard))
+        pages = [page for one in heard for page in one.pages]
+        prints = [datum for page in pages for datum in parse(PRICE, page.rows, page.asked).data]
         return tuple(
             Quote(token_id=datum.token_id, price=datum.bar.close, known_at=datum.known_at)
             for datum in prints
-            if isinstance(datum, TokenPrint)
+            if isinstance(datum, TokenPrint) and not self._archive.is_implausible(datum)
         )
 
-    def _take(self, replies: Sequence[Reply]) -> dict[str, BotError]:
-        """Keep the data that came, and return the first failure of each feed."""
+    def _take(self, heard: Sequence[Heard]) -> Iterator[Lack]:
+        """Keep the data that came, record what was refused, and yield what is lacking."""
         failed: dict[str, BotError] = {}
-        refused: list[Refusal] = []
-        for reply in replies:
-            feed = reply.query.endpoint
-            if reply.error is not None:
-                failed.setdefault(feed, reply.error)
-                continue
-            parsed = parse(feed, reply.rows, reply.asked)
-            refused += parsed.refusals
-            # Data wait here until the tape has them, so that a failed recording is tried again.
-            self._untaped += [datum for datum in parsed.data if self._archive.add(datum)]
+        for one in heard:
+            feed = one.query.endpoint
+            came: set[TokenId] = set()
+            torn: dict[TokenId, str] = {}
+            for page in one.pages:
+                parsed = parse(feed, page.rows, page.asked)
+                implausible = [datum for datum in parsed.data if self._archive.is_implausible(datum)]
+                refusals = [*parsed.refusals, *map(_refuse_price, implausible)]
+                refusals += self._renamed(page.rows) if feed == TOKENS else ()
+                self._refuse(feed, page.request_id, refusals)
+                came |= {datum.token_id for datum in parsed.data if datum not in implausible}
+                torn |= {
+                    refusal.token_id: f"a row was refused: {refusal.field}, {refusal.reason}"
+                    for refusal in refusals
+                    if refusal.whole and refusal.token_id in one.query.tokens
+                }
+                # Data wait here until the tape has them, so that a failed recording is tried again.
+                self._untaped += [datum for datum in parsed.data if self._archive.add(datum)]
+            if one.error is not None:
+                failed.setdefault(feed, one.error)
+            if lack := lack_of(one):
+                yield lack
+            elif feed == PRICE and (without := one.query.tokens - came):
+                yield Lack(query=one.query, tokens=without, reason="no price came that can be used")
+            elif feed in BRINGS and torn:
+                yield Lack(query=one.query, tokens=torn.keys(), reason=next(iter(torn.values())))
         if self._untaped:
             self._tape.rows(tuple(self._untaped))
             self._untaped.clear()
         self.failures += tuple(f"{feed}: {error}" for feed, error in failed.items())
-        self.refusals += tuple(refused)
-        return failed
+
+    def _refuse(self, feed: str, request_id: str, refusals: Sequence[Refusal]) -> None:
+        """Record what was refused of an answer, the first thousand by name."""
+        if not refusals:
+            return
+        named, more = list(refusals[:REFUSALS_MAX]), len(refusals) - REFUSALS_MAX
+        if more > 0:
+            named.append(Refusal(None, "row", "and_more", str(more), whole=True))
+        self._tape.refused(request_id, named)
+        self.refusals += tuple((feed, refusal) for refusal in named)
+
+    def _renamed(self, rows: Sequence[object]) -> Iterator[Refusal]:
+        """Yield a refusal for each token that the provider now calls otherwise than the ledger."""
+        for listed in parse_listed(rows):
+            known = self._archive.instruments.get(listed.token_id)
+            if known is not None and known.symbol != listed.symbol.upper():
+                changed = RefusalReason.IDENTITY_CHANGED
+                refused = RefusedError(changed, "token_symbol", listed.symbol)
+                yield refused.at(listed.token_id, whole=False)
+
+    def _note(self, holes: Iterable[Hole]) -> None:
+        """Record how holes stand now."""
+        changes = tuple(holes)
+        if changes:
+            self._tape.note(changes)
+        for hole in changes:
+            self._archive.note(hole)
+
+    def _pause(self, seconds: float) -> None:
+        """Record that the host wants to be left alone."""
+        host, digest = self._caller
+        now = self._clock.now()
+        until = now + timedelta(seconds=seconds)
+        self._tape.note((Pause(host=host, key_digest=digest, known_at=now, until=until),))
 
     def _is_due(self, feed: str, slot: datetime, now: datetime) -> bool:
         whole = feed not in OF_DAYS or self._has_yesterday(feed, now)
@@ -217,10 +309,16 @@ class FeedSource:
     shared: TokenMetricsSource
     archive: MemoryArchive
 
-    def refresh(self, slot: datetime) -> datetime:
-        """Fetch what is due for all runs; raise when prices or this feed's signals failed."""
-        return self.shared.refresh(slot, (SIGNALS if self.archive.feed == DAILY else HOURLY_SIGNALS, PRICE))
+    def refresh(self, slot: datetime, held: Collection[TokenId] = ()) -> datetime:
+        """Fetch what is due for all runs; raise when the prices of a held token failed."""
+        return self.shared.refresh(slot, held)
 
     def quotes(self, tokens: Sequence[TokenId]) -> tuple[Quote, ...]:
         """Ask for the prices of these tokens once more."""
         return self.shared.quotes(tokens)
+
+
+def _refuse_price(datum: Datum) -> Refusal:
+    price = datum.bar.close if isinstance(datum, TokenPrint) else None
+    refused = RefusedError(RefusalReason.IMPLAUSIBLE_PRICE, "current_price", price)
+    return refused.at(datum.token_id, whole=True)

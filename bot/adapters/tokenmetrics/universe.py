@@ -1,10 +1,10 @@
-"""Resolve the names of a universe to tokens, from the provider's list.
+"""Resolve the names of a universe to tokens: from what the ledger has pinned, else by the provider.
 
 A symbol that several tokens share is never guessed: one token must be larger by far, or the user
-gives its token_id.
+gives its token_id. A token that was pinned once is never looked up again.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from difflib import get_close_matches
@@ -14,7 +14,6 @@ from bot.adapters.tokenmetrics.parse import ListedToken, parse_listed
 from bot.domain.errors import ConfigError
 from bot.domain.ids import Symbol, TokenId
 from bot.domain.instruments import Instrument
-from bot.domain.numbers import ZERO
 
 NAMES_AT_ONCE = 50
 # A bridged or wrapped token can be nearly as large as its original: only ten times the size is
@@ -22,53 +21,103 @@ NAMES_AT_ONCE = 50
 LARGER_BY = Decimal(10)
 
 
-def resolve(desk: Desk, at: datetime, wanted: Sequence[str | int]) -> Mapping[TokenId, Instrument]:
-    """Find the tokens of symbols and token_ids; raise ConfigError for unknown or ambiguous ones."""
-    ids = {int(name) for name in wanted if str(name).isdigit()}
-    symbols = {str(name) for name in wanted} - {str(name) for name in wanted if str(name).isdigit()}
+def resolve(
+    desk: Desk, at: datetime, wanted: Sequence[str | int], pinned: Collection[Instrument] = ()
+) -> Mapping[TokenId, Instrument]:
+    """Find the tokens of symbols and token_ids; pinned: what the ledger knows already.
+
+    Raises ConfigError that names all unknown and ambiguous ones.
+    """
+    found: dict[TokenId, Instrument] = {}
+    ids, symbols = set[int](), set[str]()
+    for name in wanted:
+        known = [one for one in pinned if _is_called(one, name)]
+        if len(known) == 1:
+            found[known[0].token_id] = known[0]
+        elif str(name).isdigit():
+            ids.add(int(name))
+        else:
+            symbols.add(str(name))
+    if ids or symbols:
+        chosen = _look_up(desk, at, ids, symbols)
+        # A token that is pinned keeps the name under which it was pinned.
+        names = {one.token_id: one for one in pinned}
+        found |= {token.token_id: names.get(token.token_id) or _instrument(token) for token in chosen}
+    return {token_id: found[token_id] for token_id in sorted(found)}
+
+
+def _is_called(one: Instrument, name: str | int) -> bool:
+    text = str(name)
+    return one.token_id == int(text) if text.isdigit() else one.symbol == text.upper()
+
+
+def _look_up(
+    desk: Desk, at: datetime, ids: Collection[int], symbols: Collection[str]
+) -> list[ListedToken]:
+    """Ask the provider for tokens; raise ConfigError with a fault for each name that gives none."""
     queries = [_query("token_id", part) for part in _parts(map(str, sorted(ids)))]
     queries += [_query("symbol", part) for part in _parts(sorted(symbols))]
     listed = _ask_listing(desk, at, queries)
     by_id = {token.token_id: token for token in listed}
-    if unknown := sorted(ids - set(by_id)):
-        raise ConfigError(
-            f"universe: the provider lists no token_id {unknown[0]}; correct it in the strategy's universe"
-        )
-    chosen = [by_id[TokenId(token_id)] for token_id in ids]
+    chosen = [by_id[TokenId(token_id)] for token_id in ids if token_id in by_id]
+    faults = [
+        f"the provider lists no token_id {token_id}; correct it in the strategy's universe"
+        for token_id in sorted(ids)
+        if token_id not in by_id
+    ]
+    missing = []
     for symbol in sorted(symbols):
         alike = [token for token in listed if token.symbol.upper() == symbol.upper()]
-        chosen.append(_choose(symbol, alike) if alike else _miss(desk, at, symbol))
-    return {token.token_id: _instrument(token) for token in sorted(chosen, key=lambda token: token.token_id)}
+        one = _choose(alike)
+        if one is not None:
+            chosen.append(one)
+        elif alike:
+            choices = ", ".join(f"{token.token_id} ({token.name})" for token in alike)
+            faults.append(f"{symbol} is the symbol of {choices}; write the token_id in universe")
+        else:
+            missing.append(symbol)
+    faults += _miss(desk, at, missing) if missing else []
+    if faults:
+        raise ConfigError(f"universe: {'; '.join(faults)}")
+    return chosen
 
 
-def _choose(symbol: str, alike: Sequence[ListedToken]) -> ListedToken:
-    """Choose the only token of a symbol, or the one that is larger by far than the others."""
+def _choose(alike: Sequence[ListedToken]) -> ListedToken | None:
+    """Choose the only token of a symbol, or the one that is larger by far than all others.
+
+    A size that is not given is unknown, and proves nothing.
+    """
     if len(alike) == 1:
         return alike[0]
-    by_size = sorted(alike, key=lambda token: token.market_cap or ZERO, reverse=True)
-    largest, second = (token.market_cap or ZERO for token in by_size[:2])
-    if largest > ZERO and largest >= LARGER_BY * second:
-        return by_size[0]
-    choices = ", ".join(f"{token.token_id} ({token.name})" for token in alike)
-    raise ConfigError(f"universe: {symbol} is the symbol of {choices}; write the token_id in universe")
+    sizes = [token.market_cap for token in alike if token.market_cap is not None]
+    if not alike or len(sizes) < len(alike):
+        return None
+    *_, second, largest = sorted(sizes)
+    if not largest or largest < LARGER_BY * second:
+        return None
+    return next(token for token in alike if token.market_cap == largest)
 
 
-def _miss(desk: Desk, at: datetime, symbol: str) -> ListedToken:
-    """Raise ConfigError for an unknown symbol, and name the nearest ones."""
+def _miss(desk: Desk, at: datetime, symbols: Iterable[str]) -> Iterator[str]:
+    """Yield a fault for each unknown symbol, with the nearest ones."""
     known = {}
     for token in _ask_listing(desk, at, [ApiQuery(endpoint="tokens", params=(), page_max=1)]):
         known.update({token.symbol.upper(): token.symbol, token.name.upper(): token.symbol})
-    near = sorted({known[name] for name in get_close_matches(symbol.upper(), known, n=3)})
-    mend = f"did you mean {' or '.join(near)}?" if near else "write the token_id in universe"
-    raise ConfigError(f"universe: the provider lists no symbol {symbol}; {mend}")
+    for symbol in symbols:
+        near = sorted({known[name] for name in get_close_matches(symbol.upper(), known, n=3)})
+        mend = f"did you mean {' or '.join(near)}?" if near else "write the token_id in universe"
+        yield f"the provider lists no symbol {symbol}; {mend}"
 
 
-def _ask_listing(desk: Desk, at: datetime, queries: Sequence[ApiQuery]) -> tuple[ListedToken, ...]:
+def _ask_listing(
+    desk: Desk, at: datetime, queries: Sequence[ApiQuery]
+) -> tuple[ListedToken, ...]:
     rows: list[object] = []
-    for reply in desk.ask(at, queries):
-        if reply.error is not None:
-            raise reply.error
-        rows += reply.rows
+    for heard in desk.ask(at, queries):
+        # The list of all tokens has more pages than its first, which is enough for near names.
+        if heard.error is not None and not heard.pages:
+            raise heard.error
+        rows += [row for page in heard.pages for row in page.rows]
     return parse_listed(rows)
 
 

@@ -73,7 +73,10 @@ def gather(
                 every = token_id in waiting or demand.takes_every_bar
                 told = _add_prints(archive, setup, portfolio, told, token_id, seen, now, every=every)
             wanted = of_candidate if due else of_held
-            views[token_id] = _view(archive, token_id, now, wanted, told)
+            view = _view(archive, token_id, now, wanted, told)
+            # Nothing is bought at a price from before: the newest fetch must have brought one.
+            lacking = token_id not in busy and archive.lacks_quote(token_id, cut_off)
+            views[token_id] = replace(view, price=None) if lacking else view
     return Snapshot(
         as_of=as_of,
         cut_off=cut_off,

@@ -1,6 +1,6 @@
 """Two providers as one source: prices of one, signals of the other."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -33,9 +33,9 @@ class JoinedSource:
         """The data fetched so far from both."""
         return cast("Archive", _JoinedArchive(self.prices.archive, self.signals.archive))
 
-    def refresh(self, slot: datetime) -> datetime:
+    def refresh(self, slot: datetime, held: Collection[TokenId] = ()) -> datetime:
         """Fetch from both; the cut-off is the instant at which the later one ended."""
-        return max(self.signals.refresh(slot), self.prices.refresh(slot))
+        return max(self.signals.refresh(slot), self.prices.refresh(slot, held))
 
     def quotes(self, tokens: Sequence[TokenId]) -> tuple[Quote, ...]:
         """Fetch the prices of these tokens again."""

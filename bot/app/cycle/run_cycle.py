@@ -46,7 +46,8 @@ def run_cycle(
     facts: list[Fact] = [opening(setup.name, setup.cash, slot)] if first else []
     if first:
         portfolio = apply(portfolio, facts)
-    cut_off = source.refresh(slot)
+    waiting = (live.order.token_id for live in portfolio.orders.values())
+    cut_off = source.refresh(slot, {*portfolio.holdings, *waiting})
     snapshot = gather(source.archive, setup, portfolio, slot, cut_off, requests, asked)
     for stage in (settle, judge):
         made, portfolio = stage(snapshot, portfolio, setup.rules)

@@ -6,7 +6,7 @@ redactor, which masks every secret.
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
 import structlog
@@ -26,6 +26,8 @@ EVENTS = frozenset(
         "parity_given_up",
         "parity_identical",
         "rows_refused",
+        "source_fetched",
+        "source_waited",
     }
 )
 SECRET_KEYS = frozenset(
@@ -35,10 +37,12 @@ SECRET_KEYS = frozenset(
 Processor = Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]
 
 
-def redactor(secrets: Iterable[str]) -> Processor:
-    """Make the processor that masks values under secret names, and secret values everywhere."""
-    values = tuple(secret for secret in secrets if secret)
-    return lambda _logger, _method, entry: _mask(entry, values)
+def redactor(secrets: Callable[[], Sequence[str]]) -> Processor:
+    """Make the processor that masks values under secret names, and secret values everywhere.
+
+    secrets: lists them anew for each line, because keys may be replaced.
+    """
+    return lambda _logger, _method, entry: _mask(entry, tuple(filter(None, secrets())))
 
 
 def _mask(value: object, secrets: tuple[str, ...]) -> Any:
@@ -58,7 +62,7 @@ def _mask(value: object, secrets: tuple[str, ...]) -> Any:
     return text
 
 
-def set_up_logs(secrets: Iterable[str] = (), *, level: int = logging.INFO) -> None:
+def set_up_logs(secrets: Callable[[], Sequence[str]] = tuple, *, level: int = logging.INFO) -> None:
     """Configure structlog and the standard library's logging to one redacted stream on stderr."""
     shared: list[Any] = [
         structlog.stdlib.add_log_level,

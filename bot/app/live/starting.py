@@ -9,7 +9,7 @@ from bot.adapters.sql.ledger import reading
 from bot.adapters.sql.migrate import outlook
 from bot.app.cycle.schedule import interval_of, slots_between
 from bot.app.live.wiring import Untaped, connect_all, resolve, run_of, strategies_of
-from bot.app.settings.config import Config, load_config, resolve_key
+from bot.app.settings.config import Config, load_config, resolve_keys
 from bot.app.settings.providers import PROVIDERS, feeds_of
 from bot.app.settings.shipped import (
     FIRST,
@@ -70,13 +70,13 @@ def check(config_path: Path) -> Answer:
     """Check configuration, strategies, schedules, ledger, key and universe; tell a day's cost."""
     config = load_config(config_path)
     strategies = strategies_of(config)
-    key = resolve_key(config)
+    keys = resolve_keys(config)
     clock = SystemClock()
     now = clock.now()
     ledger = outlook(config.ledger_url)
     with (
         reading(config.ledger_url) as book,
-        connect_all(config, key, clock, strategies.values(), Untaped(None)) as sources,
+        connect_all(config, keys, clock, strategies.values(), Untaped(None)) as sources,
     ):
         main = config.source.provider
         universes = {name: resolve(sources, main, one) for name, one in strategies.items()}

@@ -5,7 +5,7 @@ DifferenceError, which ends the derivation.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -21,7 +21,7 @@ from bot.domain.ids import RunName, TokenId
 from bot.domain.instruments import Instrument
 from bot.domain.market import Quote
 from bot.domain.record import Cycle, CycleRecord, CycleState
-from bot.domain.tape import ApiCall, Datum, TokenPrint
+from bot.domain.tape import ApiCall, Datum, Hole, TokenPrint
 
 ANSWER, INPUT, CONFIGURATION, HOOKS = "answer", "input", "configuration", "hooks"
 KINDS: Mapping[str, str] = MappingProxyType({"verdicts": "gate", "fills": "fill"})
@@ -98,6 +98,11 @@ class AnswerSource:
         """Add instruments, or replace them, as a configuration had them."""
         self._shelves.admit({one.token_id: one for one in instruments})
 
+    def note(self, holes: Iterable[Hole]) -> None:
+        """Note what was missing; each slot sees only how it stood by its cut-off."""
+        for hole in holes:
+            self._shelves.note(hole)
+
     def turn(self, cycle: Cycle, feed: str) -> None:
         """Move to a cycle, and take its episodes from the signals of a feed."""
         self._cycle, self.archive = cycle, self._shelves.of_feed(feed)
@@ -106,7 +111,7 @@ class AnswerSource:
         """Return the cycle's cut-off to stamp the work with; these stamps are not compared."""
         return self._at().cut_off
 
-    def refresh(self, _slot: datetime) -> datetime:
+    def refresh(self, _slot: datetime, _held: Collection[TokenId] = ()) -> datetime:
         """Read the answers that came until the slot's stored cut-off, and return that cut-off."""
         self.read_until(self._at().cut_off)
         return self._at().cut_off
@@ -124,7 +129,9 @@ class AnswerSource:
         return tuple(
             Quote(token_id=datum.token_id, price=datum.bar.close, known_at=datum.known_at)
             for datum in prints
-            if isinstance(datum, TokenPrint) and datum.token_id in tokens
+            if isinstance(datum, TokenPrint)
+            and datum.token_id in tokens
+            and not self._shelves.is_implausible(datum)
         )
 
     def read_until(self, end: datetime | None) -> list[Heard]:
@@ -157,6 +164,7 @@ class RecordedSource(AnswerSource):
     def know(self, listed: Mapping[str, tuple[Instrument, ...]], run: RunName) -> tuple[Instrument, ...]:
         """Admit the instruments, add the data known at the start; return a run's instruments."""
         mine = super().know(listed, run)
+        self.note(self._recorded.holes())
         if self._seen is not None:
             for datum in self._recorded.data_until(self._seen):
                 self._shelves.add(datum)

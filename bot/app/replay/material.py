@@ -256,7 +256,7 @@ def _open_ledger(origin: Origin, url: str) -> Material:
         books = {run: Recorded(connection, run) for run in live_runs(connection)}
         table = read_timetable(name, books, origin.window, origin.schedule)
         book, whole = next(iter(books.values())), table.list_turns(origin.window)
-        listed = book.instruments()
+        listed, holes = book.instruments(), book.holes()
         instruments = resolve_universe(name, origin.universe, listed)
         bars = sum(
             isinstance(datum, TokenPrint) and datum.token_id in instruments
@@ -287,7 +287,7 @@ def _open_ledger(origin: Origin, url: str) -> Material:
 
     # The answers are read when a run first looks at them.
     hear = cache(partial(read_answers, url, listed, whole, frozenset(instruments)))
-    return over(whole, Recording(listed=listed, hear=hear))
+    return over(whole, Recording(listed=listed, hear=hear, holes=holes))
 
 
 def _digest(calls: Iterable[ApiCall], turns: Iterable[Turn], instruments: Iterable[TokenId]) -> str:

@@ -37,7 +37,7 @@ from bot.domain.market import Bar
 from bot.domain.portfolio import Portfolio
 from bot.domain.record import Cycle, CycleState
 from bot.domain.signals import Episode
-from bot.domain.tape import QUOTE, ApiCall, Datum, TokenPrint
+from bot.domain.tape import QUOTE, ApiCall, Datum, Hole, TokenPrint
 
 Listed = Mapping[str, tuple[Instrument, ...]]
 # The instants, in microseconds, at which the episode of a token changes, and the new episodes.
@@ -152,12 +152,13 @@ def resolve_universe(name: str, universe: Universe, listed: Listed) -> dict[Toke
 class Recording:
     """The answers that runs look at, and the instruments that each run of the ledger listed.
 
-    hear: reads the answers at its first call. episodes: those that stand in place of the recorded
-    ones, by token; None changes nothing.
+    hear: reads the answers at its first call. holes: what was missing, and since when.
+    episodes: those that stand in place of the recorded ones, by token; None changes nothing.
     """
 
     listed: Listed
     hear: Callable[[], Sequence[Heard]]
+    holes: Sequence[Hole] = ()
     episodes: Mapping[TokenId, Episodes] | None = None
 
     def run(
@@ -212,6 +213,7 @@ class Recording:
         heard = self.hear()
         source = AnswerSource(archive, lambda span: _within(heard, span), None)
         source.know(self.listed, run)
+        source.note(self.holes)
         return source
 
 

@@ -10,10 +10,13 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
+from bot.app.settings.keys import KeyRing, fixed
 from bot.app.settings.kinds import Cron, Number, Text, Word, near
 from bot.app.settings.strategies import Strategy
 from bot.app.settings.strategy_kinds import COUNT, NAME, PROVIDER_NAMES
@@ -30,7 +33,11 @@ KEY_VARIABLE, KEY_FILE_VARIABLE = "BOT_API_KEY", "BOT_API_KEY_FILE"
 PREFIX = "BOT_"
 ENVIRONMENT = "environment"
 KEY_BYTES_MAX = 4096
+# A shorter one would mask ordinary words.
+KEY_LENGTH_MIN = 16
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+LOOPBACK = frozenset({"localhost", "::1"})
 
 CRON = Cron()
 LINE = Text(r"[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*", "text on one line")
@@ -46,7 +53,12 @@ KEYS: tuple[Key, ...] = (
     Key("source.provider", Word(PROVIDER_NAMES), "who is asked", "tokenmetrics"),
     Key("source.base_url", ADDRESS, "where its API answers", "https://api.tokenmetrics.com/v2"),
     Key("source.api_version", Word(("v2", "v3")), "which version of its API that is", "v2"),
-    Key("source.key_file", LINE, "file that holds the API key and nothing else, readable by its owner only"),
+    Key(
+        "source.key_file",
+        LINE,
+        "file with an API key on each line, the first that works is used; readable by its owner only",
+    ),
+    Key("source.proxy", ADDRESS, "the proxy to ask through; without it none, whatever HTTPS_PROXY says"),
     Key("source.requests_per_minute", COUNT, "the plan's requests per minute", 20),
     Key("source.credits_per_month", COUNT, "the plan's API credits per month; absent: not compared"),
     Key("verify.parity", CRON, "when the daemon derives its runs again, a cron in UTC; absent: never"),
@@ -66,26 +78,12 @@ RUN_KEYS: tuple[Key, ...] = (
 LATER = ("source.refresh", "notify", "health")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Secret:
-    """A secret text; it prints as a mask, and only `reveal` gives the text."""
-
-    _value: str
-
-    def reveal(self) -> str:
-        """Return the secret text."""
-        return self._value
-
-    def __repr__(self) -> str:
-        """Show a mask in place of the secret."""
-        return MASK
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceConfig:
     """The provider of the data and the limits of the plan.
 
     key_file: as written in the file. credits_per_month: None when credits are not compared.
+    proxy: the URL of a proxy; None for none.
     """
 
     provider: str
@@ -94,6 +92,7 @@ class SourceConfig:
     key_file: str | None
     requests_per_minute: int
     credits_per_month: int | None
+    proxy: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +164,7 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
         runs=_runs(path, runs),
         verify=VerifyConfig(**members(values, "verify")),
     )
+    _check_address(path, config.source.base_url)
     version = re.search(r"/(v\d+)/?$", config.source.base_url)
     if version and version[1] != config.source.api_version:
         raise refuse(
@@ -176,25 +176,31 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     return config
 
 
-def resolve_key(config: Config, environ: Mapping[str, str] = os.environ) -> Secret:
-    """Find the API key in the environment, in a key file or among systemd's credentials.
+def resolve_keys(config: Config, environ: Mapping[str, str] = os.environ) -> KeyRing:
+    """Find the API keys in the environment, in a key file or among systemd's credentials.
 
     The order is BOT_API_KEY, BOT_API_KEY_FILE, source.key_file if the file exists, the credential.
-    Raises AccessError when others may read the key or it is malformed, ConfigError without a key.
+    Raises AccessError when others may read a key or it is malformed, ConfigError without a key.
     """
     if KEY_VARIABLE in environ:
-        return _key(KEY_VARIABLE, environ[KEY_VARIABLE])
+        return fixed(*_keys(KEY_VARIABLE, environ[KEY_VARIABLE]))
     if KEY_FILE_VARIABLE in environ:
-        return _key_in(KEY_FILE_VARIABLE, Path(environ[KEY_FILE_VARIABLE]), shared=False)
+        return _ring(KEY_FILE_VARIABLE, Path(environ[KEY_FILE_VARIABLE]), shared=False)
     named = config.source.key_file
     place = f"{config.path}: source.key_file"
     if named is not None and (config.folder / named).exists():
-        return _key_in(place, config.folder / named, shared=False)
+        return _ring(place, config.folder / named, shared=False)
     credentials = environ.get("CREDENTIALS_DIRECTORY")
     if credentials and (Path(credentials) / CREDENTIAL).exists():
-        return _key_in(CREDENTIAL, Path(credentials) / CREDENTIAL, shared=True)
+        return _ring(CREDENTIAL, Path(credentials) / CREDENTIAL, shared=True)
     missing = "is not set" if named is None else "names no file"
-    raise ConfigError(f"{place} {missing}: put the API key into that file (chmod 600), or set {KEY_VARIABLE}")
+    raise ConfigError(
+        f"{place} {missing}: put the API key into that file (chmod 600), or set {KEY_VARIABLE}"
+    )
+
+
+def _ring(place: str, path: Path, *, shared: bool) -> KeyRing:
+    return KeyRing(partial(_keys_in, place, path, shared=shared), path)
 
 
 def effective(
@@ -237,6 +243,17 @@ def _check_tables(path: Path, tables: Mapping[str, object]) -> None:
             raise refuse(str(path), name, f"unknown table{near(name, known)}")
 
 
+def _check_address(path: Path, base_url: str) -> None:
+    """Refuse an address to which the key would be sent in the clear."""
+    host = urlsplit(base_url).hostname or ""
+    if base_url.startswith("http:") and host not in LOOPBACK and not host.startswith("127."):
+        raise refuse(
+            str(path),
+            "source.base_url",
+            f"would send the key to {host} in the clear: write https://",
+        )
+
+
 def _override(tables: dict[str, object], environ: Mapping[str, str]) -> None:
     """Replace the file's values with those of the variables BOT_SECTION__KEY."""
     variables = {f"{PREFIX}{key.section}__{key.name}".upper(): key for key in KEYS}
@@ -277,15 +294,17 @@ def _runs(path: Path, raw: object) -> tuple[RunConfig, ...]:
     return tuple(found)
 
 
-def _key_in(place: str, path: Path, *, shared: bool) -> Secret:
-    """Read the API key from a file; shared: skip the check of permissions, which systemd sets."""
+def _keys_in(place: str, path: Path, *, shared: bool) -> list[str]:
+    """Read the API keys from a file; shared: skip the check of permissions, which systemd sets."""
     try:
         with path.open(encoding="ascii") as file:
             if not shared and os.fstat(file.fileno()).st_mode & OTHERS:
                 raise AccessError(f"{place}: others may read the key file: chmod 600 it")
-            return _key(place, file.read(KEY_BYTES_MAX))
+            return _keys(place, file.read(KEY_BYTES_MAX))
     except FileNotFoundError as error:
-        raise ConfigError(f"{place}: no such key file: create it, readable by its owner only") from error
+        raise ConfigError(
+            f"{place}: no such key file: create it, readable by its owner only"
+        ) from error
     except (OSError, UnicodeDecodeError):
         # The cause is not chained, because it holds bytes of the file.
         raise AccessError(
@@ -293,12 +312,17 @@ def _key_in(place: str, path: Path, *, shared: bool) -> Secret:
         ) from None
 
 
-def _key(place: str, text: str) -> Secret:
-    """Check that a key can be sent in an HTTP header; the error never repeats the key."""
-    key = text.strip()
-    if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise AccessError(f"{place} holds no API key: it must be one word of printable characters")
-    return Secret(key)
+def _keys(place: str, text: str) -> list[str]:
+    """Read the keys of a text, one a line, fit for an HTTP header; the error repeats none."""
+    keys = [line.strip() for line in text.splitlines() if line.strip()]
+    if not keys or not all(key.isascii() and key.isprintable() and " " not in key for key in keys):
+        raise AccessError(f"{place} holds no API key: each line must be a word of printable characters")
+    if any(len(key) < KEY_LENGTH_MIN for key in keys):
+        raise AccessError(
+            f"{place}: a key has fewer than {KEY_LENGTH_MIN} characters: it could not be kept out of"
+            " logs; copy it whole"
+        )
+    return list(dict.fromkeys(keys))
 
 
 def _plain(value: object) -> Any:

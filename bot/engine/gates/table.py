@@ -59,6 +59,11 @@ GATES: Mapping[str, Row[Gate]] = MappingProxyType(
         "symbol_collision": gate(
             "", "number of the run's tokens with this symbol", token_gates.symbol_collision
         ),
+        "incomplete_history": gate(
+            "",
+            "1 while signals are missing among which a turn may lie",
+            token_gates.incomplete_history,
+        ),
         "reference_price": gate("", "the last price known at the slot", token_gates.reference_price),
         "price_disagreement": gate(
             "gates.price_disagreement_max",

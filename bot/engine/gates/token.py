@@ -37,6 +37,14 @@ def symbol_collision(proposal: Proposal) -> Finding | None:
     return None if namesakes <= 1 else Finding(Decimal(namesakes), Comparator.IS, ONE, passed=False)
 
 
+def incomplete_history(proposal: Proposal) -> Finding | None:
+    """Let a candidate wait while a turn may lie where nobody could read; give no row otherwise."""
+    if not proposal.episode.unsure:
+        return None
+    why = Reason.INCOMPLETE_HISTORY
+    return Finding(ONE, Comparator.IS, ZERO, passed=False, reason=why, unready=True)
+
+
 def reference_price(proposal: Proposal) -> Finding:
     """Require a price."""
     missing = proposal.reference is None

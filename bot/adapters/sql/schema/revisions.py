@@ -5,7 +5,7 @@ Reading the revision of a ledger needs no migration library, so that reading com
 
 from sqlalchemy import Connection, inspect, text
 
-REVISIONS: tuple[str, ...] = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+REVISIONS: tuple[str, ...] = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 HEAD = REVISIONS[-1]
 
 

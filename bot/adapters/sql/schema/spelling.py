@@ -9,7 +9,8 @@ from bot.adapters.sql.schema.column_types import POSTGRESQL
 # [number x]: an exact decimal as a number, without trailing zeros. [amount x]: micro-dollars in
 # quote currency. [word x]: an enum's value, as text beside other text.
 # [seconds a | b]: the seconds from a to b. [after a | h]: h hours after a.
-# [later a | b]: the later of two instants. [day a]: the UTC day of an instant.
+# [before a | h]: h hours before a. [later a | b]: the later of two instants.
+# [day a]: the UTC day of an instant.
 _SQLITE: Mapping[str, str] = MappingProxyType(
     {
         "number": "CAST({0} AS REAL)",
@@ -17,6 +18,7 @@ _SQLITE: Mapping[str, str] = MappingProxyType(
         "word": "{0}",
         "seconds": "round((julianday({1}) - julianday({0})) * 86400.0, 3)",
         "after": "strftime('%Y-%m-%dT%H:%M:%f000Z', {0}, '+{1} hours')",
+        "before": "strftime('%Y-%m-%dT%H:%M:%f000Z', {0}, '-{1} hours')",
         "later": "max({0}, {1})",
         "day": "substr({0}, 1, 10)",
     }
@@ -28,6 +30,7 @@ _POSTGRESQL: Mapping[str, str] = MappingProxyType(
         "word": "CAST({0} AS text)",
         "seconds": "round(extract(epoch FROM {1} - {0}), 3)",
         "after": "({0} + interval '{1} hours')",
+        "before": "({0} - interval '{1} hours')",
         "later": "greatest({0}, {1})",
         "day": "to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
     }

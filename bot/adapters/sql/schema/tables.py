@@ -130,6 +130,18 @@ parity_checks = table(
     *not_negative("cycles", "answers"),
 )
 
+# Tries of a slot that committed nothing: they are added beside the writer, before any cycle of the slot.
+failed_tries = table(
+    "failed_tries",
+    *text("run"),
+    *instant("slot"),
+    *whole("attempt"),
+    *instant("at"),
+    *text("reason"),
+    PrimaryKeyConstraint("run", "slot", "attempt", "at"),
+    _of_run(),
+)
+
 writer_lease = table(
     "writer_lease",
     *whole("number", "epoch"),

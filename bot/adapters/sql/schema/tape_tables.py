@@ -9,15 +9,19 @@ from bot.adapters.sql.schema.column_types import (
     Real,
     enum,
     exact,
+    flag,
     instant,
     not_negative,
     positive,
+    real,
     references,
     table,
     text,
     whole,
+    word,
 )
 from bot.domain.signals import Stance
+from bot.domain.tape import HoleState
 
 answers = table(
     "answers",
@@ -39,10 +43,55 @@ api_calls = table(
     *whole("rows", required=False),
     *whole("credits"),
     *text("answer_hash", required=False),
+    *text("error", "provider_request_id", required=False),
     PrimaryKeyConstraint("request_id"),
     references("answers", "answer_hash"),
     *not_negative("attempts", "size", "credits"),
     Index(None, "at"),
+)
+
+api_attempts = table(
+    "api_attempts",
+    *text("request_id"),
+    *whole("number"),
+    *whole("status", required=False),
+    Column("seconds", Real, nullable=False),
+    *real("retry_after"),
+    *text("error", "provider_request_id", required=False),
+    PrimaryKeyConstraint("request_id", "number"),
+    references("api_calls", "request_id"),
+)
+
+refusals = table(
+    "refusals",
+    *text("request_id"),
+    *whole("number"),
+    *whole("token_id", required=False),
+    *text("field", "reason", "value"),
+    *flag("whole"),
+    PrimaryKeyConstraint("request_id", "number"),
+    references("api_calls", "request_id"),
+)
+
+# One row for each change of a hole: the newest of its rows says how it stands.
+holes = table(
+    "holes",
+    *text("feed", "missing", "tokens"),
+    *instant("starts_at", "ends_at", "known_at"),
+    word("state", HoleState),
+    *whole("attempts"),
+    *instant("next_at", required=False),
+    *text("reason"),
+    PrimaryKeyConstraint("feed", "starts_at", "ends_at", "tokens", "known_at"),
+    *not_negative("attempts"),
+    Index(None, "known_at"),
+)
+
+pauses = table(
+    "pauses",
+    *text("host", "key_digest"),
+    *instant("known_at", "until"),
+    PrimaryKeyConstraint("host", "key_digest", "known_at"),
 )
 
 signals = table(
@@ -61,6 +110,7 @@ level_sets = table(
     "level_sets",
     *whole("token_id"),
     *instant("published_at", "known_at"),
+    *whole("unread", required=False),
     PrimaryKeyConstraint("token_id", "published_at", "known_at"),
     Index(None, "known_at"),
 )
