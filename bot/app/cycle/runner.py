@@ -38,10 +38,7 @@ class Runner:
         self._unsure = False
 
     def fire(self, slot: datetime, interval: timedelta, missed: Sequence[datetime] = ()) -> CycleRecord | None:
-        """Run one slot, and commit it together with rows for the missed slots.
-
-        Returns None if the ledger already had the slot or one of those rows.
-        """
+        """Commit a slot with rows for those missed; None if the ledger already had one of them."""
         if self._unsure:
             self.portfolio, self._unsure = restore(self.ledger, self.setup), False
         done = self.portfolio.settled_slot

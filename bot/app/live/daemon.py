@@ -52,10 +52,7 @@ class Daemon:
         self.fatal: BotError | None = None
 
     def serve(self) -> int:
-        """Run the newest slot of each run, then fire on schedule until asked to stop.
-
-        A running cycle ends first. Returns the exit code 0, or raises the fatal error.
-        """
+        """Run newest slots, then fire on schedule until stopped; 0, or raises the fatal error."""
         log.info("daemon_started", runs=[run.runner.setup.name for run in self.opened.runs])
         for run in self.opened.runs:
             if not self.stopping.is_set():

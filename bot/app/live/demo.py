@@ -122,10 +122,7 @@ def _clear(ledger: Path) -> None:
 
 
 def play(ledger: Path, days: int, port: int = 0, *, anew: bool = False) -> Market:
-    """Run the simulated days on a ledger and return the simulated market.
-
-    anew: remove an existing ledger first; otherwise the run goes on where the ledger ends.
-    """
+    """Run the simulated days on a ledger and return the market; anew: on a ledger made anew."""
     market = Market(seed=SEED, start=START, days=days + 1)
     clock = SteppedClock(START)
     # Each reading steps the clock. The market sees whole seconds only, so that its prices do not

@@ -34,10 +34,7 @@ union select run, token_id from v_orders where role = 'entry' and state in ('pla
 
 
 def operate(act: Act, named: str | None, config_path: Path, ledger: str | None, run: str | None) -> Answer:
-    """Store a request to one run, or to all live runs, and answer when it takes effect.
-
-    named: the symbol or token_id of what to close.
-    """
+    """Store a request to one run or all live ones; named: the symbol or token_id to close."""
     # The configuration's schedules hold for its own ledger only.
     config = load_config(config_path) if ledger is None else None
     schedules = {one.name: one.schedule for one in config.runs} if config else {}
@@ -110,10 +107,7 @@ def _token(named: str, known: Sequence[Row]) -> tuple[TokenId, list[str]]:
 
 
 def _answer(request: Request, schedules: Mapping[str, str], *, is_idle: bool) -> Row:
-    """Describe a request as a row; slot: when it is applied, None if the schedule is unknown.
-
-    is_idle: there is nothing to close now; there may be at the slot.
-    """
+    """Describe a request as a row; slot: when it applies, if known; is_idle: nothing is held."""
     schedule = schedules.get(request.run)
     return {
         "run": request.run,

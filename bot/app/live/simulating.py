@@ -26,10 +26,7 @@ def simulate(host: str, port: int, seed: int | None, key: str | None) -> int:
 def listen(
     market: Market, now: Callable[[], datetime], *, host: str = "127.0.0.1", port: int, key: str | None
 ) -> SimulatorServer:
-    """Bind a server without starting it.
-
-    Raises StorageError, with a remedy, if the port is taken.
-    """
+    """Bind a server without starting it; raises StorageError, with a mend, for a taken port."""
     try:
         return serve(market, now, host=host, port=port, api_key=key)
     except OSError as error:

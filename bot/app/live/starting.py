@@ -32,10 +32,9 @@ def list_strategies() -> Answer:
 
 
 def write_starter(folder: Path, name: str = FIRST) -> Answer:
-    """Write config.toml and a first strategy, a shipped one by its name, and list what was done.
+    """Write config.toml and a shipped strategy, and list what was done; a strategy there is kept.
 
-    A strategy that exists is kept as it is. Raises ConfigError, before anything is written, if
-    config.toml exists.
+    Raises ConfigError, before anything is written, if config.toml exists.
     """
     config, place, shipped = folder / "config.toml", folder / "strategies", shipped_strategy(name)
     if config.exists():

@@ -33,8 +33,7 @@ Heard = tuple[ApiCall, tuple[Datum, ...]]
 class Difference:
     """The first difference between the ledger and its derivation.
 
-    kind: what differs. at: the slot, or the instant of the answer. stored, derived: both values,
-    where two values differ.
+    kind, at: what differs, and at which slot or answer. stored, derived: where two values differ.
     """
 
     kind: str
@@ -76,10 +75,7 @@ class AnswerSource:
     def __init__(
         self, archive: MemoryArchive, hear: Callable[[Window], list[Heard]], since: datetime | None
     ) -> None:
-        """Start with the answers after an instant; None starts with the first answer.
-
-        hear: finds the answers of a span, which excludes its start and includes its end.
-        """
+        """Start with the answers after an instant, or all; hear: finds those of (start, end]."""
         self.archive = self._shelves = archive
         self._cycle: Cycle | None = None
         self._hear = hear
@@ -128,10 +124,7 @@ class AnswerSource:
         )
 
     def read_until(self, end: datetime | None) -> list[Heard]:
-        """Add the data of the next answers up to an instant to the archive; return the answers.
-
-        end: None reads all that are left.
-        """
+        """Archive the data of the next answers up to an instant, or of all; return the answers."""
         heard = self._hear((self._seen, end))
         # `add` returns whether a datum is new: this archives all and lists the new ones.
         self._news = [datum for _, data in heard for datum in data if self._shelves.add(datum)]

@@ -42,10 +42,9 @@ Progress = Callable[[RunName, int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parity:
-    """The result of deriving a window again.
+    """The result of deriving a window again; window: its first and last settled slot.
 
-    window: its first and last settled slot. cycles: those derived, without the one that differs.
-    hash: the row hash of the last cycle compared.
+    cycles: those derived, without the one that differs. hash: that of the last cycle compared.
     """
 
     run: str
@@ -83,10 +82,7 @@ class Parity:
 
 
 def parity(config_path: Path, ledger: str | None, run: str | None, window: Window) -> Answer:
-    """Derive a window of a live run again; 65 when something differs.
-
-    Raises UsageError when the window has no cycle.
-    """
+    """Derive a window of a live run again, or raise UsageError without a cycle; 65: it differs."""
     with open_recorded(ledger_of(config_path, ledger)) as connection:
         name = _choose_run(live_runs(connection), run)
         found = derive_run(Recorded(connection, name), name, window, config_path, tell_progress)
@@ -125,10 +121,7 @@ def _choose_run(live: Sequence[RunName], name: str | None) -> RunName:
 
 
 def derive_run(book: Recorded, name: RunName, window: Window, config_path: Path, progress: Progress) -> Parity:
-    """Derive the cycles of a window one after another, until one differs or all are done.
-
-    progress: called after each cycle with the run, the cycles done and their total.
-    """
+    """Derive a window's cycles until one differs; progress: called with run, done and total."""
     cycles = book.cycles(window)
     settled = [cycle for cycle in cycles if cycle.state is not CycleState.MISSED]
     slots = [cycle.slot for cycle in settled]
@@ -164,10 +157,7 @@ def _fire_cycles(
     source: RecordedSource,
     config_path: Path,
 ) -> Iterator[Cycle]:
-    """Fire the settled slots in order.
-
-    A new configuration or code version gets a new runner, as after a restart of the daemon.
-    """
+    """Fire the settled slots in order; another configuration or version gets a new runner."""
     known = source.know(book.instruments(), name)
     for _, alike in groupby(settled, key=attrgetter("config_hash", "code_version")):
         first, *others = alike

@@ -43,10 +43,7 @@ HookCall = tuple[datetime, str, TokenId]
 
 
 class Subject(NamedTuple):
-    """A strategy to check: its file, and the cash and slots of a run.
-
-    schedule: a cron; None means a slot at every close of the strategy's bars.
-    """
+    """A strategy to check: its file, cash, and cron (None: a slot at every close of its bars)."""
 
     strategy: Path
     cash: Decimal = CASH
@@ -55,10 +52,9 @@ class Subject(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Divergence:
-    """The first fact that differs between the whole run and a run that was cut or restarted.
+    """The first fact that differs between the whole run and one that was cut or restarted.
 
-    how, at: cut or restarted, and when. fact: its table and column. whole, other: its value in each
-    run, None where a run has no such fact. answer: the first hook answer that differed, if any.
+    fact: its table and column. whole, other: None where a run has no such fact.
     """
 
     how: str
@@ -175,10 +171,7 @@ def _choose_subjects(config_path: Path, named: str | None) -> list[Subject]:
 
 
 def look(asked: Subject, place: Place, window: Window) -> Look:
-    """Replay a strategy in memory, whole, cut and resumed, until a run differs or all are done.
-
-    Raises ConfigError when the window has nothing to compare.
-    """
+    """Replay a strategy whole, cut and resumed; raises ConfigError with nothing to compare."""
     path = asked.strategy
     strategy = load_strategy(path, path.parent)
     material = open_for(strategy, place, window, asked.schedule)
@@ -208,8 +201,7 @@ def look(asked: Subject, place: Place, window: Window) -> Look:
 def cuts_of(slots: Sequence[datetime], whole: _Play) -> list[datetime]:
     """Choose the slots to cut at: some spread over the window, others at or before decisions.
 
-    Decisions are judged candidates and hook answers. A hook that looks ahead by a day differs only
-    where the history ends within a day after its answer.
+    A hook that looks ahead by a day differs only where the history ends within a day.
     """
     places = {slot: place for place, slot in enumerate(slots)}
     chosen = {len(slots) * number // (SPREAD + 1) for number in range(1, SPREAD + 1)}

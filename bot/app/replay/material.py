@@ -112,10 +112,7 @@ class Material:
         )
 
     def records(self, setup: RunSetup, *, tells: bool = False) -> Iterator[CycleRecord]:
-        """Run all slots; yield eventful cycles, the first of each UTC day, and the last.
-
-        tells: whether the progress is shown on a terminal.
-        """
+        """Run all slots, showing progress if it `tells`; yield cycles as `keep_eventful` does."""
         played, total = self.run(setup, self.slots, Portfolio(run=setup.name)), len(self.slots)
         return keep_eventful(show_progress(played, total) if tells else played, total)
 
@@ -147,10 +144,7 @@ def is_eventful(record: CycleRecord) -> bool:
 
 
 def open_for(strategy: Strategy, place: Place, window: Window, schedule: str | None) -> Material:
-    """Open a material for a strategy.
-
-    Raises ConfigError if it lacks what the strategy needs.
-    """
+    """Open a material for a strategy; raises ConfigError if it lacks what the strategy needs."""
     finer = Input.FINER in demand_of(strategy.rules).inputs
     material = open_material(Origin(place, strategy.bars, strategy.universe, finer, window, schedule))
     material.require(strategy)

@@ -26,10 +26,9 @@ NEUTRAL = float(STANCES.index(Stance.NEUTRAL))
 
 
 class Rotated(NamedTuple):
-    """The rows of a token with its stances at other instants.
+    """The rows of a token with its stances at other instants, in microseconds.
 
-    at: microseconds. stances: places in STANCES. rows: for each instant, the row that stood then.
-    early: how many rows come before the first turn; these are as they were.
+    rows: which row stood then. early: how many come before the first turn, as they were.
     """
 
     at: Words
@@ -76,9 +75,7 @@ def draw_half(bits: np.random.PCG64) -> int:
 def rotate_rows(series: Series, slots: Sequence[datetime], half: int) -> Rotated | None:
     """Delay a token's stances from its first turn in the window on; other columns stay in place.
 
-    A stance that would come after the last slot comes at the start of the circle.
-    series: rows whose first column is the stance. half: 32 bits, which choose the delay. Returns
-    None where there is no choice.
+    series: its first column is the stance. half: 32 bits, which choose the delay. None: no choice.
     """
     end = micros(slots[-1])
     turns = series.at[series.turns]

@@ -52,9 +52,8 @@ class Turn(NamedTuple):
 
 
 class Timetable(NamedTuple):
-    """The cycles of a ledger by slot, the calls answered by the last of them, and the schedules.
+    """A ledger's cycles by slot, the calls answered by the last, and each configuration's cron.
 
-    crons: the schedule of each run under each configuration.
     schedule: the cron that chooses the slots; None means those of the cycles.
     """
 
@@ -70,10 +69,9 @@ class Timetable(NamedTuple):
         return min(self.cycles), max(self.cycles)
 
     def list_turns(self, window: Window) -> list[Turn]:
-        """List the slots of a window in order of time, each with its cut-off.
+        """List the slots of a window in order of time; raises ConfigError when there are none.
 
-        A slot without a cycle gets the instant of the last answer up to the slot as its cut-off.
-        Raises ConfigError when there are no slots.
+        A slot without a cycle has the instant of the last answer up to it as its cut-off.
         """
         first, last = self.ends
         start, end = max(window[0] or first, first), min(window[1] or last, last)
@@ -106,10 +104,7 @@ class Timetable(NamedTuple):
 def read_timetable(
     name: str, books: Mapping[RunName, Recorded], window: Window, schedule: str | None
 ) -> Timetable:
-    """Read the cycles of all runs, and the schedules of those in a window.
-
-    Of several cycles at a slot the one with the least cut-off counts.
-    """
+    """Read the cycles, of one slot that with the least cut-off, and a window's schedules."""
     cycles: dict[datetime, Cycle] = {}
     for cycle in chain.from_iterable(book.cycles((None, None)) for book in books.values()):
         if cycle.state is not CycleState.MISSED:
@@ -150,10 +145,9 @@ def resolve_universe(name: str, universe: Universe, listed: Listed) -> dict[Toke
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """The answers that runs look at, and the instruments that each run of the ledger listed.
+    """The answers that runs look at, read at first need, and the instruments that each run listed.
 
-    hear: reads the answers at its first call. episodes: those that stand in place of the recorded
-    ones, by token; None changes nothing.
+    episodes: what stands in place of the recorded ones, by token; None changes nothing.
     """
 
     listed: Listed
@@ -261,10 +255,7 @@ def _within(heard: Sequence[Heard], span: Window) -> list[Heard]:
 
 
 def read_answers(url: str, listed: Listed, turns: Sequence[Turn], tokens: frozenset[TokenId]) -> list[Heard]:
-    """Read the answers of a ledger up to its last turn, compared with its rows.
-
-    Of the tokens' data only what tells something new is kept.
-    """
+    """Read a ledger's answers up to its last turn, compared with its rows; keep what is new."""
     known = MemoryArchive({one.token_id: one for several in listed.values() for one in several})
     bars: set[tuple[TokenId, str, Bar]] = set()
 

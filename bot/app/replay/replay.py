@@ -113,10 +113,7 @@ def _write(book: SqlLedger, setup: RunSetup, strategy: Strategy, material: Mater
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Switch the garbage collector off inside a `with` block, and on again if it was on.
-
-    A replay makes millions of values and no reference cycles, so collecting finds nothing.
-    """
+    """Switch the garbage collector off: a replay makes millions of values and no cycles of them."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -65,11 +65,9 @@ class Waking:
         self._watches_all = self._restless or bool(setup.demand.of_held)
 
     def after(self, place: int, portfolio: Portfolio) -> int:
-        """Find the place of the next slot to run after one that was run.
+        """Find the next slot to run after one that was run, one past the end if there is none.
 
-        It is one past the end if there is none. `asked` is set to the tokens that something may
-        happen to at that slot: those that are still candidates, have an order waiting or turn, and
-        held ones whose bracket may be touched or that a decision may look at.
+        `asked` is set to the tokens that something may happen to there, or a decision may look at.
         """
         waiting = [order.token_id for role in AT_MARKET for order in portfolio.waiting(role)]
         slot = self.slots[place]
@@ -136,10 +134,7 @@ class Waking:
         return found if due is None else min(found, max(self._first_at(micros(due)), place + 1))
 
     def _silent(self, place: int, columns: Columns) -> int:
-        """Find the next slot at which a token has not been traded for the length of a halt.
-
-        From that slot on the token counts as delisted.
-        """
+        """Find the next slot at which a token, silent for a halt's length, counts as delisted."""
         silences = columns.silences() + HALT_LENGTH // MICROSECOND
         at = int(silences.searchsorted(self._instants[place], side="right"))
         return self._first_at(int(silences[at])) if at < len(silences) else len(self.slots)
@@ -147,8 +142,7 @@ class Waking:
     def skip_to(self, place: int, following: int, portfolio: Portfolio) -> Portfolio:
         """Carry the account over skipped slots: only its high-water mark and falls may have moved.
 
-        No price in between is beyond a short's margin: a slot with such a price, even of a quiet
-        bar, is run.
+        A slot with a price beyond a short's margin, even of a quiet bar, is run, never skipped.
         """
         if following - place <= 1 or not portfolio.holdings:
             return portfolio
@@ -189,10 +183,7 @@ def run_slots(
     *,
     end: datetime | None,
 ) -> Iterator[Played]:
-    """Continue from a portfolio, and yield each slot that is run.
-
-    Slots at which nothing can happen are not run. The slot at `end` only settles and marks.
-    """
+    """Continue from a portfolio over slots where something can happen; that at `end` only marks."""
     waking, clock = Waking(setup, source.archive, slots), SystemClock()
     place = 0
     while place < len(slots):

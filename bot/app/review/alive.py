@@ -32,10 +32,9 @@ HOLDERS = {
 
 
 def find_signs_of_life(reader: Reader, now: datetime, only: Collection[str] | None) -> dict[str, Row]:
-    """Find what tells whether each run is alive, by its name.
+    """Find what tells whether each run is alive, by its name; other runs and replays are never due.
 
-    only: the runs that a daemon is to run; None means all live runs. The others, and replays, are
-    never due.
+    only: the runs that a daemon is to run; None means all live runs.
     """
     held = is_held(reader.engine)
     found: dict[str, Row] = {}

@@ -59,10 +59,7 @@ MISSES_SHOWN = 5
 
 
 def digest(reader: Reader, window: Window, run: str | None) -> list[Row]:
-    """Build a row for each run: cycles, entries, candidates, rejections, near misses, and blocks.
-
-    The blocks, under in_force, are the pauses and tripped breakers at the end of the window.
-    """
+    """Build a row for each run; in_force: its pauses and tripped breakers at the window's end."""
     require_run(reader, run)
     where, given = within(*window, run)
     outcomes = reader.rows(OUTCOMES.format(where=where), given)

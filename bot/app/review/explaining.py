@@ -59,10 +59,7 @@ where f.order_id = :order_id order by p.entry_id, p.account
 
 
 def explain(reader: Reader, order_id: str) -> Row:
-    """Read an order with its decision, the data and answers known then, its fills and postings.
-
-    Raises ConfigError when the ledger has no such order.
-    """
+    """Read an order, what is behind it and what came of it; raises ConfigError without it."""
     named = {"order_id": order_id}
     order = reader.rows(ORDER, named)
     if not order:

@@ -26,10 +26,7 @@ def show(name: str, url: str, asked: Asked) -> Answer:
 
 
 def show_status(config_path: Path, ledger: str | None, run: str | None, *, expect_alive: bool) -> Answer:
-    """Answer with the runs at a glance, and whether a daemon is alive.
-
-    expect_alive: end with 69 when no daemon holds the ledger or a run has missed more than a slot.
-    """
+    """Answer with the runs at a glance; expect_alive: 69 without a daemon or with a run overdue."""
     config = load_config(config_path) if ledger is None else None
     reader, now = Reader(ledger_of(config_path, ledger)), SystemClock().now()
     lives = find_signs_of_life(reader, now, None if config is None else {one.name for one in config.runs})

@@ -92,9 +92,8 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
 
 
 def statistics(reader: Reader, run: str, drawn: Sequence[Drawn] | None = None) -> dict[str, object]:
-    """Compute the figures of a run by name, with its counts and the instants of its drawdown.
+    """Compute a run's figures, counts and the instants of its drawdown; None has its reason.
 
-    A figure that is undefined is None, and `reasons` says why.
     drawn: the figures of the runs with random entries; None leaves them out.
     """
     rows = reader.rows(POINTS, {"run": run})
@@ -196,8 +195,7 @@ def _of_luck(days: Sequence[EquityPoint]) -> dict[str, Figure]:
 def _of_holding(rows: Sequence[Mapping[str, object]], days: Sequence[EquityPoint]) -> dict[str, Figure]:
     """Compute the figures of buying and holding, from the first marked slot of each UTC day.
 
-    A ledger of an older release may hold the benchmark for a part of the account's days only; the
-    figures then say so.
+    A ledger of an older release may hold the benchmark for some days only; the figures say so.
     """
     known = [row for row in rows if row["benchmark"] is not None]
     held = curve([(_instant(row["slot"]), _float(row["benchmark"])) for row in known])

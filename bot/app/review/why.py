@@ -70,10 +70,7 @@ NEAREST = 3
 
 
 def symbol_in(reader: Reader, symbol: str) -> str:
-    """Find a symbol as the ledger writes it.
-
-    Raises ConfigError, with the nearest symbol, if there is none.
-    """
+    """Find a symbol as the ledger writes it, or raise ConfigError that suggests the nearest."""
     known = [str(row["symbol"]) for row in reader.rows(SYMBOLS, {})]
     for written in (symbol, symbol.upper()):
         if written in known:
@@ -83,10 +80,7 @@ def symbol_in(reader: Reader, symbol: str) -> str:
 
 
 def why(reader: Reader, symbol: str, window: Window, run: str | None) -> Row | None:
-    """Find the newest decision on a symbol within a window; None if there is none.
-
-    It comes with its gates, levels, trades and stop moves, and with the decisions before it.
-    """
+    """Find the newest decision on a symbol in a window, with all that belongs to it; None: none."""
     require_run(reader, run)
     where, given = within(*window, run)
     where = f"{where} and symbol = :symbol" if where else "where symbol = :symbol"
@@ -105,10 +99,7 @@ def why(reader: Reader, symbol: str, window: Window, run: str | None) -> Row | N
 
 
 def find_stances(reader: Reader, symbol: str, at: datetime | None) -> list[Row]:
-    """Find the stance that each feed holds on a symbol at an instant, and since when; None: now.
-
-    A row counts once we knew it, as a cycle would have it.
-    """
+    """Find each feed's stance on a symbol, as known at an instant (None: now), and its start."""
     where, given = within(None, at, None, "known_at")
     where = f"{where} and symbol = :symbol" if where else "where symbol = :symbol"
     given["symbol"] = symbol_in(reader, symbol)
@@ -121,10 +112,7 @@ def find_stances(reader: Reader, symbol: str, at: datetime | None) -> list[Row]:
 
 
 def levels_of(reader: Reader, decision: Row) -> list[Row]:
-    """List the levels that a decision saw, lowest first.
-
-    They are those that were stored with it, or else those that were recorded by its cut-off.
-    """
+    """List the levels a decision saw, lowest first: those stored with it, or recorded by then."""
     found = reader.rows(SLOT_LEVELS, pick(decision, "candidate_id"))
     if not found:
         cut_off = reader.rows(CUT_OFF, pick(decision, "run", "slot"))[0]

@@ -83,10 +83,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceConfig:
-    """The provider of the data and the limits of the plan.
-
-    key_file: as written in the file. credits_per_month: None when credits are not compared.
-    """
+    """The provider and the plan's limits; credits_per_month: None when credits are not compared."""
 
     provider: str
     base_url: str
@@ -98,10 +95,7 @@ class SourceConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyConfig:
-    """When the daemon derives its runs again, and how many hours back the first time.
-
-    parity: a five-field cron in UTC; None means never.
-    """
+    """The cron at which the daemon derives its runs again, and how many hours back at first."""
 
     parity: str | None
     window_hours: int
@@ -109,10 +103,7 @@ class VerifyConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """One run of the configuration.
-
-    strategy: a name or a resolved path. cash: in quote currency. schedule: a five-field UTC cron.
-    """
+    """One run; strategy: a name or a resolved path; schedule: a five-field cron in UTC."""
 
     name: str
     strategy: str
@@ -122,10 +113,7 @@ class RunConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A configuration as it was read.
-
-    ledger: as written in the file. Relative paths count from the file's folder.
-    """
+    """A configuration as read; ledger: as written in the file, whose folder paths count from."""
 
     path: Path
     ledger: str
@@ -202,10 +190,7 @@ def effective(
     strategies: Mapping[str, Strategy],
     universes: Mapping[str, Mapping[TokenId, Instrument]] = MappingProxyType({}),
 ) -> str:
-    """Write the configuration in force as canonical JSON, without secrets.
-
-    strategies, universes: each run's loaded strategy and resolved universe, by the run's name.
-    """
+    """Write the configuration in force as canonical JSON, without secrets; maps are by run."""
     runs = []
     for run in config.runs:
         strategy = strategies[run.name]

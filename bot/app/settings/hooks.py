@@ -32,10 +32,7 @@ class _Failure(NamedTuple):
 
 
 def load_hooks(path: Path) -> Hooks | None:
-    """Read and check a hooks file; returns None when there is none.
-
-    Raises ConfigError with the file, the line and the remedy.
-    """
+    """Read and check a hooks file, None if there is none; ConfigError names file, line and mend."""
     text = hooks_text(path)
     return None if text is None else hooks_from(path, text)
 

@@ -58,10 +58,7 @@ def show_value(raw: object) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Number:
-    """An exact number within bounds; at_least and at_most are inclusive, above and below are not.
-
-    unit: what it counts; for a fraction, the refusal of a percentage suggests the fraction.
-    """
+    """An exact number within bounds; unit: what it counts, a fraction's refusals suggest one."""
 
     at_least: Decimal | int | None = None
     above: Decimal | int | None = None
@@ -106,10 +103,7 @@ class Number:
 
 
 def exact(raw: object, *, whole: bool, example: str = "10") -> Decimal:
-    """Convert a TOML number, or a string of digits, to the decimal that was written.
-
-    example: what a refusal of another value suggests.
-    """
+    """Convert a TOML number, or digits, to the decimal written; example: for a refusal."""
     value = raw
     if isinstance(raw, str):
         text = raw.strip()
@@ -181,11 +175,7 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text that matches a pattern.
-
-    example: what a refusal shows with the value; without one it shows neither, for the value may
-    hold a secret.
-    """
+    """A text that matches a pattern; a refusal shows it, with the example, if there is one."""
 
     pattern: str
     meaning: str
@@ -242,11 +232,7 @@ def first_instant(written: str | date) -> datetime:
 
 
 def last_instant(written: str | date) -> datetime:
-    """Read an instant in UTC; a date alone means 1 microsecond before the next 00:00.
-
-    So a window that ends on a day includes the day's last slot and excludes the next midnight.
-    Raises ValueError for other texts.
-    """
+    """Read an instant in UTC; a date alone means the day's last microsecond."""
     return _instant(written, time.max)
 
 

@@ -19,10 +19,9 @@ from bot.engine.rules import Rules
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRun:
-    """A run as its stored configuration describes it.
+    """A run as its stored configuration describes it; hooks: the digest of their file, if any.
 
-    hooks: the digest of their file, None without hooks.
-    instruments: what its universe was resolved to, None in configurations that do not list it.
+    instruments: what its universe was resolved to, None where that was not stored.
     """
 
     strategy: str
@@ -34,20 +33,14 @@ class StoredRun:
     instruments: tuple[Instrument, ...] | None
 
     def tokens(self, known: tuple[Instrument, ...]) -> tuple[TokenId, ...]:
-        """List the ids of the tokens that the run followed, in ascending order.
-
-        If the configuration lists no instruments, these are the known ones that its universe names.
-        """
+        """List the ids of the tokens that the run followed, or that its universe names."""
         named = {str(name).upper() for name in self.universe}
         mine = self.instruments or tuple(one for one in known if named & {one.symbol, str(one.token_id)})
         return tuple(sorted(one.token_id for one in mine))
 
 
 def read_stored_run(text: str, name: str) -> StoredRun:
-    """Read one run of a stored configuration.
-
-    Raises ConfigError if the run is missing or this version does not know one of its keys.
-    """
+    """Read one run of a stored configuration; raises ConfigError without it or for unknown keys."""
     given = next((run for run in json.loads(text)["runs"] if run["name"] == name), None)
     if given is None:
         raise ConfigError(

@@ -53,14 +53,10 @@ TRAILS = ("trailing_fraction", "trailing_atr", "ratchet_to_support")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
-    """A strategy as it was read from its file.
+    """A strategy as it was read from its file (`where`); universe: symbols or token_ids, or "*".
 
-    universe: symbols or token_ids, or "*".
-    bars: a timeframe; None means the finest one.
-    provider: whose signals it follows; None means the provider of its configuration.
-    where: its file, for messages.
-    text: the text of its file, and as a last line the digest of its hooks if it has any, so that
-        everything that decides is part of it.
+    bars: None means the finest. provider: None means that of its configuration.
+    text: its file's, and the digest of its hooks, so that everything that decides is in it.
     """
 
     name: str
@@ -87,11 +83,7 @@ def load_strategy(name_or_path: str | Path, folder: Path) -> Strategy:
 
 
 def strategy_from(path: Path, document: Mapping[str, object], text: str, hooks: Hooks | None) -> Strategy:
-    """Check a strategy's document, and convert it to typed rules.
-
-    Raises ConfigError for a document that is refused.
-    path: the file that refusals name.
-    """
+    """Convert a strategy's document to typed rules; ConfigError names `path` when it is refused."""
     values = read_tables(str(path), document, KEYS)
     for key, reason in _contradictions(values):
         raise refuse(str(path), key, reason)
@@ -114,11 +106,7 @@ def strategy_file(name_or_path: str | Path, folder: Path) -> Path:
 
 
 def find_strategy(name_or_path: str | Path, folder: Path) -> Path:
-    """Find a strategy's file as `strategy_file` does, and by name among the shipped ones as well.
-
-    A file in the folder comes first. A daemon does not look among the shipped ones: what it trades
-    by lies beside its configuration.
-    """
+    """Find a strategy's file in the folder, else among the shipped, which no daemon does."""
     path = strategy_file(name_or_path, folder)
     is_name = path.parent == folder and Path(name_or_path).suffix != ".toml"
     return shipped_strategies().get(path.stem, path) if is_name and not path.exists() else path
@@ -203,10 +191,7 @@ def _of_trails(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _of_longs(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield each key whose distance would put a long's stop at or below zero, with the reason.
-
-    A strategy that only sells short may use larger distances.
-    """
+    """Yield keys that put a long's stop at or below zero; only short sellers may use them."""
     if given["strategy.side"] == Side.SHORT:
         return
     for path in BELOW_THE_PRICE:

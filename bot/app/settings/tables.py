@@ -37,10 +37,8 @@ class Chosen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One accepted key.
+    """One accepted key; only: the condition under which it is; unless: a key that replaces it.
 
-    only: the condition under which it is accepted at all.
-    unless: another key that replaces it when that one is given.
     needed: the condition under which it must be given; True means wherever it is accepted.
     """
 
@@ -102,11 +100,7 @@ def every(keys: Iterable[Key]) -> Iterator[Key]:
 
 
 def load_toml(path: Path, mend: str) -> tuple[dict[str, object], str]:
-    """Read a TOML file to its document and its text.
-
-    Raises AccessError if the file may not be read, ConfigError for any other failure.
-    mend: what the message advises if the file is missing or unreadable.
-    """
+    """Read a TOML file to document and text, or raise AccessError or ConfigError with the mend."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
@@ -151,9 +145,7 @@ def read_tables(
 ) -> dict[str, Any]:
     """Check a document against its keys, and collect the value of every key that applies, by path.
 
-    where: the file and table that messages name.
-    later: keys and tables that only a later version accepts.
-    around: the values read so far from the enclosing tables; the result contains them too.
+    later: keys of later versions. around: what the enclosing tables hold; the result has it too.
     """
     given = dict(_walk(where, document, keys, later, ""))
     # The order of the keys matters: a condition sees only the values of keys before its own.

@@ -66,10 +66,7 @@ class Axis:
         )
 
     def between(self, share: float) -> Value:
-        """Compute the number at a share of the way from low to high.
-
-        share: between 0 and 1.
-        """
+        """Compute the number at a share, between 0 and 1, of the way from low to high."""
         low, high = to_float(self.low), to_float(self.high)
         if self.is_log:
             found = math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
@@ -175,10 +172,7 @@ def _steps(kind: Number, low: Decimal, high: Decimal, step: Decimal) -> tuple[Va
 
 
 def grid(axes: Sequence[Axis]) -> list[Parameters]:
-    """List every combination of values; the last axis varies fastest.
-
-    Raises ValueError if there are too many, or if an axis has no list of values.
-    """
+    """List every combination, the last axis fastest; raises ValueError: too many, or no values."""
     for axis in axes:
         if not axis.values:
             raise ValueError(f"{axis.path}: a grid needs a step: write one, or choose another method")
@@ -190,10 +184,7 @@ def grid(axes: Sequence[Axis]) -> list[Parameters]:
 
 
 def draws(axes: Sequence[Axis], count: int, seed: int) -> list[Parameters]:
-    """Draw `count` sets at random, evenly on each axis.
-
-    The bits are PCG64's own, which numpy promises to keep the same (NEP 19).
-    """
+    """Draw sets evenly on each axis, from the bits that numpy promises to keep (NEP 19)."""
     bits = np.random.PCG64(seed)
     return [{axis.path: _pick(axis, int(bits.random_raw())) for axis in axes} for _ in range(count)]
 
@@ -218,10 +209,7 @@ def value_text(value: Value) -> str:
 
 
 def strategy_with(path: Path, text: str, hooks: str | None, parameters: str) -> Strategy:
-    """Build the strategy of a file's text with a set of parameters in place of its own.
-
-    Raises ConfigError if the set and the file contradict each other.
-    """
+    """Build a file's strategy with a set of parameters; raises ConfigError if they clash."""
     document: dict[str, Any] = parse_toml(path, text)
     for key, value in json.loads(parameters, parse_float=Decimal).items():
         *tables, name = key.split(".")

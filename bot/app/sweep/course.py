@@ -37,16 +37,10 @@ SAME_BAR = "fills.same_bar"
 
 
 class Course:
-    """A sweep over an opened material, with its folds and a search for each fold.
-
-    refused: the sets that contradict the strategy, each with the reason.
-    """
+    """A sweep over a material, with a search for each fold; refused: sets, each with why."""
 
     def __init__(self, plan: Sweep, place: Place | None) -> None:
-        """Read the strategy and open the material.
-
-        Raises ConfigError, before any trial runs, for what cannot be run.
-        """
+        """Read the strategy and open the material, or raise ConfigError before any trial."""
         if place is None:
             raise ConfigError(
                 f"{plan.path}: sweep.history: missing: add `history = ` (a folder) or"
@@ -95,10 +89,7 @@ class Course:
         return sum(search.expected for search in self.searches) + tests
 
     def accept(self, parameters: str) -> bool:
-        """Check whether a set of parameters fits the strategy.
-
-        Raises ConfigError if the material lacks what the set needs.
-        """
+        """Check whether a set fits the strategy; ConfigError if the material lacks its needs."""
         if parameters in self.refused or parameters in self._accepted:
             return parameters in self._accepted
         try:
@@ -156,8 +147,7 @@ class Course:
 def _is_finer(plan: Sweep, given: Mapping[str, Any]) -> bool:
     """Check whether any set needs bars below the strategy's own.
 
-    Raises ConfigError if only some sets do and the strategy does not name its bars, because the
-    bars must not depend on the set.
+    The bars must not depend on the set: raises ConfigError if they would.
     """
     asked = next((axis.values for axis in plan.axes if axis.path == SAME_BAR), (given[SAME_BAR],))
     if SameBar.FINER_BARS in asked and len(asked) > 1 and given["strategy.bars"] is None:

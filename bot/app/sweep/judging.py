@@ -12,11 +12,7 @@ from bot.figures.performance import Figure, deviation
 
 
 class Judged(NamedTuple):
-    """The outcome of a fold.
-
-    ranked: the trials that have the figure, best first.
-    test: the test of the best set, None if there was none.
-    """
+    """A fold's outcome; ranked: trials that have the figure, best first; test: that of the best."""
 
     fold: Fold
     tried: tuple[Trial, ...]

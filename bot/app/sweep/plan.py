@@ -34,10 +34,7 @@ class Window(NamedTuple):
 
 
 class Fold(NamedTuple):
-    """A train window, in which sets are chosen, and the test window of the best set.
-
-    test: None without walk-forward.
-    """
+    """A train window, in which sets are chosen, and with walk-forward the best one's test window."""
 
     train: Window
     test: Window | None
@@ -51,10 +48,7 @@ class WalkForward(NamedTuple):
 
 
 def folds_of(whole: Window, walk_forward: WalkForward | None) -> list[Fold]:
-    """List the folds in order of time; without walk-forward the whole window is the only one.
-
-    Raises ConfigError if not even one fold fits.
-    """
+    """List the folds in order, or the whole window as one; raises ConfigError if none fits."""
     if walk_forward is None:
         return [Fold(whole, None)]
     start, (train, test) = whole.start, walk_forward
@@ -96,10 +90,7 @@ SEARCHED = Chosen("sweep.method", ("optuna",))
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """An instant, in UTC if it names no zone.
-
-    of: converts what is written; it decides which instant a date without a time means.
-    """
+    """An instant, in UTC if it names no zone; of: reads what is written, also a date alone."""
 
     of: Callable[[str | date], datetime]
 
@@ -154,10 +145,7 @@ KEYS: tuple[Key, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """A sweep as it was read from its file.
-
-    strategy, history and recorded are resolved; start and end are None if they are left open.
-    """
+    """A sweep as read from its file: paths resolved, start and end None if they are left open."""
 
     path: Path
     name: str

@@ -40,10 +40,9 @@ DECIDES = (
 
 
 def code_version() -> str:
-    """Build the version of the running code: `0.1.0+` and the first digits of a digest.
+    """Build the version of the code, `0.1.0+` and digits of a digest of what decides a trial.
 
-    The digest covers the source of what decides a trial, and of nothing else, so that another
-    message or command does not orphan the trials of a sweep.
+    Nothing else counts, so that another message or command orphans no trials.
     """
     package = Path(bot.__file__).parent
     digests = [source_digest(package / part) for part in DECIDES]
@@ -113,10 +112,7 @@ def _open_once(origin: Origin, digest: str) -> Material:
 
 
 def try_out(task: Task) -> Trial:
-    """Run a trial; the same task gives the same trial on any worker, beside any other.
-
-    Raises ConfigError if the worker's code or files differ from those of the sweep.
-    """
+    """Run a trial, the same on any worker; raises ConfigError for other code or other files."""
     ground = task.ground
     if ground.code != (own := code_version()):
         raise ConfigError(

@@ -58,11 +58,7 @@ def _of_trial(plan: Sweep, trial: Trial) -> dict[str, Any]:
 
 
 def describe_result(result: Mapping[str, Any]) -> tuple[str | Table, ...]:
-    """Describe the best sets.
-
-    One window without a test shows its ten best sets; otherwise each window shows its best set
-    beside the test.
-    """
+    """Describe the ten best sets of the only window, or each window's best beside its test."""
     windows = result["windows"]
     found: list[str | Table] = (
         _all_windows(result)
@@ -122,10 +118,7 @@ def _all_windows(result: Mapping[str, Any]) -> list[str | Table]:
 
 
 def _missing(result: Mapping[str, Any]) -> Iterator[str]:
-    """Explain why figures are missing, once for train windows and once for test windows.
-
-    The reason is that of the first window that lacks one.
-    """
+    """Explain why train windows, and test windows, lack figures: the reason of the first one."""
     windows, figure = result["windows"], result["figure"]
     train = [window["reason"] for window in windows if window["reason"]]
     tests = [window["test"]["reasons"] for window in windows if window["test"]]

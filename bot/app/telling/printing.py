@@ -61,10 +61,7 @@ def text_of(part: str | Table) -> str:
 
 
 def fit(part: Table, width: int) -> tuple[tuple[Column, ...], tuple[str, ...]]:
-    """Choose the columns that fit a width, and name those that do not.
-
-    Columns of the highest rank leave first, each from the right; one column always stays.
-    """
+    """Choose the columns that fit a width, of low rank and left ones first, and name the others."""
     columns = part.shown_columns()
     lines = _cells(part, columns)
     needed = [max(len(line[at]) for line in lines) + GAP for at in range(len(columns))]
@@ -160,10 +157,7 @@ def _is_instant(text: str) -> bool:
 
 
 def to_json(value: object, indent: str = "\n") -> str:
-    """Format an answer as JSON: instants in ISO 8601 with Z, numbers as plain decimals.
-
-    json itself writes small and large numbers with powers of ten.
-    """
+    """Format an answer as JSON: instants in ISO 8601 with Z, plain decimals without powers."""
     match value:
         case Mapping():
             inside = [f"{json.dumps(str(name))}: {to_json(one, indent + '  ')}" for name, one in value.items()]
