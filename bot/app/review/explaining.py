@@ -4,7 +4,6 @@ It runs plain SQL over the public views, and shows no input that was not known a
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from bot.adapters.sql.reads import Reader
 from bot.app.review.why import CUT_OFF, GATES, NEWEST, describe_proposal, gate_table, levels_of, pick
@@ -22,22 +21,20 @@ join v_orders e on e.run = o.run and e.signal_id = o.signal_id and e.ordinal = o
 join v_decisions d on d.run = e.run and d.signal_id = e.signal_id and d.slot = e.planned_at
 where o.order_id = :order_id
 """
-DATA: Mapping[str, str] = MappingProxyType(
-    {
-        "signal": """
+DATA: Mapping[str, str] = {
+    "signal": """
 select published_at, known_at, provider, feed, stance, grade, confidence from v_signals
 where signal_id = :signal_id and known_at <= :cut_off order by known_at limit 1
 """,
-        "levels": f"select published_at, known_at from v_levels {NEWEST}",  # noqa: S608 - a constant
-        "quantmetrics": f"""
+    "levels": f"select published_at, known_at from v_levels {NEWEST}",  # noqa: S608 - a constant
+    "quantmetrics": f"""
 select published_at, known_at, volatility, sharpe, sortino, max_drawdown, cagr\
  from v_quantmetrics {NEWEST}
 """,  # noqa: S608 - a constant
-        "grades": f"""
+    "grades": f"""
 select published_at, known_at, trader_grade, investor_grade from v_grades {NEWEST}
 """,  # noqa: S608 - a constant
-    }
-)
+}
 # The known_at of a row is the instant of the answer that brought it first.
 CALLS = """
 select endpoint, at, known_at, status, rows, request_id, answer_hash, query from v_api_calls

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from types import MappingProxyType
 
 from bot.adapters.sql.reads import Reader
 from bot.app.review.reports import require_run
@@ -55,40 +54,38 @@ from v_trades where run = :run
 LAST_EQUITY = "select slot, equity, cash from v_equity where run = :run order by slot desc limit 1"
 NEVER_FELL = "equity never fell"
 # Printed beside the figures, because other programs compute some of them differently.
-MEANINGS: Mapping[str, str] = MappingProxyType(
-    {
-        "total_return": "last equity / first - 1",
-        "cagr": "compound growth a year of 365 days",
-        "sharpe": ("daily returns of UTC days, mean / sample deviation x sqrt(365), no risk-free rate"),
-        "sharpe_low": ("2.5 % of resampled histories have a lower Sharpe ratio (stationary bootstrap)"),
-        "sharpe_high": "2.5 % of them have a higher one",
-        "probabilistic_sharpe": ("probability that the true Sharpe ratio is above zero, for one trial"),
-        "sortino": "mean / root of the mean squared loss over all days x sqrt(365)",
-        "calmar": "cagr / max_drawdown",
-        "max_drawdown": "deepest fall of marked equity below its high",
-        "max_drawdown_amount": "the money lost in that fall, from its high to its lowest",
-        "win_rate": "wins / (wins + losses) of closed trades",
-        "profit_factor": "money won / money lost, net of fees",
-        "expectancy": "mean profit of a closed trade in quote currency",
-        "expectancy_r": "mean R-multiple of closed trades with a stop",
-        "sqn": "sqrt(closed trades) x mean profit / sample deviation",
-        "exposure_time": "share of the time with a position open",
-        "turnover": "notional of all entries / mean daily equity",
-        "hold_return": (
-            "total return of equal parts of the universe, kept without costs, by first slots of UTC days"
-        ),
-        "hold_sharpe": "its Sharpe ratio",
-        "hold_max_drawdown": "its deepest fall, of the first slots of UTC days",
-        "random_runs": (
-            "runs of the strategy in which each token's spells are turned round a circle of time by chance"
-        ),
-        "random_return_median": "median of their total returns",
-        "random_return_low": "5 % of them return less",
-        "random_return_high": "5 % of them return more",
-        "random_sharpe_median": "median of their Sharpe ratios, of those that have one",
-        "random_beaten": "share of them whose total return is lower than this run's",
-    }
-)
+MEANINGS: Mapping[str, str] = {
+    "total_return": "last equity / first - 1",
+    "cagr": "compound growth a year of 365 days",
+    "sharpe": ("daily returns of UTC days, mean / sample deviation x sqrt(365), no risk-free rate"),
+    "sharpe_low": ("2.5 % of resampled histories have a lower Sharpe ratio (stationary bootstrap)"),
+    "sharpe_high": "2.5 % of them have a higher one",
+    "probabilistic_sharpe": ("probability that the true Sharpe ratio is above zero, for one trial"),
+    "sortino": "mean / root of the mean squared loss over all days x sqrt(365)",
+    "calmar": "cagr / max_drawdown",
+    "max_drawdown": "deepest fall of marked equity below its high",
+    "max_drawdown_amount": "the money lost in that fall, from its high to its lowest",
+    "win_rate": "wins / (wins + losses) of closed trades",
+    "profit_factor": "money won / money lost, net of fees",
+    "expectancy": "mean profit of a closed trade in quote currency",
+    "expectancy_r": "mean R-multiple of closed trades with a stop",
+    "sqn": "sqrt(closed trades) x mean profit / sample deviation",
+    "exposure_time": "share of the time with a position open",
+    "turnover": "notional of all entries / mean daily equity",
+    "hold_return": (
+        "total return of equal parts of the universe, kept without costs, by first slots of UTC days"
+    ),
+    "hold_sharpe": "its Sharpe ratio",
+    "hold_max_drawdown": "its deepest fall, of the first slots of UTC days",
+    "random_runs": (
+        "runs of the strategy in which each token's spells are turned round a circle of time by chance"
+    ),
+    "random_return_median": "median of their total returns",
+    "random_return_low": "5 % of them return less",
+    "random_return_high": "5 % of them return more",
+    "random_sharpe_median": "median of their Sharpe ratios, of those that have one",
+    "random_beaten": "share of them whose total return is lower than this run's",
+}
 
 
 def statistics(reader: Reader, run: str, drawn: Sequence[Drawn] | None = None) -> dict[str, object]:

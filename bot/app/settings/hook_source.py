@@ -6,61 +6,26 @@ a strategy differ.
 
 import ast
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
 from bot.app.settings.kinds import near
 
-SIGNATURES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "veto": ("view", "bracket"),
-        "rank": ("view", "bracket"),
-        "adjust_bracket": ("view", "bracket"),
-        "extra_exits": ("view", "holding"),
-    }
-)
-MODULES = frozenset(
-    {
-        "__future__",
-        "collections",
-        "dataclasses",
-        "datetime",
-        "decimal",
-        "enum",
-        "fractions",
-        "functools",
-        "itertools",
-        "math",
-        "operator",
-        "statistics",
-        "typing",
-    }
-)
+SIGNATURES: Mapping[str, tuple[str, ...]] = {
+    "veto": ("view", "bracket"),
+    "rank": ("view", "bracket"),
+    "adjust_bracket": ("view", "bracket"),
+    "extra_exits": ("view", "holding"),
+}
+MODULES = frozenset({
+    "__future__", "collections", "dataclasses", "datetime", "decimal", "enum", "fractions",
+    "functools", "itertools", "math", "operator", "statistics", "typing",
+})  # fmt: skip
 PACKAGES = ("bot.domain.", "bot.engine.")
 # Builtins that reach beyond a hook's arguments, or differ from one process to the next.
-REACHING = frozenset(
-    {
-        "breakpoint",
-        "compile",
-        "delattr",
-        "dir",
-        "eval",
-        "exec",
-        "exit",
-        "getattr",
-        "globals",
-        "hash",
-        "help",
-        "id",
-        "input",
-        "locals",
-        "open",
-        "print",
-        "quit",
-        "setattr",
-        "vars",
-    }
-)
+REACHING = frozenset({
+    "breakpoint", "compile", "delattr", "dir", "eval", "exec", "exit", "getattr", "globals", "hash",
+    "help", "id", "input", "locals", "open", "print", "quit", "setattr", "vars",
+})  # fmt: skip
 CLOCKS = frozenset({"now", "today", "utcnow"})
 # Public members of named tuples, although their names begin with an underscore.
 OF_NAMED_TUPLES = frozenset({"_asdict", "_fields", "_make", "_replace"})

@@ -42,12 +42,9 @@ from bot.engine.rules import (
 
 # Distances of a stop from a price or level, as fractions of it: those of a long must be below 1.
 BELOW_THE_PRICE = (
-    "stop.fraction",
-    "stop.fallback.fraction",
-    "stop.buffer_fraction",
-    "stop.distance_min",
+    "stop.fraction", "stop.fallback.fraction", "stop.buffer_fraction", "stop.distance_min",
     "exits.trailing_fraction",
-)
+)  # fmt: skip
 TRAILS = ("trailing_fraction", "trailing_atr", "ratchet_to_support")
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from bot.app.replay.material import Place, find_place
@@ -69,21 +68,10 @@ def folds_of(whole: Window, walk_forward: WalkForward | None) -> list[Fold]:
 
 SEED_MAX = 2**31
 # The figures that sets may be judged by: 1 if more is better, -1 if less is better.
-FIGURES: Mapping[str, int] = MappingProxyType(
-    {
-        "sharpe": 1,
-        "sortino": 1,
-        "calmar": 1,
-        "total_return": 1,
-        "cagr": 1,
-        "max_drawdown": -1,
-        "win_rate": 1,
-        "profit_factor": 1,
-        "expectancy": 1,
-        "expectancy_r": 1,
-        "sqn": 1,
-    }
-)
+FIGURES: Mapping[str, int] = {
+    "sharpe": 1, "sortino": 1, "calmar": 1, "total_return": 1, "cagr": 1, "max_drawdown": -1,
+    "win_rate": 1, "profit_factor": 1, "expectancy": 1, "expectancy_r": 1, "sqn": 1,
+}  # fmt: skip
 DRAWN = Chosen("sweep.method", ("random", "optuna"))
 SEARCHED = Chosen("sweep.method", ("optuna",))
 

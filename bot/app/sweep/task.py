@@ -27,16 +27,9 @@ from bot.figures.performance import Figure, TradeResult, day_marks, returns_of
 
 DIGITS = 12
 DECIDES = (
-    "domain",
-    "engine",
-    "figures",
-    "adapters/history",
-    "adapters/shelf",
-    "adapters/tokenmetrics",
-    "app/cycle",
-    "app/parity",
-    "app/replay",
-)
+    "domain", "engine", "figures", "adapters/history", "adapters/shelf", "adapters/tokenmetrics",
+    "app/cycle", "app/parity", "app/replay",
+)  # fmt: skip
 
 
 def code_version() -> str:
