@@ -50,7 +50,8 @@ def read_cron(cron: str) -> list[list[int]]:
         mend = "not both: write * for one of them"
         raise ValueError(f"{cron!r}: give a day of month or a day of week, {mend}")
     found: list[list[int]] = [[] for _ in fields]
-    for (name, low, high), field, numbers in zip(_BOUNDS, _number_names(fields), found, strict=True):
+    numbered = zip(_BOUNDS, _number_names(fields), found, strict=True)
+    for (name, low, high), field, numbers in numbered:
         for item in field.split(","):
             try:
                 numbers.extend(_read_item(item, low, high))
@@ -98,7 +99,7 @@ def _read_item(item: str, low: int, high: int) -> range:
 
 def trigger_of(cron: str) -> "CronTrigger":
     """Parse a five-field cron; raises ConfigError that names it."""
-    from apscheduler.triggers.cron import CronTrigger  # noqa: PLC0415 - slow, most replays need none
+    from apscheduler.triggers.cron import CronTrigger  # noqa: PLC0415 - slow, and seldom needed
 
     try:
         _, _, _, months, weekdays = read_cron(cron)

@@ -43,7 +43,9 @@ Check = tuple[str, Callable[[datetime, Callable[[], bool]], None]]
 class Daemon:
     """The scheduler around the runs; it fires the newest slot of each, and keeps a fatal error."""
 
-    def __init__(self, opened: Live, now: Callable[[], datetime], check: Check | None = None) -> None:
+    def __init__(
+        self, opened: Live, now: Callable[[], datetime], check: Check | None = None
+    ) -> None:
         """Take the opened runs; check: what to fire beside their cycles, None for nothing."""
         self.opened = opened
         self.check = check
@@ -68,17 +70,15 @@ class Daemon:
         scheduler = BackgroundScheduler(
             jobstores={"default": MemoryJobStore()},
             # A check has a thread of its own, so that no cycle waits for it.
-            executors={
-                "default": ThreadPoolExecutor(max_workers=1),
-                "checks": ThreadPoolExecutor(max_workers=1),
-            },
+            executors={name: ThreadPoolExecutor(max_workers=1) for name in ("default", "checks")},
             # APScheduler must not drop late wake-ups: `turn` then runs the newest slot once, and
             # the missed slots become rows.
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
             timezone=UTC,
         )
         for run in self.opened.runs:
-            scheduler.add_job(self.turn, trigger_of(run.schedule), args=[run], id=run.runner.setup.name)
+            trigger, name = trigger_of(run.schedule), run.runner.setup.name
+            scheduler.add_job(self.turn, trigger, args=[run], id=name)
         if self.check is not None:
             cron, look = self.check
             scheduler.add_job(
@@ -121,7 +121,8 @@ def report(record: CycleRecord, opened: Live) -> None:
     )
     for fact in record.facts:
         if isinstance(fact, RunEvent):
-            log.warning("notice", run=fact.run, name=fact.name, state=fact.state.value, notice=fact.notice)
+            told = {"name": fact.name, "state": fact.state.value, "notice": fact.notice}
+            log.warning("notice", run=fact.run, **told)
     for source in opened.sources.values():
         if source.failures:
             log.warning("feeds_failed", failures=list(source.failures))
@@ -147,12 +148,14 @@ def serve(config_path: Path) -> int:
 
 def crons_of(config: Config) -> list[str]:
     """List the schedules of a configuration: those of its runs, and that of the parity check."""
-    return [*(run.schedule for run in config.runs), *([config.verify.parity] if config.verify.parity else [])]
+    crons = (*(run.schedule for run in config.runs), config.verify.parity)
+    return [cron for cron in crons if cron]
 
 
 def check_of(config: Config) -> Check | None:
     """Build the parity check of a configuration; None when it has no schedule for one."""
-    return None if config.verify.parity is None else (config.verify.parity, partial(check_parity, config))
+    cron = config.verify.parity
+    return None if cron is None else (cron, partial(check_parity, config))
 
 
 def _stop(daemon: Daemon) -> None:
@@ -166,7 +169,8 @@ def choose_run(config: Config, name: str | None) -> str:
     """Choose the run that was named, or the only one."""
     names = [run.name for run in config.runs]
     if name is None and len(names) > 1:
-        raise UsageError(f"this configuration has the runs {', '.join(names)}; choose one with --run")
+        has = ", ".join(names)
+        raise UsageError(f"this configuration has the runs {has}; choose one with --run")
     if name is not None and name not in names:
         raise ConfigError(f"no run {name} in {config.path}; it has {', '.join(names)}")
     return name or names[0]

@@ -27,14 +27,13 @@ ANSWER, INPUT, CONFIGURATION, HOOKS = "answer", "input", "configuration", "hooks
 KINDS: Mapping[str, str] = MappingProxyType({"verdicts": "gate", "fills": "fill"})
 # A call, and the data that its answer holds.
 Heard = tuple[ApiCall, tuple[Datum, ...]]
+# The instruments that each run of a ledger listed.
+Listed = Mapping[str, tuple[Instrument, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """The first difference between the ledger and its derivation.
-
-    kind, at: what differs, and at which slot or answer. stored, derived: where two values differ.
-    """
+    """The first difference: what differs, at which slot or answer, and both values if there are."""
 
     kind: str
     at: datetime
@@ -82,7 +81,7 @@ class AnswerSource:
         self._seen = since
         self._news: list[Datum] = []
 
-    def know(self, listed: Mapping[str, tuple[Instrument, ...]], run: RunName) -> tuple[Instrument, ...]:
+    def know(self, listed: Listed, run: RunName) -> tuple[Instrument, ...]:
         """Admit the instruments of all runs, and return those of one run."""
         mine = listed.get(run, ())
         # The run's own come last, so that they replace what other runs say of the same tokens.
@@ -147,7 +146,7 @@ class RecordedSource(AnswerSource):
         self._recorded = recorded
         self._stored: Known = {}
 
-    def know(self, listed: Mapping[str, tuple[Instrument, ...]], run: RunName) -> tuple[Instrument, ...]:
+    def know(self, listed: Listed, run: RunName) -> tuple[Instrument, ...]:
         """Admit the instruments, add the data known at the start; return a run's instruments."""
         mine = super().know(listed, run)
         if self._seen is not None:
@@ -170,9 +169,8 @@ class RecordedSource(AnswerSource):
         for call, body in self._recorded.answers(span):
             if body is None:
                 asked = f"({call.endpoint}, {call.query})"
-                raise DifferenceError(
-                    ANSWER, call.known_at, f"the body of {call.answer_hash} was changed {asked}"
-                )
+                what = f"the body of {call.answer_hash} was changed {asked}"
+                raise DifferenceError(ANSWER, call.known_at, what)
             self.answers += 1
             # An answer has no row if it said nothing new, only listed names, or preceded a crash.
             if call.known_at in self._stored:
@@ -208,11 +206,8 @@ class ComparingLedger:
         for record in records:
             stored = self._cycles.popleft()
             if stored.slot != record.cycle.slot:
-                raise DifferenceError(
-                    "row",
-                    record.cycle.slot,
-                    f"the next cycle is that of {stored.slot:%Y-%m-%dT%H:%MZ} in the ledger, not derived",
-                )
+                what = f"the next cycle is that of {stored.slot:%Y-%m-%dT%H:%MZ} in the ledger"
+                raise DifferenceError("row", record.cycle.slot, f"{what}, not derived")
             found = self._recorded.cycle_difference(record)
             if found is not None:
                 raise rows_differ(KINDS.get(found.table, "row"), stored.slot, found)

@@ -1,4 +1,4 @@
-"""`bot verify`: every invariant of a ledger checked, and with --deep every cycle of its live runs derived again."""
+"""`bot verify`: every invariant of a ledger, and with --deep every cycle of its live runs."""
 
 from pathlib import Path
 

@@ -26,10 +26,7 @@ NEUTRAL = float(STANCES.index(Stance.NEUTRAL))
 
 
 class Rotated(NamedTuple):
-    """The rows of a token with its stances at other instants, in microseconds.
-
-    rows: which row stood then. early: how many come before the first turn, as they were.
-    """
+    """A token's rows with its stances at other instants, the first `early` ones as they were."""
 
     at: Words
     stances: Floats
@@ -38,7 +35,10 @@ class Rotated(NamedTuple):
 
 
 def rotate_stances(
-    signals: Mapping[str, Words], tokens: Iterable[TokenId], slots: Sequence[datetime], bits: np.random.PCG64
+    signals: Mapping[str, Words],
+    tokens: Iterable[TokenId],
+    slots: Sequence[datetime],
+    bits: np.random.PCG64,
 ) -> dict[str, Words]:
     """Rotate each token's stances round a circle of time, so that its turns come at other slots.
 
@@ -57,13 +57,10 @@ def rotate_stances(
     every = series_in(signals)
     for token_id in sorted(tokens):
         series, half = every.get(token_id), draw_half(bits)
-        if series is not None:
-            rotated = rotate_rows(series, slots, half)
-            blocks |= (
-                _rebuild(series, rotated)
-                if rotated
-                else blocks_of(token_id, series.at, series.numbers, series.texts)
-            )
+        if series is not None and (rotated := rotate_rows(series, slots, half)):
+            blocks |= _rebuild(series, rotated)
+        elif series is not None:
+            blocks |= blocks_of(token_id, series.at, series.numbers, series.texts)
     return blocks
 
 

@@ -22,7 +22,7 @@ from bot.adapters.sql.recorded import Recorded, Window, open_recorded
 from bot.app.cycle.run_cycle import run_cycle
 from bot.app.cycle.schedule import interval_of, slots_between
 from bot.app.cycle.setup import RunSetup
-from bot.app.parity.deriving import AnswerSource, Heard, RecordedSource
+from bot.app.parity.deriving import AnswerSource, Heard, Listed, RecordedSource
 from bot.app.parity.parity import configuration_of
 from bot.app.replay.random_entries import Rotated, draw_half, rotate_rows
 from bot.app.replay.waking import Played
@@ -39,7 +39,6 @@ from bot.domain.record import Cycle, CycleState
 from bot.domain.signals import Episode
 from bot.domain.tape import QUOTE, ApiCall, Datum, TokenPrint
 
-Listed = Mapping[str, tuple[Instrument, ...]]
 # The instants, in microseconds, at which the episode of a token changes, and the new episodes.
 Episodes = tuple[list[int], list[Episode]]
 
@@ -52,10 +51,7 @@ class Turn(NamedTuple):
 
 
 class Timetable(NamedTuple):
-    """A ledger's cycles by slot, the calls answered by the last, and each configuration's cron.
-
-    schedule: the cron that chooses the slots; None means those of the cycles.
-    """
+    """A ledger's cycles by slot, its calls and crons; schedule: a cron in place of its slots."""
 
     name: str
     cycles: Mapping[datetime, Cycle]
@@ -69,10 +65,7 @@ class Timetable(NamedTuple):
         return min(self.cycles), max(self.cycles)
 
     def list_turns(self, window: Window) -> list[Turn]:
-        """List the slots of a window in order of time; raises ConfigError when there are none.
-
-        A slot without a cycle has the instant of the last answer up to it as its cut-off.
-        """
+        """List a window's slots; without a cycle, the last answer up to one is its cut-off."""
         first, last = self.ends
         start, end = max(window[0] or first, first), min(window[1] or last, last)
         slots, known = sorted(self.cycles), [call.known_at for call in self.calls]
@@ -91,7 +84,8 @@ class Timetable(NamedTuple):
             # its cut-off: no slot may know less than the one before it.
             least = turns[-1].cycle.settled_until if turns else cycle.cut_off
             cut_off, until = max(cycle.cut_off, least), max(cycle.settled_until, least)
-            turns.append(Turn(replace(cycle, cut_off=cut_off, settled_until=until), interval_of(cron, slot)))
+            seen = replace(cycle, cut_off=cut_off, settled_until=until)
+            turns.append(Turn(seen, interval_of(cron, slot)))
         if not turns:
             raise ConfigError(
                 f"no slot in this window: the cycles of {self.name} go from"
@@ -145,17 +139,18 @@ def resolve_universe(name: str, universe: Universe, listed: Listed) -> dict[Toke
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """The answers that runs look at, read at first need, and the instruments that each run listed.
-
-    episodes: what stands in place of the recorded ones, by token; None changes nothing.
-    """
+    """The answers of a ledger, read at first need; episodes: in place of the recorded ones."""
 
     listed: Listed
     hear: Callable[[], Sequence[Heard]]
     episodes: Mapping[TokenId, Episodes] | None = None
 
     def run(
-        self, turns: Mapping[datetime, Turn], setup: RunSetup, slots: Sequence[datetime], portfolio: Portfolio
+        self,
+        turns: Mapping[datetime, Turn],
+        setup: RunSetup,
+        slots: Sequence[datetime],
+        portfolio: Portfolio,
     ) -> Iterator[Played]:
         """Continue from a portfolio, and yield each slot."""
         source, clock = self._open_source(setup.name), SystemClock()
@@ -254,7 +249,9 @@ def _within(heard: Sequence[Heard], span: Window) -> list[Heard]:
     return list(heard[start:end])
 
 
-def read_answers(url: str, listed: Listed, turns: Sequence[Turn], tokens: frozenset[TokenId]) -> list[Heard]:
+def read_answers(
+    url: str, listed: Listed, turns: Sequence[Turn], tokens: frozenset[TokenId]
+) -> list[Heard]:
     """Read a ledger's answers up to its last turn, compared with its rows; keep what is new."""
     known = MemoryArchive({one.token_id: one for several in listed.values() for one in several})
     bars: set[tuple[TokenId, str, Bar]] = set()

@@ -49,9 +49,8 @@ class Waking:
         self.archive = archive
         self.slots = slots
         self._instants: Words = np.array([micros(slot) for slot in slots], dtype=np.int64)
-        self._days = [
-            number for number, slot in enumerate(slots) if not number or slot.date() != slots[number - 1].date()
-        ]
+        days = [slot.date() for slot in slots]
+        self._days = [at for at, day in enumerate(days) if not at or day != days[at - 1]]
         self._turned: dict[int, list[TokenId]] = {}
         for token_id in setup.universe:
             for place in self._instants.searchsorted(archive.turns(token_id)).tolist():
@@ -76,13 +75,14 @@ class Waking:
             for token_id in self.asked
             if is_due(portfolio, self.archive.episode(token_id, slot, slot), self.setup.rules)
         )
-        wakes = {
-            token_id: place + 1 if self._restless else self._next_concern(place, token_id, holding, portfolio)
-            for token_id, holding in portfolio.holdings.items()
-        }
+        wakes = dict.fromkeys(portfolio.holdings, place + 1)
+        if not self._restless:
+            for token_id, holding in portfolio.holdings.items():
+                wakes[token_id] = self._next_concern(place, token_id, holding, portfolio)
         following = self._following(place, wakes.values(), at_once=bool(waiting or due))
         turned = (self._turned.get(one, ()) for one in range(place + 1, following + 1))
-        concerned = [token_id for token_id, wake in wakes.items() if self._watches_all or wake <= following]
+        latest = len(self.slots) if self._watches_all else following
+        concerned = [token_id for token_id, wake in wakes.items() if wake <= latest]
         self.asked = due.union(waiting, concerned, *turned)
         return following
 
@@ -100,7 +100,9 @@ class Waking:
         """Find the first slot at or after an instant."""
         return int(self._instants.searchsorted(instant))
 
-    def _next_concern(self, place: int, token_id: TokenId, holding: Holding, portfolio: Portfolio) -> int:
+    def _next_concern(
+        self, place: int, token_id: TokenId, holding: Holding, portfolio: Portfolio
+    ) -> int:
         """Find the next slot that concerns a position; it is kept until the bracket changes."""
         position = holding.position
         held = (position, holding.stop, holding.quantity)
@@ -111,13 +113,14 @@ class Waking:
         if position.side is Side.LONG or not self.setup.rules.short.borrow_fraction_per_day:
             return wake
         # A day of borrowing is charged at the close of the first bar that closes after it began.
-        day = 0 if holding.borrowed_at is None else (holding.borrowed_at - position.opened_at) // DAY + 1
-        columns, begun = self.archive.columns[token_id], micros(position.opened_at + day * DAY)
+        paid, opened_at = holding.borrowed_at, position.opened_at
+        day = 0 if paid is None else (paid - opened_at) // DAY + 1
+        columns, begun = self.archive.columns[token_id], micros(opened_at + day * DAY)
         row = int(columns.opened_at.searchsorted(begun - columns.span, side="right"))
         if row == len(columns.opened_at):
             return wake
-        paid = self._first_at(int(columns.opened_at[row]) + columns.span)
-        return min(wake, max(paid, place + 1))
+        charged = self._first_at(int(columns.opened_at[row]) + columns.span)
+        return min(wake, max(charged, place + 1))
 
     def _wake(self, place: int, token_id: TokenId, holding: Holding, portfolio: Portfolio) -> int:
         rules = self.setup.rules
@@ -165,12 +168,13 @@ class Waking:
         with localcontext(EXACT):
             for one in places:
                 equity, slot = self._equity(place + 1 + one, portfolio), self.slots[place + 1 + one]
-                moved.high_water_mark, moved.high_at, moved.deepest = follow_equity(moved, equity, slot)
+                followed = follow_equity(moved, equity, slot)
+                moved.high_water_mark, moved.high_at, moved.deepest = followed
         return moved
 
     def _equity(self, place: int, portfolio: Portfolio) -> Decimal:
-        slot = self.slots[place]
-        quotes = ((token_id, self.archive.price(token_id, slot, slot)) for token_id in portfolio.holdings)
+        slot, price = self.slots[place], self.archive.price
+        quotes = ((token_id, price(token_id, slot, slot)) for token_id in portfolio.holdings)
         prices = {token_id: one.price for token_id, one in quotes if one}
         return portfolio.cash + value_positions(portfolio, prices, slot)
 

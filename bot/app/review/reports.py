@@ -168,11 +168,15 @@ def require_run(reader: Reader, run: str | None) -> None:
 
 
 def within(
-    start: datetime | None, end: datetime | None, run: str | None, at: str = "slot"
+    start: datetime | None,
+    end: datetime | None,
+    run: str | None,
+    at: str = "slot",
+    symbol: str | None = None,
 ) -> tuple[str, dict[str, object]]:
-    """Build the SQL condition for a window of instants and a run, and its parameters."""
-    asked: dict[str, object] = {"start": start, "end": end, "run": run}
+    """Build the SQL condition for a window of instants, a run and a symbol, and its parameters."""
+    asked: dict[str, object] = {"start": start, "end": end, "run": run, "symbol": symbol}
     given = {name: value for name, value in asked.items() if value is not None}
-    tests = {"start": f"{at} >= :start", "end": f"{at} <= :end", "run": "run = :run"}
-    found = " and ".join(tests[name] for name in given)
+    bounds = {"start": f"{at} >= :start", "end": f"{at} <= :end"}
+    found = " and ".join(bounds.get(name, f"{name} = :{name}") for name in given)
     return f"where {found}" if found else "", given

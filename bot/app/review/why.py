@@ -22,9 +22,10 @@ select gate, value, comparator, threshold, passed, reason from v_gates
 where candidate_id = :candidate_id order by number
 """
 # The levels as the strategy merged and weighed them; no rows if it does neither.
-SLOT_LEVELS = (
-    "select price, strength, strength_source, merged from v_slot_levels where candidate_id = :candidate_id"
-)
+SLOT_LEVELS = """
+select price, strength, strength_source, merged from v_slot_levels
+where candidate_id = :candidate_id
+"""
 # A row counts from `published_at` (the provider's) or `known_at` (ours), whichever is earlier, but
 # never before the ledger had it.
 NEWEST = """
@@ -82,9 +83,8 @@ def symbol_in(reader: Reader, symbol: str) -> str:
 def why(reader: Reader, symbol: str, window: Window, run: str | None) -> Row | None:
     """Find the newest decision on a symbol in a window, with all that belongs to it; None: none."""
     require_run(reader, run)
-    where, given = within(*window, run)
-    where = f"{where} and symbol = :symbol" if where else "where symbol = :symbol"
-    found = reader.rows(DECISION.format(where=where), {**given, "symbol": symbol_in(reader, symbol)})
+    where, given = within(*window, run, symbol=symbol_in(reader, symbol))
+    found = reader.rows(DECISION.format(where=where), given)
     if not found:
         return None
     decision = found[0]
@@ -100,9 +100,7 @@ def why(reader: Reader, symbol: str, window: Window, run: str | None) -> Row | N
 
 def find_stances(reader: Reader, symbol: str, at: datetime | None) -> list[Row]:
     """Find each feed's stance on a symbol, as known at an instant (None: now), and its start."""
-    where, given = within(None, at, None, "known_at")
-    where = f"{where} and symbol = :symbol" if where else "where symbol = :symbol"
-    given["symbol"] = symbol_in(reader, symbol)
+    where, given = within(None, at, None, "known_at", symbol_in(reader, symbol))
     found: dict[tuple[object, object], Row] = {}
     for row in reader.rows(SIGNALS.format(where=where), given):
         feed = row["provider"], row["feed"]
@@ -132,7 +130,8 @@ def describe_decision(answer: Row) -> tuple[str | Table, ...]:
         f" {answer['outcome']}"
         f"{'' if answer['first_reason'] is None else ', ' + str(answer['first_reason'])}"
     )
-    trades = [{name: trade[name] for name in trade if name != "position_id"} for trade in answer["trades"]]
+    shown = ("opened_at", "closed_at", "quantity", "entry_price", "exit_price", "exit_reason")
+    trades = [pick(trade, *shown, "profit", "r_multiple") for trade in answer["trades"]]
     return without_empty(
         head,
         describe_proposal(answer),
@@ -184,8 +183,9 @@ def _describe_levels(answer: Row) -> str:
     reference = float(answer["reference_price"])
     below = [show_value(price) for price in prices if price < reference][-NEAREST:]
     above = [show_value(price) for price in prices if price > reference][:NEAREST]
-    sides = f"supports {', '.join(reversed(below)) or 'none'}; resistances {', '.join(above) or 'none'}"
-    return f"nearest of {len(prices)} levels: {sides}"
+    supports, resistances = (", ".join(side) or "none" for side in (reversed(below), above))
+    nearest = f"nearest of {len(prices)} levels"
+    return f"{nearest}: supports {supports}; resistances {resistances}"
 
 
 def _describe_stretch(row: Row) -> str:

@@ -38,28 +38,38 @@ ADDRESS = Text(r"https?://[^\s/?#]+[^\s?#]*", "address that begins with https://
 
 KEYS: tuple[Key, ...] = (
     Key(
-        "ledger.url",
-        LINE,
-        "where cycles are kept: sqlite:///PATH or postgresql://USER@HOST/DB",
+        "ledger.url", LINE, "where cycles are kept: sqlite:///PATH or postgresql://USER@HOST/DB",
         "sqlite:///tidemark.db",
     ),
     Key("source.provider", Word(PROVIDER_NAMES), "who is asked", "tokenmetrics"),
     Key("source.base_url", ADDRESS, "where its API answers", "https://api.tokenmetrics.com/v2"),
     Key("source.api_version", Word(("v2", "v3")), "which version of its API that is", "v2"),
-    Key("source.key_file", LINE, "file that holds the API key and nothing else, readable by its owner only"),
-    Key("source.requests_per_minute", COUNT, "the plan's requests per minute", 20),
-    Key("source.credits_per_month", COUNT, "the plan's API credits per month; absent: not compared"),
-    Key("verify.parity", CRON, "when the daemon derives its runs again, a cron in UTC; absent: never"),
     Key(
-        "verify.window_hours",
-        COUNT,
-        "how many hours back a run's first check goes; the rest go on from there",
-        24,
+        "source.key_file", LINE,
+        "file that holds the API key and nothing else, readable by its owner only",
+    ),
+    Key("source.requests_per_minute", COUNT, "the plan's requests per minute", 20),
+    Key(
+        "source.credits_per_month", COUNT,
+        "the plan's API credits per month; absent: not compared",
+    ),
+    Key(
+        "verify.parity", CRON,
+        "when the daemon derives its runs again, a cron in UTC; absent: never",
+    ),
+    Key(
+        "verify.window_hours", COUNT,
+        "how many hours back a run's first check goes; the rest go on from there", 24,
     ),
 )
 RUN_KEYS: tuple[Key, ...] = (
-    Key("run.name", NAME, "the run's name in the ledger; it has an account of its own", needed=True),
-    Key("run.strategy", LINE, "strategies/NAME.toml beside this file, or the path of a file", needed=True),
+    Key(
+        "run.name", NAME, "the run's name in the ledger; it has an account of its own", needed=True,
+    ),
+    Key(
+        "run.strategy", LINE, "strategies/NAME.toml beside this file, or the path of a file",
+        needed=True,
+    ),
     Key("run.cash", Number(above=0, at_most=CASH_MAX), "opening cash, quote currency", needed=True),
     Key("run.schedule", CRON, "its slots: minute hour day month weekday, UTC", needed=True),
 )
@@ -155,12 +165,9 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     )
     version = re.search(r"/(v\d+)/?$", config.source.base_url)
     if version and version[1] != config.source.api_version:
-        raise refuse(
-            str(path),
-            "source.api_version",
-            f'"{config.source.api_version}" is not the version that source.base_url ends with:'
-            " make them the same",
-        )
+        reason = "is not the version that source.base_url ends with: make them the same"
+        written = f'"{config.source.api_version}" {reason}'
+        raise refuse(str(path), "source.api_version", written)
     return config
 
 
@@ -182,7 +189,8 @@ def resolve_key(config: Config, environ: Mapping[str, str] = os.environ) -> Secr
     if credentials and (Path(credentials) / CREDENTIAL).exists():
         return _key_in(CREDENTIAL, Path(credentials) / CREDENTIAL, shared=True)
     missing = "is not set" if named is None else "names no file"
-    raise ConfigError(f"{place} {missing}: put the API key into that file (chmod 600), or set {KEY_VARIABLE}")
+    mend = f"put the API key into that file (chmod 600), or set {KEY_VARIABLE}"
+    raise ConfigError(f"{place} {missing}: {mend}")
 
 
 def effective(
@@ -194,11 +202,8 @@ def effective(
     runs = []
     for run in config.runs:
         strategy = strategies[run.name]
-        in_force: dict[str, object] = {
-            "universe": strategy.universe,
-            "bars": strategy.bars,
-            "rules": strategy.rules,
-        }
+        names = ("universe", "bars", "rules")
+        in_force: dict[str, object] = {name: getattr(strategy, name) for name in names}
         if strategy.provider is not None:
             in_force["provider"] = strategy.provider
         if run.name in universes:
@@ -211,7 +216,8 @@ def effective(
 def mask_url(url: str) -> str:
     """Mask the passwords, tokens and keys in a URL."""
     hidden = re.sub(r"://([^/@:]*):[^/]*@", rf"://\1:{MASK}@", url)
-    return re.sub(r"(?i)([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*", rf"\1{MASK}", hidden)
+    given = r"(?i)([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*"
+    return re.sub(given, rf"\1{MASK}", hidden)
 
 
 def _check_tables(path: Path, tables: Mapping[str, object]) -> None:
@@ -245,7 +251,8 @@ def _override(tables: dict[str, object], environ: Mapping[str, str]) -> None:
 def _runs(path: Path, raw: object) -> tuple[RunConfig, ...]:
     where = str(path)
     if not isinstance(raw, list) or not raw or not all(isinstance(table, dict) for table in raw):
-        raise refuse(where, "run", "write at least one [[run]] with name, strategy, cash and schedule")
+        mend = "write at least one [[run]] with name, strategy, cash and schedule"
+        raise refuse(where, "run", mend)
     found: list[RunConfig] = []
     for number, table in enumerate(raw, start=1):
         place = f"{where} [[run]] {number}"
@@ -253,9 +260,8 @@ def _runs(path: Path, raw: object) -> tuple[RunConfig, ...]:
         if run["cash"] != run["cash"].quantize(MICRO):
             raise refuse(place, "run.cash", "has more than 6 digits after the point")
         if run["name"] in {earlier.name for earlier in found}:
-            raise refuse(
-                place, "run.name", f'"{run["name"]}" is there twice: every run needs a name of its own'
-            )
+            reason = f'"{run["name"]}" is there twice: every run needs a name of its own'
+            raise refuse(place, "run.name", reason)
         if "/" in run["strategy"] or run["strategy"].endswith(".toml"):
             run["strategy"] = str(path.parent / run["strategy"])
         found.append(RunConfig(**run))
@@ -270,12 +276,12 @@ def _key_in(place: str, path: Path, *, shared: bool) -> Secret:
                 raise AccessError(f"{place}: others may read the key file: chmod 600 it")
             return _key(place, file.read(KEY_BYTES_MAX))
     except FileNotFoundError as error:
-        raise ConfigError(f"{place}: no such key file: create it, readable by its owner only") from error
+        mend = "create it, readable by its owner only"
+        raise ConfigError(f"{place}: no such key file: {mend}") from error
     except (OSError, UnicodeDecodeError):
         # The cause is not chained, because it holds bytes of the file.
-        raise AccessError(
-            f"{place}: the key file cannot be read: it must be a text file of this user"
-        ) from None
+        reason = "cannot be read: it must be a text file of this user"
+        raise AccessError(f"{place}: the key file {reason}") from None
 
 
 def _key(place: str, text: str) -> Secret:

@@ -12,7 +12,9 @@ from bot.ports import Provider
 PROVIDERS: dict[str, Provider] = {provider.name: provider for provider in (TOKEN_METRICS,)}
 
 
-def feeds_of(provider: Provider, priced: Iterable[Rules], following: Iterable[Rules]) -> frozenset[str]:
+def feeds_of(
+    provider: Provider, priced: Iterable[Rules], following: Iterable[Rules]
+) -> frozenset[str]:
     """Collect a provider's feeds: for prices and inputs of `priced`, for signals of `following`."""
     feeds = {provider.signals[rules.feed] for rules in following}
     for rules in priced:
@@ -27,6 +29,5 @@ def provider_of(call: ApiCall) -> Provider:
     for provider in PROVIDERS.values():
         if call.endpoint in provider.feeds:
             return provider
-    raise BadInputError(
-        f"call {call.request_id} asked for {call.endpoint}, which nothing is read from: its row was changed"
-    )
+    reason = "which nothing is read from: its row was changed"
+    raise BadInputError(f"call {call.request_id} asked for {call.endpoint}, {reason}")

@@ -28,7 +28,8 @@ class Chosen(NamedTuple):
     def holds(self, values: Mapping[str, Value]) -> bool:
         """Check whether one of the words is chosen."""
         found = values.get(self.rule)
-        return any(word in found if isinstance(found, frozenset) else word == found for word in self.words)
+        chosen = found if isinstance(found, frozenset) else {found}
+        return any(word in chosen for word in self.words)
 
     def __str__(self) -> str:
         """Write the condition as a reader would set it."""
@@ -37,10 +38,7 @@ class Chosen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One accepted key; only: the condition under which it is; unless: a key that replaces it.
-
-    needed: the condition under which it must be given; True means wherever it is accepted.
-    """
+    """One key; only, needed: when it is accepted or must be there; unless: what replaces it."""
 
     path: str
     kind: Kind
@@ -75,20 +73,19 @@ class InnerTable:
 
     def read(self, raw: object) -> tuple[Mapping[str, object], ...]:
         """Check that a value is the table or the list of tables; their keys are not read yet."""
+        table, names = self.keys[0].section, ", ".join(key.name for key in self.keys)
         if self.several:
-            if isinstance(raw, list) and raw and all(isinstance(table, dict) for table in raw):
+            if isinstance(raw, list) and raw and all(isinstance(one, dict) for one in raw):
                 return tuple(raw)
-            raise ValueError(
-                f"{show_value(raw)} is no list of tables: write [[{self.keys[0].section}]] for each"
-            )
+            raise ValueError(f"{show_value(raw)} is no list of tables: write [[{table}]] for each")
         if not isinstance(raw, dict):
-            names = ", ".join(key.name for key in self.keys)
-            raise ValueError(f"{show_value(raw)} is no table: write [{self.keys[0].section}] with {names}")
+            raise ValueError(f"{show_value(raw)} is no table: write [{table}] with {names}")
         return (raw,)
 
     def describe(self) -> str:
         """Describe in words what is accepted."""
-        return f"{'tables' if self.several else 'table'} with {', '.join(key.name for key in self.keys)}"
+        names = ", ".join(key.name for key in self.keys)
+        return f"{'tables' if self.several else 'table'} with {names}"
 
 
 def every(keys: Iterable[Key]) -> Iterator[Key]:
@@ -119,9 +116,9 @@ def parse_toml(path: Path, text: str) -> dict[str, object]:
     try:
         return tomllib.loads(text, parse_float=Decimal)
     except (ValueError, InvalidOperation, RecursionError) as error:
-        reason = (
-            _explain(error, text) if isinstance(error, tomllib.TOMLDecodeError) else "a value is out of range"
-        )
+        reason = "a value is out of range"
+        if isinstance(error, tomllib.TOMLDecodeError):
+            reason = _explain(error, text)
         raise ConfigError(f"{path}: not TOML: {reason}") from error
 
 
@@ -133,7 +130,8 @@ def _explain(error: ValueError, text: str) -> str:
         return reason
     lines = text.rstrip().split("\n")
     number = int(twice[1] or len(lines))
-    return f"line {number}: the key {lines[number - 1].partition('=')[0].strip()} is there twice: keep one of the two"
+    key = lines[number - 1].partition("=")[0].strip()
+    return f"line {number}: the key {key} is there twice: keep one of the two"
 
 
 def read_tables(
@@ -191,7 +189,11 @@ def _read(where: str, key: Key, raw: object, around: Mapping[str, Value]) -> Val
 
 
 def _read_inside(
-    where: str, path: str, table: Mapping[str, object], kind: InnerTable, around: Mapping[str, Value]
+    where: str,
+    path: str,
+    table: Mapping[str, object],
+    kind: InnerTable,
+    around: Mapping[str, Value],
 ) -> dict[str, Any]:
     """Read the keys of an inner table to their values by name."""
     # The keys inside have whole paths, so put the table back into its enclosing tables.
@@ -258,7 +260,8 @@ def _unknown(name: str, prefix: str, raw: object, keys: Sequence[Key], sections:
     elsewhere = [key.path for key in keys if key.name == name]
     if elsewhere and not isinstance(raw, dict):
         return f"unknown here; did you mean `{elsewhere[0]}`?"
-    return f"unknown {'table' if isinstance(raw, dict) else 'key'}{near(name, siblings) or _other(name, keys)}"
+    hint = near(name, siblings) or _other(name, keys)
+    return f"unknown {'table' if isinstance(raw, dict) else 'key'}{hint}"
 
 
 def _other(name: str, keys: Sequence[Key]) -> str:

@@ -131,4 +131,5 @@ class Progress:
         come = self._found + self._done
         left = round(seconds / self._done * max(self._total - come, 0))
         bar = "#" * (20 * come // max(self._total, come))
-        return f"[{bar:<20}] {come:,} of {self._total:,} trials, {left // 60} min {left % 60:02} s left"
+        time_left = f"{left // 60} min {left % 60:02} s left"
+        return f"[{bar:<20}] {come:,} of {self._total:,} trials, {time_left}"

@@ -80,7 +80,8 @@ def search_of(sweep: Sweep, accepted: Accepted) -> Listed | Studied:
     if sweep.method == "optuna":
         return Studied(sweep, accepted)
     try:
-        sets = grid(sweep.axes) if sweep.method == "grid" else draws(sweep.axes, sweep.trials, sweep.seed)
+        drawn = sweep.method != "grid"
+        sets = draws(sweep.axes, sweep.trials, sweep.seed) if drawn else grid(sweep.axes)
     except ValueError as error:
         raise refuse(str(sweep.path), "parameters", str(error)) from error
     texts = dict.fromkeys(parameters_text(one) for one in sets)

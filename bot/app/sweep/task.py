@@ -89,7 +89,8 @@ class Task:
         window = [instant_text(self.start), instant_text(self.end), self.is_test]
         account = [plain(ground.cash), ground.origin.schedule]
         made_of = [ground.code, ground.strategy_hash, ground.history_digest]
-        return derive("trial", [ground.sweep, self.parameters, window, ground.seed, made_of, account])
+        asked = [ground.sweep, self.parameters, window, ground.seed]
+        return derive("trial", [*asked, made_of, account])
 
 
 @lru_cache(maxsize=1)
@@ -108,9 +109,8 @@ def try_out(task: Task) -> Trial:
     """Run a trial, the same on any worker; raises ConfigError for other code or other files."""
     ground = task.ground
     if ground.code != (own := code_version()):
-        raise ConfigError(
-            f"a worker runs Tidemark {own}, the sweep is of {ground.code}: install the same code, start it anew"
-        )
+        mend = "install the same code, start it anew"
+        raise ConfigError(f"a worker runs Tidemark {own}, the sweep is of {ground.code}: {mend}")
     with ALONE:
         strategy = strategy_with(Path(ground.path), ground.strategy, ground.hooks, task.parameters)
         material = _open_once(ground.origin, ground.history_digest).within((task.start, task.end))
@@ -124,6 +124,7 @@ def _trial(task: Task, strategy: str, slots: int, tally: Tally) -> Trial:
     trades, ground = tally.trades(), task.ground
     counts = counts_of(tally.points, trades)
     figures = _figures(tally, trades)
+    reasons = {name: figure.reason for name, figure in figures.items() if figure.reason}
     return Trial(
         trial_id=task.trial_id,
         sweep=ground.sweep,
@@ -145,7 +146,7 @@ def _trial(task: Task, strategy: str, slots: int, tally: Tally) -> Trial:
         wins=counts.wins,
         losses=counts.losses,
         final_equity=tally.equity,
-        reasons=canonical({name: figure.reason for name, figure in figures.items() if figure.reason}),
+        reasons=canonical(reasons),
         **{name: figure.value for name, figure in figures.items()},
     )
 

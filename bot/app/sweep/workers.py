@@ -36,7 +36,8 @@ def workers_on(place: str, count: int | None) -> Workers:
     kind, _, address = place.partition("://")
     if kind in {"dask", "ray"} and address:
         if count is not None:
-            raise UsageError(f"--workers goes with --on {PROCESSES}: a cluster has the workers it has")
+            mend = "a cluster has the workers it has"
+            raise UsageError(f"--workers goes with --on {PROCESSES}: {mend}")
         return _dask(place, address) if kind == "dask" else _ray(place)
     if place != PROCESSES:
         raise UsageError(f"--on {place}: write {PROCESSES}, dask://HOST:PORT or ray://HOST:PORT")
@@ -117,11 +118,9 @@ def _ray(place: str) -> Workers:
         finally:
             ray.shutdown()
 
-    lost = ray.exceptions
-    return Workers(
-        open_client,
-        (lost.WorkerCrashedError, lost.NodeDiedError, lost.ObjectLostError, ConnectionError, CancelledError),
-    )
+    of = ray.exceptions
+    lost = (of.WorkerCrashedError, of.NodeDiedError, of.ObjectLostError)
+    return Workers(open_client, (*lost, ConnectionError, CancelledError))
 
 
 def _lacking(place: str) -> ConfigError:
