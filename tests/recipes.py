@@ -88,8 +88,8 @@ def market_cap_most(proposal: Proposal) -> Finding | None:
         Step(
             KEYS,
             {
-                '    Key("gates.market_cap_min", MONEY, "least market capitalisation"),\n': (
-                    '    Key("gates.market_cap_max", MONEY, "largest market capitalisation"),\n'
+                '    Key("gates.market_cap_min", of.MONEY, "least market capitalisation"),\n': (
+                    '    Key("gates.market_cap_max", of.MONEY, "largest market capitalisation"),\n'
                 )
             },
         ),
@@ -137,9 +137,8 @@ def _day_end(_view: TokenView, _holding: Holding, slot: datetime, rules: Rules) 
         Step(
             KEYS,
             {
-                "    DISTANCE,\n    EXIT_RULES,\n": "    ENDING,\n",
-                '    Key("exits.rules", EXIT_RULES, "what may end a position"),\n': (
-                    '    Key("exits.day_end_hour", HOURS, "hour of the day", only=ENDING, needed=True),\n'
+                '    Key("exits.rules", of.EXIT_RULES, "what may end a position"),\n': (
+                    '    Key("exits.day_end_hour", of.HOURS, "hour of the day", only=of.ENDING, needed=True),\n'
                 ),
             },
         ),
@@ -178,9 +177,9 @@ SIZE = Recipe(
         Step(
             KEYS,
             {
-                'size of an entry", only=_for("sizing.rule", "fixed_quantity"), needed=True,\n    ),\n': """    Key(
-        "sizing.parts", COUNT,
-        "how many parts the equity has", only=_for("sizing.rule", "equal_parts"), needed=True,
+                '        only=Chosen("sizing.rule", ("fixed_quantity",)), needed=True,\n    ),\n': """    Key(
+        "sizing.parts", of.COUNT,
+        "how many parts the equity has", only=Chosen("sizing.rule", ("equal_parts",)), needed=True,
     ),
 """
             },
@@ -243,8 +242,8 @@ RANK = Recipe(
         Step(
             KEYS,
             {
-                '                Key("entry.weights.sharpe", POSITIVE, "weight of the Sharpe ratio"),\n': (
-                    '                Key("entry.weights.cagr", POSITIVE, "weight of the annual growth"),\n'
+                '            Key("entry.weights.sharpe", of.POSITIVE, "weight of the Sharpe ratio"),\n': (
+                    '            Key("entry.weights.cagr", of.POSITIVE, "weight of the annual growth"),\n'
                 )
             },
         ),
@@ -279,8 +278,8 @@ BREAKER = Recipe(
         Step(
             KEYS,
             {
-                '    Key("limits.exposure_max", SHARE, "largest exposure, of equity"),\n': (
-                    '    _breaker(BreakerName.EXPOSURE, PART, "exposure, of equity", BY_HAND),\n'
+                '    Key("limits.exposure_max", of.SHARE, "largest exposure, of equity"),\n': (
+                    '    _breaker(rules.BreakerName.EXPOSURE, of.PART, "exposure, of equity", BY_HAND),\n'
                 )
             },
         ),

@@ -37,6 +37,7 @@ def test_ranges_and_steps_of_weekdays() -> None:
         "mon-wed": [1, 2, 3],
         "0-Tue": [1, 2, 7],
         "fri-SUN": [5, 6, 7],
+        "*/5,*/3": [3, 5, 6, 7],
     }
     for field, expected in days.items():
         assert [slot.day for slot in slots_between(f"0 0 * * {field}", *week)] == expected, field

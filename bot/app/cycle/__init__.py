@@ -1,1 +1,1 @@
-"""A cycle: what is gathered, settled, decided and committed at one slot; live and replay both go through here."""
+"""A cycle of live or replay: what is gathered, settled, decided and committed at one slot."""

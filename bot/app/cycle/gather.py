@@ -70,8 +70,8 @@ def gather(
             told = Told(episode, followed=token_id in followed)
             if seen is not None and token_id in busy:
                 # A waiting order needs every bar, and so does a stop that follows bars.
-                every = token_id in waiting or demand.takes_every_bar
-                told = _add_prints(archive, setup, portfolio, told, token_id, seen, now, every=every)
+                full = token_id in waiting or demand.takes_every_bar
+                told = _add_prints(archive, setup, portfolio, told, token_id, seen, now, full=full)
             wanted = of_candidate if due else of_held
             view = _view(archive, token_id, now, wanted, told)
             # Nothing is bought at a price from before: the newest fetch must have brought one.
@@ -89,7 +89,7 @@ def gather(
             for token_id in portfolio.holdings
             if seen is not None and token_id not in views
         },
-        benchmark=(archive.last_prices(sorted(followed), *now) if _starts_day(portfolio, as_of) else {}),
+        benchmark=_first_prices(archive, portfolio, followed, now),
     )
 
 
@@ -107,12 +107,12 @@ def _add_prints(
     seen: Now,
     now: Now,
     *,
-    every: bool,
+    full: bool,
 ) -> Told:
     """Add the prints of a held or waiting token that were not settled yet."""
     holding = portfolio.holdings.get(token_id)
     reach = EVERY_BAR
-    if holding is not None and not every:
+    if holding is not None and not full:
         reach = reach_of(portfolio, holding, setup.rules)
     prints = archive.prints(token_id, seen, *now, reach)
     finer: tuple[Bar, ...] = ()
@@ -123,9 +123,13 @@ def _add_prints(
     return told._replace(prints=prints, finer=finer, last_traded=traded)
 
 
-def _starts_day(portfolio: Portfolio, slot: datetime) -> bool:
-    """Check whether a slot is the first marked slot of its UTC day."""
-    return portfolio.marked is None or portfolio.marked[0].date() != slot.date()
+def _first_prices(
+    archive: Archive, portfolio: Portfolio, followed: Iterable[TokenId], now: Now
+) -> Mapping[TokenId, float | None]:
+    """Read the last prices at the first marked slot of a UTC day; nothing at any other slot."""
+    if portfolio.marked is not None and portfolio.marked[0].date() == now[0].date():
+        return {}
+    return archive.last_prices(sorted(followed), *now)
 
 
 def _last_settlement(portfolio: Portfolio) -> Now | None:
@@ -134,7 +138,9 @@ def _last_settlement(portfolio: Portfolio) -> Now | None:
     return portfolio.settled_slot, portfolio.settled_until
 
 
-def _view(archive: Archive, token_id: TokenId, now: Now, wanted: frozenset[Input], told: Told) -> TokenView:
+def _view(
+    archive: Archive, token_id: TokenId, now: Now, wanted: frozenset[Input], told: Told
+) -> TokenView:
     """Build a token's view; what is not wanted of it cannot be read."""
 
     def read(name: Input, ask: Callable[[TokenId, datetime, datetime], Any]) -> Any:
@@ -163,10 +169,11 @@ def _with_namesakes(
 ) -> dict[TokenId, TokenView]:
     """Set on each view how many of the run's tokens share its symbol, if more than one does."""
     symbols = Counter(archive.instruments[token_id].symbol for token_id in tokens)
-    return {
-        token_id: (replace(view, namesakes=count) if (count := symbols[view.instrument.symbol]) > 1 else view)
-        for token_id, view in views.items()
-    }
+    found = dict(views)
+    for token_id, view in views.items():
+        if (count := symbols[view.instrument.symbol]) > 1:
+            found[token_id] = replace(view, namesakes=count)
+    return found
 
 
 def _anchored_views(

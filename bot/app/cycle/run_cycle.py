@@ -62,7 +62,8 @@ def run_cycle(
     # Each stage copies the portfolio that it gets, so this one belongs to this cycle alone.
     portfolio.settled_slot, portfolio.settled_until = slot, settled_until
     cycle = _cycle(setup, slot, (cut_off, settled_until), (started_at, now()), facts)
-    return (CycleRecord(cycle=cycle, facts=tuple(facts), used=tuple(_select_used(snapshot, facts))), portfolio)
+    used = tuple(_select_used(snapshot, facts))
+    return CycleRecord(cycle=cycle, facts=tuple(facts), used=used), portfolio
 
 
 def _cycle(
@@ -72,6 +73,7 @@ def _cycle(
     worked: tuple[datetime, datetime],
     facts: Sequence[Fact],
 ) -> Cycle:
+    outcomes = [fact.outcome for fact in facts if isinstance(fact, Candidate)]
     return Cycle(
         run=setup.name,
         slot=slot,
@@ -82,7 +84,7 @@ def _cycle(
         finished_at=worked[1],
         entries=[fact.role for fact in facts if isinstance(fact, Order)].count(Role.ENTRY),
         exits=[isinstance(fact, Closing) for fact in facts].count(True),
-        rejections=[fact.outcome for fact in facts if isinstance(fact, Candidate)].count(Outcome.REJECTED),
+        rejections=outcomes.count(Outcome.REJECTED),
         config_hash=setup.config_hash,
         code_version=setup.code_version,
     )
@@ -96,15 +98,12 @@ def _select_used(snapshot: Snapshot, facts: Sequence[Fact]) -> list[Datum]:
             view = snapshot.tokens[fact.token_id]
             turn = view.episode.turn if view.episode else None
             read: tuple[Any, ...] = (turn, view.levels, view.quantmetrics, view.grades, view.market)
-            found.extend(one for one in read if one is not None and not isinstance(one, NotAskedFor))
+            found.extend(one for one in read if not isinstance(one, NotAskedFor | None))
         elif isinstance(fact, Fill):
             view = snapshot.tokens[fact.token_id]
             # A fill is dated at the opening of its bar. A quote closes when it opens: it is no bar.
-            bars = (
-                bar for bar in (*view.finer, *view.prints) if bar.opened_at == fact.filled_at < bar.closed_at
-            )
-            found.extend(
-                TokenPrint(token_id=fact.token_id, timeframe=timeframe_of(bar), known_at=bar.closed_at, bar=bar)
-                for bar in bars
-            )
+            for bar in (*view.finer, *view.prints):
+                if bar.opened_at == fact.filled_at < bar.closed_at:
+                    token_id, of, at = fact.token_id, timeframe_of(bar), bar.closed_at
+                    found.append(TokenPrint(token_id=token_id, timeframe=of, known_at=at, bar=bar))
     return found

@@ -28,7 +28,9 @@ def restore(ledger: Ledger, setup: RunSetup) -> Portfolio:
 class Runner:
     """A run whose caller names each slot and how long the slot lasts."""
 
-    def __init__(self, setup: RunSetup, source: Source, ledger: Ledger, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, setup: RunSetup, source: Source, ledger: Ledger, now: Callable[[], datetime]
+    ) -> None:
         """Continue from what the ledger holds."""
         self.setup = setup
         self.source = source
@@ -37,11 +39,10 @@ class Runner:
         self.portfolio = restore(ledger, setup)
         self._unsure = False
 
-    def fire(self, slot: datetime, interval: timedelta, missed: Sequence[datetime] = ()) -> CycleRecord | None:
-        """Run one slot, and commit it together with rows for the missed slots.
-
-        Returns None if the ledger already had the slot or one of those rows.
-        """
+    def fire(
+        self, slot: datetime, interval: timedelta, missed: Sequence[datetime] = ()
+    ) -> CycleRecord | None:
+        """Commit a slot with rows for those missed; None if the ledger already had one of them."""
         if self._unsure:
             self.portfolio, self._unsure = restore(self.ledger, self.setup), False
         done = self.portfolio.settled_slot

@@ -7,7 +7,6 @@ refused, because cron joins the two by "or" and the scheduler by "and".
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bot.domain.errors import ConfigError
@@ -17,36 +16,26 @@ if TYPE_CHECKING:
     from apscheduler.triggers.cron import CronTrigger
 
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_WEEKDAY = re.compile(r"(?<![/\d])([0-7])(?:-([0-7]))?(?:/([1-7]))?(?!\d)")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _BOUNDS = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
 _ITEM = re.compile(r"(?:\*|(\d{1,9})(?:-(\d{1,9}))?)(?:/(\d{1,9}))?")
 _DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)  # of the months, at most
-_WORDS: Mapping[str, str] = MappingProxyType(
-    {
-        "hourly": "0 * * * *",
-        "daily": "0 0 * * *",
-        "midnight": "0 0 * * *",
-        "nightly": "0 3 * * *",
-        "weekly": "0 0 * * 0",
-        "monthly": "0 0 1 * *",
-        "yearly": "0 0 1 1 *",
-        "annually": "0 0 1 1 *",
-    }
-)
+_WORDS: Mapping[str, str] = {
+    "hourly": "0 * * * *",
+    "daily": "0 0 * * *",
+    "midnight": "0 0 * * *",
+    "nightly": "0 3 * * *",
+    "weekly": "0 0 * * 0",
+    "monthly": "0 0 1 * *",
+    "yearly": "0 0 1 1 *",
+    "annually": "0 0 1 1 *",
+}
 # Short spans first: a frequent schedule is found without listing years of slots.
-_LOOK_BACK = tuple(timedelta(hours=hours) for hours in (0.05, 2, 48, 24 * 35, 24 * 366, 24 * 366 * 5))
+_LOOK_BACK = tuple(timedelta(hours=hours) for hours in (0.05, 2, 48, 840, 8_784, 43_920))
 
 
-def _name_weekdays(item: re.Match[str]) -> str:
-    """Convert a cron weekday, range or step to names, as the scheduler numbers days otherwise."""
-    first, last, step = item.groups()
-    days = range(int(first), int(last or (7 if step else first)) + 1, int(step or 1))
-    return ",".join(dict.fromkeys(_WEEKDAYS[day] for day in days))
-
-
-def refuse_cron(cron: str) -> None:
-    """Raise ValueError, with the value and the mend, for what is no cron of five fields."""
+def read_cron(cron: str) -> list[list[int]]:
+    """List the numbers of each field; raises ValueError, with the mend, for what is no cron."""
     fields = cron.split()
     if len(fields) != len(_BOUNDS):
         word = _WORDS.get(cron.strip().lower().removeprefix("@"))
@@ -58,19 +47,26 @@ def refuse_cron(cron: str) -> None:
             f' write "{word or "0 * * * *"}"{"" if word else ", say"}'
         )
     if fields[2] != "*" and fields[4] != "*":
-        raise ValueError(f"{cron!r}: give a day of month or a day of week, not both: write * for one of them")
-    for (name, low, high), field in zip(_BOUNDS, _number_names(fields), strict=True):
+        mend = "not both: write * for one of them"
+        raise ValueError(f"{cron!r}: give a day of month or a day of week, {mend}")
+    found: list[list[int]] = [[] for _ in fields]
+    numbered = zip(_BOUNDS, _number_names(fields), found, strict=True)
+    for (name, low, high), field, numbers in numbered:
         for item in field.split(","):
-            if reason := _find_fault(item, low, high):
-                raise ValueError(f"{cron!r}: {name} {item[:20]} {reason}")
+            try:
+                numbers.extend(_read_item(item, low, high))
+            except ValueError as error:
+                raise ValueError(f"{cron!r}: {name} {item[:20]} {error}") from None
+    return found
 
 
 def refuse_never(cron: str) -> None:
-    """Raise ValueError for a cron whose days come in none of its months."""
-    _, _, day, month, _ = _number_names(cron.split())
-    days, months = ([int(number) for number in re.findall(r"(?<![/\d])\d+", field)] for field in (day, month))
-    if days and months and "-" not in month and min(days) > max(_DAYS[one - 1] for one in months):
-        raise ValueError(f"{cron!r}: day {day} never comes in month {month}: choose another day or month")
+    """Raise ValueError for what is no cron, and for days that come in none of its months."""
+    _, _, days, months, _ = read_cron(cron)
+    if min(days) > max(_DAYS[month - 1] for month in months):
+        day, month = (",".join(map(str, numbers)) for numbers in (days, months))
+        mend = "choose another day or month"
+        raise ValueError(f"{cron!r}: day {day} never comes in month {month}: {mend}")
 
 
 def _number_names(fields: list[str]) -> list[str]:
@@ -84,32 +80,36 @@ def _number_names(fields: list[str]) -> list[str]:
     return found
 
 
-def _find_fault(item: str, low: int, high: int) -> str | None:
-    """Say what is wrong with an item of a field; None if nothing is."""
+def _read_item(item: str, low: int, high: int) -> range:
+    """List the numbers of an item of a field; raises ValueError with what is wrong with it."""
     found = _ITEM.fullmatch(item)
     if found is None:
-        return "is none of *, a number, a range a-b or a step */n: write one of these"
-    numbers = [int(text) for text in found.groups()[:2] if text]
-    if any(not low <= number <= high for number in numbers):
-        return f"is out of range: write {low} to {high}"
-    if numbers != sorted(numbers):
-        return "goes backwards: swap its ends"
-    widest = (numbers[1:] or [high])[0] - (numbers or [low])[0]
-    return f"has no such step: write 1 to {widest}" if found[3] and not 1 <= int(found[3]) <= widest else None
+        raise ValueError("is none of *, a number, a range a-b or a step */n: write one of these")
+    first, last, step = (None if text is None else int(text) for text in found.groups())
+    start = low if first is None else first
+    stop = last if last is not None else start if first is not None and step is None else high
+    if not low <= min(start, stop) <= max(start, stop) <= high:
+        raise ValueError(f"is out of range: write {low} to {high}")
+    if stop < start:
+        raise ValueError("goes backwards: swap its ends")
+    if step is not None and not 1 <= step <= stop - start:
+        raise ValueError(f"has no such step: write 1 to {stop - start}")
+    return range(start, stop + 1, step or 1)
 
 
 def trigger_of(cron: str) -> "CronTrigger":
     """Parse a five-field cron; raises ConfigError that names it."""
-    from apscheduler.triggers.cron import CronTrigger  # noqa: PLC0415 - slow, most replays need none
+    from apscheduler.triggers.cron import CronTrigger  # noqa: PLC0415 - slow, and seldom needed
 
     try:
-        refuse_cron(cron)
+        _, _, _, months, weekdays = read_cron(cron)
     except ValueError as error:
         raise ConfigError(f"schedule {error}") from None
     fields = cron.split()
-    fields[3:] = _number_names(fields)[3:]
-    # Every n-th day counts from Sunday in cron, and from Monday in the scheduler.
-    fields[4] = _WEEKDAY.sub(_name_weekdays, re.sub(r"^\*/", "0-6/", fields[4]))
+    if fields[3] != "*":
+        fields[3] = ",".join(map(str, months))
+    if fields[4] != "*":  # the scheduler numbers the days from Monday, cron from Sunday
+        fields[4] = ",".join(dict.fromkeys(_WEEKDAYS[day] for day in weekdays))
     return CronTrigger.from_crontab(" ".join(fields), timezone=UTC)
 
 

@@ -11,10 +11,7 @@ from bot.engine.rules import Rules
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSetup:
-    """The settings that stay the same over a run's cycles.
-
-    interval: the time until the next slot; None in a replay, where no cycle is late.
-    """
+    """What stays the same over a run's cycles; interval: until the next slot, None in a replay."""
 
     name: RunName
     rules: Rules

@@ -1,1 +1,1 @@
-"""Making history folders: from candles that people have, by stated rules, or from the simulated market."""
+"""Making history folders: from candles, by stated rules, or from the simulated market."""

@@ -72,10 +72,7 @@ class Daemon:
         self.fatal: BotError | None = None
 
     def serve(self) -> int:
-        """Run the newest slot of each run, then fire on schedule until asked to stop.
-
-        A running cycle ends first. Returns the exit code 0, or raises the fatal error.
-        """
+        """Run newest slots, then fire on schedule until stopped; 0, or raises the fatal error."""
         log.info("daemon_started", runs=[run.runner.setup.name for run in self.opened.runs])
         for run in self.opened.runs:
             if not self.stopping.is_set():
@@ -91,17 +88,15 @@ class Daemon:
         scheduler = BackgroundScheduler(
             jobstores={"default": MemoryJobStore()},
             # A check has a thread of its own, so that no cycle waits for it.
-            executors={
-                "default": ThreadPoolExecutor(max_workers=1),
-                "checks": ThreadPoolExecutor(max_workers=1),
-            },
+            executors={name: ThreadPoolExecutor(max_workers=1) for name in ("default", "checks")},
             # APScheduler must not drop late wake-ups: `turn` then runs the newest slot once, and
             # the missed slots become rows.
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
             timezone=UTC,
         )
         for run in self.opened.runs:
-            scheduler.add_job(self.turn, trigger_of(run.schedule), args=[run], id=run.runner.setup.name)
+            trigger, name = trigger_of(run.schedule), run.runner.setup.name
+            scheduler.add_job(self.turn, trigger, args=[run], id=name)
         if self.check is not None:
             cron, look = self.check
             scheduler.add_job(
@@ -172,7 +167,8 @@ def report(record: CycleRecord, opened: Live) -> None:
     )
     for fact in record.facts:
         if isinstance(fact, RunEvent):
-            log.warning("notice", run=fact.run, name=fact.name, state=fact.state.value, notice=fact.notice)
+            told = {"name": fact.name, "state": fact.state.value, "notice": fact.notice}
+            log.warning("notice", run=fact.run, **told)
     for source in opened.sources.values():
         if source.failures:
             log.warning("feeds_failed", failures=list(source.failures))
@@ -215,12 +211,14 @@ def serve(config_path: Path) -> int:
 
 def crons_of(config: Config) -> list[str]:
     """List the schedules of a configuration: those of its runs, and that of the parity check."""
-    return [*(run.schedule for run in config.runs), *([config.verify.parity] if config.verify.parity else [])]
+    crons = (*(run.schedule for run in config.runs), config.verify.parity)
+    return [cron for cron in crons if cron]
 
 
 def check_of(config: Config) -> Check | None:
     """Build the parity check of a configuration; None when it has no schedule for one."""
-    return None if config.verify.parity is None else (config.verify.parity, partial(check_parity, config))
+    cron = config.verify.parity
+    return None if cron is None else (cron, partial(check_parity, config))
 
 
 def _stop(stopping: threading.Event) -> None:
@@ -234,7 +232,8 @@ def choose_run(config: Config, name: str | None) -> str:
     """Choose the run that was named, or the only one."""
     names = [run.name for run in config.runs]
     if name is None and len(names) > 1:
-        raise UsageError(f"this configuration has the runs {', '.join(names)}; choose one with --run")
+        has = ", ".join(names)
+        raise UsageError(f"this configuration has the runs {has}; choose one with --run")
     if name is not None and name not in names:
         raise ConfigError(f"no run {name} in {config.path}; it has {', '.join(names)}")
     return name or names[0]

@@ -31,6 +31,7 @@ from bot.simulator.market import SEED, Market
 START = datetime(2025, 3, 1, tzinfo=UTC)
 SCHEDULE = "0 * * * *"
 KEY = "tm-of-the-demo-alone"
+OTHER = "bracket_fixed"
 RUN = "levels_long"
 OWN = "tidemark-demo.db"
 CONFIG = """
@@ -67,50 +68,51 @@ where failed > 0 order by failed desc, gate limit 6""",
     ),
     (
         "Do the books balance?",
-        ("select account, round(sum(amount), 6) as balance from v_postings group by account order by account"),
+        """select account, round(sum(amount), 6) as balance from v_postings\
+ group by account order by account""",
     ),
 )
 
 
 def demo(given: str, days: int, port: int, program: str) -> Answer:
-    """Run the demo on a fresh ledger and answer with the results.
+    """Run the demo on a fresh ledger and answer with the results; program: what to type for it.
 
-    given: the ledger's file, or its sqlite:/// URL. program: what to type for this program.
-    Raises UsageError for another database, and ConfigError when the ledger exists under a name that
-    is not the demo's own. The base URL
-    and the ledger's path are configuration, so the same port and path give the same hash chain.
+    Raises UsageError for another database, ConfigError for a ledger that is not the demo's own.
+    The base URL and the path are configuration: the same ones give the same hash chain.
     """
     began = time.perf_counter()
     url = parse_url(given)
     if url.drivername != "sqlite":
-        raise UsageError("the demo writes a SQLite file of its own: give --ledger a path, tidemark-demo.db say")
+        mend = "give --ledger a path, tidemark-demo.db say"
+        raise UsageError(f"the demo writes a SQLite file of its own: {mend}")
     ledger = Path(str(url.database))
     if ledger.exists() and ledger.name != OWN:
-        raise ConfigError(f"{ledger} exists, and the demo replaces no ledger but {OWN}: name another file")
+        reason = f"the demo replaces no ledger but {OWN}: name another file"
+        raise ConfigError(f"{ledger} exists, and {reason}")
     play(ledger, days, port, anew=True)
     reader = Reader(str(ledger))
     took = f"{days} days in {time.perf_counter() - began:.1f} s"
     name = shlex.quote(str(ledger))
     steps = (
         ("why each candidate was bought or not", f"why --ledger {name}"),
-        ("another strategy on the same answers", f"replay --recorded {name} --strategy bracket_fixed"),
+        ("another strategy on the same answers", f"replay --recorded {name} --strategy {OTHER}"),
         ("a configuration of your own", "init my-bot"),
     )
     nexts = [f"next, {what}:\n  {program} {step}" for what, step in steps]
-    return Answer(parts=(*_describe(reader, days), "", _sum_up(reader), took, "", *nexts, f"ledger: {ledger}"))
+    end = ("", _sum_up(reader), took, "", *nexts, f"ledger: {ledger}")
+    return Answer(parts=(*_describe(reader, days), *end))
 
 
 def _sum_up(reader: Reader) -> str:
     """Sum the demo up in words."""
     (counts,) = reader.rows(COUNTS, {})
     last = _equity_of_days(reader)[-1]
-    gain, held = (float(str(last[name])) / float(CASH) - 1 for name in ("equity", "benchmark"))
+    equity, benchmark = (float(str(last[name])) for name in ("equity", "benchmark"))
+    gain, held = (end / CASH - 1 for end in (equity, benchmark))
     return (
         f"In words: {counts['trades']} trade{'' if counts['trades'] == 1 else 's'},"
-        f" {counts['won']} won, {counts['lost']} lost,"
-        f" {counts['still_open']} still open;\n"
-        f"equity {CASH} -> {float(str(last['equity'])):.2f} ({gain:+.2%}),"
-        f" holding the same tokens {held:+.2%}.\n"
+        f" {counts['won']} won, {counts['lost']} lost, {counts['still_open']} still open;\n"
+        f"equity {CASH} -> {equity:.2f} ({gain:+.2%}), holding the same tokens {held:+.2%}.\n"
         "Simulated prices: it proves nothing about real ones."
     )
 
@@ -125,10 +127,7 @@ def _clear(ledger: Path) -> None:
 
 
 def play(ledger: Path, days: int, port: int = 0, *, anew: bool = False) -> Market:
-    """Run the simulated days on a ledger and return the simulated market.
-
-    anew: remove an existing ledger first; otherwise the run goes on where the ledger ends.
-    """
+    """Run the simulated days on a ledger and return the market; anew: on a ledger made anew."""
     market = Market(seed=SEED, start=START, days=days + 1)
     clock = SteppedClock(START)
     # Each reading steps the clock. The market sees whole seconds only, so that its prices do not
@@ -144,10 +143,8 @@ def play(ledger: Path, days: int, port: int = 0, *, anew: bool = False) -> Marke
 def _config(folder: Path, ledger: Path, base_url: str) -> Config:
     (folder / "strategies").mkdir()
     (folder / "strategies" / "levels_long.toml").write_text(starter_strategy())
-    path = folder / "config.toml"
-    path.write_text(
-        CONFIG.format(ledger=f"sqlite:///{ledger.resolve()}", base_url=base_url, schedule=SCHEDULE, cash=CASH)
-    )
+    path, url = folder / "config.toml", f"sqlite:///{ledger.resolve()}"
+    path.write_text(CONFIG.format(ledger=url, base_url=base_url, schedule=SCHEDULE, cash=CASH))
     return load_config(path, {})
 
 
@@ -196,14 +193,9 @@ def _example(reader: Reader, outcome: str) -> list[tuple[str, str]]:
 def _equity(reader: Reader, days: int) -> list[dict[str, object]]:
     """Sample the account every five days, beside buy-and-hold of all tokens in equal parts."""
     sampled = {f"{START + timedelta(days=day):%Y-%m-%d}" for day in range(0, days + 1, 5)}
+    shown = ("slot", "equity", "drawdown", "open_positions")
     return [
-        {
-            "slot": row["slot"],
-            "equity": row["equity"],
-            "drawdown": row["drawdown"],
-            "open_positions": row["open_positions"],
-            "buy_and_hold": row["benchmark"],
-        }
+        {**{name: row[name] for name in shown}, "buy_and_hold": row["benchmark"]}
         for row in _equity_of_days(reader)
         if row["day"] in sampled
     ]

@@ -13,23 +13,11 @@ import structlog
 
 from bot.app.settings.config import MASK
 
-EVENTS = frozenset(
-    {
-        "daemon_started",
-        "daemon_stopping",
-        "cycle",
-        "cycle_failed",
-        "feeds_failed",
-        "notice",
-        "parity_differs",
-        "parity_failed",
-        "parity_given_up",
-        "parity_identical",
-        "rows_refused",
-        "source_fetched",
-        "source_waited",
-    }
-)
+EVENTS = frozenset({
+    "daemon_started", "daemon_stopping", "cycle", "cycle_failed", "feeds_failed", "notice",
+    "parity_differs", "parity_failed", "parity_given_up", "parity_identical", "rows_refused",
+    "source_fetched", "source_waited",
+})  # fmt: skip
 SECRET_KEYS = frozenset(
     {"x-api-key", "api_key", "api-key", "authorization", "key", "password", "secret", "token"}
 )

@@ -33,23 +33,23 @@ union select run, token_id from v_orders where role = 'entry' and state in ('pla
 """
 
 
-def operate(act: Act, named: str | None, config_path: Path, ledger: str | None, run: str | None) -> Answer:
-    """Store a request to one run, or to all live runs, and answer when it takes effect.
-
-    named: the symbol or token_id of what to close.
-    """
+def operate(
+    act: Act, named: str | None, config_path: Path, ledger: str | None, run: str | None
+) -> Answer:
+    """Store a request to one run or all live ones; named: the symbol or token_id to close."""
     # The configuration's schedules hold for its own ledger only.
     config = load_config(config_path) if ledger is None else None
     schedules = {one.name: one.schedule for one in config.runs} if config else {}
     url = ledger_of(config_path, ledger)
     reader = Reader(url)
-    asked = requests_of(reader, act, named, run, SystemClock().now(), only=frozenset(schedules) or None)
+    only = frozenset(schedules) or None
+    asked = requests_of(reader, act, named, run, SystemClock().now(), only)
     put(url, asked)
     held = {(str(row["run"]), row["token_id"]) for row in reader.rows(OPEN, {})}
-    answer = [
-        _answer(request, schedules, is_idle=named is not None and (request.run, request.token_id) not in held)
-        for request in asked
-    ]
+    answer = []
+    for one in asked:
+        is_idle = named is not None and (one.run, one.token_id) not in held
+        answer.append(_answer(one, schedules, is_idle=is_idle))
     return Answer(payload=answer, parts=tuple(_describe(row, named) for row in answer))
 
 
@@ -61,20 +61,15 @@ def requests_of(
     asked_at: datetime,
     only: frozenset[str] | None = None,
 ) -> list[Request]:
-    """Build a request for each run concerned.
-
-    named: the symbol or token_id of what to close. only: the runs that may be asked; None means all
-    live runs. Raises ConfigError when no run, or not exactly one token, matches.
-    """
+    """Build a request for each run concerned; raises ConfigError if none, or no one token, fits."""
     live = [str(row["name"]) for row in reader.rows(LIVE_RUNS, {})]
     runs = [name for name in live if only is None or name in only]
     if run is not None and run not in runs:
-        raise ConfigError(
-            f"no live run {run} in the ledger {reader.name}{near(run, runs)};"
-            f" it has {', '.join(runs) or 'none'}"
-        )
+        has = f"{near(run, runs)}; it has {', '.join(runs) or 'none'}"
+        raise ConfigError(f"no live run {run} in the ledger {reader.name}{has}")
     if not runs:
-        raise ConfigError(f"no live run in the ledger {reader.name}: `bot run` starts those of a configuration")
+        mend = "`bot run` starts those of a configuration"
+        raise ConfigError(f"no live run in the ledger {reader.name}: {mend}")
     concerned = [run] if run is not None else runs
     token_id = None
     if named is not None:
@@ -110,23 +105,22 @@ def _token(named: str, known: Sequence[Row]) -> tuple[TokenId, list[str]]:
 
 
 def _answer(request: Request, schedules: Mapping[str, str], *, is_idle: bool) -> Row:
-    """Describe a request as a row; slot: when it is applied, None if the schedule is unknown.
-
-    is_idle: there is nothing to close now; there may be at the slot.
-    """
-    schedule = schedules.get(request.run)
+    """Describe a request as a row; slot: when it applies, if known; is_idle: nothing is held."""
+    schedule, asked_at = schedules.get(request.run), request.asked_at
     return {
         "run": request.run,
         "act": request.act.value,
         "token_id": request.token_id,
         "request_id": request.request_id,
-        "asked_at": request.asked_at,
-        "slot": (None if schedule is None else request.asked_at + interval_of(schedule, request.asked_at)),
+        "asked_at": asked_at,
+        "slot": None if schedule is None else asked_at + interval_of(schedule, asked_at),
         "notice": NOTHING_TO_CLOSE if is_idle else ASKED[request.act],
     }
 
 
 def _describe(row: Row, named: str | None) -> str:
     what = str(row["act"]) if named is None else f"{row['act']} {named}"
-    when = "its next cycle" if row["slot"] is None else f"its next slot, {show_value(row['slot'])[:16]}Z"
+    when = "its next cycle"
+    if row["slot"] is not None:
+        when = f"its next slot, {show_value(row['slot'])[:16]}Z"
     return f"{row['run']}: {what} at {when}: {str(row['notice']).partition(': ')[2]}"

@@ -20,6 +20,7 @@ from bot.domain.ids import RunName
 from bot.domain.record import ParityCheck
 
 log = structlog.get_logger()
+INSTANT = timedelta.resolution
 
 
 class StoppedError(Exception):
@@ -27,11 +28,7 @@ class StoppedError(Exception):
 
 
 def check_parity(config: Config, now: datetime, stopping: Callable[[], bool]) -> None:
-    """Derive each run of a configuration again; a run that cannot be checked is only logged.
-
-    stopping: asked after each cycle. A check that is given up keeps nothing, and the next check
-    covers its window.
-    """
+    """Derive each run again or log why not; stopped, it leaves its window to the next check."""
 
     def give_up(*_: object) -> None:
         if stopping():
@@ -43,10 +40,9 @@ def check_parity(config: Config, now: datetime, stopping: Callable[[], bool]) ->
                 last = last_check(connection, name)
                 # The window begins right after the last one: a night may have been missed, and the
                 # slot at which a check fires is not committed yet.
-                start = (
-                    last + timedelta.resolution if last else now - timedelta(hours=config.verify.window_hours)
-                )
-                found = derive_run(Recorded(connection, name), name, (start, now), config.path, give_up)
+                first = now - timedelta(hours=config.verify.window_hours)
+                window, book = (last + INSTANT if last else first, now), Recorded(connection, name)
+                found = derive_run(book, name, window, config.path, give_up)
             _tell(config, found, now)
         except BotError as error:
             log.warning("parity_failed", run=name, error=str(error))

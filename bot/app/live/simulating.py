@@ -10,6 +10,7 @@ from bot.simulator.market import SEED, Market
 from bot.simulator.server import SimulatorServer, serve
 
 HISTORY = timedelta(days=30)
+LOOPBACK = "127.0.0.1"
 
 
 def simulate(host: str, port: int, seed: int | None, key: str | None) -> int:
@@ -24,15 +25,11 @@ def simulate(host: str, port: int, seed: int | None, key: str | None) -> int:
 
 
 def listen(
-    market: Market, now: Callable[[], datetime], *, host: str = "127.0.0.1", port: int, key: str | None
+    market: Market, now: Callable[[], datetime], *, host: str = LOOPBACK, port: int, key: str | None
 ) -> SimulatorServer:
-    """Bind a server without starting it.
-
-    Raises StorageError, with a remedy, if the port is taken.
-    """
+    """Bind a server without starting it; raises StorageError, with a mend, for a taken port."""
     try:
         return serve(market, now, host=host, port=port, api_key=key)
     except OSError as error:
-        raise StorageError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --port"
-        ) from None
+        reason = f"{error.strerror or error}; choose another with --port"
+        raise StorageError(f"cannot listen on {host}:{port}: {reason}") from None

@@ -9,15 +9,9 @@ from bot.adapters.sql.ledger import reading
 from bot.adapters.sql.migrate import outlook
 from bot.app.cycle.schedule import interval_of, slots_between
 from bot.app.live.wiring import Untaped, connect_all, resolve, run_of, strategies_of
+from bot.app.settings import shipped
 from bot.app.settings.config import Config, load_config, resolve_keys
 from bot.app.settings.providers import PROVIDERS, feeds_of
-from bot.app.settings.shipped import (
-    FIRST,
-    describe_strategy,
-    shipped_strategies,
-    shipped_strategy,
-    starter_config,
-)
 from bot.app.telling.answers import Answer, Row, Table
 from bot.app.telling.printing import show_value
 from bot.domain.errors import ConfigError, StorageError
@@ -27,33 +21,32 @@ from bot.engine.rules import Rules
 
 def list_strategies() -> Answer:
     """Answer with the shipped strategies, each with its own first line."""
-    found = [{"strategy": name, "what": describe_strategy(path)} for name, path in shipped_strategies().items()]
+    files = shipped.shipped_strategies().items()
+    found = [{"strategy": name, "what": shipped.describe_strategy(path)} for name, path in files]
     return Answer(payload=found, parts=(Table(rows=found),))
 
 
-def write_starter(folder: Path, name: str = FIRST) -> Answer:
-    """Write config.toml and a first strategy, a shipped one by its name, and list what was done.
-
-    A strategy that exists is kept as it is. Raises ConfigError, before anything is written, if
-    config.toml exists.
-    """
-    config, place, shipped = folder / "config.toml", folder / "strategies", shipped_strategy(name)
+def write_starter(folder: Path, name: str = shipped.FIRST) -> Answer:
+    """Write config.toml and a shipped strategy; raises ConfigError where config.toml exists."""
+    config, place = folder / "config.toml", folder / "strategies"
+    first = shipped.shipped_strategy(name)
     if config.exists():
-        raise ConfigError(
-            f"{config} exists; `bot init` overwrites nothing: move it away or choose another folder"
-        )
+        mend = "move it away or choose another folder"
+        raise ConfigError(f"{config} exists; `bot init` overwrites nothing: {mend}")
     try:
         place.mkdir(parents=True, exist_ok=True)
         # The configuration comes last: if writing fails before it, `bot init` can run again.
         texts = {
             place / path.name: path.read_text(encoding="utf-8")
-            for path in (shipped, shipped.with_suffix(".py"))  # its hooks, if it has any
+            for path in (first, first.with_suffix(".py"))  # its hooks, if it has any
             if path.exists()
         }
-        done = [_write_new(path, text) for path, text in (*texts.items(), (config, starter_config(name)))]
+        texts[config] = shipped.starter_config(name)
+        done = [_write_new(path, text) for path, text in texts.items()]
     except OSError as error:
         raise StorageError(f"{folder}: cannot write there ({error.strerror})") from None
-    return Answer(parts=(*done, "next: put your key into tokenmetrics.key (chmod 600), then `bot check`"))
+    step = "put your key into tokenmetrics.key (chmod 600), then `bot check`"
+    return Answer(parts=(*done, f"next: {step}"))
 
 
 def _write_new(path: Path, text: str) -> str:
@@ -90,7 +83,9 @@ def check(config_path: Path) -> Answer:
             "cash": run.cash,
             "schedule": run.schedule,
             "next_slot": _next(run.schedule, now),
-            "tokens": {str(one.symbol): token_id for token_id, one in sorted(universes[run.name].items())},
+            "tokens": {
+                str(one.symbol): token_id for token_id, one in sorted(universes[run.name].items())
+            },
         }
         for run in config.runs
     ]
@@ -132,21 +127,17 @@ def _describe(answer: Row, runs: Sequence[Row]) -> str:
     lines = [f"configuration {answer['config']} is right; ledger: {answer['ledger']}"]
     for run in runs:
         names = ", ".join(f"{symbol} {token}" for symbol, token in run["tokens"].items())
-        lines.append(
-            f"run {run['run']}: strategy {run['strategy']}, cash {run['cash']},"
-            f" schedule {run['schedule']} (UTC)"
-        )
+        given = f"strategy {run['strategy']}, cash {run['cash']}, schedule {run['schedule']} (UTC)"
+        lines.append(f"run {run['run']}: {given}")
         lines.append(f"  next slot {show_value(run['next_slot'])}, tokens {names}")
     if answer["parity"] is None:
         lines.append("parity: not checked by the daemon (verify.parity)")
     else:
         hours, when = answer["parity_window_hours"], show_value(answer["next_parity"])
-        lines.append(
-            f"parity: derived again at {answer['parity']} (UTC), next {when}; the first time {hours} hours"
-        )
+        first = f"the first time {hours} hours"
+        lines.append(f"parity: derived again at {answer['parity']} (UTC), next {when}; {first}")
     plan = answer["credits_of_plan"]
-    lines.append(
-        f"about {answer['credits_per_day']} API credits a day,"
-        f" {answer['credits_per_month']} a month" + (f", of {plan} in the plan" if plan else "")
-    )
+    of_plan = f", of {plan} in the plan" if plan else ""
+    daily, monthly = answer["credits_per_day"], answer["credits_per_month"]
+    lines.append(f"about {daily} API credits a day, {monthly} a month{of_plan}")
     return "\n".join(lines)

@@ -50,7 +50,8 @@ class Live:
 
 def strategies_of(config: Config) -> dict[str, Strategy]:
     """Load the strategy of every run, by the run's name."""
-    return {run.name: load_strategy(run.strategy, config.folder / "strategies") for run in config.runs}
+    folder = config.folder / "strategies"
+    return {run.name: load_strategy(run.strategy, folder) for run in config.runs}
 
 
 @contextmanager
@@ -102,7 +103,9 @@ def _tell_fetch(done: int, total: int) -> None:
 
 
 @contextmanager
-def live(config: Config, keys: Keys, clock: Clock, side_by_side: int | None = None) -> Iterator[Live]:
+def live(
+    config: Config, keys: Keys, clock: Clock, side_by_side: int | None = None
+) -> Iterator[Live]:
     """Open ledger, sources and runners, and hold the writer's lease until the end."""
     with (
         writing(config.ledger_url, create=True) as book,
@@ -114,13 +117,10 @@ def live(config: Config, keys: Keys, clock: Clock, side_by_side: int | None = No
 @contextmanager
 def rehearsal(config: Config, keys: Keys, clock: Clock) -> Iterator[Live]:
     """Open the same over a ledger that is only read: nothing is written."""
-    with (
-        reading(config.ledger_url) as book,
-        assemble(
-            config, keys, clock, Unwritten(book), Untaped(SqlTape(book.engine) if book else None)
-        ) as opened,
-    ):
-        yield opened
+    with reading(config.ledger_url) as book:
+        tape = Untaped(SqlTape(book.engine) if book else None)
+        with assemble(config, keys, clock, Unwritten(book), tape) as opened:
+            yield opened
 
 
 class Unwritten:
@@ -220,17 +220,17 @@ def assemble(
         text = effective(config, strategies, universes)
         digest = hash_text(text)
         book.keep_config(digest, text)
-        runs = tuple(
-            _live_run(run, strategies[run.name], universes[run.name], sources, main, book, digest, clock)
-            for run in config.runs
-        )
+        runs = []
+        for run in config.runs:
+            strategy, universe = strategies[run.name], universes[run.name]
+            runs.append(_live_run(run, strategy, universe, sources, main, book, digest, clock))
         # After the runs, because they admit held tokens that left the universe.
         for datum in tape.load():
             of_signals = datum.provider if isinstance(datum, Signal) else main
             sources.get(of_signals, sources[main]).add(datum)
         for hole in tape.load_holes():
             sources[main].note(hole)
-        yield Live(sources, runs, book)
+        yield Live(sources, tuple(runs), book)
 
 
 def _live_run(
@@ -266,7 +266,8 @@ def _live_run(
 
 def run_of(run: RunConfig, strategy: Strategy, now: datetime) -> Run:
     """Build the record of a run that its ledger keeps."""
-    return Run(name=RunName(run.name), strategy=strategy.name, cash=run.cash, identity=None, started_at=now)
+    name = RunName(run.name)
+    return Run(name=name, strategy=strategy.name, cash=run.cash, identity=None, started_at=now)
 
 
 def resolve(
@@ -280,9 +281,8 @@ def resolve(
     pinned: what the ledger knows of the run; of its tokens nobody is asked.
     """
     if strategy.universe == "*":
-        raise ConfigError(
-            f"{strategy.where}: universe '*' is for replays; name the tokens a daemon is to watch"
-        )
+        mend = "name the tokens a daemon is to watch"
+        raise ConfigError(f"{strategy.where}: universe '*' is for replays; {mend}")
     try:
         if strategy.provider not in {None, main}:
             sources[str(strategy.provider)].resolve(strategy.universe, pinned)

@@ -27,15 +27,13 @@ ANSWER, INPUT, CONFIGURATION, HOOKS = "answer", "input", "configuration", "hooks
 KINDS: Mapping[str, str] = MappingProxyType({"verdicts": "gate", "fills": "fill"})
 # A call, and the data that its answer holds.
 Heard = tuple[ApiCall, tuple[Datum, ...]]
+# The instruments that each run of a ledger listed.
+Listed = Mapping[str, tuple[Instrument, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """The first difference between the ledger and its derivation.
-
-    kind: what differs. at: the slot, or the instant of the answer. stored, derived: both values,
-    where two values differ.
-    """
+    """The first difference: what differs, at which slot or answer, and both values if there are."""
 
     kind: str
     at: datetime
@@ -76,17 +74,14 @@ class AnswerSource:
     def __init__(
         self, archive: MemoryArchive, hear: Callable[[Window], list[Heard]], since: datetime | None
     ) -> None:
-        """Start with the answers after an instant; None starts with the first answer.
-
-        hear: finds the answers of a span, which excludes its start and includes its end.
-        """
+        """Start with the answers after an instant, or all; hear: finds those of (start, end]."""
         self.archive = self._shelves = archive
         self._cycle: Cycle | None = None
         self._hear = hear
         self._seen = since
         self._news: list[Datum] = []
 
-    def know(self, listed: Mapping[str, tuple[Instrument, ...]], run: RunName) -> tuple[Instrument, ...]:
+    def know(self, listed: Listed, run: RunName) -> tuple[Instrument, ...]:
         """Admit the instruments of all runs, and return those of one run."""
         mine = listed.get(run, ())
         # The run's own come last, so that they replace what other runs say of the same tokens.
@@ -135,10 +130,7 @@ class AnswerSource:
         )
 
     def read_until(self, end: datetime | None) -> list[Heard]:
-        """Add the data of the next answers up to an instant to the archive; return the answers.
-
-        end: None reads all that are left.
-        """
+        """Archive the data of the next answers up to an instant, or of all; return the answers."""
         heard = self._hear((self._seen, end))
         # `add` returns whether a datum is new: this archives all and lists the new ones.
         self._news = [datum for _, data in heard for datum in data if self._shelves.add(datum)]
@@ -161,7 +153,7 @@ class RecordedSource(AnswerSource):
         self._recorded = recorded
         self._stored: Known = {}
 
-    def know(self, listed: Mapping[str, tuple[Instrument, ...]], run: RunName) -> tuple[Instrument, ...]:
+    def know(self, listed: Listed, run: RunName) -> tuple[Instrument, ...]:
         """Admit the instruments, add the data known at the start; return a run's instruments."""
         mine = super().know(listed, run)
         self.note(self._recorded.holes())
@@ -185,9 +177,8 @@ class RecordedSource(AnswerSource):
         for call, body in self._recorded.answers(span):
             if body is None:
                 asked = f"({call.endpoint}, {call.query})"
-                raise DifferenceError(
-                    ANSWER, call.known_at, f"the body of {call.answer_hash} was changed {asked}"
-                )
+                what = f"the body of {call.answer_hash} was changed {asked}"
+                raise DifferenceError(ANSWER, call.known_at, what)
             self.answers += 1
             # An answer has no row if it said nothing new, only listed names, or preceded a crash.
             if call.known_at in self._stored:
@@ -223,11 +214,8 @@ class ComparingLedger:
         for record in records:
             stored = self._cycles.popleft()
             if stored.slot != record.cycle.slot:
-                raise DifferenceError(
-                    "row",
-                    record.cycle.slot,
-                    f"the next cycle is that of {stored.slot:%Y-%m-%dT%H:%MZ} in the ledger, not derived",
-                )
+                what = f"the next cycle is that of {stored.slot:%Y-%m-%dT%H:%MZ} in the ledger"
+                raise DifferenceError("row", record.cycle.slot, f"{what}, not derived")
             found = self._recorded.cycle_difference(record)
             if found is not None:
                 raise rows_differ(KINDS.get(found.table, "row"), stored.slot, found)

@@ -42,10 +42,9 @@ Progress = Callable[[RunName, int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parity:
-    """The result of deriving a window again.
+    """The result of deriving a window again; window: its first and last settled slot.
 
-    window: its first and last settled slot. cycles: those derived, without the one that differs.
-    hash: the row hash of the last cycle compared.
+    cycles: those derived, without the one that differs. hash: that of the last cycle compared.
     """
 
     run: str
@@ -74,26 +73,21 @@ class Parity:
     def __str__(self) -> str:
         """Describe the result in one line."""
         if self.difference is None:
-            return (
-                f"{self.run}: identical, {self.cycles} cycles from {self.answers} answers, row hash {self.hash}"
-            )
+            counts = f"{self.cycles} cycles from {self.answers} answers"
+            return f"{self.run}: identical, {counts}, row hash {self.hash}"
         others = [version for version in self.versions if version != __version__]
         made = f"; made by version {', '.join(others)}, derived by {__version__}" if others else ""
         return f"{self.run}: differs after {self.cycles} cycles: {self.difference}{made}"
 
 
 def parity(config_path: Path, ledger: str | None, run: str | None, window: Window) -> Answer:
-    """Derive a window of a live run again; 65 when something differs.
-
-    Raises UsageError when the window has no cycle.
-    """
+    """Derive a window of a live run again, or raise UsageError without a cycle; 65: it differs."""
     with open_recorded(ledger_of(config_path, ledger)) as connection:
         name = _choose_run(live_runs(connection), run)
         found = derive_run(Recorded(connection, name), name, window, config_path, tell_progress)
     if not found.cycles and found.difference is None:
-        raise UsageError(
-            f"run {name} has no cycle in this window: `bot status` shows its last; widen --from or --to"
-        )
+        mend = "`bot status` shows its last; widen --from or --to"
+        raise UsageError(f"run {name} has no cycle in this window: {mend}")
     code = BadInputError.exit_code if found.difference else 0
     return Answer(payload=found.row, parts=(str(found),), exit_code=code)
 
@@ -104,7 +98,8 @@ def every_parity(config_path: Path, ledger: str | None) -> list[Parity]:
         found = []
         for run in live_runs(connection):
             tell_stage(f"{run}: deriving every cycle again")
-            one = derive_run(Recorded(connection, run), run, (None, None), config_path, tell_progress)
+            book = Recorded(connection, run)
+            one = derive_run(book, run, (None, None), config_path, tell_progress)
             tell_stage(f"{run}: {one.cycles} cycles derived again")
             found.append(one)
         return found
@@ -119,16 +114,14 @@ def _choose_run(live: Sequence[RunName], name: str | None) -> RunName:
     for run in live:
         if run == name:
             return run
-    raise ConfigError(
-        f"no live run {name or ''} in this ledger{near(name or '', live)}; it has {', '.join(live) or 'none'}"
-    )
+    wanted, has = name or "", ", ".join(live) or "none"
+    raise ConfigError(f"no live run {wanted} in this ledger{near(wanted, live)}; it has {has}")
 
 
-def derive_run(book: Recorded, name: RunName, window: Window, config_path: Path, progress: Progress) -> Parity:
-    """Derive the cycles of a window one after another, until one differs or all are done.
-
-    progress: called after each cycle with the run, the cycles done and their total.
-    """
+def derive_run(
+    book: Recorded, name: RunName, window: Window, config_path: Path, progress: Progress
+) -> Parity:
+    """Derive a window's cycles until one differs; progress: called with run, done and total."""
     cycles = book.cycles(window)
     settled = [cycle for cycle in cycles if cycle.state is not CycleState.MISSED]
     slots = [cycle.slot for cycle in settled]
@@ -164,10 +157,7 @@ def _fire_cycles(
     source: RecordedSource,
     config_path: Path,
 ) -> Iterator[Cycle]:
-    """Fire the settled slots in order.
-
-    A new configuration or code version gets a new runner, as after a restart of the daemon.
-    """
+    """Fire the settled slots in order; another configuration or version gets a new runner."""
     known = source.know(book.instruments(), name)
     for _, alike in groupby(settled, key=attrgetter("config_hash", "code_version")):
         first, *others = alike
@@ -206,7 +196,8 @@ def _require_instruments(stored: StoredRun, known: Sequence[Instrument], cycle: 
         for name in ("symbol", "quantity_step", "price_tick"):
             was, now = getattr(one, name), getattr(held, name, None)
             if was != now:
-                raise DifferenceError(INPUT, cycle.slot, f"instruments {one.token_id}, {name}", now, was)
+                what = f"instruments {one.token_id}, {name}"
+                raise DifferenceError(INPUT, cycle.slot, what, now, was)
 
 
 def _with_hooks(stored: StoredRun, name: RunName, cycle: Cycle, config_path: Path) -> Rules:
@@ -216,7 +207,8 @@ def _with_hooks(stored: StoredRun, name: RunName, cycle: Cycle, config_path: Pat
     config = load_config(config_path) if config_path.exists() else None
     strategies = {run.name: run.strategy for run in config.runs} if config else {}
     folder = config.folder if config else Path()
-    path = strategy_file(strategies.get(name, stored.strategy), folder / "strategies").with_suffix(".py")
+    wanted = strategies.get(name, stored.strategy)
+    path = strategy_file(wanted, folder / "strategies").with_suffix(".py")
     hooks = load_hooks(path)
     if hooks is None or hooks.digest != stored.hooks:
         what = f"{path} is not the file that decided: put the one with this digest back"

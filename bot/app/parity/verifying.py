@@ -1,4 +1,4 @@
-"""`bot verify`: every invariant of a ledger checked, and with --deep every cycle of its live runs derived again."""
+"""`bot verify`: every invariant of a ledger, and with --deep every cycle of its live runs."""
 
 from pathlib import Path
 
@@ -10,10 +10,7 @@ from bot.domain.errors import BadInputError
 
 
 def verify(config_path: Path, ledger: str | None, *, deep: bool) -> Answer:
-    """Check every invariant of a ledger; the exit code is 65 if something is wrong.
-
-    deep: also derive its live runs again.
-    """
+    """Check every invariant of a ledger; 65 if something is wrong; deep: derive its runs again."""
     found = violations(ledger_of(config_path, ledger))
     runs = every_parity(config_path, ledger) if deep else []
     wrong = (*found, *(str(run) for run in runs if run.difference))

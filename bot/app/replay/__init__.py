@@ -1,1 +1,1 @@
-"""A strategy over a history folder or over recorded answers, without the slots at which nothing can happen."""
+"""A strategy over a history folder or recorded answers, without slots where nothing can happen."""

@@ -40,13 +40,11 @@ WHERE: Mapping[str, str] = {CUT: "in the history cut at", RESTARTED: "in a run t
 
 HookAnswer = tuple[str, TokenId, str]
 HookCall = tuple[datetime, str, TokenId]
+Answers = Mapping[HookCall, list[str]]
 
 
 class Subject(NamedTuple):
-    """A strategy to check: its file, and the cash and slots of a run.
-
-    schedule: a cron; None means a slot at every close of the strategy's bars.
-    """
+    """A strategy to check: its file, cash, and cron (None: a slot at every close of its bars)."""
 
     strategy: Path
     cash: Decimal = CASH
@@ -55,11 +53,7 @@ class Subject(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Divergence:
-    """The first fact that differs between the whole run and a run that was cut or restarted.
-
-    how, at: cut or restarted, and when. fact: its table and column. whole, other: its value in each
-    run, None where a run has no such fact. answer: the first hook answer that differed, if any.
-    """
+    """The first fact, by table and column, that a cut or restart changed; None: no such fact."""
 
     how: str
     at: datetime
@@ -97,7 +91,8 @@ class Look:
     def __str__(self) -> str:
         """Describe the result in one line."""
         if self.difference is None:
-            return f"{self.strategy}: no look-ahead found in {self.cuts} cuts, {self.facts} facts compared"
+            looked = f"{self.cuts} cuts, {self.facts} facts compared"
+            return f"{self.strategy}: no look-ahead found in {looked}"
         return f"{self.strategy}: looks ahead or remembers: {self.difference}"
 
 
@@ -129,7 +124,7 @@ class _Play:
     """A replay in memory: its eventful cycles, the hooks' answers and the final portfolio."""
 
     records: Mapping[datetime, CycleRecord]
-    answers: Mapping[HookCall, list[str]]
+    answers: Answers
     portfolio: Portfolio
 
     @property
@@ -139,9 +134,8 @@ class _Play:
     @property
     def judged(self) -> list[datetime]:
         """The slots at which candidates were judged."""
-        return [
-            slot for slot, one in self.records.items() if any(isinstance(fact, Candidate) for fact in one.facts)
-        ]
+        records = self.records.items()
+        return [slot for slot, one in records if Candidate in map(type, one.facts)]
 
     def within(self, first: datetime | None, last: datetime | None) -> "_Play":
         """Keep what came after one slot and up to another; None sets no bound."""
@@ -175,10 +169,7 @@ def _choose_subjects(config_path: Path, named: str | None) -> list[Subject]:
 
 
 def look(asked: Subject, place: Place, window: Window) -> Look:
-    """Replay a strategy in memory, whole, cut and resumed, until a run differs or all are done.
-
-    Raises ConfigError when the window has nothing to compare.
-    """
+    """Replay a strategy whole, cut and resumed; raises ConfigError with nothing to compare."""
     path = asked.strategy
     strategy = load_strategy(path, path.parent)
     material = open_for(strategy, place, window, asked.schedule)
@@ -187,16 +178,16 @@ def look(asked: Subject, place: Place, window: Window) -> Look:
     cuts, facts = cuts_of(slots, whole), 0
     if not cuts or not whole.judged:
         lacking = "a slot to cut at" if not cuts else "a candidate"
-        raise ConfigError(
-            f"{strategy.name}: this window has not {lacking}, so nothing was looked at: widen --from and --to"
-        )
+        mend = "so nothing was looked at: widen --from and --to"
+        raise ConfigError(f"{strategy.name}: this window has not {lacking}, {mend}")
     for number, at in enumerate(cuts, start=1):
         past = [slot for slot in slots if slot <= at]
         cut = play(strategy, material.cut(at), past, None)
         # The cut run keeps the hooks that have seen the whole history; the resumed run loads new
         # ones, which have seen nothing.
         rest = play(load_strategy(path, path.parent), material, slots[len(past) :], cut.portfolio)
-        for how, mine, other in ((CUT, whole.within(None, at), cut), (RESTARTED, whole.within(at, None), rest)):
+        sides = (CUT, whole.within(None, at), cut), (RESTARTED, whole.within(at, None), rest)
+        for how, mine, other in sides:
             found = _difference(how, at, mine, other, material)
             facts += mine.facts
             if found is not None:
@@ -206,11 +197,7 @@ def look(asked: Subject, place: Place, window: Window) -> Look:
 
 
 def cuts_of(slots: Sequence[datetime], whole: _Play) -> list[datetime]:
-    """Choose the slots to cut at: some spread over the window, others at or before decisions.
-
-    Decisions are judged candidates and hook answers. A hook that looks ahead by a day differs only
-    where the history ends within a day after its answer.
-    """
+    """Choose the slots to cut at: spread over the window, and at or before decisions."""
     places = {slot: place for place, slot in enumerate(slots)}
     chosen = {len(slots) * number // (SPREAD + 1) for number in range(1, SPREAD + 1)}
     # Some of the judged slots and of each hook's answers, spread evenly, and the slot before each.
@@ -225,13 +212,9 @@ def cuts_of(slots: Sequence[datetime], whole: _Play) -> list[datetime]:
 
 
 def _play(
-    strategy: Strategy,
-    material: Material,
-    slots: Sequence[datetime],
-    portfolio: Portfolio | None,
-    *,
-    cash: Decimal,
-) -> _Play:
+    strategy: Strategy, material: Material, slots: Sequence[datetime],
+    portfolio: Portfolio | None, *, cash: Decimal,
+) -> _Play:  # fmt: skip
     """Replay slots, from a portfolio or from the start."""
     told: list[HookAnswer] = []
     setup = material.set_up(_record_answers(strategy, told), cash)
@@ -248,10 +231,13 @@ def _play(
     return _Play(records=records, answers=answers, portfolio=portfolio)
 
 
-def _difference(how: str, at: datetime, whole: _Play, other: _Play, material: Material) -> Divergence | None:
+def _difference(
+    how: str, at: datetime, whole: _Play, other: _Play, material: Material
+) -> Divergence | None:
     """Find the first fact that differs between two runs."""
     for slot in sorted(whole.records.keys() | other.records.keys()):
-        mine, theirs = (play.records[slot].facts if slot in play.records else () for play in (whole, other))
+        found = (play.records.get(slot) for play in (whole, other))
+        mine, theirs = (record.facts if record else () for record in found)
         for one, two in zip_longest(mine, theirs):
             if one != two:
                 fact, values = _first_difference(one, two)
@@ -269,7 +255,9 @@ def _difference(how: str, at: datetime, whole: _Play, other: _Play, material: Ma
     return None
 
 
-def _first_difference(one: Fact | None, two: Fact | None) -> tuple[str, tuple[str | None, str | None]]:
+def _first_difference(
+    one: Fact | None, two: Fact | None
+) -> tuple[str, tuple[str | None, str | None]]:
     """Name the table and column in which two facts differ, and both values."""
     table = FACT_TABLES[type(one or two)].name  # type: ignore[index]
     if type(one) is type(two):
@@ -282,26 +270,20 @@ def _first_difference(one: Fact | None, two: Fact | None) -> tuple[str, tuple[st
 
 def _token_of(fact: Fact | None, facts: Sequence[Fact]) -> TokenId | None:
     """Find the token of a fact, or of another fact about the same candidate, order or position."""
-    keys = [
-        (name, key)
-        for name in ("candidate_id", "order_id", "position_id")
-        if (key := getattr(fact, name, None))
-    ]
+    names = ("candidate_id", "order_id", "position_id")
+    keys = [(name, key) for name in names if (key := getattr(fact, name, None))]
     alike = (other for other in facts for name, key in keys if getattr(other, name, None) == key)
-    return next(
-        (found for one in (fact, *alike) if (found := getattr(one, "token_id", None)) is not None), None
-    )
+    tokens = (getattr(one, "token_id", None) for one in (fact, *alike))
+    return next((found for found in tokens if found is not None), None)
 
 
-def _answer(
-    slot: datetime, whole: Mapping[HookCall, list[str]], other: Mapping[HookCall, list[str]], material: Material
-) -> str | None:
+def _answer(slot: datetime, whole: Answers, other: Answers, material: Material) -> str | None:
     """Describe the first hook call up to a slot that two runs answered differently."""
     for key in sorted(whole.keys() | other.keys(), key=lambda one: one[0]):
         said, now = (answers.get(key, []) for answers in (whole, other))
         if key[0] <= slot and said != now:
             asked_at, name, token_id = key
             told = (one_line(" then ".join(answers)) or "None" for answers in (said, now))
-            symbol = material.instruments[token_id].symbol
-            return f"hook {name} on {symbol} at {asked_at:%Y-%m-%dT%H:%MZ} answered {' and '.join(told)}"
+            asked = f"hook {name} on {material.instruments[token_id].symbol}"
+            return f"{asked} at {asked_at:%Y-%m-%dT%H:%MZ} answered {' and '.join(told)}"
     return None

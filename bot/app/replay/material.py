@@ -112,10 +112,7 @@ class Material:
         )
 
     def records(self, setup: RunSetup, *, tells: bool = False) -> Iterator[CycleRecord]:
-        """Run all slots; yield eventful cycles, the first of each UTC day, and the last.
-
-        tells: whether the progress is shown on a terminal.
-        """
+        """Run all slots, showing progress if it `tells`; yield cycles as `keep_eventful` does."""
         played, total = self.run(setup, self.slots, Portfolio(run=setup.name)), len(self.slots)
         return keep_eventful(show_progress(played, total) if tells else played, total)
 
@@ -147,24 +144,23 @@ def is_eventful(record: CycleRecord) -> bool:
 
 
 def open_for(strategy: Strategy, place: Place, window: Window, schedule: str | None) -> Material:
-    """Open a material for a strategy.
-
-    Raises ConfigError if it lacks what the strategy needs.
-    """
+    """Open a material for a strategy; raises ConfigError if it lacks what the strategy needs."""
     finer = Input.FINER in demand_of(strategy.rules).inputs
-    material = open_material(Origin(place, strategy.bars, strategy.universe, finer, window, schedule))
+    origin = Origin(place, strategy.bars, strategy.universe, finer, window, schedule)
+    material = open_material(origin)
     material.require(strategy)
     return material
 
 
 def open_material(origin: Origin) -> Material:
     """Open a history folder or a live ledger, at the slots of a window."""
-    if not isinstance(origin.place, Path):
-        return _open_ledger(origin, origin.place)
+    place, bars, universe, finer, window, schedule = origin
+    if not isinstance(place, Path):
+        return _open_ledger(origin, place)
     history = open_history(
-        origin.place, timeframe=origin.bars, universe=origin.universe, finer=origin.finer, tell=tell_packing
+        place, timeframe=bars, universe=universe, finer=finer, tell=tell_packing
     )
-    return _over_history(history, slots_in(history, origin.window, origin.schedule), origin.schedule)
+    return _over_history(history, slots_in(history, window, schedule), schedule)
 
 
 def find_place(place: Place, folder: Path) -> Place:
@@ -269,6 +265,10 @@ def _open_ledger(origin: Origin, url: str) -> Material:
     def over(turns: Sequence[Turn], recording: Recording) -> Material:
         by_slot = {turn.cycle.slot: turn for turn in turns}
         list_episodes = cache(partial(recording.list_episodes, turns, instruments))
+
+        def rotate(feed: str, bits: np.random.PCG64) -> Material:
+            return over(turns, recording.rotate(list_episodes(feed), list(by_slot), bits))
+
         return Material(
             name=name,
             instruments=instruments,
@@ -280,7 +280,7 @@ def _open_ledger(origin: Origin, url: str) -> Material:
             require=lambda strategy: _require_feeds(name, strategy, feeds),
             run=partial(recording.run, by_slot),
             cut=lambda at: over(turns, recording.cut_at(by_slot[at].cycle.settled_until)),
-            rotate=lambda feed, bits: over(turns, recording.rotate(list_episodes(feed), list(by_slot), bits)),
+            rotate=rotate,
             within=lambda window: over(table.list_turns(window), recording),
             is_recorded=True,
         )
@@ -302,6 +302,5 @@ def _require_feeds(name: str, strategy: Strategy, recorded: frozenset[str]) -> N
     wanted = [feeds_of(one, [strategy.rules], [strategy.rules]) for one in PROVIDERS.values()]
     missing = min((feeds - recorded for feeds in wanted), key=len)
     if missing:
-        raise ConfigError(
-            f"{name}: no answer of {min(missing)} was recorded; strategy {strategy.name} needs it"
-        )
+        why = f"strategy {strategy.name} needs it"
+        raise ConfigError(f"{name}: no answer of {min(missing)} was recorded; {why}")

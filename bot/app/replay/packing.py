@@ -20,9 +20,10 @@ def pack(folder: Path) -> Answer:
         "bytes": packed.bytes,
     }
     width = max(map(len, counts))
+    lines = (f"{name:<{width}}  {count:,}" for name, count in counts.items())
     return Answer(
         payload={"folder": str(folder), **asdict(packed), "place": str(packed.place)},
-        parts=(*(f"{name:<{width}}  {count:,}" for name, count in counts.items()), f"\npack: {packed.place}"),
+        parts=(*lines, f"\npack: {packed.place}"),
     )
 
 

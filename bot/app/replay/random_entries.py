@@ -26,11 +26,7 @@ NEUTRAL = float(STANCES.index(Stance.NEUTRAL))
 
 
 class Rotated(NamedTuple):
-    """The rows of a token with its stances at other instants.
-
-    at: microseconds. stances: places in STANCES. rows: for each instant, the row that stood then.
-    early: how many rows come before the first turn; these are as they were.
-    """
+    """A token's rows with its stances at other instants, the first `early` ones as they were."""
 
     at: Words
     stances: Floats
@@ -39,7 +35,10 @@ class Rotated(NamedTuple):
 
 
 def rotate_stances(
-    signals: Mapping[str, Words], tokens: Iterable[TokenId], slots: Sequence[datetime], bits: np.random.PCG64
+    signals: Mapping[str, Words],
+    tokens: Iterable[TokenId],
+    slots: Sequence[datetime],
+    bits: np.random.PCG64,
 ) -> dict[str, Words]:
     """Rotate each token's stances round a circle of time, so that its turns come at other slots.
 
@@ -58,13 +57,10 @@ def rotate_stances(
     every = series_in(signals)
     for token_id in sorted(tokens):
         series, half = every.get(token_id), draw_half(bits)
-        if series is not None:
-            rotated = rotate_rows(series, slots, half)
-            blocks |= (
-                _rebuild(series, rotated)
-                if rotated
-                else blocks_of(token_id, series.at, series.numbers, series.texts)
-            )
+        if series is not None and (rotated := rotate_rows(series, slots, half)):
+            blocks |= _rebuild(series, rotated)
+        elif series is not None:
+            blocks |= blocks_of(token_id, series.at, series.numbers, series.texts)
     return blocks
 
 
@@ -76,9 +72,7 @@ def draw_half(bits: np.random.PCG64) -> int:
 def rotate_rows(series: Series, slots: Sequence[datetime], half: int) -> Rotated | None:
     """Delay a token's stances from its first turn in the window on; other columns stay in place.
 
-    A stance that would come after the last slot comes at the start of the circle.
-    series: rows whose first column is the stance. half: 32 bits, which choose the delay. Returns
-    None where there is no choice.
+    series: its first column is the stance. half: 32 bits, which choose the delay. None: no choice.
     """
     end = micros(slots[-1])
     turns = series.at[series.turns]

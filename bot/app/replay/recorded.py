@@ -22,7 +22,7 @@ from bot.adapters.sql.recorded import Recorded, Window, open_recorded
 from bot.app.cycle.run_cycle import run_cycle
 from bot.app.cycle.schedule import interval_of, slots_between
 from bot.app.cycle.setup import RunSetup
-from bot.app.parity.deriving import AnswerSource, Heard, RecordedSource
+from bot.app.parity.deriving import AnswerSource, Heard, Listed, RecordedSource
 from bot.app.parity.parity import configuration_of
 from bot.app.replay.random_entries import Rotated, draw_half, rotate_rows
 from bot.app.replay.waking import Played
@@ -39,7 +39,6 @@ from bot.domain.record import Cycle, CycleState
 from bot.domain.signals import Episode
 from bot.domain.tape import QUOTE, ApiCall, Datum, Hole, TokenPrint
 
-Listed = Mapping[str, tuple[Instrument, ...]]
 # The instants, in microseconds, at which the episode of a token changes, and the new episodes.
 Episodes = tuple[list[int], list[Episode]]
 
@@ -52,11 +51,7 @@ class Turn(NamedTuple):
 
 
 class Timetable(NamedTuple):
-    """The cycles of a ledger by slot, the calls answered by the last of them, and the schedules.
-
-    crons: the schedule of each run under each configuration.
-    schedule: the cron that chooses the slots; None means those of the cycles.
-    """
+    """A ledger's cycles by slot, its calls and crons; schedule: a cron in place of its slots."""
 
     name: str
     cycles: Mapping[datetime, Cycle]
@@ -70,11 +65,7 @@ class Timetable(NamedTuple):
         return min(self.cycles), max(self.cycles)
 
     def list_turns(self, window: Window) -> list[Turn]:
-        """List the slots of a window in order of time, each with its cut-off.
-
-        A slot without a cycle gets the instant of the last answer up to the slot as its cut-off.
-        Raises ConfigError when there are no slots.
-        """
+        """List a window's slots; without a cycle, the last answer up to one is its cut-off."""
         first, last = self.ends
         start, end = max(window[0] or first, first), min(window[1] or last, last)
         slots, known = sorted(self.cycles), [call.known_at for call in self.calls]
@@ -93,7 +84,8 @@ class Timetable(NamedTuple):
             # its cut-off: no slot may know less than the one before it.
             least = turns[-1].cycle.settled_until if turns else cycle.cut_off
             cut_off, until = max(cycle.cut_off, least), max(cycle.settled_until, least)
-            turns.append(Turn(replace(cycle, cut_off=cut_off, settled_until=until), interval_of(cron, slot)))
+            seen = replace(cycle, cut_off=cut_off, settled_until=until)
+            turns.append(Turn(seen, interval_of(cron, slot)))
         if not turns:
             raise ConfigError(
                 f"no slot in this window: the cycles of {self.name} go from"
@@ -106,10 +98,7 @@ class Timetable(NamedTuple):
 def read_timetable(
     name: str, books: Mapping[RunName, Recorded], window: Window, schedule: str | None
 ) -> Timetable:
-    """Read the cycles of all runs, and the schedules of those in a window.
-
-    Of several cycles at a slot the one with the least cut-off counts.
-    """
+    """Read the cycles, of one slot that with the least cut-off, and a window's schedules."""
     cycles: dict[datetime, Cycle] = {}
     for cycle in chain.from_iterable(book.cycles((None, None)) for book in books.values()):
         if cycle.state is not CycleState.MISSED:
@@ -150,10 +139,9 @@ def resolve_universe(name: str, universe: Universe, listed: Listed) -> dict[Toke
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """The answers that runs look at, and the instruments that each run of the ledger listed.
+    """The answers of a ledger, read at first need, and the holes among them.
 
-    hear: reads the answers at its first call. holes: what was missing, and since when.
-    episodes: those that stand in place of the recorded ones, by token; None changes nothing.
+    episodes: in place of the recorded ones.
     """
 
     listed: Listed
@@ -162,7 +150,11 @@ class Recording:
     episodes: Mapping[TokenId, Episodes] | None = None
 
     def run(
-        self, turns: Mapping[datetime, Turn], setup: RunSetup, slots: Sequence[datetime], portfolio: Portfolio
+        self,
+        turns: Mapping[datetime, Turn],
+        setup: RunSetup,
+        slots: Sequence[datetime],
+        portfolio: Portfolio,
     ) -> Iterator[Played]:
         """Continue from a portfolio, and yield each slot."""
         source, clock = self._open_source(setup.name), SystemClock()
@@ -262,11 +254,10 @@ def _within(heard: Sequence[Heard], span: Window) -> list[Heard]:
     return list(heard[start:end])
 
 
-def read_answers(url: str, listed: Listed, turns: Sequence[Turn], tokens: frozenset[TokenId]) -> list[Heard]:
-    """Read the answers of a ledger up to its last turn, compared with its rows.
-
-    Of the tokens' data only what tells something new is kept.
-    """
+def read_answers(
+    url: str, listed: Listed, turns: Sequence[Turn], tokens: frozenset[TokenId]
+) -> list[Heard]:
+    """Read a ledger's answers up to its last turn, compared with its rows; keep what is new."""
     known = MemoryArchive({one.token_id: one for several in listed.values() for one in several})
     bars: set[tuple[TokenId, str, Bar]] = set()
 

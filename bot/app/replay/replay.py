@@ -33,7 +33,10 @@ from bot.domain.record import Run
 from bot.figures.account import figures_of
 from bot.figures.luck import Drawn
 
-TOLD = ("trades", "open_positions", "fees", "profit", "equity", "max_drawdown", "bars", "slots", "seconds")
+TOLD = (
+    "trades", "open_positions", "fees", "profit", "equity", "max_drawdown", "bars", "slots",
+    "seconds",
+)  # fmt: skip
 
 
 def replay(
@@ -54,7 +57,8 @@ def replay(
     material = open_for(strategy, place, window, schedule)
     # The last slot belongs to the identity: without --to, a longer folder ends later.
     edges = [str(edge) for edge in (*window, material.slots[-1])]
-    identity = hash_text(canonical([strategy.text, material.digest, plain(capital), edges, schedule]))
+    made_of = [strategy.text, material.digest, plain(capital), edges, schedule]
+    identity = hash_text(canonical(made_of))
     url = ledger_url(ledger or "replay.db")
     setup = material.set_up(strategy, capital)
     with writing(url, create=True) as book:
@@ -87,25 +91,23 @@ def draw(material: Material, setup: RunSetup, count: int) -> list[Drawn]:
     return found
 
 
-def _write(book: SqlLedger, setup: RunSetup, strategy: Strategy, material: Material, identity: str) -> int:
-    run = Run(
-        name=setup.name,
-        strategy=strategy.name,
-        cash=setup.cash,
-        identity=identity,
-        started_at=SystemClock().now(),
-    )
+def _write(
+    book: SqlLedger, setup: RunSetup, strategy: Strategy, material: Material, identity: str
+) -> int:
+    name, cash, now = setup.name, setup.cash, SystemClock().now()
+    run = Run(name=name, strategy=strategy.name, cash=cash, identity=identity, started_at=now)
     if not material.is_recorded and (live := book.live_runs()):
         raise ConfigError(
             f"{ledger_name(book.engine.url)} is the ledger of the live run {live[0]}, which would"
             " take the rows of this history for its own at its next start: name another with"
             " --ledger"
         )
-    already = book.last_cycle(setup.name) is not None
+    is_there = book.last_cycle(setup.name) is not None
     with book.one_transaction(), without_collection():
         book.open_run(run, material.instruments)
-        if already:
-            sys.stderr.write(f"run {setup.name} is in this ledger already, the same replay: nothing added\n")
+        if is_there:
+            already = "is in this ledger already, the same replay: nothing added"
+            sys.stderr.write(f"run {setup.name} {already}\n")
             return 0
         book.keep_config(setup.config_hash, strategy.text)
         return book.commit_all(material.records(setup, tells=True))
@@ -113,10 +115,7 @@ def _write(book: SqlLedger, setup: RunSetup, strategy: Strategy, material: Mater
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Switch the garbage collector off inside a `with` block, and on again if it was on.
-
-    A replay makes millions of values and no reference cycles, so collecting finds nothing.
-    """
+    """Switch the garbage collector off: a replay makes millions of values and no cycles of them."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -132,7 +131,6 @@ def _capital(text: str) -> Decimal:
     except InvalidOperation:
         value = ZERO
     if not value.is_finite() or not MICRO <= value <= CASH_MAX or value != micro_half_even(value):
-        raise UsageError(
-            f"--cash {text}: write a positive number up to {CASH_MAX:,}, with at most 6 digits after the point"
-        )
+        mend = f"write a positive number up to {CASH_MAX:,}, with at most 6 digits after the point"
+        raise UsageError(f"--cash {text}: {mend}")
     return value

@@ -6,6 +6,7 @@ They are equal to those that the views of a ledger show.
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 
 from bot.domain.books import Account, JournalEntry
 from bot.domain.decisions import EquityMark, Fact
@@ -36,11 +37,9 @@ class Tally:
         for fact in facts:
             match fact:
                 case EquityMark():
-                    self.equity = fact.equity
-                    self._mark = fact
-                    self.points.append(
-                        EquityPoint(fact.slot, to_float(fact.equity), to_float(fact.high_water_mark))
-                    )
+                    self.equity, self._mark = fact.equity, fact
+                    equity, high = to_float(fact.equity), to_float(fact.high_water_mark)
+                    self.points.append(EquityPoint(fact.slot, equity, high))
                 case Position():
                     self._opened[fact.position_id] = fact
                 case JournalEntry(position_id=position_id) if position_id is not None:
@@ -53,19 +52,20 @@ class Tally:
     @property
     def fall(self) -> Drawdown | None:
         """The deepest fall up to the last mark; None if equity never fell."""
-        return None if self._mark is None else fall_of({name: getattr(self._mark, name) for name in FALL})
+        mark = self._mark
+        return None if mark is None else fall_of({name: getattr(mark, name) for name in FALL})
 
     def trades(self) -> list[TradeResult]:
         """List the trades in order of opening, including open ones."""
-        ordered = sorted(self._opened.values(), key=lambda opened: (opened.opened_at, opened.position_id))
+        ordered = sorted(self._opened.values(), key=attrgetter("opened_at", "position_id"))
         return [self._trade(position) for position in ordered]
 
     def _trade(self, position: Position) -> TradeResult:
         """Compute in floats what v_trades computes in the database's numbers."""
-        position_id = position.position_id
-        closed_at, profit = self._closed.get(position_id, (None, self._booked.get(position_id, ZERO)))
-        quantity, price, won = (to_float(position.quantity), to_float(position.entry_price), to_float(profit))
-        stop = position.stop_initial
+        booked = self._booked.get(position.position_id, ZERO)
+        closed_at, profit = self._closed.get(position.position_id, (None, booked))
+        numbers = (position.quantity, position.entry_price, profit)
+        (quantity, price, won), stop = map(to_float, numbers), position.stop_initial
         risk = 0.0 if stop is None else quantity * abs(price - to_float(stop))
         return TradeResult(
             opened_at=position.opened_at,

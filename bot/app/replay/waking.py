@@ -49,9 +49,8 @@ class Waking:
         self.archive = archive
         self.slots = slots
         self._instants: Words = np.array([micros(slot) for slot in slots], dtype=np.int64)
-        self._days = [
-            number for number, slot in enumerate(slots) if not number or slot.date() != slots[number - 1].date()
-        ]
+        days = [slot.date() for slot in slots]
+        self._days = [at for at, day in enumerate(days) if not at or day != days[at - 1]]
         self._turned: dict[int, list[TokenId]] = {}
         for token_id in setup.universe:
             for place in self._instants.searchsorted(archive.turns(token_id)).tolist():
@@ -65,11 +64,9 @@ class Waking:
         self._watches_all = self._restless or bool(setup.demand.of_held)
 
     def after(self, place: int, portfolio: Portfolio) -> int:
-        """Find the place of the next slot to run after one that was run.
+        """Find the next slot to run after one that was run, one past the end if there is none.
 
-        It is one past the end if there is none. `asked` is set to the tokens that something may
-        happen to at that slot: those that are still candidates, have an order waiting or turn, and
-        held ones whose bracket may be touched or that a decision may look at.
+        `asked` is set to the tokens that something may happen to there, or a decision may look at.
         """
         waiting = [order.token_id for role in AT_MARKET for order in portfolio.waiting(role)]
         slot = self.slots[place]
@@ -78,13 +75,14 @@ class Waking:
             for token_id in self.asked
             if is_due(portfolio, self.archive.episode(token_id, slot, slot), self.setup.rules)
         )
-        wakes = {
-            token_id: place + 1 if self._restless else self._next_concern(place, token_id, holding, portfolio)
-            for token_id, holding in portfolio.holdings.items()
-        }
+        wakes = dict.fromkeys(portfolio.holdings, place + 1)
+        if not self._restless:
+            for token_id, holding in portfolio.holdings.items():
+                wakes[token_id] = self._next_concern(place, token_id, holding, portfolio)
         following = self._following(place, wakes.values(), at_once=bool(waiting or due))
         turned = (self._turned.get(one, ()) for one in range(place + 1, following + 1))
-        concerned = [token_id for token_id, wake in wakes.items() if self._watches_all or wake <= following]
+        latest = len(self.slots) if self._watches_all else following
+        concerned = [token_id for token_id, wake in wakes.items() if wake <= latest]
         self.asked = due.union(waiting, concerned, *turned)
         return following
 
@@ -102,7 +100,9 @@ class Waking:
         """Find the first slot at or after an instant."""
         return int(self._instants.searchsorted(instant))
 
-    def _next_concern(self, place: int, token_id: TokenId, holding: Holding, portfolio: Portfolio) -> int:
+    def _next_concern(
+        self, place: int, token_id: TokenId, holding: Holding, portfolio: Portfolio
+    ) -> int:
         """Find the next slot that concerns a position; it is kept until the bracket changes."""
         position = holding.position
         held = (position, holding.stop, holding.quantity)
@@ -113,13 +113,14 @@ class Waking:
         if position.side is Side.LONG or not self.setup.rules.short.borrow_fraction_per_day:
             return wake
         # A day of borrowing is charged at the close of the first bar that closes after it began.
-        day = 0 if holding.borrowed_at is None else (holding.borrowed_at - position.opened_at) // DAY + 1
-        columns, begun = self.archive.columns[token_id], micros(position.opened_at + day * DAY)
+        paid, opened_at = holding.borrowed_at, position.opened_at
+        day = 0 if paid is None else (paid - opened_at) // DAY + 1
+        columns, begun = self.archive.columns[token_id], micros(opened_at + day * DAY)
         row = int(columns.opened_at.searchsorted(begun - columns.span, side="right"))
         if row == len(columns.opened_at):
             return wake
-        paid = self._first_at(int(columns.opened_at[row]) + columns.span)
-        return min(wake, max(paid, place + 1))
+        charged = self._first_at(int(columns.opened_at[row]) + columns.span)
+        return min(wake, max(charged, place + 1))
 
     def _wake(self, place: int, token_id: TokenId, holding: Holding, portfolio: Portfolio) -> int:
         rules = self.setup.rules
@@ -136,10 +137,7 @@ class Waking:
         return found if due is None else min(found, max(self._first_at(micros(due)), place + 1))
 
     def _silent(self, place: int, columns: Columns) -> int:
-        """Find the next slot at which a token has not been traded for the length of a halt.
-
-        From that slot on the token counts as delisted.
-        """
+        """Find the next slot at which a token, silent for a halt's length, counts as delisted."""
         silences = columns.silences() + HALT_LENGTH // MICROSECOND
         at = int(silences.searchsorted(self._instants[place], side="right"))
         return self._first_at(int(silences[at])) if at < len(silences) else len(self.slots)
@@ -147,8 +145,7 @@ class Waking:
     def skip_to(self, place: int, following: int, portfolio: Portfolio) -> Portfolio:
         """Carry the account over skipped slots: only its high-water mark and falls may have moved.
 
-        No price in between is beyond a short's margin: a slot with such a price, even of a quiet
-        bar, is run.
+        A slot with a price beyond a short's margin, even of a quiet bar, is run, never skipped.
         """
         if following - place <= 1 or not portfolio.holdings:
             return portfolio
@@ -171,12 +168,13 @@ class Waking:
         with localcontext(EXACT):
             for one in places:
                 equity, slot = self._equity(place + 1 + one, portfolio), self.slots[place + 1 + one]
-                moved.high_water_mark, moved.high_at, moved.deepest = follow_equity(moved, equity, slot)
+                followed = follow_equity(moved, equity, slot)
+                moved.high_water_mark, moved.high_at, moved.deepest = followed
         return moved
 
     def _equity(self, place: int, portfolio: Portfolio) -> Decimal:
-        slot = self.slots[place]
-        quotes = ((token_id, self.archive.price(token_id, slot, slot)) for token_id in portfolio.holdings)
+        slot, price = self.slots[place], self.archive.price
+        quotes = ((token_id, price(token_id, slot, slot)) for token_id in portfolio.holdings)
         prices = {token_id: one.price for token_id, one in quotes if one}
         return portfolio.cash + value_positions(portfolio, prices, slot)
 
@@ -189,10 +187,7 @@ def run_slots(
     *,
     end: datetime | None,
 ) -> Iterator[Played]:
-    """Continue from a portfolio, and yield each slot that is run.
-
-    Slots at which nothing can happen are not run. The slot at `end` only settles and marks.
-    """
+    """Continue from a portfolio over slots where something can happen; that at `end` only marks."""
     waking, clock = Waking(setup, source.archive, slots), SystemClock()
     place = 0
     while place < len(slots):

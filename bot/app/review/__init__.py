@@ -1,1 +1,1 @@
-"""What a ledger says of its runs: tables, figures, why a token was or was not traded, and what an order rests on."""
+"""What a ledger says of its runs: tables, figures, and why a token was or was not traded."""

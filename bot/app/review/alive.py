@@ -1,4 +1,4 @@
-"""Whether a daemon lives: the age of each run's last cycle, the slot that is due, who holds the ledger.
+"""Whether a daemon lives: each run's last cycle and due slot, and who holds the ledger.
 
 The ledger alone says so: schedules are those that its last cycles ran with.
 """
@@ -31,12 +31,10 @@ HOLDERS = {
 }
 
 
-def find_signs_of_life(reader: Reader, now: datetime, only: Collection[str] | None) -> dict[str, Row]:
-    """Find what tells whether each run is alive, by its name.
-
-    only: the runs that a daemon is to run; None means all live runs. The others, and replays, are
-    never due.
-    """
+def find_signs_of_life(
+    reader: Reader, now: datetime, only: Collection[str] | None
+) -> dict[str, Row]:
+    """Find each run's signs of life; only `only`, or every live run, is ever due: no replay is."""
     held = is_held(reader.engine)
     found: dict[str, Row] = {}
     for row in reader.rows(LAST_CYCLES, {}):
@@ -61,7 +59,8 @@ def describe_life(run: str, life: Row, now: datetime) -> str:
     if due is not None:
         since = f"has been due for {show_span(now - due)}" if due <= now else "is next"
         when = f", slot {show_value(due)[:16]}Z {since}{' (overdue)' if life['overdue'] else ''}"
-    return f"{run}: last cycle {show_span(now - life['last_cycle_at'])} ago{when}: {HOLDERS[life['daemon']]}"
+    ago = show_span(now - life["last_cycle_at"])
+    return f"{run}: last cycle {ago} ago{when}: {HOLDERS[life['daemon']]}"
 
 
 def show_span(span: timedelta) -> str:

@@ -32,8 +32,8 @@ join v_decisions d on d.run = n.run and d.signal_id = n.signal_id and d.slot = n
 group by n.run, n.is_entered, case when n.is_entered = 0 then d.first_reason end
 order by n.run, count(*) desc, 3
 """
-# One row for each episode: its nearest miss. A gate that compares with = has no distance, and a turn
-# that is too old gets no nearer.
+# One row for each episode: its nearest miss. A gate that compares with = has no distance, and a
+# turn that is too old gets no nearer.
 NEAR_MISSES = """
 select run, slot, symbol, gate, value, comparator, threshold, distance from (
     select m.*, row_number() over (partition by run, signal_id order by distance, slot desc)\
@@ -59,10 +59,7 @@ MISSES_SHOWN = 5
 
 
 def digest(reader: Reader, window: Window, run: str | None) -> list[Row]:
-    """Build a row for each run: cycles, entries, candidates, rejections, near misses, and blocks.
-
-    The blocks, under in_force, are the pauses and tripped breakers at the end of the window.
-    """
+    """Build a row for each run; in_force: its pauses and tripped breakers at the window's end."""
     require_run(reader, run)
     where, given = within(*window, run)
     outcomes = reader.rows(OUTCOMES.format(where=where), given)
@@ -91,12 +88,15 @@ def _count(outcomes: Sequence[Row]) -> Row:
     return {
         "entries": sum(one["candidates"] for one in outcomes if one["is_entered"]),
         "candidates": sum(one["candidates"] for one in outcomes),
-        "refused": {str(one["reason"]): one["candidates"] for one in outcomes if not one["is_entered"]},
+        "refused": {
+            str(one["reason"]): one["candidates"] for one in outcomes if not one["is_entered"]
+        },
     }
 
 
 def _of_run(rows: Sequence[Row], run: object) -> list[Row]:
-    return [{name: value for name, value in row.items() if name != "run"} for row in rows if row["run"] == run]
+    mine = [row for row in rows if row["run"] == run]
+    return [{name: row[name] for name in row if name != "run"} for row in mine]
 
 
 def describe_digest(answer: list[Row]) -> tuple[str | Table, ...]:

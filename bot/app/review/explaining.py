@@ -4,10 +4,9 @@ It runs plain SQL over the public views, and shows no input that was not known a
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from bot.adapters.sql.reads import Reader
-from bot.app.review.why import CUT_OFF, GATES, NEWEST, describe_proposal, gate_table, levels_of, pick
+from bot.app.review import why
 from bot.app.settings.providers import PROVIDERS
 from bot.app.telling.answers import Row, Table, without_empty
 from bot.app.telling.printing import show_value
@@ -22,22 +21,20 @@ join v_orders e on e.run = o.run and e.signal_id = o.signal_id and e.ordinal = o
 join v_decisions d on d.run = e.run and d.signal_id = e.signal_id and d.slot = e.planned_at
 where o.order_id = :order_id
 """
-DATA: Mapping[str, str] = MappingProxyType(
-    {
-        "signal": """
+DATA: Mapping[str, str] = {
+    "signal": """
 select published_at, known_at, provider, feed, stance, grade, confidence from v_signals
 where signal_id = :signal_id and known_at <= :cut_off order by known_at limit 1
 """,
-        "levels": f"select published_at, known_at from v_levels {NEWEST}",  # noqa: S608 - a constant
-        "quantmetrics": f"""
+    "levels": f"select published_at, known_at from v_levels {why.NEWEST}",  # noqa: S608 - constant
+    "quantmetrics": f"""
 select published_at, known_at, volatility, sharpe, sortino, max_drawdown, cagr\
- from v_quantmetrics {NEWEST}
+ from v_quantmetrics {why.NEWEST}
 """,  # noqa: S608 - a constant
-        "grades": f"""
-select published_at, known_at, trader_grade, investor_grade from v_grades {NEWEST}
+    "grades": f"""
+select published_at, known_at, trader_grade, investor_grade from v_grades {why.NEWEST}
 """,  # noqa: S608 - a constant
-    }
-)
+}
 # The known_at of a row is the instant of the answer that brought it first.
 CALLS = """
 select endpoint, at, known_at, status, rows, request_id, answer_hash, query from v_api_calls
@@ -59,20 +56,18 @@ where f.order_id = :order_id order by p.entry_id, p.account
 
 
 def explain(reader: Reader, order_id: str) -> Row:
-    """Read an order with its decision, the data and answers known then, its fills and postings.
-
-    Raises ConfigError when the ledger has no such order.
-    """
+    """Read an order, what is behind it and what came of it; raises ConfigError without it."""
     named = {"order_id": order_id}
     order = reader.rows(ORDER, named)
     if not order:
-        raise ConfigError(f"no order {order_id} in the ledger {reader.name}: `bot orders` lists them")
+        mend = "`bot orders` lists them"
+        raise ConfigError(f"no order {order_id} in the ledger {reader.name}: {mend}")
     (decision,) = reader.rows(DECISION, named)
     return {
         "order": order[0],
         "decision": decision,
-        "gates": reader.rows(GATES, pick(decision, "candidate_id")),
-        "levels": levels_of(reader, decision),
+        "gates": reader.rows(why.GATES, why.pick(decision, "candidate_id")),
+        "levels": why.levels_of(reader, decision),
         "data": _inputs(reader, decision),
         "fills": reader.rows(FILLS, named),
         "postings": reader.rows(POSTINGS, named),
@@ -82,12 +77,12 @@ def explain(reader: Reader, order_id: str) -> Row:
 def _inputs(reader: Reader, decision: Row) -> list[Row]:
     """Read the newest row of each input known at a decision, and its answers; a replay has none."""
     token = str(decision["token_id"])
-    (cycle,) = reader.rows(CUT_OFF, pick(decision, "run", "slot"))
-    known = pick(decision, "token_id", "signal_id", "slot") | cycle
+    (cycle,) = reader.rows(why.CUT_OFF, why.pick(decision, "run", "slot"))
+    known = why.pick(decision, "token_id", "signal_id", "slot") | cycle
     found: list[Row] = []
     for name, statement in DATA.items():
         for row in reader.rows(statement, known):
-            calls = reader.rows(CALLS, pick(row, "known_at"))
+            calls = reader.rows(CALLS, why.pick(row, "known_at"))
             answers = [call for call in calls if _is_about(call, token)]
             found.append({"input": name, **row, "answers": answers})
     feeds = {provider.prices for provider in PROVIDERS.values()}
@@ -114,17 +109,19 @@ def describe_order(answer: Row) -> tuple[str | Table, ...]:
         f" {show_value(order['quantity'])} at {show_value(order['price'])},"
         f" planned at {show_value(order['planned_at'])}"
     )
-    decided = f"decided at {show_value(decision['slot'])}: {decision['outcome']}; {describe_proposal(decision)}"
+    decided = f"decided at {show_value(decision['slot'])}: {decision['outcome']}"
     return without_empty(
         head,
-        decided,
+        f"{decided}; {why.describe_proposal(decision)}",
         *(line for row in answer["data"] for line in _datum_lines(row)),
-        gate_table(answer["gates"]),
+        why.gate_table(answer["gates"]),
         *(Table(rows=answer[name]) for name in ("fills", "postings")),
     )
 
 
 def _datum_lines(row: Row) -> list[str]:
-    values = [f"{name} {show_value(value)}" for name, value in row.items() if name not in {"input", "answers"}]
-    answers = [f"  from {call['endpoint']}, answer {call['answer_hash']}" for call in row["answers"]]
+    told = row.keys() - {"input", "answers"}
+    values = [f"{name} {show_value(row[name])}" for name in row if name in told]
+    calls = row["answers"]
+    answers = [f"  from {call['endpoint']}, answer {call['answer_hash']}" for call in calls]
     return [f"{row['input']}: {', '.join(values)}", *answers]

@@ -1,5 +1,6 @@
 """The reading commands: they need a ledger and nothing else, so they work with the daemon dead."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from bot.adapters.clock import SystemClock
@@ -25,31 +26,26 @@ def show(name: str, url: str, asked: Asked) -> Answer:
     return Answer(payload=found, parts=(table,))
 
 
-def show_status(config_path: Path, ledger: str | None, run: str | None, *, expect_alive: bool) -> Answer:
-    """Answer with the runs at a glance, and whether a daemon is alive.
-
-    expect_alive: end with 69 when no daemon holds the ledger or a run has missed more than a slot.
-    """
+def show_status(
+    config_path: Path, ledger: str | None, run: str | None, *, expect_alive: bool
+) -> Answer:
+    """Answer with the runs at a glance; expect_alive: 69 without a daemon or with a run overdue."""
     config = load_config(config_path) if ledger is None else None
     reader, now = Reader(ledger_of(config_path, ledger)), SystemClock().now()
-    lives = find_signs_of_life(reader, now, None if config is None else {one.name for one in config.runs})
-    found = [
-        {**row, "in_force": stops_in_force(reader, name), "parity": parity_state(reader, name), **lives[name]}
-        for row in rows_of(reader, REPORTS["status"], Asked(run))
-        for name in [str(row["run"])]
-    ]
+    only = None if config is None else {one.name for one in config.runs}
+    lives, found = find_signs_of_life(reader, now, only), []
+    for row in rows_of(reader, REPORTS["status"], Asked(run)):
+        name = str(row["run"])
+        states = {"in_force": stops_in_force(reader, name), "parity": parity_state(reader, name)}
+        found.append({**row, **states, **lives[name]})
     told = [describe_life(str(row["run"]), row, now) for row in found]
     is_alive = bool(found) and all(row["daemon"] and not row["overdue"] for row in found)
     table = Table(rows=found, columns=REPORTS["status"].columns, empty="no status yet")
-    dead = expect_alive and not is_alive
-    return Answer(
-        payload=found,
-        parts=(table, *told),
-        notes=tuple(f"bot: not alive: {line}" for line in told or ["no run has had a cycle yet"])
-        if dead
-        else (),
-        exit_code=UpstreamError.exit_code if dead else 0,
-    )
+    answer = Answer(payload=found, parts=(table, *told))
+    if is_alive or not expect_alive:
+        return answer
+    notes = tuple(f"bot: not alive: {line}" for line in told or ["no run has had a cycle yet"])
+    return replace(answer, notes=notes, exit_code=UpstreamError.exit_code)
 
 
 def stops_in_force(reader: Reader, run: str) -> str | None:
@@ -77,7 +73,8 @@ def show_why(symbol: str | None, url: str, window: Window, run: str | None) -> A
     decision = why(reader, symbol, window, run)
     if decision is None:
         span = " in this window" if any(window) else ""
-        text = f"{symbol} was no candidate{span}: no turn of it has come to a decision{span or ' yet'}"
+        none = f"no turn of it has come to a decision{span or ' yet'}"
+        text = f"{symbol} was no candidate{span}: {none}"
         stances = find_stances(reader, symbol, window[1])
         told = [
             f"it is {one['stance']} since {show_value(one['published_at'])[:16]}Z"

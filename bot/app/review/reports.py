@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from types import MappingProxyType
 from typing import NamedTuple
 
 from bot.adapters.sql.reads import Reader
@@ -17,37 +16,19 @@ from bot.app.settings.kinds import near
 from bot.app.telling.answers import Column, Row
 from bot.domain.errors import ConfigError
 
-QUOTE, SHARE, UTC = "quote currency", "fraction", "UTC"
-UNITS: Mapping[str, str] = MappingProxyType(
-    {
-        "cash": QUOTE,
-        "equity": QUOTE,
-        "high_water_mark": QUOTE,
-        "positions_value": QUOTE,
-        "profit": QUOTE,
-        "fees": QUOTE,
-        "unrealised_profit": QUOTE,
-        "price": QUOTE,
-        "entry_price": QUOTE,
-        "exit_price": QUOTE,
-        "mark_price": QUOTE,
-        "stop": QUOTE,
-        "target": QUOTE,
-        "slot": UTC,
-        "last_slot": UTC,
-        "opened_at": UTC,
-        "closed_at": UTC,
-        "accepted_at": UTC,
-        "drawdown": SHARE,
-        "exposure": SHARE,
-        "quantity": "base units",
-        "age_hours": "hours",
-        "r_multiple": "R",
-    }
-)
+OF_UNITS: Mapping[str, str] = {
+    "quote currency": "cash equity high_water_mark positions_value profit fees unrealised_profit"
+    " price entry_price exit_price mark_price stop target",
+    "UTC": "slot last_slot opened_at closed_at accepted_at",
+    "fraction": "drawdown exposure",
+    "base units": "quantity",
+    "hours": "age_hours",
+    "R": "r_multiple",
+}
+UNITS = {name: unit for unit, names in OF_UNITS.items() for name in names.split()}
 TRADES = """
-select symbol, side, opened_at, closed_at, quantity, entry_price, exit_price, stop_initial as stop, \
-target, exit_reason, profit, fees, r_multiple, run
+select symbol, side, opened_at, closed_at, quantity, entry_price, exit_price,
+       stop_initial as stop, target, exit_reason, profit, fees, r_multiple, run
 from v_trades {where} order by opened_at, symbol, run
 """
 POSITIONS = """
@@ -60,7 +41,8 @@ select run, order_id, symbol, side, role, part, state, reason, quantity, price, 
 from v_orders {where} order by accepted_at, symbol, role, order_id
 """
 EQUITY = """
-select run, slot, cash, positions_value, equity, high_water_mark, drawdown, exposure, open_positions
+select run, slot, cash, positions_value, equity, high_water_mark, drawdown, exposure,
+       open_positions
 from v_equity {where} order by run, slot
 """
 STATUS = """
@@ -88,12 +70,21 @@ class Asked(NamedTuple):
 
 
 class Report(NamedTuple):
-    """A table of one view: its statement, the column that dates its rows, and how it is shown."""
+    """A table of one view: its statement, the column that dates its rows, and how it is shown.
+
+    shown: its columns; the more question marks one has, the sooner a narrow terminal loses it.
+    """
 
     statement: str
     at: str
-    columns: tuple[Column, ...]
+    shown: str
     totals: Callable[[Sequence[Row]], Row | None] = lambda _rows: None
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns with their units and ranks."""
+        marked = re.findall(r"(\w+)(\?*)", self.shown)
+        return tuple(Column(name, UNITS.get(name, ""), len(marks)) for name, marks in marked)
 
 
 def _total_trades(rows: Sequence[Row]) -> Row:
@@ -119,58 +110,42 @@ def _number(value: object) -> Decimal:
     return Decimal(str(value)) if value is not None else Decimal(0)
 
 
-def _columns(names: str) -> tuple[Column, ...]:
-    """Lay out columns; the more question marks one has, the sooner it leaves a narrow terminal."""
-    return tuple(
-        Column(name, UNITS.get(name, ""), len(marks)) for name, marks in re.findall(r"(\w+)(\?*)", names)
-    )
-
-
-REPORTS: Mapping[str, Report] = MappingProxyType(
-    {
-        "status": Report(
-            STATUS,
-            "slot",
-            _columns(
-                "run last_slot state?? equity cash??? drawdown? exposure??? open_positions??"
-                " trades?? profit missed? requests_waiting??? in_force parity??"
-            ),
-        ),
-        "trades": Report(
-            TRADES,
-            "opened_at",
-            _columns(
-                "symbol side?? opened_at closed_at?? quantity??? entry_price? exit_price?"
-                " stop??? target??? exit_reason profit fees??? r_multiple?? run???"
-            ),
-            _total_trades,
-        ),
-        "positions": Report(
-            POSITIONS,
-            "opened_at",
-            _columns(
-                "run??? symbol side?? opened_at?? quantity? entry_price mark_price stop? target?"
-                " unrealised_profit age_hours???"
-            ),
-            _total_positions,
-        ),
-        "orders": Report(
-            ORDERS,
-            "accepted_at",
-            _columns(
-                "run??? order_id? symbol side?? role part??? state reason?? quantity? price accepted_at??"
-            ),
-        ),
-        "equity": Report(
-            EQUITY,
-            "slot",
-            _columns(
-                "run?? slot cash? positions_value?? equity high_water_mark?? drawdown exposure? open_positions?"
-            ),
-        ),
-    }
-)
-PARITY = "select is_identical, kind, differs_at, what from v_parity where run = :run order by checked_at desc"
+REPORTS: Mapping[str, Report] = {
+    "status": Report(
+        STATUS,
+        "slot",
+        "run last_slot state?? equity cash??? drawdown? exposure??? open_positions?? trades??"
+        " profit missed? requests_waiting??? in_force parity??",
+    ),
+    "trades": Report(
+        TRADES,
+        "opened_at",
+        "symbol side?? opened_at closed_at?? quantity??? entry_price? exit_price? stop??? target???"
+        " exit_reason profit fees??? r_multiple?? run???",
+        _total_trades,
+    ),
+    "positions": Report(
+        POSITIONS,
+        "opened_at",
+        "run??? symbol side?? opened_at?? quantity? entry_price mark_price stop? target?"
+        " unrealised_profit age_hours???",
+        _total_positions,
+    ),
+    "orders": Report(
+        ORDERS,
+        "accepted_at",
+        "run??? order_id? symbol side?? role part??? state reason?? quantity? price accepted_at??",
+    ),
+    "equity": Report(
+        EQUITY,
+        "slot",
+        "run?? slot cash? positions_value?? equity high_water_mark?? drawdown exposure?"
+        " open_positions?",
+    ),
+}
+PARITY = """
+select is_identical, kind, differs_at, what from v_parity where run = :run order by checked_at desc
+"""
 
 
 def rows_of(reader: Reader, report: Report, asked: Asked) -> list[Row]:
@@ -188,14 +163,20 @@ def require_run(reader: Reader, run: str | None) -> None:
     """Refuse a run that the ledger does not have: a typo must not look like an empty run."""
     known = [str(row["name"]) for row in reader.rows("select name from runs order by name", {})]
     if run is not None and run not in known:
-        raise ConfigError(f"no run {run} in this ledger{near(run, known)}; it has {', '.join(known) or 'none'}")
+        has = ", ".join(known) or "none"
+        raise ConfigError(f"no run {run} in this ledger{near(run, known)}; it has {has}")
 
 
 def within(
-    start: datetime | None, end: datetime | None, run: str | None, at: str = "slot"
+    start: datetime | None,
+    end: datetime | None,
+    run: str | None,
+    at: str = "slot",
+    symbol: str | None = None,
 ) -> tuple[str, dict[str, object]]:
-    """Build the SQL condition for a window of instants and a run, and its parameters."""
-    asked = ((f"{at} >= :start", "start", start), (f"{at} <= :end", "end", end), ("run = :run", "run", run))
-    given = [(test, name, value) for test, name, value in asked if value is not None]
-    tests = " and ".join(test for test, _, _ in given)
-    return (f"where {tests}" if tests else "", {name: value for _, name, value in given})
+    """Build the SQL condition for a window of instants, a run and a symbol, and its parameters."""
+    asked: dict[str, object] = {"start": start, "end": end, "run": run, "symbol": symbol}
+    given = {name: value for name, value in asked.items() if value is not None}
+    bounds = {"start": f"{at} >= :start", "end": f"{at} <= :end"}
+    found = " and ".join(bounds.get(name, f"{name} = :{name}") for name in given)
+    return f"where {found}" if found else "", given

@@ -22,9 +22,10 @@ select gate, value, comparator, threshold, passed, reason from v_gates
 where candidate_id = :candidate_id order by number
 """
 # The levels as the strategy merged and weighed them; no rows if it does neither.
-SLOT_LEVELS = (
-    "select price, strength, strength_source, merged from v_slot_levels where candidate_id = :candidate_id"
-)
+SLOT_LEVELS = """
+select price, strength, strength_source, merged from v_slot_levels
+where candidate_id = :candidate_id
+"""
 # A row counts from `published_at` (the provider's) or `known_at` (ours), whichever is earlier, but
 # never before the ledger had it.
 NEWEST = """
@@ -70,10 +71,7 @@ NEAREST = 3
 
 
 def symbol_in(reader: Reader, symbol: str) -> str:
-    """Find a symbol as the ledger writes it.
-
-    Raises ConfigError, with the nearest symbol, if there is none.
-    """
+    """Find a symbol as the ledger writes it, or raise ConfigError that suggests the nearest."""
     known = [str(row["symbol"]) for row in reader.rows(SYMBOLS, {})]
     for written in (symbol, symbol.upper()):
         if written in known:
@@ -83,14 +81,10 @@ def symbol_in(reader: Reader, symbol: str) -> str:
 
 
 def why(reader: Reader, symbol: str, window: Window, run: str | None) -> Row | None:
-    """Find the newest decision on a symbol within a window; None if there is none.
-
-    It comes with its gates, levels, trades and stop moves, and with the decisions before it.
-    """
+    """Find the newest decision on a symbol in a window, with all that belongs to it; None: none."""
     require_run(reader, run)
-    where, given = within(*window, run)
-    where = f"{where} and symbol = :symbol" if where else "where symbol = :symbol"
-    found = reader.rows(DECISION.format(where=where), {**given, "symbol": symbol_in(reader, symbol)})
+    where, given = within(*window, run, symbol=symbol_in(reader, symbol))
+    found = reader.rows(DECISION.format(where=where), given)
     if not found:
         return None
     decision = found[0]
@@ -105,13 +99,8 @@ def why(reader: Reader, symbol: str, window: Window, run: str | None) -> Row | N
 
 
 def find_stances(reader: Reader, symbol: str, at: datetime | None) -> list[Row]:
-    """Find the stance that each feed holds on a symbol at an instant, and since when; None: now.
-
-    A row counts once we knew it, as a cycle would have it.
-    """
-    where, given = within(None, at, None, "known_at")
-    where = f"{where} and symbol = :symbol" if where else "where symbol = :symbol"
-    given["symbol"] = symbol_in(reader, symbol)
+    """Find each feed's stance on a symbol, as known at an instant (None: now), and its start."""
+    where, given = within(None, at, None, "known_at", symbol_in(reader, symbol))
     found: dict[tuple[object, object], Row] = {}
     for row in reader.rows(SIGNALS.format(where=where), given):
         feed = row["provider"], row["feed"]
@@ -121,10 +110,7 @@ def find_stances(reader: Reader, symbol: str, at: datetime | None) -> list[Row]:
 
 
 def levels_of(reader: Reader, decision: Row) -> list[Row]:
-    """List the levels that a decision saw, lowest first.
-
-    They are those that were stored with it, or else those that were recorded by its cut-off.
-    """
+    """List the levels a decision saw, lowest first: those stored with it, or recorded by then."""
     found = reader.rows(SLOT_LEVELS, pick(decision, "candidate_id"))
     if not found:
         cut_off = reader.rows(CUT_OFF, pick(decision, "run", "slot"))[0]
@@ -144,7 +130,8 @@ def describe_decision(answer: Row) -> tuple[str | Table, ...]:
         f" {answer['outcome']}"
         f"{'' if answer['first_reason'] is None else ', ' + str(answer['first_reason'])}"
     )
-    trades = [{name: trade[name] for name in trade if name != "position_id"} for trade in answer["trades"]]
+    shown = ("opened_at", "closed_at", "quantity", "entry_price", "exit_price", "exit_reason")
+    trades = [pick(trade, *shown, "profit", "r_multiple") for trade in answer["trades"]]
     return without_empty(
         head,
         describe_proposal(answer),
@@ -196,8 +183,9 @@ def _describe_levels(answer: Row) -> str:
     reference = float(answer["reference_price"])
     below = [show_value(price) for price in prices if price < reference][-NEAREST:]
     above = [show_value(price) for price in prices if price > reference][:NEAREST]
-    sides = f"supports {', '.join(reversed(below)) or 'none'}; resistances {', '.join(above) or 'none'}"
-    return f"nearest of {len(prices)} levels: {sides}"
+    supports, resistances = (", ".join(side) or "none" for side in (reversed(below), above))
+    nearest = f"nearest of {len(prices)} levels"
+    return f"{nearest}: supports {supports}; resistances {resistances}"
 
 
 def _describe_stretch(row: Row) -> str:

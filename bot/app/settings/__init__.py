@@ -1,1 +1,1 @@
-"""What a user writes, as typed values: the configuration, strategies with their hooks, and the keys of both."""
+"""What a user writes, as typed values: the configuration, and strategies with their hooks."""

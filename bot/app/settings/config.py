@@ -45,33 +45,42 @@ ADDRESS = Text(r"https?://[^\s/?#]+[^\s?#]*", "address that begins with https://
 
 KEYS: tuple[Key, ...] = (
     Key(
-        "ledger.url",
-        LINE,
-        "where cycles are kept: sqlite:///PATH or postgresql://USER@HOST/DB",
+        "ledger.url", LINE, "where cycles are kept: sqlite:///PATH or postgresql://USER@HOST/DB",
         "sqlite:///tidemark.db",
     ),
     Key("source.provider", Word(PROVIDER_NAMES), "who is asked", "tokenmetrics"),
     Key("source.base_url", ADDRESS, "where its API answers", "https://api.tokenmetrics.com/v2"),
     Key("source.api_version", Word(("v2", "v3")), "which version of its API that is", "v2"),
     Key(
-        "source.key_file",
-        LINE,
-        "file with an API key on each line, the first that works is used; readable by its owner only",
+        "source.key_file", LINE,
+        "file with an API key on each line, the first that works; readable by its owner only",
     ),
-    Key("source.proxy", ADDRESS, "the proxy to ask through; without it none, whatever HTTPS_PROXY says"),
-    Key("source.requests_per_minute", COUNT, "the plan's requests per minute", 20),
-    Key("source.credits_per_month", COUNT, "the plan's API credits per month; absent: not compared"),
-    Key("verify.parity", CRON, "when the daemon derives its runs again, a cron in UTC; absent: never"),
     Key(
-        "verify.window_hours",
-        COUNT,
-        "how many hours back a run's first check goes; the rest go on from there",
-        24,
+        "source.proxy", ADDRESS,
+        "the proxy to ask through; without it none, whatever HTTPS_PROXY says",
+    ),
+    Key("source.requests_per_minute", COUNT, "the plan's requests per minute", 20),
+    Key(
+        "source.credits_per_month", COUNT,
+        "the plan's API credits per month; absent: not compared",
+    ),
+    Key(
+        "verify.parity", CRON,
+        "when the daemon derives its runs again, a cron in UTC; absent: never",
+    ),
+    Key(
+        "verify.window_hours", COUNT,
+        "how many hours back a run's first check goes; the rest go on from there", 24,
     ),
 )
 RUN_KEYS: tuple[Key, ...] = (
-    Key("run.name", NAME, "the run's name in the ledger; it has an account of its own", needed=True),
-    Key("run.strategy", LINE, "strategies/NAME.toml beside this file, or the path of a file", needed=True),
+    Key(
+        "run.name", NAME, "the run's name in the ledger; it has an account of its own", needed=True,
+    ),
+    Key(
+        "run.strategy", LINE, "strategies/NAME.toml beside this file, or the path of a file",
+        needed=True,
+    ),
     Key("run.cash", Number(above=0, at_most=CASH_MAX), "opening cash, quote currency", needed=True),
     Key("run.schedule", CRON, "its slots: minute hour day month weekday, UTC", needed=True),
 )
@@ -80,11 +89,7 @@ LATER = ("source.refresh", "notify", "health")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceConfig:
-    """The provider of the data and the limits of the plan.
-
-    key_file: as written in the file. credits_per_month: None when credits are not compared.
-    proxy: the URL of a proxy; None for none.
-    """
+    """The provider and the plan's limits; credits_per_month: None when credits are not compared."""
 
     provider: str
     base_url: str
@@ -97,10 +102,7 @@ class SourceConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyConfig:
-    """When the daemon derives its runs again, and how many hours back the first time.
-
-    parity: a five-field cron in UTC; None means never.
-    """
+    """The cron at which the daemon derives its runs again, and how many hours back at first."""
 
     parity: str | None
     window_hours: int
@@ -108,10 +110,7 @@ class VerifyConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """One run of the configuration.
-
-    strategy: a name or a resolved path. cash: in quote currency. schedule: a five-field UTC cron.
-    """
+    """One run; strategy: a name or a resolved path; schedule: a five-field cron in UTC."""
 
     name: str
     strategy: str
@@ -121,10 +120,7 @@ class RunConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A configuration as it was read.
-
-    ledger: as written in the file. Relative paths count from the file's folder.
-    """
+    """A configuration as read; ledger: as written in the file, whose folder paths count from."""
 
     path: Path
     ledger: str
@@ -167,12 +163,9 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     _check_address(path, config.source.base_url)
     version = re.search(r"/(v\d+)/?$", config.source.base_url)
     if version and version[1] != config.source.api_version:
-        raise refuse(
-            str(path),
-            "source.api_version",
-            f'"{config.source.api_version}" is not the version that source.base_url ends with:'
-            " make them the same",
-        )
+        reason = "is not the version that source.base_url ends with: make them the same"
+        written = f'"{config.source.api_version}" {reason}'
+        raise refuse(str(path), "source.api_version", written)
     return config
 
 
@@ -194,9 +187,8 @@ def resolve_keys(config: Config, environ: Mapping[str, str] = os.environ) -> Key
     if credentials and (Path(credentials) / CREDENTIAL).exists():
         return _ring(CREDENTIAL, Path(credentials) / CREDENTIAL, shared=True)
     missing = "is not set" if named is None else "names no file"
-    raise ConfigError(
-        f"{place} {missing}: put the API key into that file (chmod 600), or set {KEY_VARIABLE}"
-    )
+    mend = f"put the API key into that file (chmod 600), or set {KEY_VARIABLE}"
+    raise ConfigError(f"{place} {missing}: {mend}")
 
 
 def _ring(place: str, path: Path, *, shared: bool) -> KeyRing:
@@ -208,18 +200,12 @@ def effective(
     strategies: Mapping[str, Strategy],
     universes: Mapping[str, Mapping[TokenId, Instrument]] = MappingProxyType({}),
 ) -> str:
-    """Write the configuration in force as canonical JSON, without secrets.
-
-    strategies, universes: each run's loaded strategy and resolved universe, by the run's name.
-    """
+    """Write the configuration in force as canonical JSON, without secrets; maps are by run."""
     runs = []
     for run in config.runs:
         strategy = strategies[run.name]
-        in_force: dict[str, object] = {
-            "universe": strategy.universe,
-            "bars": strategy.bars,
-            "rules": strategy.rules,
-        }
+        names = ("universe", "bars", "rules")
+        in_force: dict[str, object] = {name: getattr(strategy, name) for name in names}
         if strategy.provider is not None:
             in_force["provider"] = strategy.provider
         if run.name in universes:
@@ -232,7 +218,8 @@ def effective(
 def mask_url(url: str) -> str:
     """Mask the passwords, tokens and keys in a URL."""
     hidden = re.sub(r"://([^/@:]*):[^/]*@", rf"://\1:{MASK}@", url)
-    return re.sub(r"(?i)([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*", rf"\1{MASK}", hidden)
+    given = r"(?i)([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*"
+    return re.sub(given, rf"\1{MASK}", hidden)
 
 
 def _check_tables(path: Path, tables: Mapping[str, object]) -> None:
@@ -277,7 +264,8 @@ def _override(tables: dict[str, object], environ: Mapping[str, str]) -> None:
 def _runs(path: Path, raw: object) -> tuple[RunConfig, ...]:
     where = str(path)
     if not isinstance(raw, list) or not raw or not all(isinstance(table, dict) for table in raw):
-        raise refuse(where, "run", "write at least one [[run]] with name, strategy, cash and schedule")
+        mend = "write at least one [[run]] with name, strategy, cash and schedule"
+        raise refuse(where, "run", mend)
     found: list[RunConfig] = []
     for number, table in enumerate(raw, start=1):
         place = f"{where} [[run]] {number}"
@@ -285,9 +273,8 @@ def _runs(path: Path, raw: object) -> tuple[RunConfig, ...]:
         if run["cash"] != run["cash"].quantize(MICRO):
             raise refuse(place, "run.cash", "has more than 6 digits after the point")
         if run["name"] in {earlier.name for earlier in found}:
-            raise refuse(
-                place, "run.name", f'"{run["name"]}" is there twice: every run needs a name of its own'
-            )
+            reason = f'"{run["name"]}" is there twice: every run needs a name of its own'
+            raise refuse(place, "run.name", reason)
         if "/" in run["strategy"] or run["strategy"].endswith(".toml"):
             run["strategy"] = str(path.parent / run["strategy"])
         found.append(RunConfig(**run))
@@ -302,14 +289,12 @@ def _keys_in(place: str, path: Path, *, shared: bool) -> list[str]:
                 raise AccessError(f"{place}: others may read the key file: chmod 600 it")
             return _keys(place, file.read(KEY_BYTES_MAX))
     except FileNotFoundError as error:
-        raise ConfigError(
-            f"{place}: no such key file: create it, readable by its owner only"
-        ) from error
+        mend = "create it, readable by its owner only"
+        raise ConfigError(f"{place}: no such key file: {mend}") from error
     except (OSError, UnicodeDecodeError):
         # The cause is not chained, because it holds bytes of the file.
-        raise AccessError(
-            f"{place}: the key file cannot be read: it must be a text file of this user"
-        ) from None
+        reason = "cannot be read: it must be a text file of this user"
+        raise AccessError(f"{place}: the key file {reason}") from None
 
 
 def _keys(place: str, text: str) -> list[str]:

@@ -6,61 +6,26 @@ a strategy differ.
 
 import ast
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
 from bot.app.settings.kinds import near
 
-SIGNATURES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "veto": ("view", "bracket"),
-        "rank": ("view", "bracket"),
-        "adjust_bracket": ("view", "bracket"),
-        "extra_exits": ("view", "holding"),
-    }
-)
-MODULES = frozenset(
-    {
-        "__future__",
-        "collections",
-        "dataclasses",
-        "datetime",
-        "decimal",
-        "enum",
-        "fractions",
-        "functools",
-        "itertools",
-        "math",
-        "operator",
-        "statistics",
-        "typing",
-    }
-)
+SIGNATURES: Mapping[str, tuple[str, ...]] = {
+    "veto": ("view", "bracket"),
+    "rank": ("view", "bracket"),
+    "adjust_bracket": ("view", "bracket"),
+    "extra_exits": ("view", "holding"),
+}
+MODULES = frozenset({
+    "__future__", "collections", "dataclasses", "datetime", "decimal", "enum", "fractions",
+    "functools", "itertools", "math", "operator", "statistics", "typing",
+})  # fmt: skip
 PACKAGES = ("bot.domain.", "bot.engine.")
 # Builtins that reach beyond a hook's arguments, or differ from one process to the next.
-REACHING = frozenset(
-    {
-        "breakpoint",
-        "compile",
-        "delattr",
-        "dir",
-        "eval",
-        "exec",
-        "exit",
-        "getattr",
-        "globals",
-        "hash",
-        "help",
-        "id",
-        "input",
-        "locals",
-        "open",
-        "print",
-        "quit",
-        "setattr",
-        "vars",
-    }
-)
+REACHING = frozenset({
+    "breakpoint", "compile", "delattr", "dir", "eval", "exec", "exit", "getattr", "globals", "hash",
+    "help", "id", "input", "locals", "open", "print", "quit", "setattr", "vars",
+})  # fmt: skip
 CLOCKS = frozenset({"now", "today", "utcnow"})
 # Public members of named tuples, although their names begin with an underscore.
 OF_NAMED_TUPLES = frozenset({"_asdict", "_fields", "_make", "_replace"})
@@ -76,11 +41,13 @@ class Offence(NamedTuple):
 
 def offences(tree: ast.Module) -> list[Offence]:
     """List a hooks file's offences by line; a missing hook is listed only if there is no other."""
-    hooks = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in SIGNATURES]
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    hooks = [node for node in functions if node.name in SIGNATURES]
     first = {node.name: node for node in reversed(hooks)}
+    nodes = [(getattr(node, "lineno", 0), node) for node in ast.walk(tree)]
     found = [
         *(Offence(node.lineno, reason) for node in tree.body for reason in _at_the_top(node)),
-        *(Offence(getattr(node, "lineno", 0), reason) for node in ast.walk(tree) for reason in _anywhere(node)),
+        *(Offence(line, reason) for line, node in nodes for reason in _anywhere(node)),
         *(
             Offence(node.lineno, f"{node.name} is defined twice: keep one")
             for node in hooks
@@ -100,7 +67,9 @@ def find_assignments(tree: ast.Module) -> dict[str, int]:
         node.id: node.lineno
         for statement in tree.body
         if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None
-        for target in (statement.targets if isinstance(statement, ast.Assign) else [statement.target])
+        for target in (
+            statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        )
         for node in ast.walk(target)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     }
@@ -111,13 +80,9 @@ def _at_the_top(node: ast.stmt) -> Iterator[str]:
         case ast.FunctionDef():
             yield from _of_function(node)
         # _out_of_reach refuses async functions, also inside a function.
-        case (
-            ast.Import()
-            | ast.ImportFrom()
-            | ast.ClassDef()
-            | ast.AsyncFunctionDef()
-            | ast.Expr(value=ast.Constant(value=str()))
-        ):
+        case ast.Import() | ast.ImportFrom() | ast.ClassDef() | ast.AsyncFunctionDef():
+            pass
+        case ast.Expr(value=ast.Constant(value=str())):
             pass
         case ast.Assign() | ast.AnnAssign():
             for name in SIGNATURES:
@@ -138,19 +103,10 @@ def _of_function(node: ast.FunctionDef) -> Iterator[str]:
         return
     given = node.args
     names = tuple(argument.arg for argument in given.args)
-    others = (
-        *given.posonlyargs,
-        *given.kwonlyargs,
-        *given.defaults,
-        given.vararg,
-        given.kwarg,
-        *node.decorator_list,
-    )
-    if names != SIGNATURES[node.name] or any(others):
-        yield (
-            f"{node.name} has another signature: write {_signature_of(node.name)},"
-            " without defaults or decorators"
-        )
+    others = (*given.posonlyargs, *given.kwonlyargs, *given.defaults, given.vararg, given.kwarg)
+    if names != SIGNATURES[node.name] or any((*others, *node.decorator_list)):
+        mend = f"write {_signature_of(node.name)}, without defaults or decorators"
+        yield f"{node.name} has another signature: {mend}"
 
 
 def _signature_of(name: str) -> str:
@@ -160,16 +116,17 @@ def _signature_of(name: str) -> str:
 def _anywhere(node: ast.AST) -> Iterator[str]:
     match node:
         case ast.Import():
-            yield from (_of_module(alias.name) for alias in node.names if not _is_allowed(alias.name))
+            names = (alias.name for alias in node.names)
+            yield from (_of_module(name) for name in names if not _is_allowed(name))
         case ast.ImportFrom():
             yield from _of_import(node)
         case ast.ClassDef():
             if not _is_value(node):
-                yield (f"{node.name} can change: make it a NamedTuple, or put @dataclass(frozen=True) above it")
+                mend = "make it a NamedTuple, or put @dataclass(frozen=True) above it"
+                yield f"{node.name} can change: {mend}"
         case ast.FunctionDef(args=given) | ast.Lambda(args=given):
-            if any(
-                isinstance(one, ast.List | ast.Dict | ast.Set) for one in (*given.defaults, *given.kw_defaults)
-            ):
+            defaults = (*given.defaults, *given.kw_defaults)
+            if any(isinstance(one, ast.List | ast.Dict | ast.Set) for one in defaults):
                 yield "a default that can change keeps something between calls: use a tuple or None"
         case _:
             yield from _out_of_reach(node)
@@ -179,16 +136,20 @@ def _out_of_reach(node: ast.AST) -> Iterator[str]:
     match node:
         case ast.Name():
             if node.id in REACHING or (node.id.startswith("__") and node.id.endswith("__")):
-                yield (f"{node.id} is not for hooks, which see their arguments and nothing else: leave it out")
+                reason = "which see their arguments and nothing else: leave it out"
+                yield f"{node.id} is not for hooks, {reason}"
         case ast.Attribute():
             if node.attr.startswith("_") and node.attr not in OF_NAMED_TUPLES:
-                yield (f"{node.attr} is not for hooks, which see values from outside only: leave it out")
+                reason = "is not for hooks, which see values from outside only: leave it out"
+                yield f"{node.attr} {reason}"
             elif node.attr in CLOCKS:
                 yield f".{node.attr} reads a clock: take the time from the view"
             elif not isinstance(node.ctx, ast.Load):
-                yield (f".{node.attr} is set: values do not change, make a new one with dataclasses.replace")
+                mend = "values do not change, make a new one with dataclasses.replace"
+                yield f".{node.attr} is set: {mend}"
         case ast.Global():
-            yield (f"global {', '.join(node.names)}: a hook keeps nothing between calls: return what it finds")
+            reason = "a hook keeps nothing between calls: return what it finds"
+            yield f"global {', '.join(node.names)}: {reason}"
         case ast.AsyncFunctionDef() | ast.Await() | ast.AsyncFor() | ast.AsyncWith():
             yield "a hook waits for nothing: write it without async and await"
 
@@ -215,12 +176,8 @@ def _of_import(node: ast.ImportFrom) -> Iterator[str]:
 
 def _is_value(node: ast.ClassDef) -> bool:
     """Check whether a class makes immutable values: a frozen dataclass, a NamedTuple or an enum."""
-    words = (
-        word
-        for one in node.decorator_list
-        if isinstance(one, ast.Call) and _last(one.func) == "dataclass"
-        for word in one.keywords
-    )
+    calls = (one for one in node.decorator_list if isinstance(one, ast.Call))
+    words = (word for one in calls if _last(one.func) == "dataclass" for word in one.keywords)
     return any(_last(parent) in VALUES for parent in node.bases) or any(
         word.arg == "frozen" and isinstance(word.value, ast.Constant) and word.value.value is True
         for word in words

@@ -32,10 +32,7 @@ class _Failure(NamedTuple):
 
 
 def load_hooks(path: Path) -> Hooks | None:
-    """Read and check a hooks file; returns None when there is none.
-
-    Raises ConfigError with the file, the line and the remedy.
-    """
+    """Read and check a hooks file, None if there is none; ConfigError names file, line and mend."""
     text = hooks_text(path)
     return None if text is None else hooks_from(path, text)
 
@@ -64,7 +61,7 @@ def _parse(path: Path, text: str) -> ast.Module:
         tree = ast.parse(text)
         compile(tree, str(path), "exec", dont_inherit=True)  # finds errors that parsing does not
     except (SyntaxError, ValueError, RecursionError) as error:
-        line, reason = (error.lineno, error.msg) if isinstance(error, SyntaxError) else (None, str(error))
+        line, reason = getattr(error, "lineno", None), getattr(error, "msg", str(error))
         raise _refusal(path, line, f"not Python: {reason}") from None
     for offence in offences(tree):
         raise _refusal(path, offence.line, offence.reason)
@@ -84,7 +81,8 @@ def _execute(path: Path, tree: ast.Module) -> dict[str, Hook]:
     for name, line in find_assignments(tree).items():
         value = names[name]
         if isinstance(value, list | set | bytearray | deque | Iterator):
-            raise _refusal(path, line, f"{name} can change from call to call: make it a tuple or a frozenset")
+            mend = "make it a tuple or a frozenset"
+            raise _refusal(path, line, f"{name} can change from call to call: {mend}")
         if isinstance(value, dict):
             names[name] = MappingProxyType(value)
     return {name: value for name, value in names.items() if callable(value)}
@@ -99,11 +97,9 @@ def _guard(name: str, hook: Hook, where: str) -> Hook:
 
     def ask(*given: object) -> object:
         answer = _call(lambda: hook(*given), where)
-        return (
-            Raised(f"hook {name}: {answer.told} (line {answer.line})")
-            if isinstance(answer, _Failure)
-            else answer
-        )
+        if isinstance(answer, _Failure):
+            return Raised(f"hook {name}: {answer.told} (line {answer.line})")
+        return answer
 
     return ask
 

@@ -4,14 +4,15 @@ Every refusal is a ValueError with its reason. No number passes through a binary
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import Protocol
+from operator import ge, gt, le, lt
+from typing import Any, Protocol
 
-from bot.app.cycle.schedule import refuse_cron, refuse_never
+from bot.app.cycle.schedule import refuse_never
 from bot.domain.numbers import plain
 
 NUMBER_TEXT = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
@@ -58,10 +59,7 @@ def show_value(raw: object) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Number:
-    """An exact number within bounds; at_least and at_most are inclusive, above and below are not.
-
-    unit: what it counts; for a fraction, the refusal of a percentage suggests the fraction.
-    """
+    """An exact number within bounds; unit: what it counts, a fraction's refusals suggest one."""
 
     at_least: Decimal | int | None = None
     above: Decimal | int | None = None
@@ -79,24 +77,23 @@ class Number:
 
     def describe(self) -> str:
         """Describe in words what is accepted."""
-        named = (
-            ("at least", self.at_least),
-            ("above", self.above),
-            ("at most", self.at_most),
-            ("below", self.below),
-        )
-        bounds = ", ".join(f"{words} {bound}" for words, bound in named if bound is not None)
+        bounds = ", ".join(f"{words} {bound}" for words, bound, _ in self._bounds())
         return " ".join(["whole number" if self.whole else "number", bounds]).strip()
+
+    def _bounds(self) -> list[tuple[str, Decimal | int, Callable[[Any, Any], bool]]]:
+        """List the bounds: each in words, as a number, and as what a value must be to it."""
+        bounds = (
+            ("at least", self.at_least, ge),
+            ("above", self.above, gt),
+            ("at most", self.at_most, le),
+            ("below", self.below, lt),
+        )
+        return [(words, bound, holds) for words, bound, holds in bounds if bound is not None]
 
     def _first_violation(self, value: Decimal) -> str | None:
         """Name the first bound that a value breaks."""
-        bounds = (
-            (self.at_least, "at least", self.at_least is None or value >= self.at_least),
-            (self.above, "above", self.above is None or value > self.above),
-            (self.at_most, "at most", self.at_most is None or value <= self.at_most),
-            (self.below, "below", self.below is None or value < self.below),
-        )
-        return next((f"{words} {bound}" for bound, words, met in bounds if not met), None)
+        broken = (f"{words} {of}" for words, of, holds in self._bounds() if not holds(value, of))
+        return next(broken, None)
 
     def _fraction_meant(self, value: Decimal) -> str:
         meant = value.scaleb(-2)
@@ -106,32 +103,31 @@ class Number:
 
 
 def exact(raw: object, *, whole: bool, example: str = "10") -> Decimal:
-    """Convert a TOML number, or a string of digits, to the decimal that was written.
-
-    example: what a refusal of another value suggests.
-    """
+    """Convert a TOML number, or digits, to the decimal written; example: for a refusal."""
     value = raw
     if isinstance(raw, str):
         text = raw.strip()
         if "%" in text:
-            raise ValueError(f"{show_value(raw)} is a percentage: write a fraction, {_share_meant(text)}")
+            mend = f"write a fraction, {_share_meant(text)}"
+            raise ValueError(f"{show_value(raw)} is a percentage: {mend}")
         if COMMA_TEXT.fullmatch(text):
             meant = text.replace(",", ".")
             if len(text.rpartition(",")[2]) == THOUSANDS:
                 meant = f"{text.replace(',', '')} or {meant}"
-            raise ValueError(f"{show_value(raw)} has a comma: write {meant}, with a decimal point if any")
+            mend = f"write {meant}, with a decimal point if any"
+            raise ValueError(f"{show_value(raw)} has a comma: {mend}")
         pattern, convert = (WHOLE_TEXT, int) if whole else (NUMBER_TEXT, Decimal)
         value = convert(text) if pattern.fullmatch(text) else text
     if isinstance(value, bool) or not isinstance(value, int if whole else int | Decimal):
-        raise ValueError(
-            f"{show_value(raw)} is no {'whole number' if whole else 'number'}: write {example}, say"
-        )
+        kind = "whole number" if whole else "number"
+        raise ValueError(f"{show_value(raw)} is no {kind}: write {example}, say")
     number = Decimal(value)
     exponent = number.as_tuple().exponent
     if not isinstance(exponent, int):
         raise ValueError(f"{show_value(raw)} is no finite number")
     if number and (exponent < -SCALE or number.adjusted() >= SCALE):
-        raise ValueError(f"{show_value(raw)} has more than {SCALE} digits before or after the point")
+        most = f"{SCALE} digits before or after the point"
+        raise ValueError(f"{show_value(raw)} has more than {most}")
     return number
 
 
@@ -151,11 +147,12 @@ class Word:
 
     def read(self, raw: object) -> str:
         """Find the accepted word, which is an enum member where `words` holds one."""
+        listed = ", ".join(quote(self.words))
         if not isinstance(raw, str):
-            raise ValueError(f"{show_value(raw)} is no text: write one of {', '.join(quote(self.words))}")
+            raise ValueError(f"{show_value(raw)} is no text: write one of {listed}")
         if raw in self.words:
             return self.words[self.words.index(raw)]
-        raise ValueError(f"{show_value(raw)} is none of {', '.join(quote(self.words))}{near(raw, self.words)}")
+        raise ValueError(f"{show_value(raw)} is none of {listed}{near(raw, self.words)}")
 
     def describe(self) -> str:
         """Describe in words what is accepted."""
@@ -171,7 +168,8 @@ class Words:
     def read(self, raw: object) -> frozenset[str]:
         """Convert a list of accepted words to a set."""
         if not isinstance(raw, list):
-            raise ValueError(f"{show_value(raw)} is no list: write e.g. [{', '.join(quote(self.word.words))}]")
+            example = ", ".join(quote(self.word.words))
+            raise ValueError(f"{show_value(raw)} is no list: write e.g. [{example}]")
         return frozenset(self.word.read(item) for item in raw)
 
     def describe(self) -> str:
@@ -181,11 +179,7 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text that matches a pattern.
-
-    example: what a refusal shows with the value; without one it shows neither, for the value may
-    hold a secret.
-    """
+    """A text that matches a pattern; a refusal shows it, with the example, if there is one."""
 
     pattern: str
     meaning: str
@@ -194,9 +188,9 @@ class Text:
     def read(self, raw: object) -> str:
         """Check the text against the pattern, and return it unchanged."""
         if not isinstance(raw, str) or not re.fullmatch(self.pattern, raw):
-            if self.example:
-                raise ValueError(f'{show_value(raw)} is no {self.meaning}: write "{self.example}", say')
-            raise ValueError(f"the value is no {self.meaning}")
+            shown = show_value(raw) if self.example else "the value"
+            mend = f': write "{self.example}", say' if self.example else ""
+            raise ValueError(f"{shown} is no {self.meaning}{mend}")
         return raw
 
     def describe(self) -> str:
@@ -212,7 +206,6 @@ class Cron:
         """Check the cron, and return it unchanged."""
         if not isinstance(raw, str):
             raise ValueError(f'{show_value(raw)} is no text: write "0 * * * *", say')
-        refuse_cron(raw)
         refuse_never(raw)
         return raw
 
@@ -242,11 +235,7 @@ def first_instant(written: str | date) -> datetime:
 
 
 def last_instant(written: str | date) -> datetime:
-    """Read an instant in UTC; a date alone means 1 microsecond before the next 00:00.
-
-    So a window that ends on a day includes the day's last slot and excludes the next midnight.
-    Raises ValueError for other texts.
-    """
+    """Read an instant in UTC; a date alone means the day's last microsecond."""
     return _instant(written, time.max)
 
 

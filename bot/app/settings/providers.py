@@ -12,11 +12,10 @@ from bot.ports import Provider
 PROVIDERS: dict[str, Provider] = {provider.name: provider for provider in (TOKEN_METRICS,)}
 
 
-def feeds_of(provider: Provider, priced: Iterable[Rules], following: Iterable[Rules]) -> frozenset[str]:
-    """Collect the feeds that a provider is asked for.
-
-    priced: the rules that take prices and inputs from it. following: those that take its signals.
-    """
+def feeds_of(
+    provider: Provider, priced: Iterable[Rules], following: Iterable[Rules]
+) -> frozenset[str]:
+    """Collect a provider's feeds: for prices and inputs of `priced`, for signals of `following`."""
     feeds = {provider.signals[rules.feed] for rules in following}
     for rules in priced:
         known = provider.inputs[rules.feed]
@@ -26,13 +25,9 @@ def feeds_of(provider: Provider, priced: Iterable[Rules], following: Iterable[Ru
 
 
 def provider_of(call: ApiCall) -> Provider:
-    """Find the provider that a recorded call asked.
-
-    Raises BadInputError for a call that this program cannot have made: its row was changed.
-    """
+    """Find the provider that a call asked; BadInputError: never made by us, its row was changed."""
     for provider in PROVIDERS.values():
         if call.endpoint in provider.feeds:
             return provider
-    raise BadInputError(
-        f"call {call.request_id} asked for {call.endpoint}, which nothing is read from: its row was changed"
-    )
+    reason = "which nothing is read from: its row was changed"
+    raise BadInputError(f"call {call.request_id} asked for {call.endpoint}, {reason}")

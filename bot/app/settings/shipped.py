@@ -13,12 +13,9 @@ FIRST = "levels_long"
 
 
 def starter_config(strategy: str = FIRST) -> str:
-    """Read the configuration that `bot init` writes: config.example.toml, with this strategy's name."""
-    return (
-        _place("config.example.toml", "config.example.toml")
-        .read_text(encoding="utf-8")
-        .replace(FIRST, strategy)
-    )
+    """Read config.example.toml, which `bot init` writes, with this strategy's name in it."""
+    example = _place("config.example.toml", "config.example.toml")
+    return example.read_text(encoding="utf-8").replace(FIRST, strategy)
 
 
 def starter_strategy() -> str:

@@ -19,11 +19,7 @@ from bot.engine.rules import Rules
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRun:
-    """A run as its stored configuration describes it.
-
-    hooks: the digest of their file, None without hooks.
-    instruments: what its universe was resolved to, None in configurations that do not list it.
-    """
+    """A run as its configuration was stored; hooks: their digest; instruments: None in old ones."""
 
     strategy: str
     cash: Decimal
@@ -34,25 +30,18 @@ class StoredRun:
     instruments: tuple[Instrument, ...] | None
 
     def tokens(self, known: tuple[Instrument, ...]) -> tuple[TokenId, ...]:
-        """List the ids of the tokens that the run followed, in ascending order.
-
-        If the configuration lists no instruments, these are the known ones that its universe names.
-        """
+        """List the ids of the tokens that the run followed, or that its universe names."""
         named = {str(name).upper() for name in self.universe}
-        mine = self.instruments or tuple(one for one in known if named & {one.symbol, str(one.token_id)})
-        return tuple(sorted(one.token_id for one in mine))
+        mine = [one for one in known if named & {one.symbol, str(one.token_id)}]
+        return tuple(sorted(one.token_id for one in self.instruments or mine))
 
 
 def read_stored_run(text: str, name: str) -> StoredRun:
-    """Read one run of a stored configuration.
-
-    Raises ConfigError if the run is missing or this version does not know one of its keys.
-    """
+    """Read one run of a stored configuration; raises ConfigError without it or for unknown keys."""
     given = next((run for run in json.loads(text)["runs"] if run["name"] == name), None)
     if given is None:
-        raise ConfigError(
-            f"run {name}: the configuration stored with its cycles does not name it: check `bot verify`"
-        )
+        reason = "the configuration stored with its cycles does not name it: check `bot verify`"
+        raise ConfigError(f"run {name}: {reason}")
     rules = dict(given["rules"])
     hooks = rules.pop("hooks", None)
     listed = given.get("instruments")
@@ -76,7 +65,8 @@ def _read(kind: Any, value: Any) -> Any:
     if origin in {tuple, frozenset}:
         return origin(_read(inner[0], item) for item in value)
     if origin is Mapping:
-        return MappingProxyType({_read(inner[0], key): _read(inner[1], item) for key, item in value.items()})
+        key, item = inner
+        return MappingProxyType({_read(key, name): _read(item, value[name]) for name in value})
     if is_dataclass(kind):
         return _read_fields(kind, value)
     return kind(value) if isinstance(kind, type) and issubclass(kind, Decimal | Enum) else value
@@ -86,7 +76,6 @@ def _read_fields(kind: Any, value: Mapping[str, Any]) -> Any:
     hints = get_type_hints(kind)
     unknown = value.keys() - {field.name for field in fields(kind)}
     if unknown:
-        raise ConfigError(
-            f"the stored configuration has {min(unknown)}, unknown to this version: use the one that wrote it"
-        )
+        reason = "unknown to this version: use the one that wrote it"
+        raise ConfigError(f"the stored configuration has {min(unknown)}, {reason}")
     return kind(**{name: _read(hints[name], item) for name, item in value.items()})

@@ -17,56 +17,28 @@ from bot.app.settings.strategy_kinds import BOTH, Universe
 from bot.app.settings.tables import load_toml, members, read_tables, refuse
 from bot.domain.numbers import ONE, ZERO, plain
 from bot.domain.orders import Side
-from bot.engine.rules import (
-    Breaker,
-    BreakerName,
-    EntryRules,
-    ExitRule,
-    ExitRules,
-    Fallback,
-    FillRules,
-    GateRules,
-    Hooks,
-    LevelRules,
-    LimitRules,
-    PriceRule,
-    Rank,
-    Rules,
-    SameBar,
-    ShortRules,
-    SizingRules,
-    StopRules,
-    TargetPart,
-    TargetRules,
-)
+from bot.engine import rules as engine
 
 # Distances of a stop from a price or level, as fractions of it: those of a long must be below 1.
 BELOW_THE_PRICE = (
-    "stop.fraction",
-    "stop.fallback.fraction",
-    "stop.buffer_fraction",
-    "stop.distance_min",
+    "stop.fraction", "stop.fallback.fraction", "stop.buffer_fraction", "stop.distance_min",
     "exits.trailing_fraction",
-)
+)  # fmt: skip
 TRAILS = ("trailing_fraction", "trailing_atr", "ratchet_to_support")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
-    """A strategy as it was read from its file.
+    """A strategy as it was read from its file (`where`); universe: symbols or token_ids, or "*".
 
-    universe: symbols or token_ids, or "*".
-    bars: a timeframe; None means the finest one.
-    provider: whose signals it follows; None means the provider of its configuration.
-    where: its file, for messages.
-    text: the text of its file, and as a last line the digest of its hooks if it has any, so that
-        everything that decides is part of it.
+    bars: None means the finest. provider: None means that of its configuration.
+    text: its file's, and the digest of its hooks, so that everything that decides is in it.
     """
 
     name: str
     universe: Universe
     bars: str | None
-    rules: Rules
+    rules: engine.Rules
     text: str
     provider: str | None = None
     where: str = ""
@@ -74,9 +46,9 @@ class Strategy:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What a reader of its file may not expect, as lines: it has another name inside."""
-        if Path(self.where).stem == self.name:
-            return ()
-        return (f'look: {self.where} has strategy.name = "{self.name}": runs are named so, not after the file',)
+        named = f'{self.where} has strategy.name = "{self.name}"'
+        remark = f"look: {named}: runs are named so, not after the file"
+        return () if Path(self.where).stem == self.name else (remark,)
 
 
 def load_strategy(name_or_path: str | Path, folder: Path) -> Strategy:
@@ -86,12 +58,10 @@ def load_strategy(name_or_path: str | Path, folder: Path) -> Strategy:
     return strategy_from(path, document, text, load_hooks(path.with_suffix(".py")))
 
 
-def strategy_from(path: Path, document: Mapping[str, object], text: str, hooks: Hooks | None) -> Strategy:
-    """Check a strategy's document, and convert it to typed rules.
-
-    Raises ConfigError for a document that is refused.
-    path: the file that refusals name.
-    """
+def strategy_from(
+    path: Path, document: Mapping[str, object], text: str, hooks: engine.Hooks | None
+) -> Strategy:
+    """Convert a strategy's document to typed rules; ConfigError names `path` when it is refused."""
     values = read_tables(str(path), document, KEYS)
     for key, reason in _contradictions(values):
         raise refuse(str(path), key, reason)
@@ -110,15 +80,12 @@ def strategy_from(path: Path, document: Mapping[str, object], text: str, hooks: 
 def strategy_file(name_or_path: str | Path, folder: Path) -> Path:
     """Find the path of a strategy's file, given by its name in the folder or as a path."""
     path = Path(name_or_path)
-    return path if path.suffix == ".toml" or path.parent != Path() else folder / f"{name_or_path}.toml"
+    is_path = path.suffix == ".toml" or path.parent != Path()
+    return path if is_path else folder / f"{name_or_path}.toml"
 
 
 def find_strategy(name_or_path: str | Path, folder: Path) -> Path:
-    """Find a strategy's file as `strategy_file` does, and by name among the shipped ones as well.
-
-    A file in the folder comes first. A daemon does not look among the shipped ones: what it trades
-    by lies beside its configuration.
-    """
+    """Find a strategy's file in the folder, else among the shipped, which no daemon does."""
     path = strategy_file(name_or_path, folder)
     is_name = path.parent == folder and Path(name_or_path).suffix != ".toml"
     return shipped_strategies().get(path.stem, path) if is_name and not path.exists() else path
@@ -130,7 +97,8 @@ def _suggest_names(path: Path) -> str:
     if path.stem in shipped:
         return f"`bot init FOLDER --strategy {path.stem}` writes it"
     names = sorted({*shipped, *(known.stem for known in path.parent.glob("*.toml"))})
-    return near(path.stem, names).removeprefix("; ") or f"strategies there and shipped: {', '.join(names[:8])}"
+    hint = near(path.stem, names).removeprefix("; ")
+    return hint or f"strategies there and shipped: {', '.join(names[:8])}"
 
 
 def _contradictions(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -141,49 +109,44 @@ def _contradictions(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "stop.distance_min", f"{low} is above stop.distance_max = {high}: swap them"
     parts = _parts(given)
     yield from _of_parts(parts)
-    if given["stop.rule"] is PriceRule.NONE:
+    if given["stop.rule"] is engine.PriceRule.NONE:
         yield from _check_stopless(given, parts)
     yield from _of_trails(given)
     yield from _of_shorts(given)
-    if given.get("entry.weights") and not any(given["entry.weights"].values()):
-        yield ("entry.weights", f"empty: give a weight to at least one of {', '.join(given['entry.weights'])}")
-    if given["fills.same_bar"] is SameBar.FINER_BARS and given["strategy.bars"] == "1m":
-        yield (
-            "strategy.bars",
-            '"1m" is the finest there is, and fills.same_bar is "finer_bars": choose coarser bars',
-        )
+    weights = given.get("entry.weights")
+    if weights and not any(weights.values()):
+        yield "entry.weights", f"empty: give a weight to at least one of {', '.join(weights)}"
+    if given["fills.same_bar"] is engine.SameBar.FINER_BARS and given["strategy.bars"] == "1m":
+        finest = '"1m" is the finest there is, and fills.same_bar is "finer_bars"'
+        yield "strategy.bars", f"{finest}: choose coarser bars"
     if given["fills.half_spread_fraction"] + given["fills.slippage_fraction"] >= ONE:
-        yield (
-            "fills.slippage_fraction",
-            "with the half spread it leaves nothing of a sale: keep their sum below 1",
-        )
+        reason = "with the half spread it leaves nothing of a sale: keep their sum below 1"
+        yield "fills.slippage_fraction", reason
 
 
-def _check_stopless(given: Mapping[str, Any], parts: Sequence[TargetPart]) -> Iterator[tuple[str, str]]:
+def _check_stopless(
+    given: Mapping[str, Any], parts: Sequence[engine.TargetPart]
+) -> Iterator[tuple[str, str]]:
     """Yield the keys that need a stop, for a strategy without one."""
     mend = 'choose stop.rule, it is "none"'
     if given["sizing.risk_fraction"] is not None:
         yield "sizing.risk_fraction", f"needs a stop to measure risk: {mend}"
-    if PriceRule.R_MULTIPLE in (given["target.rule"], given.get("target.fallback.rule")):
+    if engine.PriceRule.R_MULTIPLE in (given["target.rule"], given.get("target.fallback.rule")):
         yield "target.rule", f'"r_multiple" needs a stop to measure R: {mend}'
     if any(part.multiple is not None for part in parts):
         yield "target.part", f"a multiple needs a stop to measure R: {mend}"
-    if ExitRule.BREAK_EVEN in given["exits.rules"]:
+    if engine.ExitRule.BREAK_EVEN in given["exits.rules"]:
         yield "exits.rules", f'"break_even" needs a stop to measure R: {mend}'
 
 
-def _of_parts(parts: Sequence[TargetPart]) -> Iterator[tuple[str, str]]:
+def _of_parts(parts: Sequence[engine.TargetPart]) -> Iterator[tuple[str, str]]:
     for number, part in enumerate(parts, start=1):
         if (part.rank is None) == (part.multiple is None):
-            yield (
-                "target.part",
-                (f"number {number} must name its level's rank or a multiple of R: write one of the two"),
-            )
+            reason = "must name its level's rank or a multiple of R: write one of the two"
+            yield "target.part", f"number {number} {reason}"
         if part.share is None and number < len(parts):
-            yield (
-                "target.part",
-                f"number {number} has no share: only the last may leave it out, it takes the rest",
-            )
+            reason = "has no share: only the last may leave it out, it takes the rest"
+            yield "target.part", f"number {number} {reason}"
     shares = [part.share for part in parts if part.share is not None]
     total = sum(shares, ZERO)
     if total > ONE:
@@ -193,20 +156,18 @@ def _of_parts(parts: Sequence[TargetPart]) -> Iterator[tuple[str, str]]:
 
 
 def _of_trails(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if ExitRule.TRAILING_STOP in given["exits.rules"] and not any(given[f"exits.{name}"] for name in TRAILS):
-        yield ("exits.rules", f'"trailing_stop" needs a distance: write at least one of {", ".join(TRAILS)}')
-    if given.get("exits.ratchet_to_support") and given["stop.rule"] is not PriceRule.LEVEL:
-        yield (
-            "exits.ratchet_to_support",
-            (f'takes buffer and window of a stop at a level, and stop.rule is "{given["stop.rule"]}": drop it'),
-        )
+    trails = engine.ExitRule.TRAILING_STOP in given["exits.rules"]
+    if trails and not any(given[f"exits.{name}"] for name in TRAILS):
+        mend = f"write at least one of {', '.join(TRAILS)}"
+        yield "exits.rules", f'"trailing_stop" needs a distance: {mend}'
+    rule = given["stop.rule"]
+    if given.get("exits.ratchet_to_support") and rule is not engine.PriceRule.LEVEL:
+        reason = f'takes buffer and window of a stop at a level, and stop.rule is "{rule}": drop it'
+        yield "exits.ratchet_to_support", reason
 
 
 def _of_longs(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield each key whose distance would put a long's stop at or below zero, with the reason.
-
-    A strategy that only sells short may use larger distances.
-    """
+    """Yield keys that put a long's stop at or below zero; only short sellers may use them."""
     if given["strategy.side"] == Side.SHORT:
         return
     for path in BELOW_THE_PRICE:
@@ -232,50 +193,52 @@ def _of_shorts(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield path, f"{fraction} puts a short's target at zero or below: keep it below 1"
 
 
-def _rules(values: Mapping[str, Any], hooks: Hooks | None) -> Rules:
+def _rules(values: Mapping[str, Any], hooks: engine.Hooks | None) -> engine.Rules:
     """Convert the checked values to the engine's rules, whose fields have the names of the keys."""
     freshness = members(values, "gates.freshness_hours")
     side = values["strategy.side"]
     entry, target = members(values, "entry"), members(values, "target")
-    weights = entry.pop("weights", {})
+    weighed = {name: one for name, one in entry.pop("weights", {}).items() if one is not None}
     target.pop("part", None)
-    return Rules(
+    return engine.Rules(
         name=values["strategy.name"],
         sides=frozenset(Side if side == BOTH else {side}),
         feed=values["strategy.feed"],
         bearish_exits=values["strategy.bearish"] == "exit",
-        entry=EntryRules(
-            **entry, weights={Rank(name): weight for name, weight in weights.items() if weight is not None}
+        entry=engine.EntryRules(
+            **entry, weights={engine.Rank(name): weight for name, weight in weighed.items()}
         ),
-        gates=GateRules(
+        gates=engine.GateRules(
             **members(values, "gates"),
             freshness_hours={name: hours for name, hours in freshness.items() if hours is not None},
         ),
-        levels=LevelRules(**members(values, "levels")),
-        stop=StopRules(**members(values, "stop"), fallback=_fallback(values, "stop.fallback")),
-        target=TargetRules(**target, fallback=_fallback(values, "target.fallback"), parts=_parts(values)),
-        sizing=SizingRules(**members(values, "sizing")),
-        exits=ExitRules(**members(values, "exits")),
+        levels=engine.LevelRules(**members(values, "levels")),
+        stop=engine.StopRules(**members(values, "stop"), fallback=_fallback(values, "stop")),
+        target=engine.TargetRules(
+            **target, fallback=_fallback(values, "target"), parts=_parts(values)
+        ),
+        sizing=engine.SizingRules(**members(values, "sizing")),
+        exits=engine.ExitRules(**members(values, "exits")),
         limits=_limits(values),
-        short=ShortRules(**members(values, "short")),
-        fills=FillRules(**members(values, "fills")),
+        short=engine.ShortRules(**members(values, "short")),
+        fills=engine.FillRules(**members(values, "fills")),
         hooks=hooks,
     )
 
 
-def _fallback(values: Mapping[str, Any], table: str) -> Fallback | None:
-    given = members(values, table)
-    return Fallback(**given) if given.get("rule") else None
+def _fallback(values: Mapping[str, Any], table: str) -> engine.Fallback | None:
+    given = members(values, f"{table}.fallback")
+    return engine.Fallback(**given) if given.get("rule") else None
 
 
-def _parts(values: Mapping[str, Any]) -> tuple[TargetPart, ...]:
-    return tuple(TargetPart(**part) for part in values.get("target.part") or ())
+def _parts(values: Mapping[str, Any]) -> tuple[engine.TargetPart, ...]:
+    return tuple(engine.TargetPart(**part) for part in values.get("target.part") or ())
 
 
-def _limits(values: Mapping[str, Any]) -> LimitRules:
+def _limits(values: Mapping[str, Any]) -> engine.LimitRules:
     given = members(values, "limits")
-    for name in BreakerName:
+    for name in engine.BreakerName:
         if (breaker := given[name]) is not None:
             # The `at` of a loss streak was read as an int.
-            given[name] = Breaker(**{**breaker, "at": Decimal(breaker["at"])})
-    return LimitRules(**given)
+            given[name] = engine.Breaker(**{**breaker, "at": Decimal(breaker["at"])})
+    return engine.LimitRules(**given)

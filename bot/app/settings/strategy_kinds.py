@@ -53,8 +53,8 @@ def _check_token(token: object, earlier: Sequence[object]) -> None:
 
 
 NAME = Text(
-    r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,62}[A-Za-z0-9_]|[A-Za-z0-9_]", "name of up to 64 letters a-z, digits and _ . -",
-    "levels_long",
+    r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,62}[A-Za-z0-9_]|[A-Za-z0-9_]",
+    "name of up to 64 letters a-z, digits and _ . -", "levels_long",
 )
 ANY = Number()
 POSITIVE = Number(above=0)

@@ -28,7 +28,8 @@ class Chosen(NamedTuple):
     def holds(self, values: Mapping[str, Value]) -> bool:
         """Check whether one of the words is chosen."""
         found = values.get(self.rule)
-        return any(word in found if isinstance(found, frozenset) else word == found for word in self.words)
+        chosen = found if isinstance(found, frozenset) else {found}
+        return any(word in chosen for word in self.words)
 
     def __str__(self) -> str:
         """Write the condition as a reader would set it."""
@@ -37,12 +38,7 @@ class Chosen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One accepted key.
-
-    only: the condition under which it is accepted at all.
-    unless: another key that replaces it when that one is given.
-    needed: the condition under which it must be given; True means wherever it is accepted.
-    """
+    """One key; only, needed: when it is accepted or must be there; unless: what replaces it."""
 
     path: str
     kind: Kind
@@ -77,20 +73,19 @@ class InnerTable:
 
     def read(self, raw: object) -> tuple[Mapping[str, object], ...]:
         """Check that a value is the table or the list of tables; their keys are not read yet."""
+        table, names = self.keys[0].section, ", ".join(key.name for key in self.keys)
         if self.several:
-            if isinstance(raw, list) and raw and all(isinstance(table, dict) for table in raw):
+            if isinstance(raw, list) and raw and all(isinstance(one, dict) for one in raw):
                 return tuple(raw)
-            raise ValueError(
-                f"{show_value(raw)} is no list of tables: write [[{self.keys[0].section}]] for each"
-            )
+            raise ValueError(f"{show_value(raw)} is no list of tables: write [[{table}]] for each")
         if not isinstance(raw, dict):
-            names = ", ".join(key.name for key in self.keys)
-            raise ValueError(f"{show_value(raw)} is no table: write [{self.keys[0].section}] with {names}")
+            raise ValueError(f"{show_value(raw)} is no table: write [{table}] with {names}")
         return (raw,)
 
     def describe(self) -> str:
         """Describe in words what is accepted."""
-        return f"{'tables' if self.several else 'table'} with {', '.join(key.name for key in self.keys)}"
+        names = ", ".join(key.name for key in self.keys)
+        return f"{'tables' if self.several else 'table'} with {names}"
 
 
 def every(keys: Iterable[Key]) -> Iterator[Key]:
@@ -102,11 +97,7 @@ def every(keys: Iterable[Key]) -> Iterator[Key]:
 
 
 def load_toml(path: Path, mend: str) -> tuple[dict[str, object], str]:
-    """Read a TOML file to its document and its text.
-
-    Raises AccessError if the file may not be read, ConfigError for any other failure.
-    mend: what the message advises if the file is missing or unreadable.
-    """
+    """Read a TOML file to document and text, or raise AccessError or ConfigError with the mend."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
@@ -125,9 +116,9 @@ def parse_toml(path: Path, text: str) -> dict[str, object]:
     try:
         return tomllib.loads(text, parse_float=Decimal)
     except (ValueError, InvalidOperation, RecursionError) as error:
-        reason = (
-            _explain(error, text) if isinstance(error, tomllib.TOMLDecodeError) else "a value is out of range"
-        )
+        reason = "a value is out of range"
+        if isinstance(error, tomllib.TOMLDecodeError):
+            reason = _explain(error, text)
         raise ConfigError(f"{path}: not TOML: {reason}") from error
 
 
@@ -139,7 +130,8 @@ def _explain(error: ValueError, text: str) -> str:
         return reason
     lines = text.rstrip().split("\n")
     number = int(twice[1] or len(lines))
-    return f"line {number}: the key {lines[number - 1].partition('=')[0].strip()} is there twice: keep one of the two"
+    key = lines[number - 1].partition("=")[0].strip()
+    return f"line {number}: the key {key} is there twice: keep one of the two"
 
 
 def read_tables(
@@ -151,9 +143,7 @@ def read_tables(
 ) -> dict[str, Any]:
     """Check a document against its keys, and collect the value of every key that applies, by path.
 
-    where: the file and table that messages name.
-    later: keys and tables that only a later version accepts.
-    around: the values read so far from the enclosing tables; the result contains them too.
+    later: keys of later versions. around: what the enclosing tables hold; the result has it too.
     """
     given = dict(_walk(where, document, keys, later, ""))
     # The order of the keys matters: a condition sees only the values of keys before its own.
@@ -199,7 +189,11 @@ def _read(where: str, key: Key, raw: object, around: Mapping[str, Value]) -> Val
 
 
 def _read_inside(
-    where: str, path: str, table: Mapping[str, object], kind: InnerTable, around: Mapping[str, Value]
+    where: str,
+    path: str,
+    table: Mapping[str, object],
+    kind: InnerTable,
+    around: Mapping[str, Value],
 ) -> dict[str, Any]:
     """Read the keys of an inner table to their values by name."""
     # The keys inside have whole paths, so put the table back into its enclosing tables.
@@ -266,7 +260,8 @@ def _unknown(name: str, prefix: str, raw: object, keys: Sequence[Key], sections:
     elsewhere = [key.path for key in keys if key.name == name]
     if elsewhere and not isinstance(raw, dict):
         return f"unknown here; did you mean `{elsewhere[0]}`?"
-    return f"unknown {'table' if isinstance(raw, dict) else 'key'}{near(name, siblings) or _other(name, keys)}"
+    hint = near(name, siblings) or _other(name, keys)
+    return f"unknown {'table' if isinstance(raw, dict) else 'key'}{hint}"
 
 
 def _other(name: str, keys: Sequence[Key]) -> str:

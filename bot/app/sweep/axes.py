@@ -31,7 +31,9 @@ KEPT = ("strategy.name", "strategy.universe", "strategy.bars")
 SWEPT: Mapping[str, Kind] = {
     key.path: key.kind
     for key in every(KEYS)
-    if not isinstance(key.kind, InnerTable) and key.path not in KEPT and not key.path.startswith("target.part.")
+    if not isinstance(key.kind, InnerTable)
+    and key.path not in KEPT
+    and key.section != "target.part"
 }
 RANGE = ("low", "high", "step", "log")
 LISTED_MAX = 10_000
@@ -45,11 +47,7 @@ Parameters = Mapping[str, Value]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:
-    """A strategy key and the values that a sweep gives it.
-
-    Without listed values it takes any number from low to high, spread evenly, on a logarithmic
-    scale if is_log is set.
-    """
+    """A strategy key and its values, or any from low to high, evenly, on a log scale if is_log."""
 
     path: str
     values: tuple[Value, ...] = ()
@@ -61,15 +59,12 @@ class Axis:
     def is_ordered(self) -> bool:
         """Whether the listed values are numbers that rise."""
         return all(
-            isinstance(before, Decimal | int) and isinstance(after, Decimal | int) and before < after
-            for before, after in pairwise(self.values)
+            isinstance(one, Decimal | int) and isinstance(two, Decimal | int) and one < two
+            for one, two in pairwise(self.values)
         )
 
     def between(self, share: float) -> Value:
-        """Compute the number at a share of the way from low to high.
-
-        share: between 0 and 1.
-        """
+        """Compute the number at a share, between 0 and 1, of the way from low to high."""
         low, high = to_float(self.low), to_float(self.high)
         if self.is_log:
             found = math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
@@ -111,12 +106,9 @@ def _axes(table: Mapping[str, object], prefix: str) -> Iterator[Axis]:
         elif isinstance(raw, dict) and any(known.startswith(f"{path}.") for known in SWEPT):
             yield from _axes(raw, f"{path}.")
         else:
-            why = (
-                "stays what the strategy's file says"
-                if path in KEPT
-                else f"unknown strategy key{near(path, SWEPT)}"
-            )
-            raise ValueError(f"{path}: {why}")
+            if path in KEPT:
+                raise ValueError(f"{path}: stays what the strategy's file says")
+            raise ValueError(f"{path}: unknown strategy key{near(path, SWEPT)}")
 
 
 def _axis(path: str, kind: Kind, raw: object) -> Axis:
@@ -175,39 +167,36 @@ def _steps(kind: Number, low: Decimal, high: Decimal, step: Decimal) -> tuple[Va
 
 
 def grid(axes: Sequence[Axis]) -> list[Parameters]:
-    """List every combination of values; the last axis varies fastest.
-
-    Raises ValueError if there are too many, or if an axis has no list of values.
-    """
+    """List every combination, the last axis fastest; raises ValueError: too many, or no values."""
     for axis in axes:
         if not axis.values:
-            raise ValueError(f"{axis.path}: a grid needs a step: write one, or choose another method")
+            mend = "write one, or choose another method"
+            raise ValueError(f"{axis.path}: a grid needs a step: {mend}")
     count = math.prod(len(axis.values) for axis in axes)
     if count > GRID_MAX:
-        raise ValueError(f'{count:,} combinations: keep them below {GRID_MAX:,}, or write method = "random"')
+        mend = f'keep them below {GRID_MAX:,}, or write method = "random"'
+        raise ValueError(f"{count:,} combinations: {mend}")
     combined = product(*(axis.values for axis in axes))
     return [dict(zip((axis.path for axis in axes), values, strict=True)) for values in combined]
 
 
 def draws(axes: Sequence[Axis], count: int, seed: int) -> list[Parameters]:
-    """Draw `count` sets at random, evenly on each axis.
-
-    The bits are PCG64's own, which numpy promises to keep the same (NEP 19).
-    """
+    """Draw sets evenly on each axis, from the bits that numpy promises to keep (NEP 19)."""
     bits = np.random.PCG64(seed)
     return [{axis.path: _pick(axis, int(bits.random_raw())) for axis in axes} for _ in range(count)]
 
 
 def _pick(axis: Axis, drawn: int) -> Value:
     # A place in the list is scaled from the drawn bits in integers: the same on every machine.
-    return axis.values[drawn * len(axis.values) >> BITS] if axis.values else axis.between(drawn / (1 << BITS))
+    if axis.values:
+        return axis.values[drawn * len(axis.values) >> BITS]
+    return axis.between(drawn / (1 << BITS))
 
 
 def parameters_text(parameters: Parameters) -> str:
     """Write a set as JSON with sorted keys."""
-    return (
-        "{" + ",".join(f"{canonical(path)}:{value_text(parameters[path])}" for path in sorted(parameters)) + "}"
-    )
+    sets = (f"{canonical(path)}:{value_text(parameters[path])}" for path in sorted(parameters))
+    return f"{{{','.join(sets)}}}"
 
 
 def value_text(value: Value) -> str:
@@ -218,10 +207,7 @@ def value_text(value: Value) -> str:
 
 
 def strategy_with(path: Path, text: str, hooks: str | None, parameters: str) -> Strategy:
-    """Build the strategy of a file's text with a set of parameters in place of its own.
-
-    Raises ConfigError if the set and the file contradict each other.
-    """
+    """Build a file's strategy with a set of parameters; raises ConfigError if they clash."""
     document: dict[str, Any] = parse_toml(path, text)
     for key, value in json.loads(parameters, parse_float=Decimal).items():
         *tables, name = key.split(".")
@@ -229,6 +215,7 @@ def strategy_with(path: Path, text: str, hooks: str | None, parameters: str) -> 
         for part in tables:
             table = table.setdefault(part, {})
             if not isinstance(table, dict):
-                raise refuse(str(path), key, f"{part} is no table in the strategy's file: write it as one")
+                reason = f"{part} is no table in the strategy's file: write it as one"
+                raise refuse(str(path), key, reason)
         table[name] = value
     return strategy_from(path, document, text, None if hooks is None else hooks_from(path, hooks))

@@ -37,16 +37,10 @@ SAME_BAR = "fills.same_bar"
 
 
 class Course:
-    """A sweep over an opened material, with its folds and a search for each fold.
-
-    refused: the sets that contradict the strategy, each with the reason.
-    """
+    """A sweep over a material, with a search for each fold; refused: sets, each with why."""
 
     def __init__(self, plan: Sweep, place: Place | None) -> None:
-        """Read the strategy and open the material.
-
-        Raises ConfigError, before any trial runs, for what cannot be run.
-        """
+        """Read the strategy and open the material, or raise ConfigError before any trial."""
         if place is None:
             raise ConfigError(
                 f"{plan.path}: sweep.history: missing: add `history = ` (a folder) or"
@@ -95,14 +89,12 @@ class Course:
         return sum(search.expected for search in self.searches) + tests
 
     def accept(self, parameters: str) -> bool:
-        """Check whether a set of parameters fits the strategy.
-
-        Raises ConfigError if the material lacks what the set needs.
-        """
+        """Check whether a set fits the strategy; ConfigError if the material lacks its needs."""
         if parameters in self.refused or parameters in self._accepted:
             return parameters in self._accepted
+        ground = self.ground
         try:
-            strategy = strategy_with(self.plan.strategy, self.ground.strategy, self.ground.hooks, parameters)
+            strategy = strategy_with(self.plan.strategy, ground.strategy, ground.hooks, parameters)
         except ConfigError as error:
             self.refused[parameters] = str(error)
             return False
@@ -114,16 +106,18 @@ class Course:
         """Try each fold's sets in its train window, and the best of them in its test window."""
         tried: list[dict[str, Trial]] = [{} for _ in self.folds]
         # Each round is one batch of all folds, so that the workers stay busy.
-        while asked := [(place, text) for place, search in enumerate(self.searches) for text in search.ask()]:
-            trials = runner.run([self._task(self.folds[place].train, text) for place, text in asked])
-            for place, search in enumerate(self.searches):
-                mine = {text: trial for (at, text), trial in zip(asked, trials, strict=True) if at == place}
+        path, figure, searches = self.plan.path, self.plan.figure, tuple(enumerate(self.searches))
+        while asked := [(place, text) for place, search in searches for text in search.ask()]:
+            tasks = [self._task(self.folds[place].train, text) for place, text in asked]
+            told = tuple(zip(asked, runner.run(tasks), strict=True))
+            for place, search in searches:
+                mine = {text: trial for (at, text), trial in told if at == place}
                 tried[place].update(mine)
-                search.tell({text: value_of(trial, self.plan.figure) for text, trial in mine.items()})
+                search.tell({text: value_of(trial, figure) for text, trial in mine.items()})
         if not any(tried):
             reason = next(iter(self.refused.values()))
-            raise ConfigError(f"{self.plan.path}: parameters: no set goes with the strategy: {reason}")
-        ranks = [rank_trials(tuple(mine.values()), self.plan.figure) for mine in tried]
+            raise ConfigError(f"{path}: parameters: no set goes with the strategy: {reason}")
+        ranks = [rank_trials(tuple(mine.values()), figure) for mine in tried]
         tests = {
             place: self._task(fold.test, best[0].parameters, is_test=True)
             for place, (fold, best) in enumerate(zip(self.folds, ranks, strict=True))
@@ -136,8 +130,9 @@ class Course:
         ]
 
     def _task(self, window: Window, parameters: str, *, is_test: bool = False) -> Task:
+        start, end = window
         return Task(
-            ground=self.ground, parameters=parameters, start=window.start, end=window.end, is_test=is_test
+            ground=self.ground, parameters=parameters, start=start, end=end, is_test=is_test
         )
 
     def _between_slots(self, window: Window) -> Window:
@@ -154,11 +149,7 @@ class Course:
 
 
 def _is_finer(plan: Sweep, given: Mapping[str, Any]) -> bool:
-    """Check whether any set needs bars below the strategy's own.
-
-    Raises ConfigError if only some sets do and the strategy does not name its bars, because the
-    bars must not depend on the set.
-    """
+    """Check whether a set needs finer bars; ConfigError if the bars would depend on the set."""
     asked = next((axis.values for axis in plan.axes if axis.path == SAME_BAR), (given[SAME_BAR],))
     if SameBar.FINER_BARS in asked and len(asked) > 1 and given["strategy.bars"] is None:
         reason = f'missing, {SAME_BAR} is varied: name the bars of all sets, `bars = "1h"` say'
@@ -167,16 +158,15 @@ def _is_finer(plan: Sweep, given: Mapping[str, Any]) -> bool:
 
 
 def _whole(plan: Sweep, material: Material) -> Window:
-    """Find the window of a material that a sweep covers; the first day counts from midnight.
-
-    It ends where a replay of the same window ends; walk-forward folds stay within the data.
-    """
+    """Find the window that a sweep covers, from midnight on; folds stay within the data."""
     first, last = material.ends
     first, end = first.replace(hour=0, minute=0), plan.end or last
     return Window(max(plan.start or first, first), min(end, last) if plan.walk_forward else end)
 
 
-def sweep(path: Path, place: Place | None, ledger: str | None, *, on: str, workers: int | None) -> Answer:
+def sweep(
+    path: Path, place: Place | None, ledger: str | None, *, on: str, workers: int | None
+) -> Answer:
     """Run the missing trials of a sweep and answer with the best sets."""
     began = time.perf_counter()
     plan, places = load_sweep(path), workers_on(on, workers)

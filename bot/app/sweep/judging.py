@@ -12,11 +12,7 @@ from bot.figures.performance import Figure, deviation
 
 
 class Judged(NamedTuple):
-    """The outcome of a fold.
-
-    ranked: the trials that have the figure, best first.
-    test: the test of the best set, None if there was none.
-    """
+    """A fold's outcome; ranked: trials that have the figure, best first; test: that of the best."""
 
     fold: Fold
     tried: tuple[Trial, ...]
@@ -47,8 +43,8 @@ def deflated_sharpe(best: Trial, trials: Sequence[Trial]) -> Figure:
         return Figure(reason="the best set has no Sharpe ratio")
     ratios = [_daily(trial.sharpe) for trial in trials if trial.sharpe is not None]
     variance = deviation(ratios) ** 2 if len(ratios) > 1 else 0.0
-    threshold = expected_best(len(trials), variance)
-    return probability_above(threshold, _daily(best.sharpe), best.days, best.skewness, best.kurtosis)
+    threshold, ratio = expected_best(len(trials), variance), _daily(best.sharpe)
+    return probability_above(threshold, ratio, best.days, best.skewness, best.kurtosis)
 
 
 def _daily(ratio: float) -> float:

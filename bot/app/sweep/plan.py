@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from bot.app.replay.material import Place, find_place
@@ -34,10 +33,7 @@ class Window(NamedTuple):
 
 
 class Fold(NamedTuple):
-    """A train window, in which sets are chosen, and the test window of the best set.
-
-    test: None without walk-forward.
-    """
+    """A train window, in which sets are chosen, and if walking forward a test of the best."""
 
     train: Window
     test: Window | None
@@ -51,10 +47,7 @@ class WalkForward(NamedTuple):
 
 
 def folds_of(whole: Window, walk_forward: WalkForward | None) -> list[Fold]:
-    """List the folds in order of time; without walk-forward the whole window is the only one.
-
-    Raises ConfigError if not even one fold fits.
-    """
+    """List the folds in order, or the whole window as one; raises ConfigError if none fits."""
     if walk_forward is None:
         return [Fold(whole, None)]
     start, (train, test) = whole.start, walk_forward
@@ -73,33 +66,20 @@ def folds_of(whole: Window, walk_forward: WalkForward | None) -> list[Fold]:
     return folds
 
 
-SEED_MAX = 2**31
+SEED = Number(at_least=0, at_most=2**31, whole=True)
+CASH = Number(above=0, at_most=CASH_MAX)
 # The figures that sets may be judged by: 1 if more is better, -1 if less is better.
-FIGURES: Mapping[str, int] = MappingProxyType(
-    {
-        "sharpe": 1,
-        "sortino": 1,
-        "calmar": 1,
-        "total_return": 1,
-        "cagr": 1,
-        "max_drawdown": -1,
-        "win_rate": 1,
-        "profit_factor": 1,
-        "expectancy": 1,
-        "expectancy_r": 1,
-        "sqn": 1,
-    }
-)
+FIGURES: Mapping[str, int] = {
+    "sharpe": 1, "sortino": 1, "calmar": 1, "total_return": 1, "cagr": 1, "max_drawdown": -1,
+    "win_rate": 1, "profit_factor": 1, "expectancy": 1, "expectancy_r": 1, "sqn": 1,
+}  # fmt: skip
 DRAWN = Chosen("sweep.method", ("random", "optuna"))
 SEARCHED = Chosen("sweep.method", ("optuna",))
 
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """An instant, in UTC if it names no zone.
-
-    of: converts what is written; it decides which instant a date without a time means.
-    """
+    """An instant, in UTC if it names no zone; of: reads what is written, also a date alone."""
 
     of: Callable[[str | date], datetime]
 
@@ -118,33 +98,38 @@ class Instant:
 WHOLE_DAYS = Number(at_least=1, at_most=3_650, whole=True, unit="days")
 KEYS: tuple[Key, ...] = (
     Key("sweep.name", NAME, "the sweep's name in v_sweep", needed=True),
-    Key("sweep.strategy", LINE, "strategies/NAME.toml beside this file, or the path of a file", needed=True),
+    Key(
+        "sweep.strategy", LINE, "strategies/NAME.toml beside this file, or the path of a file",
+        needed=True,
+    ),
     Key("sweep.history", LINE, "history folder, seen from this file; absent: --history names it"),
     Key(
-        "sweep.recorded",
-        LINE,
-        "live ledger whose recorded answers are tried, a URL or a file; absent: --recorded names it",
+        "sweep.recorded", LINE,
+        "live ledger whose recorded answers are tried, a URL or a file;"
+        " absent: --recorded names it",
+    ),
+    Key("sweep.cash", CASH, "opening cash of every trial, quote currency", Decimal(10000)),
+    Key(
+        "sweep.schedule", CRON,
+        "slots: minute hour day month weekday, UTC; absent: every close of a bar",
     ),
     Key(
-        "sweep.cash",
-        Number(above=0, at_most=CASH_MAX),
-        "opening cash of every trial, quote currency",
-        Decimal(10000),
-    ),
-    Key("sweep.schedule", CRON, "slots: minute hour day month weekday, UTC; absent: every close of a bar"),
-    Key("sweep.from", Instant(first_instant), "first slot; of a date alone its 00:00; absent: the first close"),
-    Key(
-        "sweep.to", Instant(last_instant), "last slot; of a date alone that day's last; absent: the last close"
+        "sweep.from", Instant(first_instant),
+        "first slot; of a date alone its 00:00; absent: the first close",
     ),
     Key(
-        "sweep.seed",
-        Number(at_least=0, at_most=SEED_MAX, whole=True),
-        "where chance starts; part of every id",
-        1,
+        "sweep.to", Instant(last_instant),
+        "last slot; of a date alone that day's last; absent: the last close",
     ),
+    Key("sweep.seed", SEED, "where chance starts; part of every id", 1),
     Key("sweep.method", Word(("grid", *DRAWN.words)), "how sets are chosen", "grid"),
-    Key("sweep.trials", COUNT, "how many sets are drawn for each train window", only=DRAWN, needed=True),
-    Key("sweep.batch", COUNT, "sets asked for at once, whatever the number of workers", 8, SEARCHED),
+    Key(
+        "sweep.trials", COUNT, "how many sets are drawn for each train window", only=DRAWN,
+        needed=True,
+    ),
+    Key(
+        "sweep.batch", COUNT, "sets asked for at once, whatever the number of workers", 8, SEARCHED,
+    ),
     Key("sweep.figure", Word(tuple(FIGURES)), "what sets are judged by", "sharpe"),
     Key("walk_forward.train_days", WHOLE_DAYS, "length of a train window"),
     Key("walk_forward.test_days", WHOLE_DAYS, "length of the test window that follows it"),
@@ -154,10 +139,7 @@ KEYS: tuple[Key, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """A sweep as it was read from its file.
-
-    strategy, history and recorded are resolved; start and end are None if they are left open.
-    """
+    """A sweep as read from its file: paths resolved, start and end None if they are left open."""
 
     path: Path
     name: str
@@ -189,10 +171,11 @@ def load_sweep(path: Path) -> Sweep:
         raise refuse(where, "sweep.recorded", "sweep.history is given too: keep one of them")
     folder, name = path.parent, given["strategy"]
     is_path = "/" in name or name.endswith(".toml")
+    strategy = folder / name if is_path else find_strategy(name, folder / "strategies")
     return Sweep(
         path=path,
         name=given["name"],
-        strategy=(folder / name if is_path else find_strategy(name, folder / "strategies")).absolute(),
+        strategy=strategy.absolute(),
         history=None if given["history"] is None else folder / given["history"],
         recorded=None if given["recorded"] is None else find_place(given["recorded"], folder),
         cash=given["cash"],
@@ -214,5 +197,6 @@ def _walk_forward(where: str, given: Mapping[str, Any]) -> WalkForward | None:
         return None
     for name, other in (("train_days", "test_days"), ("test_days", "train_days")):
         if given[name] is None:
-            raise refuse(where, f"walk_forward.{name}", f"missing, {other} is given: add `{name} = ` (days)")
+            reason = f"missing, {other} is given: add `{name} = ` (days)"
+            raise refuse(where, f"walk_forward.{name}", reason)
     return WalkForward(timedelta(days=given["train_days"]), timedelta(days=given["test_days"]))

@@ -25,10 +25,7 @@ class TrialRunner:
     """Workers, the trials that the ledger already has, and the progress."""
 
     def __init__(self, workers: Workers, store: Store, sweep: str, expected: int) -> None:
-        """Read what the ledger has; open no workers yet.
-
-        expected: the largest number of trials that there can be.
-        """
+        """Read what the ledger has, open no workers yet; expected: the largest number of trials."""
         self._workers, self._store = workers, store
         self._known = store.trials(sweep)
         # Trials of the ledger that no task has asked for yet. A search may ask for a set twice, and
@@ -46,8 +43,7 @@ class TrialRunner:
     def run(self, tasks: Sequence[Task]) -> list[Trial]:
         """Run the tasks that the ledger lacks, and return the trials of all tasks.
 
-        Raises UpstreamError if workers are lost several times in a row without one finished trial.
-        Errors that refuse a trial pass through.
+        Raises what refuses a trial, and UpstreamError after repeated losses without a finished one.
         """
         missing = {task.trial_id: task for task in tasks if task.trial_id not in self._known}
         found = self._unasked.intersection(task.trial_id for task in tasks)
@@ -68,10 +64,7 @@ class TrialRunner:
         return [self._known[task.trial_id] for task in tasks]
 
     def _round(self, missing: dict[str, Task]) -> BaseException | None:
-        """Run the missing tasks once, and remove the finished ones from `missing`.
-
-        Returns the error by which workers were lost, None if none were.
-        """
+        """Run the missing tasks once and remove those done; return the error of lost workers."""
         lost: BaseException | None = None
         futures: dict[Future[Trial], str] = {}
         try:
@@ -138,4 +131,5 @@ class Progress:
         come = self._found + self._done
         left = round(seconds / self._done * max(self._total - come, 0))
         bar = "#" * (20 * come // max(self._total, come))
-        return f"[{bar:<20}] {come:,} of {self._total:,} trials, {left // 60} min {left % 60:02} s left"
+        time_left = f"{left // 60} min {left % 60:02} s left"
+        return f"[{bar:<20}] {come:,} of {self._total:,} trials, {time_left}"

@@ -48,10 +48,7 @@ class Studied:
         self._study = _study(sweep)
 
     def ask(self) -> tuple[str, ...]:
-        """Choose the sets of the next round; no sets mean the end.
-
-        A set that the strategy refuses counts as tried and failed.
-        """
+        """Choose the sets of the next round; no sets mean the end."""
         self._waiting = []
         while self._left and len(self._waiting) < self._sweep.batch:
             self._left -= 1
@@ -79,14 +76,12 @@ class Studied:
 
 
 def search_of(sweep: Sweep, accepted: Accepted) -> Listed | Studied:
-    """Create a search over a sweep's axes.
-
-    Raises ConfigError for a grid that is too large or has an axis without a list of values.
-    """
+    """Create a search over a sweep's axes; raises ConfigError for what is no grid, or too large."""
     if sweep.method == "optuna":
         return Studied(sweep, accepted)
     try:
-        sets = grid(sweep.axes) if sweep.method == "grid" else draws(sweep.axes, sweep.trials, sweep.seed)
+        drawn = sweep.method != "grid"
+        sets = draws(sweep.axes, sweep.trials, sweep.seed) if drawn else grid(sweep.axes)
     except ValueError as error:
         raise refuse(str(sweep.path), "parameters", str(error)) from error
     texts = dict.fromkeys(parameters_text(one) for one in sets)
@@ -106,11 +101,7 @@ def _study(sweep: Sweep) -> Study:
 
 
 def _suggest(trial: Trial, axis: Axis) -> Any:
-    """Let a study choose a value on an axis.
-
-    It chooses a place in the list, which has an order if the values are rising numbers, or else a
-    share of the way from low to high.
-    """
+    """Let a study choose a place in an axis's list, or a share of the way from low to high."""
     if not axis.values:
         return axis.between(trial.suggest_float(axis.path, 0, 1))
     count = len(axis.values)

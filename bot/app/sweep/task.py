@@ -27,23 +27,15 @@ from bot.figures.performance import Figure, TradeResult, day_marks, returns_of
 
 DIGITS = 12
 DECIDES = (
-    "domain",
-    "engine",
-    "figures",
-    "adapters/history",
-    "adapters/shelf",
-    "adapters/tokenmetrics",
-    "app/cycle",
-    "app/parity",
-    "app/replay",
-)
+    "domain", "engine", "figures", "adapters/history", "adapters/shelf", "adapters/tokenmetrics",
+    "app/cycle", "app/parity", "app/replay",
+)  # fmt: skip
 
 
 def code_version() -> str:
-    """Build the version of the running code: `0.1.0+` and the first digits of a digest.
+    """Build the version of the code, `0.1.0+` and digits of a digest of what decides a trial.
 
-    The digest covers the source of what decides a trial, and of nothing else, so that another
-    message or command does not orphan the trials of a sweep.
+    Nothing else counts, so that another message or command orphans no trials.
     """
     package = Path(bot.__file__).parent
     digests = [source_digest(package / part) for part in DECIDES]
@@ -97,7 +89,8 @@ class Task:
         window = [instant_text(self.start), instant_text(self.end), self.is_test]
         account = [plain(ground.cash), ground.origin.schedule]
         made_of = [ground.code, ground.strategy_hash, ground.history_digest]
-        return derive("trial", [ground.sweep, self.parameters, window, ground.seed, made_of, account])
+        asked = [ground.sweep, self.parameters, window, ground.seed]
+        return derive("trial", [*asked, made_of, account])
 
 
 @lru_cache(maxsize=1)
@@ -113,15 +106,11 @@ def _open_once(origin: Origin, digest: str) -> Material:
 
 
 def try_out(task: Task) -> Trial:
-    """Run a trial; the same task gives the same trial on any worker, beside any other.
-
-    Raises ConfigError if the worker's code or files differ from those of the sweep.
-    """
+    """Run a trial, the same on any worker; raises ConfigError for other code or other files."""
     ground = task.ground
     if ground.code != (own := code_version()):
-        raise ConfigError(
-            f"a worker runs Tidemark {own}, the sweep is of {ground.code}: install the same code, start it anew"
-        )
+        mend = "install the same code, start it anew"
+        raise ConfigError(f"a worker runs Tidemark {own}, the sweep is of {ground.code}: {mend}")
     with ALONE:
         strategy = strategy_with(Path(ground.path), ground.strategy, ground.hooks, task.parameters)
         material = _open_once(ground.origin, ground.history_digest).within((task.start, task.end))
@@ -135,6 +124,7 @@ def _trial(task: Task, strategy: str, slots: int, tally: Tally) -> Trial:
     trades, ground = tally.trades(), task.ground
     counts = counts_of(tally.points, trades)
     figures = _figures(tally, trades)
+    reasons = {name: figure.reason for name, figure in figures.items() if figure.reason}
     return Trial(
         trial_id=task.trial_id,
         sweep=ground.sweep,
@@ -156,7 +146,7 @@ def _trial(task: Task, strategy: str, slots: int, tally: Tally) -> Trial:
         wins=counts.wins,
         losses=counts.losses,
         final_equity=tally.equity,
-        reasons=canonical({name: figure.reason for name, figure in figures.items() if figure.reason}),
+        reasons=canonical(reasons),
         **{name: figure.value for name, figure in figures.items()},
     )
 

@@ -29,7 +29,8 @@ def result_of(plan: Sweep, judged: Sequence[Judged]) -> dict[str, Any]:
 
 
 def _window(plan: Sweep, one: Judged) -> dict[str, Any]:
-    luck = deflated_sharpe(one.ranked[0], one.tried) if one.ranked else Figure(reason=_no_best(plan, one.tried))
+    ranked, tried = one.ranked, one.tried
+    luck = deflated_sharpe(ranked[0], tried) if ranked else Figure(reason=_no_best(plan, tried))
     return {
         "from": one.fold.train.start,
         "to": one.fold.train.end,
@@ -58,11 +59,7 @@ def _of_trial(plan: Sweep, trial: Trial) -> dict[str, Any]:
 
 
 def describe_result(result: Mapping[str, Any]) -> tuple[str | Table, ...]:
-    """Describe the best sets.
-
-    One window without a test shows its ten best sets; otherwise each window shows its best set
-    beside the test.
-    """
+    """Describe the ten best sets of the only window, or each window's best beside its test."""
     windows = result["windows"]
     found: list[str | Table] = (
         _all_windows(result)
@@ -70,12 +67,10 @@ def describe_result(result: Mapping[str, Any]) -> tuple[str | Table, ...]:
         else [Table(rows=[_row(one) for one in windows[0]["best"]]), _luck(windows[0])]
     )
     if result["sets_refused"]:
-        found.append(
-            f"sets passed over: {result['sets_refused']}, the first because {result['refused_because']}"
-        )
-    found.append(
-        f"{result['trials_run']} trials run, {result['trials_found']} found in the ledger: {result['ledger']}"
-    )
+        why = result["refused_because"]
+        found.append(f"sets passed over: {result['sets_refused']}, the first because {why}")
+    held = f"{result['trials_found']} found in the ledger: {result['ledger']}"
+    found.append(f"{result['trials_run']} trials run, {held}")
     # A blank line between the parts.
     first, *rest = without_empty(*found)
     return (first, *(one for part in rest for one in ("", part)))
@@ -88,17 +83,15 @@ def _row(one: Mapping[str, Any]) -> dict[str, Any]:
 
 def _parameters(one: Mapping[str, Any]) -> dict[str, Any]:
     """Convert parameters to cells of a table; a list becomes its words."""
-    return {
-        path: " ".join(value) if isinstance(value, list) else value for path, value in one["parameters"].items()
-    }
+    given = one["parameters"].items()
+    return {path: " ".join(value) if isinstance(value, list) else value for path, value in given}
 
 
 def _luck(window: Mapping[str, Any]) -> str:
-    told_by = f"probability that the best of {window['sets']} sets is better than luck (deflated Sharpe ratio)"
-    value = window["deflated_sharpe"]
-    return f"{told_by}: {show_value(None if value is None else round(value, 4))}" + (
-        f"; {window['reason']}" if window["reason"] else ""
-    )
+    value, better = window["deflated_sharpe"], "is better than luck (deflated Sharpe ratio)"
+    shown = show_value(None if value is None else round(value, 4))
+    told = f"probability that the best of {window['sets']} sets {better}: {shown}"
+    return f"{told}; {window['reason']}" if window["reason"] else told
 
 
 def _all_windows(result: Mapping[str, Any]) -> list[str | Table]:
@@ -122,10 +115,7 @@ def _all_windows(result: Mapping[str, Any]) -> list[str | Table]:
 
 
 def _missing(result: Mapping[str, Any]) -> Iterator[str]:
-    """Explain why figures are missing, once for train windows and once for test windows.
-
-    The reason is that of the first window that lacks one.
-    """
+    """Explain why train windows, and test windows, lack figures: the reason of the first one."""
     windows, figure = result["windows"], result["figure"]
     train = [window["reason"] for window in windows if window["reason"]]
     tests = [window["test"]["reasons"] for window in windows if window["test"]]

@@ -25,26 +25,19 @@ PATIENCE_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """A place to submit tasks to.
-
-    opened: opens an executor, at the beginning and again after workers were lost.
-    lost: the errors that tasks raise when their workers are lost.
-    """
+    """A place to submit tasks to; opened: opens an executor; lost: what tasks raise without it."""
 
     opened: Callable[[], AbstractContextManager[Executor]]
     lost: tuple[type[BaseException], ...]
 
 
 def workers_on(place: str, count: int | None) -> Workers:
-    """Choose the workers: `processes`, dask://HOST:PORT or ray://HOST:PORT.
-
-    Raises UsageError for any other place, or for a cluster with a count.
-    count: the number of processes.
-    """
+    """Choose the workers, `processes` by count or a cluster; UsageError for another place."""
     kind, _, address = place.partition("://")
     if kind in {"dask", "ray"} and address:
         if count is not None:
-            raise UsageError(f"--workers goes with --on {PROCESSES}: a cluster has the workers it has")
+            mend = "a cluster has the workers it has"
+            raise UsageError(f"--workers goes with --on {PROCESSES}: {mend}")
         return _dask(place, address) if kind == "dask" else _ray(place)
     if place != PROCESSES:
         raise UsageError(f"--on {place}: write {PROCESSES}, dask://HOST:PORT or ray://HOST:PORT")
@@ -63,10 +56,7 @@ def _processes(count: int) -> Iterator[Executor]:
 
 
 def follow_parent() -> None:
-    """Leave Ctrl-C to the parent, and exit when the parent exits for any reason.
-
-    A pool does neither by itself.
-    """
+    """Leave Ctrl-C to the parent, and exit when it exits, for any reason: no pool does either."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # When one worker dies, the pool ends the others by SIGTERM. They may be waiting for a lock that
     # the dead one holds; there, a signal handler written in Python would never run.
@@ -128,11 +118,9 @@ def _ray(place: str) -> Workers:
         finally:
             ray.shutdown()
 
-    lost = ray.exceptions
-    return Workers(
-        open_client,
-        (lost.WorkerCrashedError, lost.NodeDiedError, lost.ObjectLostError, ConnectionError, CancelledError),
-    )
+    of = ray.exceptions
+    lost = (of.WorkerCrashedError, of.NodeDiedError, of.ObjectLostError)
+    return Workers(open_client, (*lost, ConnectionError, CancelledError))
 
 
 def _lacking(place: str) -> ConfigError:

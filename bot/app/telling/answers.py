@@ -34,11 +34,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a command found.
-
-    payload: the whole answer as data, for JSON. parts: what people read, one after another.
-    notes: lines for stderr. exit_code: of the command.
-    """
+    """What a command found: data for JSON, parts for people, notes for stderr, the exit code."""
 
     payload: object = None
     parts: tuple[str | Table, ...] = ()

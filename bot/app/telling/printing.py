@@ -18,6 +18,7 @@ from bot.domain.numbers import plain
 DIGITS = 8
 LARGE = 10**DIGITS
 GAP = 2
+INSTANT_LENGTH = len("2024-01-31T00:00:00.000000Z")  # the ledger's one form
 
 
 def give(answer: Answer, *, as_json: bool = False) -> int:
@@ -61,10 +62,7 @@ def text_of(part: str | Table) -> str:
 
 
 def fit(part: Table, width: int) -> tuple[tuple[Column, ...], tuple[str, ...]]:
-    """Choose the columns that fit a width, and name those that do not.
-
-    Columns of the highest rank leave first, each from the right; one column always stays.
-    """
+    """Choose the columns that fit a width, of low rank and left ones first, and name the others."""
     columns = part.shown_columns()
     lines = _cells(part, columns)
     needed = [max(len(line[at]) for line in lines) + GAP for at in range(len(columns))]
@@ -91,12 +89,13 @@ def _print_on_terminal(part: str | Table, width: int) -> None:
     if isinstance(part, str) or not part.rows:
         print(wrap(text_of(part), width))
         return
-    from rich.console import Console  # noqa: PLC0415 - slow, and only a table on a terminal needs it
+    from rich.console import Console  # noqa: PLC0415 - slow, and only a terminal's table needs it
     from rich.table import Table as RichTable  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     columns, hidden = fit(part, width)
-    shown = RichTable(box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_footer=bool(part.totals))
+    padding, has_foot = (0, GAP, 0, 0), bool(part.totals)
+    shown = RichTable(box=None, pad_edge=False, padding=padding, show_footer=has_foot)
     head, *lines = _cells(part, columns)
     foot = lines.pop() if part.totals else [""] * len(columns)
     for column, name, total in zip(columns, head, foot, strict=True):
@@ -108,11 +107,13 @@ def _print_on_terminal(part: str | Table, width: int) -> None:
             no_wrap=True,
         )
     for line in lines:
-        shown.add_row(*(Text(cell, "red" if cell.startswith("-") and cell != "-" else "") for cell in line))
+        is_loss = [cell.startswith("-") and cell != "-" for cell in line]
+        texts = zip(line, is_loss, strict=True)
+        shown.add_row(*(Text(cell, "red" if is_red else "") for cell, is_red in texts))
     Console(width=width, highlight=False, soft_wrap=False).print(shown)
     if hidden:
-        note = f"(not shown: {', '.join(hidden)}; a wider terminal or --json shows them)"
-        print(wrap(note, width))
+        mend = "a wider terminal or --json shows them"
+        print(wrap(f"(not shown: {', '.join(hidden)}; {mend})", width))
 
 
 def _cells(part: Table, columns: Sequence[Column]) -> list[list[str]]:
@@ -122,7 +123,8 @@ def _cells(part: Table, columns: Sequence[Column]) -> list[list[str]]:
     names = [column.name for column in columns]
     lines = [names, *([show_value(row[name]) for name in names] for row in part.rows)]
     if part.totals:
-        lines.append([show_value(part.totals[name]) if name in part.totals else "" for name in names])
+        totals = {name: show_value(value) for name, value in part.totals.items()}
+        lines.append([totals.get(name, "") for name in names])
     return lines
 
 
@@ -156,17 +158,15 @@ def show_number(value: float | Decimal) -> str:
 
 
 def _is_instant(text: str) -> bool:
-    return len(text) == 27 and text[10] == "T" and text.endswith("Z")  # noqa: PLR2004 - the ledger's one form
+    return len(text) == INSTANT_LENGTH and text[10] == "T" and text.endswith("Z")
 
 
 def to_json(value: object, indent: str = "\n") -> str:
-    """Format an answer as JSON: instants in ISO 8601 with Z, numbers as plain decimals.
-
-    json itself writes small and large numbers with powers of ten.
-    """
+    """Format an answer as JSON: instants in ISO 8601 with Z, plain decimals without powers."""
     match value:
         case Mapping():
-            inside = [f"{json.dumps(str(name))}: {to_json(one, indent + '  ')}" for name, one in value.items()]
+            items = ((json.dumps(str(name)), one) for name, one in value.items())
+            inside = [f"{name}: {to_json(one, indent + '  ')}" for name, one in items]
             return _in_lines("{", inside, "}", indent)
         case list() | tuple():
             return _in_lines("[", [to_json(one, indent + "  ") for one in value], "]", indent)

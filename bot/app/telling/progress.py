@@ -1,4 +1,4 @@
-"""The progress of long work on stderr: a line overwritten each time, or one at each end in a log."""
+"""The progress of long work on stderr: a line that is overwritten, or one at each end in a log."""
 
 import sys
 
