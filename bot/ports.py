@@ -136,7 +136,7 @@ class Tape(Protocol):
     ) -> None:
         """Record an answer as it came; `body` is None when there was none."""
 
-    def refused(self, request_id: str, refusals: Sequence[Refusal]) -> None:
+    def refuse(self, request_id: str, refusals: Sequence[Refusal]) -> None:
         """Record what of an answer could not be read."""
 
     def note(self, changes: Sequence[Hole | Pause]) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bot.adapters.tokenmetrics.fields import Envelope, read_envelope, rows_of
-from bot.adapters.tokenmetrics.parse import Parsed, Question, parse, parse_listed
+from bot.adapters.tokenmetrics.listing import parse_listed
+from bot.adapters.tokenmetrics.parse import Parsed, Question, parse
 from bot.domain.errors import AccessError
 from bot.domain.ids import TokenId
 from bot.domain.market import Grades, LevelSet

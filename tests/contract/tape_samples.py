@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from bot.domain.market import Bar, Grades, Level, LevelSet, MarketSize, QuantMetrics
 from bot.domain.numbers import Price
-from bot.domain.tape import ApiCall, Datum, TokenPrint
+from bot.domain.tape import ApiAttempt, ApiCall, Datum, Hole, HoleState, Pause, Refusal, TokenPrint
 from tests.contract.ledger_samples import ETH, HOUR, SOL, TEN, d, signal
 
 
@@ -71,3 +71,39 @@ def api_call(answer_hash: str | None) -> ApiCall:
         credits=1,
         answer_hash=answer_hash,
     )
+
+
+def attempts() -> list[ApiAttempt]:
+    """Make the attempts of the request: refused first, then answered."""
+    told = {"request_id": "req-1", "provider_request_id": "abc"}
+    refused = ApiAttempt(number=1, status=429, seconds=0.05, retry_after=1.5, error="too many requests", **told)
+    return [refused, ApiAttempt(number=2, status=200, seconds=0.07, retry_after=None, error=None, **told)]
+
+
+def refusals() -> list[Refusal]:
+    """Make a refused row and a refused field."""
+    return [
+        Refusal(None, "row", "wrong_type", '"x"', whole=True),
+        Refusal(SOL, "tm_trader_grade", "out_of_range", "1000", whole=False),
+    ]
+
+
+def hole(state: HoleState, known_at: datetime, attempts: int = 1) -> Hole:
+    """Make a state of a hole of a day of two tokens' signals."""
+    return Hole(
+        feed="trading-signals",
+        missing="daily",
+        tokens=(SOL, ETH),
+        starts_at=TEN - 48 * HOUR,
+        ends_at=TEN - 24 * HOUR,
+        known_at=known_at,
+        state=state,
+        attempts=attempts,
+        next_at=known_at + HOUR if state is HoleState.OPEN else None,
+        reason="GET /v2/trading-signals: 429, too many requests",
+    )
+
+
+def pause() -> Pause:
+    """Make a host's wish to be left alone for an hour."""
+    return Pause(host="api.test", key_digest="0" * 16, known_at=TEN, until=TEN + HOUR)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields, replace
+from datetime import timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any, get_args
@@ -29,9 +30,9 @@ from bot.domain.decisions import BenchmarkPart, EquityMark, Fact
 from bot.domain.errors import AccessError, ConfigError, InvariantError, LeaseError, StorageError
 from bot.domain.ids import RunName, Symbol, TokenId
 from bot.domain.positions import Mark
-from bot.domain.record import Cycle, Run
+from bot.domain.record import Cycle, FailedTry, Run
 from bot.domain.signals import Signal
-from bot.domain.tape import Datum
+from bot.domain.tape import Datum, HoleState
 from bot.engine.fold import FOLDS, only_explain
 from tests.another_writer import another_writer
 from tests.contract.decision_samples import BOTH, CLOSE, both_ways
@@ -48,7 +49,7 @@ from tests.contract.ledger_samples import (
     run,
     story,
 )
-from tests.contract.tape_samples import api_call, recorded
+from tests.contract.tape_samples import api_call, attempts, hole, pause, recorded, refusals
 from tests.contract.trial_samples import TRIAL
 from tests.memory_ledger import _NAMED_BY
 
@@ -137,7 +138,10 @@ def _fill_every_table(book: SqlLedger) -> None:
     Store(book.engine).append([TRIAL])
     tape = SqlTape(book.engine)
     tape.rows(recorded())
-    tape.answer(api_call("a" * 64), b"body")
+    tape.answer(api_call("a" * 64), b"body", attempts())
+    tape.refuse("req-1", refusals())
+    tape.note([hole(HoleState.OPEN, TEN), pause()])
+    book.keep_try(FailedTry(run=RUN, slot=TEN + timedelta(hours=9), attempt=1, at=TEN, reason="down"))
     assert all(_count(book, table) for table in APPEND_ONLY)
 
 

@@ -11,6 +11,7 @@ from bot.adapters.sql.engine import begin
 from bot.adapters.sql.ledger import SqlLedger, writing
 from bot.adapters.sql.reads import Reader
 from bot.adapters.sql.schema.revisions import REVISIONS
+from bot.adapters.sql.schema.spelling import spell
 from bot.adapters.sql.tape import SqlTape
 from bot.adapters.sql.views import VIEWS
 from bot.domain.market import Bar
@@ -36,6 +37,7 @@ EQUITY_COLUMNS = (
 )
 # The revisions that changed the views, the newest first, each with the digest of the views since.
 CHANGES = {
+    "0008": "347347b36e28e755",
     "0007": "ad652ea71f70ec8f",
 }
 CONTRACT = {
@@ -54,8 +56,14 @@ CONTRACT = {
     "v_configurations": "hash text",
     "v_bars": "token_id symbol timeframe opened_at closed_at o h l c volume known_at",
     "v_cycles": "run slot cut_off state started_at finished_at seconds entries exits rejections config_hash"
-    " code_version",
-    "v_api_calls": "at endpoint status attempts seconds bytes rows credits request_id answer_hash day",
+    " code_version reason",
+    "v_failed_tries": "run slot attempt at reason",
+    "v_api_calls": "at endpoint status attempts seconds bytes rows credits request_id answer_hash day"
+    " provider_request_id error",
+    "v_api_attempts": "at endpoint request_id number status seconds error retry_after provider_request_id",
+    "v_refusals": "feed token_id symbol field reason value is_row known_at request_id answer_hash",
+    "v_holes": "feed tokens from to attempts next_at state reason missing",
+    "v_feeds": "feed calls error_rate p50 p95 p99 rows credits freshest_at revisions last_good_at",
     "v_signals": f"{DATUM_COLUMNS} stance grade confidence",
     "v_levels": f"{DATUM_COLUMNS} price strength",
     "v_quantmetrics": f"{DATUM_COLUMNS} volatility sharpe sortino max_drawdown cagr",
@@ -76,8 +84,9 @@ CONTRACT = {
 
 
 def digest_of(views: Mapping[str, str]) -> str:
-    """Digest the names and texts of views."""
-    return hashlib.sha256(repr(dict(views)).encode()).hexdigest()[:16]
+    """Digest the names and texts of views, as both databases read them."""
+    spelled = [(name, *(spell(text, dialect) for dialect in ("sqlite", "postgresql"))) for name, text in views.items()]
+    return hashlib.sha256(repr(spelled).encode()).hexdigest()[:16]
 
 
 @pytest.fixture

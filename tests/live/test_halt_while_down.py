@@ -19,7 +19,7 @@ from bot.adapters.tokenmetrics.source import TokenMetricsSource
 from bot.app.cycle.runner import fire
 from bot.app.live.wiring import live
 from bot.app.settings.config import load_config
-from bot.app.settings.keys import fixed
+from bot.app.settings.keys import ring_of
 from bot.app.settings.providers import PROVIDERS
 from bot.cli.main import main
 from bot.ports import Connection
@@ -151,7 +151,7 @@ def lived(
         provider = replace(TOKEN_METRICS, connect=connect)
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(PROVIDERS, provider.name, provider)
-            with live(config, fixed("key"), clock) as opened:
+            with live(config, ring_of("key"), clock) as opened:
                 for number in range((end - start) // HOUR + 1):
                     clock.set(start + number * HOUR + timedelta(seconds=2))
                     for run in opened.runs:

@@ -19,7 +19,7 @@ from bot.app.cycle.schedule import slots_between
 from bot.app.live.demo import play
 from bot.app.live.wiring import live
 from bot.app.settings.config import load_config
-from bot.app.settings.keys import fixed
+from bot.app.settings.keys import ring_of
 from bot.cli import main as cli
 from bot.simulator.market import SEED, Market
 from bot.simulator.server import serve
@@ -164,7 +164,7 @@ def operate(home: Path, act: str) -> None:
 
 def fire_all(home: Path, clock: SteppedClock, start: datetime, end: datetime) -> None:
     """Open the runs and fire each at its own slots, one after another as the daemon does."""
-    with live(load_config(home / "config.toml", {}), fixed("tm-two"), clock, side_by_side=1) as opened:
+    with live(load_config(home / "config.toml", {}), ring_of("tm-two"), clock, side_by_side=1) as opened:
         for slot in slots_between("0 * * * *", start, end):
             clock.set(slot + timedelta(seconds=2))
             for run in opened.runs:

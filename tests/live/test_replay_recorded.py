@@ -15,7 +15,7 @@ from bot.app.cycle.schedule import slots_between
 from bot.app.live.wiring import live
 from bot.app.replay.recorded import Timetable
 from bot.app.settings.config import load_config
-from bot.app.settings.keys import fixed
+from bot.app.settings.keys import ring_of
 from bot.app.settings.shipped import starter_strategy
 from bot.domain.ids import RunName
 from bot.domain.record import Cycle, CycleState
@@ -235,7 +235,7 @@ def late(place: Path) -> Path:
     with serve(market, lambda: clock.at.replace(microsecond=0), api_key="tm-two") as server:
         (place / "config.toml").write_text(TWO.format(base_url=server.base_url))
         config = load_config(place / "config.toml", {})
-        with live(config, fixed("tm-two"), clock, side_by_side=1) as opened:
+        with live(config, ring_of("tm-two"), clock, side_by_side=1) as opened:
             for slot in slots_between("0 * * * *", start, start + timedelta(days=6)):
                 clock.set(max(clock.at, slot + timedelta(minutes=0 if slot.hour else 90)))
                 for run in opened.runs:

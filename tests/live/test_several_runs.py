@@ -13,7 +13,7 @@ from bot.app.cycle.runner import fire
 from bot.app.cycle.schedule import slots_between
 from bot.app.live.wiring import live
 from bot.app.settings.config import load_config
-from bot.app.settings.keys import fixed
+from bot.app.settings.keys import ring_of
 from bot.cli.main import main
 from bot.simulator.market import SEED, Market
 from bot.simulator.server import serve
@@ -79,7 +79,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def play(path: Path, clock: SteppedClock, start: datetime, end: datetime) -> None:
     """Fire each run at its own slots, one after another as the daemon does."""
     config = load_config(path, {})
-    with live(config, fixed("tm-two"), clock, side_by_side=1) as opened:
+    with live(config, ring_of("tm-two"), clock, side_by_side=1) as opened:
         schedules = {run: set(slots_between(run.schedule, start, end)) for run in opened.runs}
         for slot in sorted(set().union(*schedules.values())):
             clock.set(slot + timedelta(seconds=2))

@@ -18,7 +18,7 @@ from bot.app.cycle.runner import fire
 from bot.app.live import wiring
 from bot.app.live.wiring import live
 from bot.app.settings.config import load_config
-from bot.app.settings.keys import fixed
+from bot.app.settings.keys import ring_of
 from bot.app.settings.providers import PROVIDERS
 from bot.app.settings.strategies import Strategy, load_strategy
 from bot.app.settings.strategy_kinds import PROVIDER_NAMES
@@ -27,7 +27,7 @@ from bot.domain.instruments import Instrument
 from bot.domain.market import Quote
 from bot.domain.numbers import Price
 from bot.domain.signals import Signal, Stance
-from bot.domain.tape import Datum
+from bot.domain.tape import Datum, Hole, Refusal
 from bot.ports import Archive, Connection, Provider
 from tests.notation import signal
 
@@ -62,9 +62,14 @@ class Fake:
     turn: datetime | None
     archive: MemoryArchive = field(default_factory=lambda: MemoryArchive({}))
     failures: Sequence[str] = ()
-    refusals: Sequence[tuple[str, str]] = ()
+    refusals: Sequence[tuple[str, Refusal]] = ()
 
-    def resolve(self, _universe: Sequence[str | int]) -> Mapping[TokenId, Instrument]:
+    def note(self, hole: Hole) -> None:
+        self.archive.note(hole)
+
+    def resolve(
+        self, _universe: Sequence[str | int], _pinned: Collection[Instrument] = ()
+    ) -> Mapping[TokenId, Instrument]:
         found = {TokenId(1): Instrument(token_id=TokenId(1), symbol=Symbol("ONE"), name="One")}
         self.archive.admit(found)
         return found
@@ -127,7 +132,7 @@ def test_prices_of_one_and_signals_of_another(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(wiring, "load_strategy", spoken)
     clock = SteppedClock(TEN - HOUR)
-    with live(config, fixed("any"), clock) as opened:
+    with live(config, ring_of("any"), clock) as opened:
         for number in range(3):
             clock.set(TEN + (number - 1) * HOUR + timedelta(seconds=1))
             fire(opened.runs[0], TEN + (number - 1) * HOUR)
@@ -139,7 +144,7 @@ def test_prices_of_one_and_signals_of_another(tmp_path: Path, monkeypatch: pytes
     assert made["speaker"].given.needs == {"speaker-signals"}
     assert made["pricer"].given.needs == TOKEN_METRICS.always
     again = SteppedClock(TEN + 3 * HOUR)
-    with live(config, fixed("any"), again) as opened:
+    with live(config, ring_of("any"), again) as opened:
         archive: Archive = opened.runs[0].runner.source.archive
         episode = archive.episode(TokenId(1), again.now(), again.now())
     assert episode is not None

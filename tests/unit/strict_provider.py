@@ -120,7 +120,7 @@ class MadeTape:
         self.calls.append((call, body))
         self.attempts.extend(attempts)
 
-    def refused(self, request_id: str, refusals: Sequence[Refusal]) -> None:
+    def refuse(self, request_id: str, refusals: Sequence[Refusal]) -> None:
         """Record refusals."""
         self.refusals += [(request_id, one) for one in refusals]
 

@@ -18,6 +18,7 @@ from bot.app.settings.config import Config, RunConfig, SourceConfig, VerifyConfi
 from bot.domain.errors import BotError, ConfigError, InvariantError, LeaseError, UpstreamError, UsageError
 from bot.domain.events import EventKind, EventState, RunEvent
 from bot.domain.ids import RunName, TokenId
+from bot.domain.record import FailedTry
 from bot.domain.tape import Refusal
 from bot.engine.rules import PriceRule, Rules, SizeRule, SizingRules, StopRules
 from tests.notation import Tape, Token, at, bars, cycles, signal
@@ -50,18 +51,27 @@ class Failing:
 def daemon_of(error: Exception) -> tuple[Daemon, object]:
     """Make a daemon over one failing run."""
     run = SimpleNamespace(schedule="* * * * *", runner=Failing(error))
-    return Daemon(SimpleNamespace(runs=(run,)), lambda: at("2024-01-01 12:00")), run  # type: ignore[arg-type]
+    kept: list[FailedTry] = []
+    book = SimpleNamespace(keep_try=kept.append, kept=kept)
+    daemon = Daemon(SimpleNamespace(runs=(run,), book=book), lambda: at("2024-01-01 12:00"))  # type: ignore[arg-type]
+    daemon.stopping.wait = lambda _seconds: False  # type: ignore[method-assign, assignment]
+    return daemon, run
 
 
 @pytest.mark.parametrize("error", [UpstreamError("provider is down"), KeyError("a bug")])
 def test_a_failed_cycle_is_told_and_the_daemon_goes_on(
     error: Exception, lines: Callable[[], list[dict[str, object]]]
 ) -> None:
-    """An expected failure and a bug are both logged as cycle_failed, and nothing stops."""
+    """S15: an expected failure and a bug are tried three times, each a row and a log line, and nothing stops."""
     daemon, run = daemon_of(error)
     daemon.turn(run)  # type: ignore[arg-type]
     assert not daemon.stopping.is_set()
-    assert [line["event"] for line in lines()] == ["cycle_failed"]
+    assert [line["event"] for line in lines()] == ["cycle_failed"] * 3
+    kept = daemon.opened.book.kept  # type: ignore[union-attr]
+    reason = str(error) if isinstance(error, BotError) else type(error).__name__
+    assert [(one.slot, one.attempt, one.reason) for one in kept] == [
+        (at("2024-01-01 12:00"), number, reason) for number in (1, 2, 3)
+    ]
 
 
 @pytest.mark.parametrize("error", [InvariantError("contradiction"), LeaseError("overtaken")])

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bot.adapters.tokenmetrics.fields import read_envelope, rows_of
-from bot.adapters.tokenmetrics.parse import Parsed, Question, parse, parse_listed
+from bot.adapters.tokenmetrics.listing import parse_listed
+from bot.adapters.tokenmetrics.parse import Parsed, Question, parse
 from bot.domain.errors import AccessError, UpstreamError
 from bot.domain.ids import TokenId
 from bot.domain.market import Grades, LevelSet, MarketSize, QuantMetrics

@@ -22,8 +22,8 @@ from bot.adapters.http.judging import (
     judge,
     read_body,
     read_plainly,
+    read_retry_after,
     request_id_in,
-    seconds_asked,
 )
 from bot.adapters.http.patience import Patience
 from bot.adapters.http.sockets import BoundSockets
@@ -184,18 +184,12 @@ class HttpClient:
         _check(base_url, given.headers())
         for name in ("httpx", "httpcore"):  # they log URLs with queries
             logging.getLogger(name).setLevel(logging.WARNING)
-        self._clock = clock
-        self._credentials = given
-        self._read = read
-        self._limits = limits or Limits()
+        self._clock, self._credentials, self._read = clock, given, read
+        self._limits = limits = limits or Limits()
         self._waiting = waiting or Waiting()
-        monotonic, now = self._waiting.monotonic, clock.now() if self._limits.sent else None
+        monotonic = self._waiting.monotonic
         self._bound = BoundSockets(httpcore.SyncBackend(), httpcore.ReadTimeout, monotonic)
-        ages = ((now - at).total_seconds() for at in self._limits.sent) if now else ()
-        self._patience = Patience(self._limits.requests_per_minute, monotonic, ages)
-        if self._limits.paused_until is not None:
-            left = (self._limits.paused_until - clock.now()).total_seconds()
-            self._patience.pause(max(left, 0.0))
+        self._patience = _begin_patience(limits, monotonic, clock)
         parts = urlsplit(base_url)
         self._root = parts.path.rstrip("/")
         self._server = f"{parts.hostname}:{parts.port or (80 if parts.scheme == 'http' else 443)}"
@@ -206,13 +200,12 @@ class HttpClient:
                 "user-agent": "tidemark-bot",
                 "accept-encoding": "gzip",
             },
-            timeout=self._limits.read_seconds,
+            timeout=limits.read_seconds,
             follow_redirects=False,
             trust_env=False,  # a netrc file must not add a header
-            transport=transport or _bound_transport(self._bound, self._limits, base_url),
+            transport=transport or _bound_transport(self._bound, limits, base_url),
         )
-        workers = self._limits.side_by_side
-        self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="http")
+        self._pool = ThreadPoolExecutor(limits.side_by_side, thread_name_prefix="http")
 
     def get(self, path: str, params: Iterable[tuple[str, str]] = ()) -> HttpAnswer:
         """Send one request and raise its error, if any.
@@ -267,7 +260,7 @@ class HttpClient:
                 break
             left = deadline - wait.monotonic() if attempts else limits.call_seconds
             pause = self._back_off(attempts) if attempts else 0.0
-            if max(pause, patience.seconds_paused()) >= left:
+            if max(pause, patience.remaining()) >= left:
                 break
             delay = max(pause, patience.reserve())
             if attempts and delay >= left:
@@ -278,11 +271,11 @@ class HttpClient:
                 begun = wait.monotonic()
                 deadline = begun + limits.call_seconds
             attempts.append(self._attempt(request, deadline))
-        error = attempts[-1].error if attempts else self._not_asked(request)
+        error = attempts[-1].error if attempts else self._give_up(request)
         return tuple(attempts), wait.monotonic() - begun, error
 
-    def _not_asked(self, request: HttpRequest) -> UpstreamError:
-        until = self._clock.now() + timedelta(seconds=self._patience.seconds_paused())
+    def _give_up(self, request: HttpRequest) -> UpstreamError:
+        until = self._clock.now() + timedelta(seconds=self._patience.remaining())
         return UpstreamError(
             f"GET {self._root}{request.path}: not asked, the provider wants to be left alone"
             f" until {until:%Y-%m-%dT%H:%M:%SZ}; lower source.requests_per_minute"
@@ -334,7 +327,7 @@ class HttpClient:
             error=wrong_status,
             retry=retry,
             reading=reading,
-            retry_after=seconds_asked(response.headers.get("retry-after"), self._clock.now),
+            retry_after=read_retry_after(response.headers.get("retry-after"), self._clock.now),
             provider_request_id=request_id_in(response.headers),
         )
 
@@ -342,6 +335,16 @@ class HttpClient:
         """Compute the seconds to wait after failed attempts: any up to a bound that doubles."""
         bound = BACKOFF_SECONDS * 2 ** len(attempts)
         return self._waiting.chance.uniform(0, bound)
+
+
+def _begin_patience(limits: Limits, monotonic: Callable[[], float], clock: Clock) -> Patience:
+    """Begin where earlier processes with the same key ended."""
+    now = clock.now() if limits.sent or limits.paused_until else None
+    ages = [(now - at).total_seconds() for at in limits.sent] if now else []
+    patience = Patience(limits.requests_per_minute, monotonic, ages)
+    if now and limits.paused_until:
+        patience.pause(max((limits.paused_until - now).total_seconds(), 0.0))
+    return patience
 
 
 def _check(base_url: str, headers: Mapping[str, str]) -> None:

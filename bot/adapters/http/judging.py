@@ -77,7 +77,7 @@ def judge(where: str, status: int, reading: Reading) -> tuple[BotError | None, b
     return kind(f"{where}: {status}, {why}"), retry
 
 
-def seconds_asked(retry_after: str | None, now: Callable[[], datetime]) -> float | None:
+def read_retry_after(retry_after: str | None, now: Callable[[], datetime]) -> float | None:
     """Read a Retry-After header in seconds or as an HTTP date, a day at most; None without one."""
     if retry_after is None:
         return None

@@ -40,8 +40,8 @@ class Patience:
             now = self._monotonic()
             return self._take(max(now, self._paused_until)) - now
 
-    def seconds_paused(self) -> float:
-        """Compute how long the host still wants to be left alone."""
+    def remaining(self) -> float:
+        """Compute for how many seconds the host still wants to be left alone."""
         return max(self._paused_until - self._monotonic(), 0.0)
 
     def pause(self, seconds: float) -> None:

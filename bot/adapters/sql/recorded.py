@@ -36,7 +36,7 @@ from bot.adapters.sql.schema.column_types import ALWAYS, POSTGRESQL, utc_text
 from bot.adapters.sql.schema.fact_tables import run_events
 from bot.adapters.sql.schema.tables import config_versions, cycles, instruments, requests
 from bot.adapters.sql.schema.tape_tables import answers, api_calls, grades, levels, prints
-from bot.adapters.sql.tape import recorded_data, recorded_holes
+from bot.adapters.sql.tape import read_holes, recorded_data
 from bot.domain.decisions import Fact
 from bot.domain.events import Request
 from bot.domain.ids import RunName, canonical
@@ -114,7 +114,7 @@ class Recorded:
 
     def holes(self) -> list[Hole]:
         """List every recorded state of a hole, in order of time."""
-        return recorded_holes(self._connection)
+        return read_holes(self._connection)
 
     def calls(self, until: datetime) -> list[ApiCall]:
         """List the calls answered by an instant, in the order of their answers."""

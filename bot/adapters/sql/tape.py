@@ -59,7 +59,7 @@ class SqlTape:
         with begin(self._engine) as connection:
             insert_rows(connection, recorded, repeatable=True)
 
-    def refused(self, request_id: str, named: Sequence[Refusal]) -> None:
+    def refuse(self, request_id: str, named: Sequence[Refusal]) -> None:
         """Record what of an answer could not be read, in one transaction."""
         rows = [
             portable_row(refusals, [request_id, number, *one]) for number, one in enumerate(named)
@@ -89,7 +89,7 @@ class SqlTape:
     def load_holes(self) -> list[Hole]:
         """List every recorded state of a hole, in order of time."""
         with begin(self._engine) as connection:
-            return recorded_holes(connection)
+            return read_holes(connection)
 
     def load_pauses(self) -> list[Pause]:
         """List when hosts asked to be left alone."""
@@ -103,7 +103,7 @@ class SqlTape:
             return [row.at for row in connection.execute(asked) for _ in range(row.attempts)]
 
 
-def recorded_holes(connection: Connection, until: datetime = ALWAYS[1]) -> list[Hole]:
+def read_holes(connection: Connection, until: datetime = ALWAYS[1]) -> list[Hole]:
     """List the states of holes known by an instant, in order of time."""
     asked = select(holes).where(holes.c.known_at <= until)
     rows = connection.execute(asked.order_by(holes.c.known_at, *holes.primary_key.columns))

@@ -22,6 +22,7 @@ from bot.adapters.tokenmetrics.fields import (
     exact_number,
     positive_price,
 )
+from bot.adapters.tokenmetrics.listing import read_listed, read_size
 from bot.domain.ids import TokenId
 from bot.domain.instants import DAY, HOUR
 from bot.domain.market import Bar, Grades, Level, LevelSet, MarketSize, QuantMetrics, one_price
@@ -83,21 +84,6 @@ class Parsed:
     def strangers(self) -> int:
         """The number of rows of tokens that were not asked for."""
         return sum(refusal.reason == RefusalReason.UNKNOWN_TOKEN for refusal in self.refusals)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedToken:
-    """A row of the provider's list of tokens.
-
-    market_cap and volume_24h are in quote currency, and None when they are not given.
-    """
-
-    token_id: TokenId
-    symbol: str
-    name: str
-    category: str | None
-    market_cap: Decimal | None
-    volume_24h: Decimal | None
 
 
 Reader = Callable[[Fields, Question], Iterable[Datum]]
@@ -348,7 +334,7 @@ def _bar(
     opening, high, low, close = prices
     if high != max(prices) or low != min(prices):
         raise RefusedError(RefusalReason.INCONSISTENT_BAR, ROW, [opened_at, *prices])
-    volume = row.optional(_size, row, "volume")
+    volume = row.optional(read_size, row, "volume")
     bar = Bar(opened_at, closed_at, opening, high, low, close, volume)
     known_at = asked.known_at
     return [TokenPrint(token_id=row.token(), timeframe=timeframe, known_at=known_at, bar=bar)]
@@ -364,40 +350,6 @@ def read_market(row: Fields, asked: Question) -> Iterable[Datum]:
             market_cap=listed.market_cap,
             volume_24h=listed.volume_24h,
         )
-
-
-def read_listed(row: Fields) -> ListedToken:
-    """Read a row of tokens."""
-    categories = row.get("category_list")
-    first = categories[0] if isinstance(categories, list) and categories else None
-    slug = first.get("category_slug") if isinstance(first, dict) else None
-    return ListedToken(
-        token_id=row.token(),
-        symbol=row.text("token_symbol"),
-        name=row.text("token_name"),
-        category=slug if isinstance(slug, str) else None,
-        market_cap=row.optional(_size, row, "market_cap"),
-        volume_24h=row.optional(_size, row, "total_volume", "volume_24h"),
-    )
-
-
-def _size(row: Fields, *keys: str) -> Decimal | None:
-    value = row.number(*keys)
-    if value is not None and value < ZERO:
-        raise RefusedError(RefusalReason.NOT_POSITIVE, keys[0], value)
-    return value
-
-
-def parse_listed(rows: Sequence[object]) -> tuple[ListedToken, ...]:
-    """Parse the rows of tokens that can be read, each token once, in the order of their ids."""
-    found = {}
-    for raw in rows:
-        try:
-            listed = read_listed(Fields(raw))
-        except RefusedError:
-            continue
-        found[listed.token_id] = listed
-    return tuple(found[token_id] for token_id in sorted(found))
 
 
 READERS: Mapping[str, Reader] = MappingProxyType(

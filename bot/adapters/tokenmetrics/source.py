@@ -34,7 +34,8 @@ from bot.adapters.tokenmetrics.feeds import (
 )
 from bot.adapters.tokenmetrics.fields import RefusalReason, RefusedError
 from bot.adapters.tokenmetrics.holes import Holes, Lack, lack_of
-from bot.adapters.tokenmetrics.parse import DAILY, HOURLY, parse, parse_listed
+from bot.adapters.tokenmetrics.listing import parse_listed
+from bot.adapters.tokenmetrics.parse import DAILY, HOURLY, parse
 from bot.adapters.tokenmetrics.universe import resolve
 from bot.domain.errors import BotError
 from bot.domain.ids import TokenId
@@ -186,7 +187,7 @@ class TokenMetricsSource:
                 parsed = parse(feed, page.rows, page.asked)
                 implausible = [datum for datum in parsed.data if self._archive.is_implausible(datum)]
                 refusals = [*parsed.refusals, *map(_refuse_price, implausible)]
-                refusals += self._renamed(page.rows) if feed == TOKENS else ()
+                refusals += self._find_renamed(page.rows) if feed == TOKENS else ()
                 self._refuse(feed, page.request_id, refusals)
                 came |= {datum.token_id for datum in parsed.data if datum not in implausible}
                 torn |= {
@@ -216,10 +217,10 @@ class TokenMetricsSource:
         named, more = list(refusals[:REFUSALS_MAX]), len(refusals) - REFUSALS_MAX
         if more > 0:
             named.append(Refusal(None, "row", "and_more", str(more), whole=True))
-        self._tape.refused(request_id, named)
+        self._tape.refuse(request_id, named)
         self.refusals += tuple((feed, refusal) for refusal in named)
 
-    def _renamed(self, rows: Sequence[object]) -> Iterator[Refusal]:
+    def _find_renamed(self, rows: Sequence[object]) -> Iterator[Refusal]:
         """Yield a refusal for each token that the provider now calls otherwise than the ledger."""
         for listed in parse_listed(rows):
             known = self._archive.instruments.get(listed.token_id)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 
 from bot.adapters.tokenmetrics.calls import ApiQuery, Desk
-from bot.adapters.tokenmetrics.parse import ListedToken, parse_listed
+from bot.adapters.tokenmetrics.listing import ListedToken, parse_listed
 from bot.domain.errors import ConfigError
 from bot.domain.ids import Symbol, TokenId
 from bot.domain.instruments import Instrument

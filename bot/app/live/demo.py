@@ -21,7 +21,7 @@ from bot.app.live.wiring import live
 from bot.app.review.reading import show, show_why
 from bot.app.review.reports import Asked
 from bot.app.settings.config import Config, load_config
-from bot.app.settings.keys import fixed
+from bot.app.settings.keys import ring_of
 from bot.app.settings.shipped import starter_strategy
 from bot.app.telling.answers import Answer, Table
 from bot.app.telling.progress import tell_progress
@@ -151,7 +151,7 @@ def _config(folder: Path, ledger: Path, base_url: str) -> Config:
 def _run(config: Config, clock: SteppedClock, days: int) -> None:
     slots = slots_between(SCHEDULE, START, START + timedelta(days=days))
     # With one request at a time, the stepped clock gives each answer the same instant in every run.
-    with live(config, fixed(KEY), clock, side_by_side=1) as opened:
+    with live(config, ring_of(KEY), clock, side_by_side=1) as opened:
         for number, slot in enumerate(slots):
             clock.set(slot + timedelta(seconds=2))
             for run in opened.runs:

@@ -174,7 +174,7 @@ class Untaped:
     ) -> None:
         """Drop an answer."""
 
-    def refused(self, _request_id: str, _refusals: Sequence[Refusal]) -> None:
+    def refuse(self, _request_id: str, _refusals: Sequence[Refusal]) -> None:
         """Drop refusals."""
 
     def note(self, _changes: Sequence[Hole | Pause]) -> None:

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
-from bot.app.settings.keys import KeyRing, fixed
+from bot.app.settings.keys import KeyRing, ring_of
 from bot.app.settings.kinds import Cron, Number, Text, Word, near
 from bot.app.settings.strategies import Strategy
 from bot.app.settings.strategy_kinds import COUNT, NAME, PROVIDER_NAMES
@@ -176,7 +176,7 @@ def resolve_keys(config: Config, environ: Mapping[str, str] = os.environ) -> Key
     Raises AccessError when others may read a key or it is malformed, ConfigError without a key.
     """
     if KEY_VARIABLE in environ:
-        return fixed(*_keys(KEY_VARIABLE, environ[KEY_VARIABLE]))
+        return ring_of(*_keys(KEY_VARIABLE, environ[KEY_VARIABLE]))
     if KEY_FILE_VARIABLE in environ:
         return _ring(KEY_FILE_VARIABLE, Path(environ[KEY_FILE_VARIABLE]), shared=False)
     named = config.source.key_file

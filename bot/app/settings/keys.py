@@ -79,6 +79,6 @@ class KeyRing:
             self._stamp = self._look()
 
 
-def fixed(*keys: str) -> KeyRing:
+def ring_of(*keys: str) -> KeyRing:
     """Build a ring of keys that never change."""
     return KeyRing(lambda: keys)
