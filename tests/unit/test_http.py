@@ -187,7 +187,7 @@ def test_a_pause_that_an_earlier_process_heard_is_kept() -> None:
 
 
 def test_one_refusal_pauses_all_and_gives_up_early() -> None:
-    """S20: where every request is refused, 49 of them cost three rounds of those side by side, not 49 rounds."""
+    """S20: of 49 requests that are all refused three are tried three times; other feeds are still asked."""
     seen = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -195,10 +195,22 @@ def test_one_refusal_pauses_all_and_gives_up_early() -> None:
         return reply(429, retry_after="5")
 
     glass = Hourglass()
-    answers = client(answer, glass, Limits(side_by_side=1)).get_all([HttpRequest(f"/{n}") for n in range(49)])
-    assert len(seen) == 3
+    many = [HttpRequest("/price", (("token_id", str(n)),)) for n in range(49)]
+    answers = client(answer, glass, Limits(side_by_side=1)).get_all([*many, HttpRequest("/tokens")])
+    assert (seen.count("/v2/price"), seen.count("/v2/tokens")) == (9, 3)
     assert all(one.error is not None for one in answers)
-    assert sum(glass.sleeps) <= 17
+    assert sum(glass.sleeps) <= 70
+
+
+def test_one_window_that_is_always_refused_stops_no_other() -> None:
+    """S1: a single query that is refused in every attempt leaves the other queries of its feed to be answered."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return reply(429) if request.url.params["n"] == "4" else reply(200, BODY)
+
+    many = [HttpRequest("/price", (("n", str(n)),)) for n in range(20)]
+    answers = client(answer, limits=Limits(side_by_side=1)).get_all(many)
+    assert [number for number, one in enumerate(answers) if one.error is not None] == [4]
 
 
 def test_the_rate_limit_is_even_after_a_short_burst() -> None:

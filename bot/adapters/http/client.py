@@ -25,7 +25,7 @@ from bot.adapters.http.judging import (
     read_retry_after,
     request_id_in,
 )
-from bot.adapters.http.patience import Patience
+from bot.adapters.http.patience import ALL, Patience
 from bot.adapters.http.sockets import BoundSockets
 from bot.domain.errors import BotError, ConfigError, UpstreamError
 from bot.ports import Clock
@@ -252,17 +252,15 @@ class HttpClient:
         The first wait for the plan's limit does not count.
         """
         wait, limits, patience = self._waiting, self._limits, self._patience
+        path = request.path
         attempts: list[Attempt] = []
         deadline = begun = wait.monotonic()
         while len(attempts) < limits.attempts and (not attempts or attempts[-1].retry):
-            # A host that has refused several rounds of requests gets no more of them.
-            if patience.refusals >= limits.attempts and not attempts:
-                break
             left = deadline - wait.monotonic() if attempts else limits.call_seconds
             pause = self._back_off(attempts) if attempts else 0.0
-            if max(pause, patience.remaining()) >= left:
+            if max(pause, patience.remaining(path)) >= left or patience.is_lost(path):
                 break
-            delay = max(pause, patience.reserve())
+            delay = max(pause, patience.reserve(path))
             if attempts and delay >= left:
                 break
             if delay:
@@ -271,13 +269,15 @@ class HttpClient:
                 begun = wait.monotonic()
                 deadline = begun + limits.call_seconds
             attempts.append(self._attempt(request, deadline))
-        error = attempts[-1].error if attempts else self._give_up(request)
+        if attempts:
+            patience.note(path, refused=attempts[-1].status == TOO_MANY)
+        error = attempts[-1].error if attempts else self._give_up(path)
         return tuple(attempts), wait.monotonic() - begun, error
 
-    def _give_up(self, request: HttpRequest) -> UpstreamError:
-        until = self._clock.now() + timedelta(seconds=self._patience.remaining())
+    def _give_up(self, path: str) -> UpstreamError:
+        until = self._clock.now() + timedelta(seconds=self._patience.remaining(path))
         return UpstreamError(
-            f"GET {self._root}{request.path}: not asked, the provider wants to be left alone"
+            f"GET {self._root}{path}: not asked, the provider wants to be left alone"
             f" until {until:%Y-%m-%dT%H:%M:%SZ}; lower source.requests_per_minute"
         )
 
@@ -285,11 +285,11 @@ class HttpClient:
         begun = self._waiting.monotonic()
         headers = self._credentials.headers()
         made = self._send(request, headers, deadline)
-        if made.status == TOO_MANY or made.retry_after is not None:
-            jitter = self._waiting.chance.uniform(0, BACKOFF_SECONDS)
-            self._patience.pause((made.retry_after or 0.0) + jitter)
-        elif made.error is None:
-            self._patience.forget()
+        jitter = self._waiting.chance.uniform(0, BACKOFF_SECONDS)
+        if made.retry_after is not None and made.error is not None:
+            self._patience.pause(made.retry_after + jitter, ALL)
+        elif made.status == TOO_MANY:
+            self._patience.pause(jitter, request.path)
         if made.status == UNAUTHORIZED and made.reading.refuses_key:
             made = made._replace(retry=self._credentials.refuse(headers))
         return made._replace(seconds=self._waiting.monotonic() - begun)
@@ -317,8 +317,10 @@ class HttpClient:
         except BodyError as error:
             status, wrong = response.status_code, UpstreamError(f"{where}: {error}")
             return Attempt(status, None, wrong, retry=error.retry)
+        named = request_id_in(response.headers)
         for secret in self._credentials.secrets():
             body = body.replace(secret.encode(), MASK)
+            named = named and named.replace(secret, MASK.decode())
         reading = self._read(body)
         wrong_status, retry = judge(where, response.status_code, reading)
         return Attempt(
@@ -328,7 +330,7 @@ class HttpClient:
             retry=retry,
             reading=reading,
             retry_after=read_retry_after(response.headers.get("retry-after"), self._clock.now),
-            provider_request_id=request_id_in(response.headers),
+            provider_request_id=named,
         )
 
     def _back_off(self, attempts: Sequence[Attempt]) -> float:
@@ -343,7 +345,7 @@ def _begin_patience(limits: Limits, monotonic: Callable[[], float], clock: Clock
     ages = [(now - at).total_seconds() for at in limits.sent] if now else []
     patience = Patience(limits.requests_per_minute, monotonic, ages)
     if now and limits.paused_until:
-        patience.pause(max((limits.paused_until - now).total_seconds(), 0.0))
+        patience.pause((limits.paused_until - now).total_seconds(), ALL)
     return patience
 
 
