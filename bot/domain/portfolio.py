@@ -207,9 +207,9 @@ class Portfolio:
         """List the live orders of an open or coming position, in the order they were created."""
         return [live.order for live in self._of_position.get(position_id, ())]
 
-    def order_of(self, position_id: PositionId, role: Role) -> Order | None:
-        """Find the first live order of a position in a role."""
-        for live in self._of_position.get(position_id, ()):
+    def order_of(self, holding: Holding, role: Role) -> Order | None:
+        """Find the first live order of a position in a role; an exit is accepted at market."""
+        for live in self._of_position.get(holding.position.position_id, ()):
             if live.order.role is role:
                 return live.order
         return None

@@ -17,11 +17,10 @@ from bot.domain.numbers import (
     price_half_even,
     to_float,
 )
-from bot.domain.snapshot import Snapshot
 from bot.engine.journal import Journal
 
 
-def mark_benchmark(journal: Journal, snapshot: Snapshot, equity: Decimal) -> Decimal | None:
+def mark_benchmark(journal: Journal, equity: Decimal) -> Decimal | None:
     """Compute the value of the benchmark in quote currency, and buy its parts when needed.
 
     Returns None when the snapshot asks for no benchmark, when the price of a bought part is
@@ -31,7 +30,7 @@ def mark_benchmark(journal: Journal, snapshot: Snapshot, equity: Decimal) -> Dec
     its token has a price. When the universe changes, the last value is split into equal parts of
     the new universe.
     """
-    portfolio, now = journal.portfolio, snapshot.benchmark
+    portfolio, now = journal.portfolio, journal.snapshot.benchmark
     if not now:
         return None
     if portfolio.parts.keys() != now.keys():

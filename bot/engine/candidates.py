@@ -38,7 +38,7 @@ def is_held(portfolio: Portfolio, token_id: TokenId, side: Side | None = None) -
     holding = portfolio.holdings.get(token_id)
     if holding is None or side in {None, holding.position.side}:
         return holding is not None
-    return all(order.position_id != holding.position.position_id for order in portfolio.waiting(Role.EXIT))
+    return portfolio.order_of(holding, Role.EXIT) is None
 
 
 def is_due(portfolio: Portfolio, episode: Episode | None, rules: Rules) -> bool:

@@ -98,8 +98,8 @@ def _complete(
     moved = answer.target != bracket.target or answer.parts != bracket.parts
     # A hook that changed the target but not the parts replaces all targets by that one.
     parts = () if answer.target != bracket.target and answer.parts == bracket.parts else answer.parts
-    targets = parts or (() if answer.target is None else (TargetShare(answer.target),))
-    targets = in_order(place, [part._replace(price=place.on_tick(part.price)) for part in targets])
+    wanted = amend(answer, parts=parts).targets
+    targets = in_order(place, [part._replace(price=place.on_tick(part.price)) for part in wanted])
     stop = None if answer.stop is None else place.on_tick(answer.stop)
     prices = [*(part.price for part in targets), *([] if stop is None else [stop])]
     on_side = (stop is None or place.away(stop) > ZERO) and all(
@@ -164,14 +164,15 @@ def hook_scores(
     return scores, failed
 
 
-def extra_exit(journal: Journal, view: TokenView, holding: Holding, rules: Rules) -> ExitReason | None:
+def extra_exit(journal: Journal, view: TokenView, holding: Holding) -> ExitReason | None:
     """Ask a hook whether to close a position, and why.
 
     An invalid answer becomes an event and closes nothing.
     """
-    if rules.hooks is None or rules.hooks.extra_exits is None:
+    hooks = journal.rules.hooks
+    if hooks is None or hooks.extra_exits is None:
         return None
-    answer = rules.hooks.extra_exits(_view_for_hook(view), holding)
+    answer = hooks.extra_exits(_view_for_hook(view), holding)
     if answer is None:
         return None
     if isinstance(answer, str) and not isinstance(answer, Raised) and answer in HOOK_EXITS:
@@ -186,7 +187,8 @@ def extra_exit(journal: Journal, view: TokenView, holding: Holding, rules: Rules
         " its stops, targets and other exits go on"
     )
     if journal.portfolio.told.get(token_id) != notice:  # write it once, not at every slot
-        journal.happen(EventKind.HOOK, "extra_exits", EventState.RAISED, notice, token_id=token_id)
+        raised = EventState.RAISED
+        journal.happen(EventKind.HOOK, "extra_exits", state=raised, notice=notice, token_id=token_id)
     return None
 
 

@@ -333,6 +333,14 @@ class FillRules:
         """Apply the costs to a raw market price of an exit: a long sells, a short buys."""
         return price * (ONE - side.sign * self.cost)
 
+    def entry_amount(self, price: Decimal, side: Side) -> Decimal:
+        """Compute what a unit entered at a raw price costs a long or pays a short, fee included."""
+        return self.with_entry_fee(self.entry_price(price, side), side)
+
+    def exit_amount(self, price: Decimal, side: Side) -> Decimal:
+        """Compute what a unit closed at a raw price pays a long or costs a short, fee included."""
+        return self.with_exit_fee(self.exit_price(price, side), side)
+
     def with_entry_fee(self, amount: Decimal, side: Side) -> Decimal:
         """Apply the fee to an entry's notional: what a long pays or a short receives."""
         return amount * (ONE + side.sign * self.fee_fraction)

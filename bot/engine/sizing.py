@@ -13,7 +13,7 @@ from bot.domain.numbers import ONE, QUANTITY_MAX, ZERO, Price, Quantity, floor_t
 from bot.domain.orders import Side
 from bot.domain.snapshot import TokenView
 from bot.engine.account import entry_need
-from bot.engine.brackets import Bracket, cash_at_stop, entry_per_unit
+from bot.engine.brackets import Bracket
 from bot.engine.indicators import annual_sigma
 from bot.engine.needs import Declaration, Input, Row, Wakes, table_of
 from bot.engine.rules import FillRules, Rules, SizeRule, SizingRules, VolatilitySource
@@ -84,7 +84,8 @@ def risk_per_unit(reference: Price, bracket: Bracket, fills: FillRules) -> Decim
     if bracket.stop is None:
         return None
     side = bracket.side
-    return side.sign * (entry_per_unit(reference, fills, side) - cash_at_stop(bracket.stop, fills, side))
+    lost = fills.entry_amount(reference, side) - fills.exit_amount(bracket.stop, side)
+    return side.sign * lost
 
 
 def normalised_weights(views: Mapping[TokenId, TokenView], rules: Rules) -> dict[TokenId, Decimal]:
@@ -254,7 +255,7 @@ def _caps(
         yield view.market.volume_24h * sizing.volume_share_max, "volume_share"
     yield reference * QUANTITY_MAX, "quantity_max"
     # entry_need is per notional at the raw price, but the cap is a notional at the reference price.
-    need = entry_need(rules.fills, bracket.side, rules.short.margin_fraction) * raw / reference
+    need = entry_need(rules, bracket.side) * raw / reference
     yield account.free_cash / need, "cash" if bracket.side is Side.LONG else "margin"
 
 
