@@ -77,7 +77,7 @@ def market_cap_most(proposal: Proposal, most: Decimal) -> Finding:
         Step(
             "bot/engine/gates/table.py",
             {
-                '"market.market_cap"),\n': """        "market_cap_most": bounded(
+                '"market.market_cap"),\n': """        "market_cap_most": limit(
             "gates.market_cap_max", "as the provider gives it", token_gates.market_cap_most
         ),
 """

@@ -13,10 +13,7 @@ SPANS = ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiCall:
-    """One request and its answer.
-
-    query: holds no secret. answer_hash: names the stored body; None when there was no answer.
-    """
+    """One request, without its secret, and its answer; answer_hash names the body, if any."""
 
     request_id: str
     at: datetime

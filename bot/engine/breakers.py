@@ -33,10 +33,13 @@ Measure = Callable[[Portfolio, EquityMark, Views], Decimal | None]
 
 BY_HAND = "resumed by hand"
 EXITS_GO_ON = "stops, targets and other exits of open positions go on"
+TIGHTENED = "no new entries, every stop moved halfway to its price"
+ARMED = "tripped breakers are armed again from this slot's equity"
+FROM_HIGH = "1 - equity / (highest equity marked since it was armed) >= at"
 DONE: Mapping[BreakerAction, str] = MappingProxyType(
     {
         BreakerAction.BLOCK: f"no new entries; {EXITS_GO_ON}, and so do entries already accepted",
-        BreakerAction.TIGHTEN: f"no new entries, every stop moved halfway to its price; {EXITS_GO_ON}",
+        BreakerAction.TIGHTEN: f"{TIGHTENED}; {EXITS_GO_ON}",
         BreakerAction.FLATTEN: "no new entries, accepted ones cancelled,"
         " every position leaves at its next price",
     }
@@ -46,7 +49,7 @@ ASKED: Mapping[Act, str] = MappingProxyType(
     {
         Act.PAUSE: f"paused: no new entries until `bot resume`; {EXITS_GO_ON},"
         " and so do entries already accepted",
-        Act.RESUME: "resumed: entries again, tripped breakers are armed again from this slot's equity",
+        Act.RESUME: f"resumed: entries again, {ARMED}",
         Act.CLOSE: "close: the token's position leaves at its next price,"
         " its accepted entry is cancelled; new entries go on, `bot pause` stops them",
         Act.FLATTEN: "flatten: every position leaves at its next price,"
@@ -106,7 +109,7 @@ BREAKERS: Mapping[BreakerName, Row[Measure]] = table_of(
         " until the next 00:00 UTC",
         _daily_loss,
     ),
-    _breaker(BreakerName.DRAWDOWN, "1 - equity / (highest equity marked since it was armed) >= at", _drawdown),
+    _breaker(BreakerName.DRAWDOWN, FROM_HIGH, _drawdown),
     _breaker(BreakerName.LOSS_STREAK, "net losing trades in a row >= at", _loss_streak),
     _breaker(
         BreakerName.VOLATILITY_SHOCK,

@@ -10,12 +10,12 @@ from decimal import Decimal
 from bot.domain.amend import amend
 from bot.domain.decisions import Candidate, Reason
 from bot.domain.ids import order_id, position_id
-from bot.domain.numbers import ZERO, Price, Quantity, floor_to_step, fraction_half_even, price_half_even
-from bot.domain.orders import Anchor, Order, OrderState, Role
+from bot.domain.numbers import ZERO, Price, Quantity, floor_to_step, fraction_half_even
+from bot.domain.orders import Anchor, Order, OrderState, Role, Side
 from bot.domain.snapshot import TokenView
 from bot.engine.account import entry_need, free_cash, in_category, sum_notional
 from bot.engine.brackets import Bracket
-from bot.engine.fills import bracket_orders, child_order, drop_entry, event, is_overtaken, open_position
+from bot.engine.fills import bracket_orders, child_order, drop_entry, event, open_position
 from bot.engine.hooks import adjusted_bracket
 from bot.engine.journal import Journal
 from bot.engine.levels import read_levels
@@ -85,26 +85,32 @@ def _bear_children(
 
 def fill_entry(journal: Journal, order: Order, raw: Price, at: datetime) -> None:
     """Fill a waiting entry at a raw price; cancel it when bracket or cash no longer holds."""
-    granted = journal.snapshot.granted.get(order.order_id)
-    if granted is not None:
-        _fill_at_anchor(journal, order, raw, at, granted)
-    elif is_overtaken(order.side, order.stop, order.target, raw):
+    if order.order_id in journal.snapshot.granted:
+        _place_at_fill(journal, order, raw, at)
+    elif _is_overtaken(order.side, order.stop, order.target, raw):
         drop_entry(journal, order, OrderState.CANCELLED, Reason.BRACKET_INVALID_AT_FILL)
     elif open_position(journal, order, raw, at):
         for child in bracket_orders(journal, order):
             journal.write(event(child, journal.slot, OrderState.ACCEPTED))
 
 
-def _fill_at_anchor(journal: Journal, order: Order, raw: Price, at: datetime, granted: TokenView) -> None:
+def _is_overtaken(side: Side, stop: Price | None, target: Price | None, raw: Price) -> bool:
+    """Check whether a price lies at or beyond an entry's stop or its nearest target."""
+    beyond_stop = stop is not None and side.sign * (raw - stop) <= ZERO
+    return beyond_stop or (target is not None and side.sign * (raw - target) >= ZERO)
+
+
+def _place_at_fill(journal: Journal, order: Order, raw: Price, at: datetime) -> None:
     """Place the bracket and size the entry at the fill price, then fill it.
 
     Both use what was known when the entry was accepted.
     """
     rules, side = journal.rules, order.side
-    paid = price_half_even(rules.fills.entry_price(raw, side))
+    paid = rules.fills.round_entry_price(raw, side)
+    granted = journal.snapshot.granted[order.order_id]
     known = read_levels(granted, rules.levels, order.slot)
     bracket, refused = adjusted_bracket(known, place_bracket(known, paid, side, rules), paid, rules)
-    overtaken = is_overtaken(side, bracket.stop, bracket.target, raw)
+    overtaken = _is_overtaken(side, bracket.stop, bracket.target, raw)
     if refused is not None or overtaken or not is_whole(bracket, paid, rules):
         drop_entry(journal, order, OrderState.CANCELLED, Reason.BRACKET_INVALID_AT_FILL)
         return

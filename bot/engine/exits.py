@@ -22,9 +22,9 @@ from bot.engine.journal import Journal
 from bot.engine.needs import Declaration, Input, Row, Wakes, table_of
 from bot.engine.rules import ExitRule, Rules
 
-AGAINST: Mapping[Side, tuple[Stance, Reason]] = MappingProxyType(
-    {Side.LONG: (Stance.BEARISH, Reason.TURNED_BEARISH), Side.SHORT: (Stance.BULLISH, Reason.TURNED_BULLISH)}
-)
+BEARISH = (Stance.BEARISH, Reason.TURNED_BEARISH)
+BULLISH = (Stance.BULLISH, Reason.TURNED_BULLISH)
+AGAINST = MappingProxyType({Side.LONG: BEARISH, Side.SHORT: BULLISH})
 
 
 def accept_exit(journal: Journal, holding: Holding, reference: Price, reason: ExitReason) -> Order:
@@ -92,14 +92,12 @@ def _exit(
     needs: tuple[Input, ...] = (),
 ) -> tuple[ExitRule, Row[SlotExit | None]]:
     """Declare an exit; what it needs, it reads of held tokens. No ask: settlement or a bar acts."""
-    return rule, Row(
-        ask,
-        Declaration(
-            keys=(f'exits.rules = "{rule}"',), formula=formula, needs=needs, of_held=needs, wakes=wakes
-        ),
-    )
+    keys = (f'exits.rules = "{rule}"',)
+    declared = Declaration(keys=keys, formula=formula, needs=needs, of_held=needs, wakes=wakes)
+    return rule, Row(ask, declared)
 
 
+BREAKS_EVEN = "the stop moves to the price that pays the round trip back"
 # One row a rule, in order of precedence: the first that is due at a slot gives the reason.
 EXITS: Mapping[ExitRule, Row[SlotExit | None]] = table_of(
     _exit(
@@ -127,7 +125,7 @@ EXITS: Mapping[ExitRule, Row[SlotExit | None]] = table_of(
         "the stop follows the price, at least one of three ways, the nearest to the price holding",
         Wakes.BARS,
     ),
-    _exit(ExitRule.BREAK_EVEN, "the stop moves to the price that pays the round trip back", Wakes.BARS),
+    _exit(ExitRule.BREAK_EVEN, BREAKS_EVEN, Wakes.BARS),
 )
 # What moving stops read beside the bars.
 STOP_MOVES = (
@@ -153,13 +151,12 @@ def decide_exits(journal: Journal) -> None:
 
     Also cancel waiting entries whose token turned against them, unless the strategy ignores turns.
     """
-    views = journal.views
     for order in journal.portfolio.waiting(Role.ENTRY):
-        view = views.get(order.token_id)
+        view = journal.views.get(order.token_id)
         if journal.rules.bearish_exits and view and is_against(view, order.side):
             drop_entry(journal, order, OrderState.CANCELLED, AGAINST[order.side][1])
     for token_id, holding in sorted(journal.portfolio.holdings.items()):
-        view = views.get(token_id)
+        view = journal.views.get(token_id)
         if view is None or journal.portfolio.order_of(holding, Role.EXIT) is not None:
             continue
         reason = _due(journal, view, holding) or extra_exit(journal, view, holding)

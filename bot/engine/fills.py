@@ -86,12 +86,6 @@ def drop_entry(journal: Journal, order: Order, state: OrderState, reason: Reason
         journal.write(event(child, journal.slot, OrderState.CANCELLED, Reason.ENTRY_NOT_FILLED))
 
 
-def is_overtaken(side: Side, stop: Price | None, target: Price | None, raw: Price) -> bool:
-    """Check whether a price lies at or beyond an entry's stop or its nearest target."""
-    beyond_stop = stop is not None and side.sign * (raw - stop) <= ZERO
-    return beyond_stop or (target is not None and side.sign * (raw - target) >= ZERO)
-
-
 def open_position(
     journal: Journal, order: Order, raw: Price, at: datetime, placed: Bracket = UNPLACED
 ) -> Quantity:
@@ -100,7 +94,7 @@ def open_position(
     Cancels the entry and returns zero when the cash is no longer enough.
     placed: the bracket, if it was placed at the fill.
     """
-    price = price_half_even(journal.rules.fills.entry_price(raw, order.side))
+    price = journal.rules.fills.round_entry_price(raw, order.side)
     quantity = _affordable(journal, order, raw, price)
     if quantity is None:
         drop_entry(journal, order, OrderState.CANCELLED, Reason.CASH_AT_FILL)
@@ -181,8 +175,7 @@ def _book(
     )
     cash, held = (Account.CASH, sign * notional - fee), (Account.POSITION, -sign * cost)
     legs = (cash, held, (Account.FEES, fee))
-    entry = entry_of(order.run, journal.slot, fill.fill_id, position.position_id, at, legs)
-    return fill, entry
+    return fill, entry_of(order.run, journal.slot, fill.fill_id, position.position_id, at, legs)
 
 
 def charge_begun_days(journal: Journal, until: Mapping[TokenId, datetime]) -> None:

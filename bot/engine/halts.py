@@ -34,8 +34,9 @@ def last_active_price(views: Mapping[TokenId, TokenView]) -> Traded:
     """
     found: Traded = {}
     for token_id, view in views.items():
-        begins_with_quote = bool(view.prints) and view.prints[0].opened_at == view.prints[0].closed_at
-        if view.last_traded is not None and not begins_with_quote:
+        first = view.prints[0] if view.prints else None
+        is_quote = first is not None and first.opened_at == first.closed_at
+        if view.last_traded is not None and not is_quote:
             found[token_id] = (view.last_traded.known_at, view.last_traded.price)
     return found
 

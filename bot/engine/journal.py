@@ -34,7 +34,7 @@ class Journal:
     """An account during a stage of a cycle; writing a fact also applies it to the portfolio."""
 
     def __init__(self, portfolio: Portfolio, snapshot: Snapshot, rules: Rules) -> None:
-        """Start from a copy of a portfolio, with all that the stage knows and the rules it obeys."""
+        """Start from a copy of a portfolio, with what the stage knows and the rules it obeys."""
         self.portfolio, self.snapshot, self.rules = portfolio.copy(), snapshot, rules
         self.slot, self.views = snapshot.as_of, snapshot.tokens
         self.facts: list[Fact] = []
@@ -76,7 +76,7 @@ def opening(run: RunName, capital: Decimal, at: datetime) -> JournalEntry:
 
 
 def entry_of(
-    run: RunName, slot: datetime, cause: str, position_id: PositionId | None, at: datetime, legs: Legs
+    run: RunName, slot: datetime, cause: str, of: PositionId | None, at: datetime, legs: Legs
 ) -> JournalEntry:
     """Build a journal entry: each leg rounded to micro-dollars, the remainder posted to profit."""
     postings = [Posting(account, micro_half_even(amount)) for account, amount in legs]
@@ -86,7 +86,7 @@ def entry_of(
         run=run,
         slot=slot,
         cause=cause,
-        position_id=position_id,
+        position_id=of,
         at=at,
         postings=tuple(leg for leg in postings if leg.amount),
     )

@@ -1,7 +1,7 @@
-"""What a rule of a strategy declares of itself: its keys, its formula, its inputs, and when it wakes.
+"""What a rule of a strategy declares: its keys, its formula, its inputs, and when it wakes.
 
-Each family of rules has one table, in the module that computes it, with one row a rule. Whoever must
-know what a strategy reads or when it must be asked uses these rows, and no list of its own.
+Each family of rules has one table, in the module that computes it, with one row a rule. Whatever
+depends on what a strategy reads or when it must be asked uses these rows, and no list of its own.
 """
 
 from collections.abc import Iterable, Mapping
@@ -73,7 +73,7 @@ class Declaration:
 
 
 class Row(NamedTuple, Generic[Function]):
-    """One rule in a table such as GATES or STOPS: the function that computes it, and what it declares."""
+    """One rule in a table such as GATES or STOPS: what computes it, and what it declares."""
 
     ask: Function
     declaration: Declaration

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
-from bot.domain.numbers import ONE, ZERO
+from bot.domain.numbers import ONE, ZERO, Price, price_half_even
 from bot.domain.orders import Anchor, Side
 
 
@@ -249,11 +249,14 @@ class SizingRules:
     drawdown_haircut: Decimal | None = None
 
 
+PLAIN_EXITS = frozenset({ExitRule.SIGNAL_FLIPPED, ExitRule.STOP_HIT, ExitRule.TARGET_HIT})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitRules:
     """The set of rules that may end a position; settlement decides their precedence."""
 
-    rules: frozenset[ExitRule] = frozenset({ExitRule.SIGNAL_FLIPPED, ExitRule.STOP_HIT, ExitRule.TARGET_HIT})
+    rules: frozenset[ExitRule] = PLAIN_EXITS
     time_stop_hours: Decimal | None = None
     trailing_fraction: Decimal | None = None
     trailing_atr: Decimal | None = None
@@ -328,6 +331,10 @@ class FillRules:
     def entry_price(self, price: Decimal, side: Side) -> Decimal:
         """Apply the costs to a raw entry price: a long buys, a short sells."""
         return price * (ONE + side.sign * self.cost)
+
+    def round_entry_price(self, raw: Decimal, side: Side) -> Price:
+        """Compute the price of an entry as it is stored: costs included, to 18 decimals."""
+        return price_half_even(self.entry_price(raw, side))
 
     def exit_price(self, price: Decimal, side: Side) -> Decimal:
         """Apply the costs to a raw market price of an exit: a long sells, a short buys."""

@@ -91,14 +91,14 @@ def expire(journal: Journal) -> None:
             drop_entry(journal, order, OrderState.EXPIRED, Reason.EXPIRED)
 
 
-def _put_closes_back(journal: Journal, left: PendingPrints, token_id: TokenId, opened_at: datetime) -> None:
+def _put_closes_back(journal: Journal, left: PendingPrints, of: TokenId, at: datetime) -> None:
     """Put back, for a position just opened, the closes of bars that had opened before it."""
-    holding = journal.portfolio.holdings.get(token_id)
-    if holding is not None and holding.position.opened_at == opened_at:
-        for bar in journal.views[token_id].prints:
-            lived = after_fill(holding.position, bar) if bar.opened_at < opened_at else None
+    holding = journal.portfolio.holdings.get(of)
+    if holding is not None and holding.position.opened_at == at:
+        for bar in journal.views[of].prints:
+            lived = after_fill(holding.position, bar) if bar.opened_at < at else None
             if lived is not None:
-                left.put(token_id, lived)
+                left.put(of, lived)
 
 
 def _exit_at_open(journal: Journal, token_id: TokenId, bar: Bar) -> None:
@@ -106,26 +106,22 @@ def _exit_at_open(journal: Journal, token_id: TokenId, bar: Bar) -> None:
     if holding is None:
         return
     liquidation = _liquidation(journal, holding)
+    market = journal.portfolio.order_of(holding, Role.EXIT)
+    due, stop = time_stop_at(holding.position, journal.rules), _own_stop(journal, holding, bar)
     if liquidation is not None and bar.open >= liquidation.price:
         _fill_stop(journal, holding, liquidation, at)
-        return
-    market = journal.portfolio.order_of(holding, Role.EXIT)
-    due = time_stop_at(holding.position, journal.rules)
-    if market is not None and at >= _fillable_from(market):
+    elif market is not None and at >= _fillable_from(market):
         reason = ExitReason(market.reason or ExitReason.SIGNAL_FLIPPED)
         fill_exit(journal, market, bar.open, at, reason)
-        return
-    if due is not None and at >= due:
+    elif due is not None and at >= due:
         resting = market or accept_exit(journal, holding, bar.open, ExitReason.TIME_STOP)
         fill_exit(journal, resting, bar.open, at, ExitReason.TIME_STOP)
-        return
-    stop = _own_stop(journal, holding, bar)
-    if stop is not None and stop.order and holding.sign * (bar.open - stop.price) <= ZERO:
+    elif stop is not None and stop.order and holding.sign * (bar.open - stop.price) <= ZERO:
         fill_exit(journal, stop.order, bar.open, at, stop.reason)
-        return
-    for order in _reached_targets(journal, holding, bar.open):
-        raw = bar.open if journal.rules.fills.target_gap is TargetGap.OPEN else order.price
-        _fill_target(journal, order, raw, at)
+    else:
+        for order in _reached_targets(journal, holding, bar.open):
+            raw = bar.open if journal.rules.fills.target_gap is TargetGap.OPEN else order.price
+            _fill_target(journal, order, raw, at)
 
 
 def _fillable_from(order: Order) -> datetime:
@@ -231,11 +227,11 @@ def _part_of(journal: Journal, holding: Holding, order: Order) -> Quantity:
     return min(Quantity(share), holding.quantity)
 
 
-def _cash_after(journal: Journal, holding: Holding, targets: Sequence[Order], stop: Stop) -> Decimal:
+def _cash_after(journal: Journal, holding: Holding, hit: Sequence[Order], stop: Stop) -> Decimal:
     """Compute a position's cash if its bar reached these targets first and the stop after them."""
     position, rules = holding.position, journal.rules
     cash, left = holding.cash, holding.quantity
-    for order in targets:
+    for order in hit:
         part = _part_of(journal, replace(holding, quantity=left), order)
         paid = exit_price(ExitReason.TARGET_HIT, order.price, position, rules)
         cash += exit_cash(holding, paid, part, rules)
@@ -278,10 +274,12 @@ def _reached_targets(journal: Journal, holding: Holding, best: Price) -> list[Or
     """List the live targets that a price reaches, nearest first, when their exit rule is on."""
     if ExitRule.TARGET_HIT not in journal.rules.exits.rules:
         return []
-    sign, touch = holding.sign, journal.rules.fills.target_fill is TargetFill.TOUCH
-    found = [
+    touch = journal.rules.fills.target_fill is TargetFill.TOUCH
+    targets = (
         order
         for order in journal.portfolio.orders_of(holding.position.position_id)
-        if order.role is Role.TARGET and (sign * (best - order.price) > ZERO or (touch and best == order.price))
-    ]
-    return sorted(found, key=lambda order: (sign * order.price, order.part or 0))
+        if order.role is Role.TARGET
+    )
+    beyond = ((holding.sign * (best - order.price), order) for order in targets)
+    found = [order for by, order in beyond if by > ZERO or (touch and not by)]
+    return sorted(found, key=lambda order: (holding.sign * order.price, order.part or 0))

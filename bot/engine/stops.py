@@ -22,7 +22,7 @@ from bot.engine.indicators import atr
 from bot.engine.journal import Journal
 from bot.engine.levels import read_levels
 from bot.engine.placement import stop_at_level
-from bot.engine.rules import ExitRule, FillRules, Rules
+from bot.engine.rules import ExitRule, ExitRules, FillRules, Rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,9 @@ class Proposed:
     level: Price | None = None
 
 
+Proposals = Iterator[Proposed]
+
+
 def follow_bar(journal: Journal, token_id: TokenId, bar: Bar) -> None:
     """Move the stop of a position that was open for a whole bar."""
     holding = journal.portfolio.holdings.get(token_id)
@@ -42,7 +45,9 @@ def follow_bar(journal: Journal, token_id: TokenId, bar: Bar) -> None:
     position, view, rules = holding.position, journal.views[token_id], journal.rules
     place = Place(bar.close, position.side, view.instrument)
     _, best = position.side.worst_and_best(bar.low, bar.high)
-    proposed = [*_break_even(position, best, place, rules), *_trailing(best, bar, view, place, rules)]
+    proposed = [*_break_even(position, best, place, rules)]
+    if ExitRule.TRAILING_STOP in rules.exits.rules:
+        proposed += _trail(best, bar, view, place, rules.exits)
     # The tightest stop is the highest for a long and the lowest for a short.
     tightest = max(proposed, key=lambda one: position.side.sign * one.price, default=None)
     if tightest is not None:
@@ -59,26 +64,24 @@ def break_even_price(position: Position, fills: FillRules) -> Decimal:
     return fills.with_entry_fee(position.entry_price, side) / fills.exit_amount(ONE, side)
 
 
-def _break_even(position: Position, best: Price, place: Place, rules: Rules) -> Iterator[Proposed]:
-    after = rules.exits.break_even_r
-    if ExitRule.BREAK_EVEN not in rules.exits.rules or after is None or position.stop_initial is None:
+def _break_even(position: Position, best: Price, place: Place, rules: Rules) -> Proposals:
+    after, stop = rules.exits.break_even_r, position.stop_initial
+    if ExitRule.BREAK_EVEN not in rules.exits.rules or after is None or stop is None:
         return
     price = place.on_tick(break_even_price(position, rules.fills))
-    one_r = abs(position.entry_price - position.stop_initial)
+    one_r = abs(position.entry_price - stop)
     reached = position.side.sign * (best - position.entry_price) >= after * one_r
     if reached and position.side.sign * (best - price) >= ZERO:
         yield Proposed(price=price, reason=ExitReason.BREAK_EVEN)
 
 
-def _trailing(best: Price, bar: Bar, view: TokenView, place: Place, rules: Rules) -> Iterator[Proposed]:
-    if ExitRule.TRAILING_STOP not in rules.exits.rules:
-        return
+def _trail(best: Price, bar: Bar, view: TokenView, place: Place, rules: ExitRules) -> Proposals:
     distances = []
-    if rules.exits.trailing_fraction is not None:
-        distances.append(best * rules.exits.trailing_fraction)
-    if rules.exits.trailing_atr is not None:
+    if rules.trailing_fraction is not None:
+        distances.append(best * rules.trailing_fraction)
+    if rules.trailing_atr is not None:
         span = atr([day for day in view.days if day.closed_at <= bar.closed_at])
-        distances += [] if span is None else [rules.exits.trailing_atr * span]
+        distances += [] if span is None else [rules.trailing_atr * span]
     for distance in distances:
         price = place.on_tick(best - place.side.sign * distance)
         if price > ZERO:

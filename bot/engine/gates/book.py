@@ -42,10 +42,9 @@ def no_position(proposal: Proposal) -> Finding:
 def cooldown(proposal: Proposal, least: Decimal) -> Finding:
     """Measure the hours since the token's last losing exit."""
     loss_at = proposal.portfolio.memory_of(proposal.view.instrument.token_id).loss_at
-    if loss_at is None:
-        return Finding(None, Comparator.AT_LEAST, least, passed=True)
-    since = hours_between(loss_at, proposal.as_of)
-    return Finding(since, Comparator.AT_LEAST, least, passed=since >= least)
+    since = None if loss_at is None else hours_between(loss_at, proposal.as_of)
+    passed = since is None or since >= least
+    return Finding(since, Comparator.AT_LEAST, least, passed=passed)
 
 
 def positions(proposal: Proposal, most: int) -> Finding:

@@ -44,7 +44,7 @@ def gate(formula: str, ask: Gate) -> Row[Gate]:
     return Row(ask, Declaration(formula=formula, wakes=Wakes.CANDIDATES))
 
 
-def bounded(key: str, formula: str, ask: Bounded, *needs: Input) -> Row[Gate]:
+def limit(key: str, formula: str, ask: Bounded, *needs: Input) -> Row[Gate]:
     """Declare a gate that is on when its threshold, under a key of the strategy, is set."""
     path = tuple(key.split("."))
 
@@ -64,7 +64,7 @@ def least(key: str, formula: str, path: str, how: Comparator = Comparator.AT_LEA
     path: of the value in a token's view; it begins with the input that is needed.
     """
     needs = Input(path.partition(".")[0])
-    return bounded(f"gates.{key}", formula, threshold(MISSING[needs], read(path), how), needs)
+    return limit(f"gates.{key}", formula, threshold(MISSING[needs], read(path), how), needs)
 
 
 def most(key: str, formula: str, path: str) -> Row[Gate]:
@@ -76,7 +76,7 @@ def fresh(name: str, at: str, missing: Reason, *needs: Input) -> Row[Gate]:
     """Declare the gate on the age of an input, under its name in [gates.freshness_hours]."""
     event = "known" if at.endswith("known_at") else "published"
     formula = f"hours from when it was {event} to the slot"
-    return bounded(f"gates.freshness_hours.{name}", formula, freshness(missing, read(at)), *needs)
+    return limit(f"gates.freshness_hours.{name}", formula, freshness(missing, read(at)), *needs)
 
 
 GATES: Mapping[str, Row[Gate]] = MappingProxyType(
@@ -87,13 +87,13 @@ GATES: Mapping[str, Row[Gate]] = MappingProxyType(
         "halts": gate("number of tripped breakers", book_gates.halts),
         "symbol_collision": gate("number of the run's tokens with this symbol", symbol_collision),
         "reference_price": gate("the last price known at the slot", token_gates.reference_price),
-        "price_disagreement": bounded(
+        "price_disagreement": limit(
             "gates.price_disagreement_max",
             "abs(price - close) / close, with the close of the last bar",
             token_gates.price_disagreement,
             Input.CLOSE,
         ),
-        "frozen_feed": bounded(
+        "frozen_feed": limit(
             "gates.frozen_hours_max",
             "hours since the price last differed from the current one",
             token_gates.frozen_feed,
@@ -101,10 +101,10 @@ GATES: Mapping[str, Row[Gate]] = MappingProxyType(
         ),
         **{f"freshness_{row[0]}": fresh(*row) for row in DATED},
         "already_held": gate("1 if the token is held or entering", book_gates.no_position),
-        "cooldown": bounded(
+        "cooldown": limit(
             "entry.cooldown_hours", "hours since the token's last losing exit", book_gates.cooldown
         ),
-        "trader_grade": bounded(
+        "trader_grade": limit(
             "gates.trader_grade_min",
             "the signal's own where no other is known",
             threshold(Reason.MISSING_GRADE, trader_grade, Comparator.AT_LEAST),
@@ -114,7 +114,7 @@ GATES: Mapping[str, Row[Gate]] = MappingProxyType(
         "sharpe": least("sharpe_min", f"{OF_LIFE} (Sharpe 1966)", "quantmetrics.sharpe"),
         "sortino": least("sortino_min", SORTINO, "quantmetrics.sortino"),
         "cagr": least("cagr_min", OF_LIFE, "quantmetrics.cagr"),
-        "max_drawdown": bounded(
+        "max_drawdown": limit(
             "gates.max_drawdown_limit",
             f"its size, {OF_LIFE}",
             threshold(Reason.MISSING_QUANTMETRICS, token_drawdown, Comparator.AT_MOST),
@@ -123,7 +123,7 @@ GATES: Mapping[str, Row[Gate]] = MappingProxyType(
         "volatility": most("volatility_max", OF_LIFE, "quantmetrics.volatility"),
         "volume": least("volume_min", f"{GIVEN}, of 24 hours", "market.volume_24h"),
         "market_cap": least("market_cap_min", GIVEN, "market.market_cap"),
-        "resistance_distance": bounded(
+        "resistance_distance": limit(
             "gates.resistance_distance_min",
             "abs(level - reference) / reference of the nearest strong level ahead; no set of levels"
             " known fails, a set with none ahead passes",
@@ -131,29 +131,29 @@ GATES: Mapping[str, Row[Gate]] = MappingProxyType(
             Input.LEVELS,
         ),
         "stop": gate("the stop, where the strategy wants one", bracket_gates.stop),
-        "stop_distance_min": bounded(
+        "stop_distance_min": limit(
             "stop.distance_min",
             "(reference - stop) / reference",
             bracket_gates.stop_distance(Comparator.AT_LEAST),
         ),
-        "stop_distance_max": bounded(
+        "stop_distance_max": limit(
             "stop.distance_max",
             "(reference - stop) / reference",
             bracket_gates.stop_distance(Comparator.AT_MOST),
         ),
         "target": gate("the target, where the strategy wants one", bracket_gates.target),
-        "reward_risk": bounded(
+        "reward_risk": limit(
             "gates.reward_risk_min",
             "(target x (1 - fee) - paid) / (paid - stop x (1 - c) x (1 - fee)), with paid ="
             " reference x (1 + c) x (1 + fee) and c = half spread + slippage; of several targets"
             " each with its share",
             bracket_gates.reward_risk,
         ),
-        "positions": bounded("limits.positions_max", OPEN, positions),
-        "exposure": bounded(
+        "positions": limit("limits.positions_max", OPEN, positions),
+        "exposure": limit(
             "limits.exposure_max", "notional of longs and shorts with this entry / equity", exposure
         ),
-        "correlation": bounded(
+        "correlation": limit(
             "gates.correlation_max",
             "the largest Pearson correlation of simple daily returns, over the last 60 common days"
             " (10 returns at least), with any other token held or entering; one held the other way"
