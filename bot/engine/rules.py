@@ -90,10 +90,7 @@ class BreakerName(StrEnum):
 
 
 class BreakerAction(StrEnum):
-    """What a tripped breaker does besides blocking entries.
-
-    It does nothing, halves the distance of each stop, or closes every position.
-    """
+    """What a tripped breaker does besides blocking entries: nothing, halve stops, or close all."""
 
     BLOCK = "block"
     TIGHTEN = "tighten"
@@ -150,10 +147,7 @@ class EntryRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateRules:
-    """Thresholds of the configured gates.
-
-    freshness_hours: the limits by input (signals, levels, quantmetrics, grades, prices).
-    """
+    """Thresholds of the configured gates; freshness_hours has them by input, as `signals`."""
 
     trader_grade_min: Decimal | None = None
     investor_grade_min: Decimal | None = None
