@@ -40,6 +40,7 @@ from bot.engine.stops import ratchet_stops
 
 __all__ = ["apply", "decide", "fill_quotes", "mark_only", "settle"]
 
+Quotes = Sequence[Quote]
 Findings = Sequence[tuple[str, Finding]]
 
 
@@ -79,23 +80,23 @@ def settle(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
         return journal.result()
 
 
-def fill_quotes(at: Snapshot, account: Portfolio, quotes: Sequence[Quote], rules: Rules) -> Acted:
+def fill_quotes(snapshot: Snapshot, portfolio: Portfolio, quotes: Quotes, rules: Rules) -> Acted:
     """Fill the orders accepted at this slot at prices fetched after the decision."""
     with localcontext(EXACT):
         # Only the new quotes have prints here; all other prints are settled already.
         new = {one.token_id: (one_price(one.known_at, one.price),) for one in quotes}
         tokens = {
             token_id: replace(view, prints=new.get(token_id, ()), last_traded=None)
-            for token_id, view in at.tokens.items()
+            for token_id, view in snapshot.tokens.items()
         }
         # An entry of this slot whose bracket is anchored at the fill was decided on these views.
         granted = {
-            order_id: at.tokens[live.order.token_id]
-            for order_id, live in account.orders.items()
-            if live.order.is_anchored_at_fill and live.order.slot == at.as_of
+            order_id: snapshot.tokens[live.order.token_id]
+            for order_id, live in portfolio.orders.items()
+            if live.order.is_anchored_at_fill and live.order.slot == snapshot.as_of
         }
-        seen = replace(at, tokens=tokens, granted={**at.granted, **granted}, passed={})
-        journal = Journal(account, seen, rules)
+        seen = replace(snapshot, tokens=tokens, granted={**snapshot.granted, **granted}, passed={})
+        journal = Journal(portfolio, seen, rules)
         settle_prints(journal)
         opened = {fact.position_id for fact in journal.facts if isinstance(fact, Position)}
         journal.write(*(mark for mark in _marks(journal) if mark.position_id in opened))

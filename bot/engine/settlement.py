@@ -170,9 +170,8 @@ def _decide_inside(journal: Journal, stop: Stop, reached: Sequence[Order], bar: 
     sign, opened = holding.sign, inside[0].open
     worst, best = holding.position.side.worst_and_best(*extremes(inside))
     between = sign * stop.price < sign * opened < sign * reached[0].price
-    if not between or sign * (worst - stop.price) > ZERO:
-        return False
-    if _reached_targets(journal, holding, best) != reached:
+    touched = sign * (worst - stop.price) <= ZERO
+    if not (between and touched and _reached_targets(journal, holding, best) == reached):
         return False
     tokens = {**journal.views, token_id: replace(view, finer=())}
     asked = Journal(journal.portfolio, replace(journal.snapshot, tokens=tokens), journal.rules)
