@@ -65,20 +65,19 @@ GATE = Recipe(
         Step(
             "bot/engine/gates/token.py",
             {
-                "    return at_most(hours, most, Reason.MISSING_PRICE)\n": '''
+                "    return compare(hours, Comparator.AT_MOST, most, Reason.MISSING_PRICE)\n": '''
 
-def market_cap_most(proposal: Proposal) -> Finding | None:
+def market_cap_most(proposal: Proposal, most: Decimal) -> Finding:
     """Measure the market capitalisation."""
-    most, market = proposal.rules.gates.market_cap_max, proposal.view.market
-    return None if most is None else at_most(market.market_cap if market else None, most, Reason.MISSING_MARKET)
+    found = proposal.view.market.market_cap if proposal.view.market else None
+    return compare(found, Comparator.AT_MOST, most, Reason.MISSING_MARKET)
 '''
             },
         ),
         Step(
             "bot/engine/gates/table.py",
             {
-                "            lambda view: view.market.market_cap if view.market else None,\n"
-                "            Input.MARKET,\n        ),\n": """        "market_cap_most": gate(
+                '"market.market_cap"),\n': """        "market_cap_most": limit(
             "gates.market_cap_max", "as the provider gives it", token_gates.market_cap_most
         ),
 """

@@ -1,7 +1,4 @@
-"""A fast replacement for dataclasses.replace, for slotted dataclasses without checks.
-
-It takes half of the time; a replay makes about ten such copies for each trade.
-"""
+"""A copy of slotted dataclasses without checks, in half of the time of dataclasses.replace."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -9,29 +6,26 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 V = TypeVar("V")
+Setter = Callable[[object, Any], None]
 
 
 @cache
-def _access(
-    kind: type,
-) -> tuple[Callable[[object], tuple[Any, ...]], Mapping[str, Callable[[object, Any], None]]]:
+def _access(kind: Any) -> tuple[Callable[[object], Any], Mapping[str, Setter]]:
     """Find what reads all fields of a class, and what sets each, even where it is frozen."""
-    names: tuple[str, ...] = kind.__slots__  # type: ignore[attr-defined]
-    return attrgetter(*names), {name: getattr(kind, name).__set__ for name in names}
+    setters = {name: getattr(kind, name).__set__ for name in kind.__slots__}
+    return attrgetter(*setters), setters
 
 
 def amend(value: V, **fields: object) -> V:
-    """Copy a slotted dataclass with new values in some of its two or more fields.
-
-    Raises TypeError when the dataclass lacks one of the fields.
-    """
-    read, setters = _access(type(value))  # type: ignore[arg-type]
-    made = object.__new__(type(value))
+    """Copy a slotted dataclass of two or more fields; raise TypeError for a field it lacks."""
+    kind: Any = type(value)
+    read, setters = _access(kind)
+    made: V = object.__new__(kind)
     for put, held in zip(setters.values(), read(value), strict=True):
         put(made, held)
     try:
         for name, new in fields.items():
             setters[name](made, new)
     except KeyError:
-        raise TypeError(f"{type(value).__name__} has not all of the fields {', '.join(fields)}") from None
+        raise TypeError(f"{kind.__name__} has not all of the fields {', '.join(fields)}") from None
     return made

@@ -30,8 +30,7 @@ class Posting(NamedTuple):
 class JournalEntry:
     """A balanced set of postings that one fact caused.
 
-    cause: a fill id; `opening`, which has no position; or `borrow` with the position and the
-    started day that the fee pays for.
+    cause: a fill id; `opening`, without a position; or `borrow` with position and started day.
     """
 
     entry_id: EntryId

@@ -1,7 +1,4 @@
-"""What a cycle decided and recorded: candidates, gate verdicts and marks of the account.
-
-Every candidate has exactly one outcome, and every configured gate has exactly one verdict on it.
-"""
+"""What a cycle decided: candidates with one outcome, one verdict of each gate, and marks."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -60,10 +57,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A signal judged at a slot.
-
-    complete: no needed input was missing or stale.
-    """
+    """A signal judged at a slot; complete when no needed input was missing or stale."""
 
     candidate_id: CandidateId
     run: RunName
@@ -89,9 +83,8 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateLevel:
-    """A level as the decision on a candidate used it, after levels were merged.
+    """A level as a decision used it, written when a strategy merges levels or uses their strength.
 
-    Written only when the strategy merges levels or uses their strength.
     strength_source: `provider` or `bars`. merged: the number of recorded levels merged into it.
     """
 
@@ -107,10 +100,7 @@ class CandidateLevel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The answer of one gate on one candidate.
-
-    value: None when an input was missing; reason then names the input.
-    """
+    """The answer of one gate on one candidate; without a value, reason names the missing input."""
 
     candidate_id: CandidateId
     run: RunName
@@ -129,13 +119,10 @@ class EquityMark:
     """The account at a slot, after settlement and before the entries of that slot fill.
 
     exposure and drawdown are fractions of equity and of its high.
-    drawdown_deepest: the deepest drawdown so far at any slot, including slots that a replay does
-    not write.
+    drawdown_deepest: the deepest so far at any slot, also at those that a replay does not write.
     drawdown_high: the equity that it fell from, first reached at drawdown_started_at.
-    drawdown_trough_at: the slot of its lowest equity.
-    drawdown_recovered_at: the first slot that reached drawdown_high again; None until then.
-    benchmark: the value of the universe held in equal parts, at the first marked slot of a UTC day;
-    None at other slots and when a price is missing.
+    drawdown_trough_at: of its lowest equity. drawdown_recovered_at: when it was at the high again.
+    benchmark: the universe held in equal parts, at the first marked slot of a UTC day with prices.
     """
 
     run: RunName
@@ -159,8 +146,7 @@ class EquityMark:
 class BenchmarkPart:
     """The part of the benchmark in one token: the amount put in and the price it was bought at.
 
-    worth: in quote currency; zero when the token left the universe and its part went to the others.
-    price: None when the token has no price yet; the part stays cash until a later row has a price.
+    worth: zero when the token left the universe. price: None while the part stays cash.
     """
 
     run: RunName

@@ -1,15 +1,5 @@
 """The expected failures; each class holds the exit code of a command that ends with it.
 
-BotError
-├── UsageError          2   the command line is wrong
-├── BadInputError      65   rows out of order, duplicated, unparsable; verify failed
-├── UpstreamError      69   the provider did not answer as documented
-├── InvariantError     70   the ledger contradicts itself
-├── StorageError       74   reading or writing failed
-├── LeaseError         75   another writer holds the ledger
-├── AccessError        77   wrong key, missing permission
-└── ConfigError        78   configuration, universe, missing file, schema
-
 A message is one line that names the file, key or row and the remedy, and never contains a secret.
 """
 

@@ -1,7 +1,4 @@
-"""Events of a run as a whole: breakers that trip or reset, operator requests, failed hooks.
-
-Each event is a fact with a notice in words, which also says what the event does not stop.
-"""
+"""Events of a run as a whole, each with a notice that also says what the event does not stop."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,10 +36,7 @@ class Act(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """An operator's request, kept in the ledger until a cycle of its run applies it.
-
-    token_id: the token whose position is to be closed.
-    """
+    """An operator's request, kept until a cycle applies it; token_id is of a position to close."""
 
     request_id: RequestId
     run: RunName
@@ -51,20 +45,18 @@ class Request:
     asked_at: datetime
 
 
-def request_id_of(run: RunName, act: Act, token_id: TokenId | None, asked_at: datetime) -> RequestId:
+def request_id_of(run: RunName, act: Act, token_id: TokenId | None, at: datetime) -> RequestId:
     """Derive the id of a request from the run, the act, the token and the instant."""
-    return RequestId(derive("req", [run, act, token_id, instant_text(asked_at)]))
+    return RequestId(derive("req", [run, act, token_id, instant_text(at)]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEvent:
-    """The number-th event of a slot.
+    """The number-th event of a slot; its name is that of the breaker, the act or the hook.
 
-    name: the breaker, the act or the hook.
     value, threshold: what a breaker measured and its limit. action: what a tripped breaker does.
     until: when a tripped breaker is reset; None when it must be resumed by hand.
-    equity: the equity that a reset breaker measures from, when the reset changed it.
-    token_id, request_id: the token and the request of an operator's event.
+    equity: what a reset breaker measures from, when the reset changed it.
     """
 
     run: RunName

@@ -22,13 +22,8 @@ FillId = NewType("FillId", str)
 EntryId = NewType("EntryId", str)
 RequestId = NewType("RequestId", str)
 
-
-_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), sort_keys=True, allow_nan=False).encode
-
-
-def canonical(parts: object) -> str:
-    """Write a value as canonical JSON: ASCII, no spaces, sorted keys, no NaN."""
-    return _encode(parts)
+# Writes a value as canonical JSON: ASCII, no spaces, sorted keys, no NaN.
+canonical = json.JSONEncoder(separators=(",", ":"), sort_keys=True, allow_nan=False).encode
 
 
 def hash_text(text: str) -> str:
@@ -37,20 +32,14 @@ def hash_text(text: str) -> str:
 
 
 def _element(part: object) -> str:
-    """Write one part of an id as canonical JSON.
-
-    Nearly all parts are strings, so strings take the fastest encoder.
-    """
-    return encode_basestring_ascii(part) if type(part) is str else _encode(part)
+    """Write one part of an id; nearly all are strings, which take the fastest encoder."""
+    return encode_basestring_ascii(part) if type(part) is str else canonical(part)
 
 
 def derive(prefix: str, parts: Sequence[object]) -> str:
-    """Derive an id from the facts that name it.
-
-    The facts are hashed as a JSON array: joined strings of different parts could be equal.
-    """
+    """Hash the facts that name something as a JSON array: joined strings could be equal."""
     named = f"[{','.join(map(_element, (prefix, *parts)))}]"
-    return f"{prefix}-{hashlib.sha256(named.encode()).hexdigest()[:32]}"
+    return f"{prefix}-{hash_text(named)[:32]}"
 
 
 def instant_text(at: datetime) -> str:
@@ -58,9 +47,9 @@ def instant_text(at: datetime) -> str:
     return f"{at.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
-def signal_id(provider: str, feed: str, token_id: TokenId, stance: str, turned_at: datetime) -> SignalId:
-    """Derive the id of an episode from the signal that started it."""
-    return SignalId(derive("sig", [provider, feed, token_id, stance, instant_text(turned_at)]))
+def signal_id(provider: str, feed: str, token_id: TokenId, stance: str, at: datetime) -> SignalId:
+    """Derive the id of an episode from the signal that started it, published at an instant."""
+    return SignalId(derive("sig", [provider, feed, token_id, stance, instant_text(at)]))
 
 
 def candidate_id(run: RunName, slot: datetime, signal: SignalId) -> CandidateId:
@@ -68,13 +57,13 @@ def candidate_id(run: RunName, slot: datetime, signal: SignalId) -> CandidateId:
     return CandidateId(derive("cand", [run, instant_text(slot), signal]))
 
 
-def order_id(run: RunName, signal: SignalId, role: str, ordinal: int, part: int | None = None) -> OrderId:
+def order_id(run: RunName, of: SignalId, role: str, entry: int, part: int | None = None) -> OrderId:
     """Derive the id of an order.
 
     ordinal: how many entry orders this run had for that signal before.
     part: counts the second and later targets from 1; None for every other order.
     """
-    return OrderId(derive("ord", [run, signal, role, ordinal, *([] if part is None else [part])]))
+    return OrderId(derive("ord", [run, of, role, entry, *([] if part is None else [part])]))
 
 
 def position_id(run: RunName, token_id: TokenId, ordinal: int) -> PositionId:

@@ -1,7 +1,4 @@
-"""Lengths of time, and instants as whole microseconds since 1970.
-
-Only columns and statistics use microseconds; all other code uses aware UTC datetimes.
-"""
+"""Lengths of time; only columns and statistics count instants in microseconds since 1970."""
 
 from datetime import UTC, datetime, timedelta
 

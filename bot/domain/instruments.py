@@ -1,7 +1,4 @@
-"""Instruments that can be traded.
-
-The token_id identifies a token; a symbol is a label, and two tokens may share one.
-"""
+"""Instruments, named by their token_id: a symbol is a label, and two tokens may share one."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,10 +10,7 @@ QUANTITY_STEP = Decimal("0.00000001")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
-    """A token with the steps of its prices and quantities.
-
-    price_tick: None when prices are not rounded.
-    """
+    """A token with the steps of its prices and quantities; without a tick, prices stay exact."""
 
     token_id: TokenId
     symbol: Symbol

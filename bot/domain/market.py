@@ -11,17 +11,15 @@ from typing import NamedTuple
 from bot.domain.ids import TokenId
 from bot.domain.numbers import Price
 
-# A halt is a stretch of at least this length between the close of one bar with trades and the
-# opening of the next.
+# A halt lasts at least this long from the close of a bar with trades to the next opening.
 HALT_LENGTH = timedelta(days=7)
 
 
 class Bar(NamedTuple):
-    """A closed bar in quote currency.
+    """A closed bar in quote currency; a quote is a bar of one price, open only at its known_at.
 
-    A quote is a bar with one price that opens and closes at its known_at.
-    volume: as the source counts it; None when unknown. A volume of zero is also unknown until a bar
-    of the token with a volume above zero has closed, because some files hold only zeros.
+    volume: as the source counts it; None when unknown, as is zero before the first above zero,
+    because some files hold only zeros.
     """
 
     opened_at: datetime
@@ -55,8 +53,7 @@ class Quote:
 class Level(NamedTuple):
     """A support or a resistance; its place relative to the price decides which.
 
-    strength: 0..1, from the provider or computed from the bars; None when neither gives one.
-    computed: the strength comes from the bars.
+    strength: 0..1, from the provider, or computed from the bars; None when neither gives one.
     merged: the number of recorded levels merged into this one.
     """
 
@@ -82,10 +79,7 @@ class LevelSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantMetrics:
-    """Measures over the lifetime of a token, as fractions; None where not given.
-
-    volatility is annualised; max_drawdown is negative.
-    """
+    """Measures of a token's life, as fractions: volatility annualised, max_drawdown negative."""
 
     token_id: TokenId
     published_at: datetime

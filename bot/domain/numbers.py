@@ -1,19 +1,9 @@
 """Exact numbers and their rounding; one function each converts from float and to float.
 
-Amounts that are owed or owned, and prices compared with a stop, are Decimals computed under
-`EXACT`.
+Amounts owed or owned, and prices compared with a stop, are Decimals computed under `EXACT`.
 """
 
-from decimal import (
-    ROUND_CEILING,
-    ROUND_FLOOR,
-    ROUND_HALF_EVEN,
-    Context,
-    Decimal,
-    DivisionByZero,
-    InvalidOperation,
-    Overflow,
-)
+from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from typing import NewType
 
 Price = NewType("Price", Decimal)
@@ -31,7 +21,8 @@ OUTSIDE_MAX = Decimal(10) ** 18
 PRICE_STEP = Decimal(1).scaleb(-18)
 
 # Sixty digits hold price x quantity x cost factors without rounding, so only divisions round.
-EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[DivisionByZero, InvalidOperation, Overflow])
+# By default a division by zero, an invalid operation and an overflow are errors.
+EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
 def from_float(value: float) -> Decimal:
@@ -67,9 +58,7 @@ def floor_to_step(value: Decimal, step: Decimal) -> Decimal:
 
 def ceil_to_step(value: Decimal, step: Decimal | None) -> Decimal:
     """Round up to a multiple of step; without a step, keep the value."""
-    if step is None:
-        return value
-    return EXACT.multiply(EXACT.divide(value, step).to_integral_value(ROUND_CEILING), step)
+    return value if step is None else floor_to_step(value.copy_negate(), step).copy_negate()
 
 
 def plain(value: Decimal) -> str:

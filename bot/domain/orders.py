@@ -57,14 +57,13 @@ class OrderState(StrEnum):
     EXPIRED = "expired"
 
 
+FINAL = frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED})
 TRANSITIONS: Mapping[OrderState | None, frozenset[OrderState]] = MappingProxyType(
     {
         None: frozenset({OrderState.PLANNED, OrderState.ACCEPTED}),
         OrderState.PLANNED: frozenset({OrderState.ACCEPTED, OrderState.CANCELLED}),
-        OrderState.ACCEPTED: frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED}),
-        OrderState.FILLED: frozenset(),
-        OrderState.CANCELLED: frozenset(),
-        OrderState.EXPIRED: frozenset(),
+        OrderState.ACCEPTED: FINAL,
+        **dict.fromkeys(FINAL, frozenset()),
     }
 )
 
@@ -72,7 +71,8 @@ TRANSITIONS: Mapping[OrderState | None, frozenset[OrderState]] = MappingProxyTyp
 def check_transition(order_id: OrderId, state: OrderState | None, following: OrderState) -> None:
     """Raise InvariantError for a change of state that the table lacks."""
     if following not in TRANSITIONS[state]:
-        raise InvariantError(f"order {order_id}: {state or 'unknown'} -> {following} is no transition")
+        change = f"{state or 'unknown'} -> {following}"
+        raise InvariantError(f"order {order_id}: {change} is no transition")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,14 +80,12 @@ class Order:
     """An order with the fields it was created with.
 
     price: the stop or target price, or the reference price of a market order.
-    stop, target and their sources: the bracket that an entry was accepted with and the rule behind
-    each price.
+    stop, target and their sources: the bracket that an entry was accepted with.
     equity, drawdown, weight: the account at the slot and the weight of a normalised size, for an
-    entry whose bracket is anchored at its fill.
+    entry whose bracket is anchored at its fill. anchor: of an entry only.
     cut_off: of the cycle that accepted a market order.
     part: counts the second and later of several targets from 1.
     share: the fraction of the initial quantity that a target takes; None means the rest.
-    anchor: of an entry; None for other orders.
     """
 
     order_id: OrderId
@@ -119,12 +117,10 @@ class Order:
     def is_anchored_at_fill(self) -> bool:
         """Whether the bracket of this entry is found from the price of its fill.
 
-        An order of a ledger before schema 0006 does not name its anchor; it has the account of its
-        slot where that is the fill.
+        An order of a ledger before schema 0006 names no anchor; it has an equity where that is the
+        fill.
         """
-        if self.anchor is None:
-            return self.equity is not None
-        return self.anchor is Anchor.FILL
+        return self.equity is not None if self.anchor is None else self.anchor is Anchor.FILL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,10 +136,8 @@ class OrderEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fill:
-    """An execution of an order.
+    """An execution of an order at a price with costs, set by the rules named in fill_model.
 
-    price: per unit, costs included. fee: in quote currency.
-    fill_model: the name of the rules that set the price.
     profit_pessimistic, profit_optimistic: the bounds of what the bar left open; None for an entry.
     """
 

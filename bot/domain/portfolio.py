@@ -1,12 +1,10 @@
-"""The state of a run's account, computed from the facts of the ledger and from nothing else.
-
-engine/fold.py applies the facts; a restart that applies the stored facts reaches the same value.
-"""
+"""The state of a run's account; engine/fold.py computes it from the facts of the ledger alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import NamedTuple
 
 from bot.domain.ids import OrderId, PositionId, RunName, SignalId, TokenId
@@ -44,10 +42,7 @@ class Holding:
 
 
 class LiveOrder(NamedTuple):
-    """An order that is not in a final state.
-
-    state: None when the order was just created.
-    """
+    """An order that is not in a final state; its state is None when it was just created."""
 
     order: Order
     state: OrderState | None
@@ -57,9 +52,8 @@ class LiveOrder(NamedTuple):
 class TokenMemory:
     """What the run remembers of a token.
 
-    judged: the episode judged last and the number of its entries at that time.
-    acted: the number of entry orders, by episode. closed: the number of closed positions.
-    last: the newest closing. loss_at: when the last losing position closed.
+    judged: the episode judged last and its entries then. acted: the entry orders by episode.
+    closed: the number of closed positions. last: the newest closing. loss_at: of the last loss.
     """
 
     judged: tuple[SignalId, int] | None = None
@@ -77,14 +71,11 @@ class TokenMemory:
 
 NOTHING = TokenMemory()
 AT_MARKET = (Role.ENTRY, Role.EXIT)
+Siblings = tuple[LiveOrder, ...]
 
 
 class Fall(NamedTuple):
-    """A fall of equity from a high; depth is a fraction of that high.
-
-    started_at: when the high was first reached. trough_at: when the fall was deepest.
-    recovered_at: when the high was reached again; None until then.
-    """
+    """A fall of equity by a fraction of a high, from its first instant to the trough and back."""
 
     depth: Decimal
     high: Decimal
@@ -94,10 +85,7 @@ class Fall(NamedTuple):
 
 
 class BenchmarkHolding(NamedTuple):
-    """The part of the benchmark in one token: the amount put in, in quote currency, and its price.
-
-    price: None when the part is still cash. units: the quantity bought, as a float for statistics.
-    """
+    """The part of the benchmark in one token: its price, None while it is cash, and the amount."""
 
     price: Price | None
     worth: Decimal
@@ -105,10 +93,7 @@ class BenchmarkHolding(NamedTuple):
 
 
 class Tripped(NamedTuple):
-    """When a breaker tripped, and until when.
-
-    until: None when the breaker is reset by hand.
-    """
+    """When a breaker tripped, and until when; None when it is reset by hand."""
 
     at: datetime
     until: datetime | None
@@ -116,19 +101,15 @@ class Tripped(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Portfolio:
-    """A run's account at one moment.
+    """A run's account at one moment: the one mutable value, of which the fold changes a copy.
 
     settled_slot, settled_until: as_of and cut-off of the last settlement; earlier bars are settled.
     high_at: when the high-water mark was first reached. deepest: the deepest fall so far.
-    parts: the parts of the benchmark. benchmark: their last value.
-    marked: slot and equity of the last mark.
+    parts, benchmark: of the benchmark, and its last value. marked: the last slot and equity.
     day_start: the equity of the last mark before this UTC day; on the first day, of the first mark.
-    risk_high: the highest equity since the drawdown breaker was armed.
-    loss_streak: the number of net losses in a row. breakers: those that are tripped.
+    risk_high: the highest equity since the drawdown breaker was armed. breakers: those tripped.
+    loss_streak: the number of net losses in a row. told: the last notice about a hook, by token.
     shock_reset_at: when the volatility breaker was last reset.
-    told: the last notice about a hook, by token.
-
-    It is the one mutable value: the fold copies it, applies facts to the copy and returns the copy.
     """
 
     run: RunName
@@ -152,7 +133,7 @@ class Portfolio:
     settled_slot: datetime | None = None
     settled_until: datetime | None = None
     # Two indexes of the live orders, by position and at market, because every cycle asks for both.
-    _of_position: dict[PositionId, tuple[LiveOrder, ...]] = field(init=False, repr=False, compare=False)
+    _of_position: dict[PositionId, Siblings] = field(init=False, repr=False, compare=False)
     _at_market: dict[OrderId, LiveOrder] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -185,9 +166,10 @@ class Portfolio:
     def drop(self, order: Order) -> None:
         """Remove an order that reached a final state."""
         del self.orders[order.order_id]
-        siblings = tuple(live for live in self._of_position.pop(order.position_id) if live.order is not order)
-        if siblings:
-            self._of_position[order.position_id] = siblings
+        siblings = self._of_position.pop(order.position_id)
+        if len(siblings) > 1:
+            kept = tuple(live for live in siblings if live.order is not order)
+            self._of_position[order.position_id] = kept
         self._at_market.pop(order.order_id, None)
 
     def memory_of(self, token_id: TokenId) -> TokenMemory:
@@ -196,27 +178,21 @@ class Portfolio:
 
     def waiting(self, role: Role) -> list[Order]:
         """List the accepted entry or exit orders at market, in the order they were accepted."""
-        found = [
-            live.order
-            for live in self._at_market.values()
-            if live.order.role is role and live.state is OrderState.ACCEPTED
-        ]
-        return sorted(found, key=_acceptance_order) if len(found) > 1 else found
+        lives = self._at_market.values()
+        accepted = (live.order for live in lives if live.state is OrderState.ACCEPTED)
+        found = [order for order in accepted if order.role is role]
+        return sorted(found, key=attrgetter("slot", "rank")) if len(found) > 1 else found
 
     def orders_of(self, position_id: PositionId) -> list[Order]:
         """List the live orders of an open or coming position, in the order they were created."""
         return [live.order for live in self._of_position.get(position_id, ())]
 
-    def order_of(self, position_id: PositionId, role: Role) -> Order | None:
-        """Find the first live order of a position in a role."""
-        for live in self._of_position.get(position_id, ()):
+    def order_of(self, holding: Holding, role: Role) -> Order | None:
+        """Find the first live order of a position in a role; an exit is accepted at market."""
+        for live in self._of_position.get(holding.position.position_id, ()):
             if live.order.role is role:
                 return live.order
         return None
 
 
 FIELDS = tuple(Portfolio.__slots__)
-
-
-def _acceptance_order(order: Order) -> tuple[datetime, int]:
-    return order.slot, order.rank

@@ -29,9 +29,7 @@ class ExitReason(StrEnum):
 class Position:
     """A position as it was opened; (run, token_id, ordinal) is unique.
 
-    entry_price: includes costs but not fees.
-    stop_level, target_level: the levels of a bracket placed at the fill; for any other bracket the
-    candidate has them.
+    entry_price: includes costs but not fees. stop_level, target_level: when placed at the fill.
     """
 
     position_id: PositionId
@@ -55,10 +53,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """The price of an open position at a slot.
-
-    low, high: the extreme prices since the entry filled.
-    """
+    """The price of an open position at a slot, and the extreme prices since its entry filled."""
 
     position_id: PositionId
     run: RunName
@@ -72,9 +67,7 @@ class Mark:
 class StopMove:
     """The number-th move of a position's stop; a stop only moves nearer to the price.
 
-    reason: the exit reason when the moved stop is hit.
-    moved_at: the close of the bar that moved it, or the instant of the slot's decision.
-    level: the level that the stop depends on, if any.
+    reason: of the exit at it. moved_at: the bar's close, or the instant of the slot's decision.
     """
 
     position_id: PositionId
@@ -89,10 +82,7 @@ class StopMove:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
-    """The end of a position.
-
-    mae (at most 0) and mfe (at least 0) are fractions of the entry notional.
-    """
+    """The end of a position; mae (at most 0) and mfe (at least 0) are fractions of the notional."""
 
     position_id: PositionId
     run: RunName

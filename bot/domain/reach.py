@@ -12,8 +12,6 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 SCAN_ROWS, SCAN_ROWS_MAX = 64, 8192
-
-
 NEVER = 2**63 - 1
 
 

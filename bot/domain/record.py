@@ -21,10 +21,9 @@ class CycleState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cycle:
-    """One slot of a run.
+    """One slot of a run, started and finished by the wall clock.
 
     settled_until: when the newest settled bar or quote was known; at least the cut-off.
-    started_at, finished_at: wall-clock times.
     """
 
     run: RunName
@@ -63,9 +62,8 @@ class FailedTry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParityCheck:
-    """The result of deriving the cycles of a window again.
+    """The result of deriving the cycles of a window again, up to the one with this row_hash.
 
-    row_hash: of the last cycle compared. code_version: of the code that derived them.
     kind, differs_at, what, stored, derived: the first difference; all None when there is none.
     """
 
@@ -86,10 +84,7 @@ class ParityCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A strategy trading one account.
-
-    identity: a digest of all inputs of a replay; None for a live run.
-    """
+    """A strategy trading one account; identity is a digest of a replay's inputs, None when live."""
 
     name: RunName
     strategy: str

@@ -1,8 +1,4 @@
-"""Signals and their episodes.
-
-An episode is a longest possible stretch of one stance. It starts at its turn and has the turn's id.
-The first known stance of a token is a turn.
-"""
+"""Signals and their episodes, each a longest stretch of one stance; the first stance is a turn."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,10 +18,7 @@ class Stance(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
-    """One published stance of a token.
-
-    grade: 0..100, confidence: 0..1; None where not given.
-    """
+    """One published stance of a token; grade 0..100, confidence 0..1, None where not given."""
 
     provider: str
     feed: str

@@ -1,7 +1,4 @@
-"""The frozen input of one cycle: only data published by the slot and known by the cut-off.
-
-Only quotes may be newer than the slot.
-"""
+"""The frozen input of one cycle: data published by the slot, or quotes, known by the cut-off."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,10 +14,9 @@ from bot.domain.signals import Episode
 
 
 class NotAskedFor:
-    """Stands for data that no rule declared to need; to read it is an error, not None.
+    """Stands for data that no rule declared to need; to read it is an error.
 
-    None means that the data are unknown. Without this difference a rule that forgot to declare what
-    it reads would decide as if nothing were known.
+    None means unknown: a rule that forgot to declare what it reads would decide by that.
     """
 
     __slots__ = ("_name",)

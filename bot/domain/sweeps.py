@@ -1,7 +1,4 @@
-"""The trials of a sweep: one set of parameters over one window, and its result.
-
-The id is derived from the inputs and never from the result, so a repeated trial finds the same row.
-"""
+"""The trials of a sweep; the id of each comes from its inputs, so a repeat finds the same row."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,10 +10,8 @@ class Trial:
     """A trial of a sweep, as the ledger stores it.
 
     parameters: one JSON object from dotted strategy keys to values.
-    window_from, window_to: the first and the last slot.
+    window_from, window_to: the first and the last slot. days: the number of daily returns.
     is_test: the parameters were not chosen on this window.
-    days: the number of daily returns. trades: the number of closed ones.
-    skewness, kurtosis: of the daily returns.
     reasons: one JSON object from each undefined figure (None) to a sentence that says why.
     """
 

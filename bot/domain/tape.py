@@ -15,9 +15,8 @@ SPANS = ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiCall:
-    """One request and its answer.
+    """One request, without its secret, and its answer; answer_hash names the body, if any.
 
-    query: holds no secret. answer_hash: names the stored body; None when there was no answer.
     error: why the answer is no data, in our words; None for a good one.
     provider_request_id: how the provider names the request, when it says so.
     """

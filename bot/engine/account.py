@@ -3,14 +3,12 @@
 Shorts count negative in the net value and positive in the gross value.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from types import MappingProxyType
 
 from bot.domain.errors import BadInputError
 from bot.domain.ids import TokenId
-from bot.domain.market import Bar
 from bot.domain.numbers import (
     AMOUNT_MAX,
     ONE,
@@ -24,28 +22,7 @@ from bot.domain.orders import Role, Side
 from bot.domain.portfolio import Holding, Portfolio
 from bot.domain.positions import Position
 from bot.domain.snapshot import TokenView
-from bot.engine.rules import FillRules, Rules
-
-NOTHING_PASSED: Mapping[TokenId, tuple[Bar, ...]] = MappingProxyType({})
-
-
-def mark_prices(
-    portfolio: Portfolio,
-    views: Mapping[TokenId, TokenView],
-    rules: Rules,
-    passed: Mapping[TokenId, tuple[Bar, ...]] = NOTHING_PASSED,
-) -> dict[TokenId, Price]:
-    """Choose the mark price of each held token: the last known price, or else its last mark.
-
-    A short is never marked beyond the price that uses up its margin, even by a quiet bar.
-    """
-    found: dict[TokenId, Price] = {}
-    for token_id, holding in portfolio.holdings.items():
-        view = views.get(token_id)
-        prints = passed.get(token_id)
-        known = view.price.price if view and view.price else holding.price
-        found[token_id] = within_margin(prints[-1].close if prints else known, holding.position, rules)
-    return found
+from bot.engine.rules import Rules
 
 
 def liquidation_price(position: Position, rules: Rules) -> Price | None:
@@ -67,16 +44,15 @@ def within_margin(price: Price, position: Position, rules: Rules) -> Price:
 
 def net_value(portfolio: Portfolio, prices: Mapping[TokenId, Price]) -> Decimal:
     """Sum the values of the positions at these prices; shorts count negative."""
-    values = (
-        held.sign * micro_half_even(held.quantity * prices[token_id])
-        for token_id, held in portfolio.holdings.items()
-    )
+    held = portfolio.holdings.items()
+    values = (one.sign * micro_half_even(one.quantity * prices[token_id]) for token_id, one in held)
     return sum(values, ZERO)
 
 
 def gross_value(portfolio: Portfolio, prices: Mapping[TokenId, Price]) -> Decimal:
     """Sum the sizes of all positions at these prices, longs and shorts alike."""
-    return sum((held.quantity * prices[token_id] for token_id, held in portfolio.holdings.items()), ZERO)
+    held = portfolio.holdings.items()
+    return sum((one.quantity * prices[token_id] for token_id, one in held), ZERO)
 
 
 def check_amount(amount: Decimal, token_id: TokenId, slot: datetime) -> None:
@@ -94,21 +70,18 @@ def drawdown(equity: Decimal, high: Decimal) -> Decimal:
     return fraction_half_even(max(ZERO, ONE - equity / high)) if high > ZERO else ZERO
 
 
-def entry_need(fills: FillRules, side: Side, margin: Decimal) -> Decimal:
+def entry_need(rules: Rules, side: Side) -> Decimal:
     """Compute the free cash that an entry ties up per unit of notional at the reference price.
 
     Costs are included. A long pays (1 + c) x (1 + fee). A short ties up its margin and the costs
     that reduce its proceeds.
     """
-    paid = fills.with_entry_fee(fills.entry_price(ONE, side), side)
-    return paid if side is Side.LONG else margin + ONE - paid
+    paid = rules.fills.entry_amount(ONE, side)
+    return paid if side is Side.LONG else rules.short.margin_fraction + ONE - paid
 
 
 def unlocked_cash(portfolio: Portfolio, prices: Mapping[TokenId, Price], rules: Rules) -> Decimal:
-    """Compute the cash that open shorts do not tie up.
-
-    Each short ties up the price of its cover and its margin.
-    """
+    """Compute the cash left by open shorts: each ties up the price of its cover and its margin."""
     locked = (
         held.quantity * prices[token_id] * (ONE + rules.short.margin_fraction)
         for token_id, held in portfolio.holdings.items()
@@ -119,27 +92,38 @@ def unlocked_cash(portfolio: Portfolio, prices: Mapping[TokenId, Price], rules: 
 
 def free_cash(portfolio: Portfolio, prices: Mapping[TokenId, Price], rules: Rules) -> Decimal:
     """Compute the cash that neither open shorts nor accepted entries tie up."""
-    reserved = (
-        order.quantity * order.price * entry_need(rules.fills, order.side, rules.short.margin_fraction)
-        for order in portfolio.waiting(Role.ENTRY)
-    )
+    waiting = portfolio.waiting(Role.ENTRY)
+    reserved = (order.quantity * order.price * entry_need(rules, order.side) for order in waiting)
     return unlocked_cash(portfolio, prices, rules) - sum(reserved, ZERO)
 
 
 def coming_cash(portfolio: Portfolio, prices: Mapping[TokenId, Price], rules: Rules) -> Decimal:
     """Compute the free cash that accepted exits will add at these prices, after costs."""
-    fills, found = rules.fills, ZERO
+    found = ZERO
     for order in portfolio.waiting(Role.EXIT):
-        side, notional = (order.side, portfolio.holdings[order.token_id].quantity * prices[order.token_id])
-        locked = ZERO if side is Side.LONG else notional * (ONE + rules.short.margin_fraction)
+        notional = portfolio.holdings[order.token_id].quantity * prices[order.token_id]
+        locked = ZERO if order.side is Side.LONG else notional * (ONE + rules.short.margin_fraction)
         # A long brings its proceeds; a short frees the cash that it tied up and pays for its cover.
-        found += locked + side.sign * fills.with_exit_fee(fills.exit_price(notional, side), side)
+        found += locked + order.side.sign * rules.fills.exit_amount(notional, order.side)
     return found
 
 
-def is_closing(portfolio: Portfolio, holding: Holding) -> bool:
-    """Check whether an accepted exit is closing a position."""
-    return any(order.position_id == holding.position.position_id for order in portfolio.waiting(Role.EXIT))
+def list_staying(portfolio: Portfolio) -> list[tuple[TokenId, Holding]]:
+    """List the positions that no accepted exit is closing."""
+    closing = {order.position_id for order in portfolio.waiting(Role.EXIT)}
+    held = portfolio.holdings.items()
+    return [(token_id, one) for token_id, one in held if one.position.position_id not in closing]
+
+
+def sum_notional(
+    portfolio: Portfolio,
+    prices: Mapping[TokenId, Price],
+    counts: Callable[[TokenId], bool] = lambda _token_id: True,
+) -> Decimal:
+    """Sum the notional of staying positions and waiting entries, of the tokens that count."""
+    held = [one.quantity * prices[of] for of, one in list_staying(portfolio) if counts(of)]
+    waiting = [one for one in portfolio.waiting(Role.ENTRY) if counts(one.token_id)]
+    return sum((order.quantity * order.price for order in waiting), sum(held, ZERO))
 
 
 def in_category(
@@ -148,22 +132,11 @@ def in_category(
     views: Mapping[TokenId, TokenView],
     category: str | None,
 ) -> Decimal:
-    """Sum the notional of a category's positions and waiting entries.
-
-    Positions that an accepted exit is closing are left out.
-    """
+    """Sum the notional of a category's staying positions and waiting entries."""
     if category is None:
         return ZERO
 
     def belongs(token_id: TokenId) -> bool:
         return token_id in views and views[token_id].instrument.category == category
 
-    held = (
-        holding.quantity * prices[token_id]
-        for token_id, holding in portfolio.holdings.items()
-        if belongs(token_id) and not is_closing(portfolio, holding)
-    )
-    waiting = (
-        order.quantity * order.price for order in portfolio.waiting(Role.ENTRY) if belongs(order.token_id)
-    )
-    return sum(held, ZERO) + sum(waiting, ZERO)
+    return sum_notional(portfolio, prices, belongs)

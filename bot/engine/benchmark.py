@@ -17,11 +17,10 @@ from bot.domain.numbers import (
     price_half_even,
     to_float,
 )
-from bot.domain.snapshot import Snapshot
 from bot.engine.journal import Journal
 
 
-def mark_benchmark(journal: Journal, snapshot: Snapshot, equity: Decimal) -> Decimal | None:
+def mark_benchmark(journal: Journal, equity: Decimal) -> Decimal | None:
     """Compute the value of the benchmark in quote currency, and buy its parts when needed.
 
     Returns None when the snapshot asks for no benchmark, when the price of a bought part is
@@ -31,7 +30,7 @@ def mark_benchmark(journal: Journal, snapshot: Snapshot, equity: Decimal) -> Dec
     its token has a price. When the universe changes, the last value is split into equal parts of
     the new universe.
     """
-    portfolio, now = journal.portfolio, snapshot.benchmark
+    portfolio, now = journal.portfolio, journal.snapshot.benchmark
     if not now:
         return None
     if portfolio.parts.keys() != now.keys():
@@ -43,19 +42,18 @@ def mark_benchmark(journal: Journal, snapshot: Snapshot, equity: Decimal) -> Dec
         for token_id, price in sorted(now.items()):
             _put(journal, token_id, price, fraction_half_even(total / len(now)))
     parts = portfolio.parts
-    for token_id in sorted(one for one, price in now.items() if price is not None and parts[one].price is None):
+    known = {token_id: price for token_id, price in now.items() if price is not None}
+    for token_id in sorted(one for one in known if parts[one].price is None):
         _put(journal, token_id, now[token_id], parts[token_id].worth)
     if any(price is None and parts[token_id].price is not None for token_id, price in now.items()):
         return None
     cash = [to_float(part.worth) for part in parts.values() if part.price is None]
-    worth = fsum(
-        [*cash, *(parts[token_id].units * price for token_id, price in now.items() if price is not None)]
-    )
+    worth = fsum([*cash, *(parts[token_id].units * price for token_id, price in known.items())])
     # The benchmark is only a statistic, so an amount that is too large must not end the run.
     return micro_half_even(from_float(worth)) if worth <= AMOUNT_MAX else None
 
 
 def _put(journal: Journal, token_id: TokenId, price: float | None, worth: Decimal) -> None:
     paid = None if price is None else price_half_even(from_float(price))
-    run = journal.portfolio.run
-    journal.write(BenchmarkPart(run=run, slot=journal.slot, token_id=token_id, price=paid, worth=worth))
+    run, slot = journal.portfolio.run, journal.slot
+    journal.write(BenchmarkPart(run=run, slot=slot, token_id=token_id, price=paid, worth=worth))

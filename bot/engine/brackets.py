@@ -43,15 +43,10 @@ class Bracket:
     reward_risk: Decimal | None = None
     parts: tuple[TargetShare, ...] = ()
 
-
-def entry_per_unit(reference: Price, fills: FillRules, side: Side) -> Decimal:
-    """Compute what a unit entered at the reference price costs a long or pays a short, with fee."""
-    return fills.with_entry_fee(fills.entry_price(reference, side), side)
-
-
-def cash_at_stop(stop: Price, fills: FillRules, side: Side) -> Decimal:
-    """Compute what a unit closed at the stop pays a long or costs a short, with fee."""
-    return fills.with_exit_fee(fills.exit_price(stop, side), side)
+    @property
+    def targets(self) -> tuple[TargetShare, ...]:
+        """The targets, nearest first; none when no rule found one."""
+        return self.parts or (() if self.target is None else (TargetShare(self.target),))
 
 
 def reward_risk(
@@ -61,10 +56,11 @@ def reward_risk(
 
     For a long it is (target x (1 - fee) - paid) / (paid - stop proceeds); a short mirrors it.
     """
-    paid = entry_per_unit(reference, fills, side)
-    given = sum((part.share for part in targets if part.share is not None), ZERO)
-    brought = sum((part.price * (ONE - given if part.share is None else part.share) for part in targets), ZERO)
-    return (fills.with_exit_fee(brought, side) - paid) / (paid - cash_at_stop(stop, fills, side))
+    paid = fills.entry_amount(reference, side)
+    rest = ONE - sum((part.share for part in targets if part.share is not None), ZERO)
+    shares = (rest if part.share is None else part.share for part in targets)
+    brought = sum((part.price * share for part, share in zip(targets, shares, strict=True)), ZERO)
+    return (fills.with_exit_fee(brought, side) - paid) / (paid - fills.exit_amount(stop, side))
 
 
 def levels_behind(levels: LevelSet | None, reference: Price, side: Side) -> Iterator[Price]:

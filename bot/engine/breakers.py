@@ -18,25 +18,28 @@ from bot.domain.numbers import MICRO, fraction_half_even, plain
 from bot.domain.orders import OrderState, Role
 from bot.domain.portfolio import Portfolio
 from bot.domain.positions import ExitReason
-from bot.domain.snapshot import Snapshot, TokenView
-from bot.engine.account import drawdown, mark_prices
+from bot.domain.snapshot import TokenView
+from bot.engine.account import drawdown
 from bot.engine.exits import leave
 from bot.engine.fills import drop_entry
 from bot.engine.indicators import sigma
 from bot.engine.journal import Journal
 from bot.engine.needs import Declaration, Input, Row, Wakes, table_of
-from bot.engine.rules import Breaker, BreakerAction, BreakerName, Rules
-from bot.engine.stops import decided_at, tighten_stop
+from bot.engine.rules import Breaker, BreakerAction, BreakerName
+from bot.engine.stops import tighten_stops
 
 Views = Mapping[TokenId, TokenView]
 Measure = Callable[[Portfolio, EquityMark, Views], Decimal | None]
 
 BY_HAND = "resumed by hand"
 EXITS_GO_ON = "stops, targets and other exits of open positions go on"
+TIGHTENED = "no new entries, every stop moved halfway to its price"
+ARMED = "tripped breakers are armed again from this slot's equity"
+FROM_HIGH = "1 - equity / (highest equity marked since it was armed) >= at"
 DONE: Mapping[BreakerAction, str] = MappingProxyType(
     {
         BreakerAction.BLOCK: f"no new entries; {EXITS_GO_ON}, and so do entries already accepted",
-        BreakerAction.TIGHTEN: f"no new entries, every stop moved halfway to its price; {EXITS_GO_ON}",
+        BreakerAction.TIGHTEN: f"{TIGHTENED}; {EXITS_GO_ON}",
         BreakerAction.FLATTEN: "no new entries, accepted ones cancelled,"
         " every position leaves at its next price",
     }
@@ -46,7 +49,7 @@ ASKED: Mapping[Act, str] = MappingProxyType(
     {
         Act.PAUSE: f"paused: no new entries until `bot resume`; {EXITS_GO_ON},"
         " and so do entries already accepted",
-        Act.RESUME: "resumed: entries again, tripped breakers are armed again from this slot's equity",
+        Act.RESUME: f"resumed: entries again, {ARMED}",
         Act.CLOSE: "close: the token's position leaves at its next price,"
         " its accepted entry is cancelled; new entries go on, `bot pause` stops them",
         Act.FLATTEN: "flatten: every position leaves at its next price,"
@@ -106,7 +109,7 @@ BREAKERS: Mapping[BreakerName, Row[Measure]] = table_of(
         " until the next 00:00 UTC",
         _daily_loss,
     ),
-    _breaker(BreakerName.DRAWDOWN, "1 - equity / (highest equity marked since it was armed) >= at", _drawdown),
+    _breaker(BreakerName.DRAWDOWN, FROM_HIGH, _drawdown),
     _breaker(BreakerName.LOSS_STREAK, "net losing trades in a row >= at", _loss_streak),
     _breaker(
         BreakerName.VOLATILITY_SHOCK,
@@ -118,18 +121,18 @@ BREAKERS: Mapping[BreakerName, Row[Measure]] = table_of(
 )
 
 
-def watch(journal: Journal, mark: EquityMark, snapshot: Snapshot, rules: Rules) -> None:
+def watch(journal: Journal, mark: EquityMark) -> None:
     """Reset the breakers whose time is over, then trip those whose limit is reached."""
-    configured = rules.limits.breakers
+    configured = journal.rules.limits.breakers
     for name, tripped in sorted(journal.portfolio.breakers.items()):
         if name not in configured:
             _reset(journal, name, mark.equity, "is not configured any more")
         elif tripped.until is not None and journal.slot >= tripped.until:
             _reset(journal, name, mark.equity, "its hours are over")
     for name, breaker in configured.items():
-        value = BREAKERS[name].ask(journal.portfolio, mark, snapshot.tokens)
+        value = BREAKERS[name].ask(journal.portfolio, mark, journal.views)
         if name not in journal.portfolio.breakers and value is not None and value >= breaker.at:
-            _trip(journal, name, value, snapshot, rules)
+            _trip(journal, name, breaker, value)
 
 
 def _reset(journal: Journal, name: str, equity: Decimal, why: str) -> None:
@@ -138,28 +141,28 @@ def _reset(journal: Journal, name: str, equity: Decimal, why: str) -> None:
     # by hand, it is measured from the equity of the reset.
     other_day = journal.portfolio.breakers[name].at.date() != journal.slot.date()
     kept = name == BreakerName.DAILY_LOSS and other_day and why != BY_HAND
-    journal.happen(EventKind.BREAKER, name, EventState.RESET, notice, equity=None if kept else equity)
+    base = None if kept else equity
+    journal.happen(EventKind.BREAKER, name, state=EventState.RESET, notice=notice, equity=base)
 
 
-def _trip(journal: Journal, name: BreakerName, value: Decimal, snapshot: Snapshot, rules: Rules) -> None:
-    breaker = rules.limits.breakers[name]
+def _trip(journal: Journal, name: BreakerName, breaker: Breaker, value: Decimal) -> None:
     until = _until(journal.slot, name, breaker)
     lasts = "until `bot resume`" if until is None else f"until {until:%Y-%m-%d %H:%M}Z"
-    measured = plain(value.quantize(MICRO))
+    reached = f"{name} {plain(value.quantize(MICRO))} reached {plain(breaker.at)}"
     journal.happen(
         EventKind.BREAKER,
         name,
-        EventState.TRIPPED,
-        f"{name} {measured} reached {plain(breaker.at)}, {lasts}: {DONE[breaker.action]}",
+        state=EventState.TRIPPED,
+        notice=f"{reached}, {lasts}: {DONE[breaker.action]}",
         value=fraction_half_even(value),
         threshold=breaker.at,
         action=breaker.action.value,
         until=until,
     )
     if breaker.action is BreakerAction.FLATTEN:
-        _flatten(journal, snapshot.tokens, ExitReason.RISK_BREAKER, Reason.RISK_BREAKER)
+        _flatten(journal, ExitReason.RISK_BREAKER, Reason.RISK_BREAKER, None)
     elif breaker.action is BreakerAction.TIGHTEN:
-        _tighten(journal, snapshot, rules)
+        tighten_stops(journal)
 
 
 def _until(slot: datetime, name: BreakerName, breaker: Breaker) -> datetime | None:
@@ -170,36 +173,27 @@ def _until(slot: datetime, name: BreakerName, breaker: Breaker) -> datetime | No
     return None
 
 
-def _tighten(journal: Journal, snapshot: Snapshot, rules: Rules) -> None:
-    prices = mark_prices(journal.portfolio, snapshot.tokens, rules)
-    for token_id, holding in sorted(journal.portfolio.holdings.items()):
-        instrument = snapshot.tokens[token_id].instrument
-        tighten_stop(journal, holding, prices[token_id], instrument, decided_at(snapshot))
-
-
-def _flatten(
-    journal: Journal, views: Views, exit_reason: ExitReason, entry_reason: Reason, only: TokenId | None = None
-) -> None:
+def _flatten(journal: Journal, reason: ExitReason, dropped: Reason, only: TokenId | None) -> None:
     """Cancel accepted entries and close every position, or only those of one token."""
     for order in journal.portfolio.waiting(Role.ENTRY):
         if only in {None, order.token_id}:
-            drop_entry(journal, order, OrderState.CANCELLED, entry_reason)
+            drop_entry(journal, order, OrderState.CANCELLED, dropped)
     for token_id in sorted(journal.portfolio.holdings):
         if only in {None, token_id}:
-            leave(journal, token_id, views, exit_reason)
+            leave(journal, token_id, reason)
 
 
-def obey(journal: Journal, snapshot: Snapshot, mark: EquityMark) -> None:
+def obey(journal: Journal, mark: EquityMark) -> None:
     """Apply the requests of operators in the order in which they were made."""
-    for request in snapshot.requests:
+    for request in journal.snapshot.requests:
         notice = ASKED[request.act]
         if request.act is Act.CLOSE and not _is_concerned(journal, request.token_id):
             notice = NOTHING_TO_CLOSE
         journal.happen(
             EventKind.OPERATOR,
             request.act.value,
-            EventState.APPLIED,
-            notice,
+            state=EventState.APPLIED,
+            notice=notice,
             token_id=request.token_id,
             request_id=request.request_id,
         )
@@ -207,7 +201,7 @@ def obey(journal: Journal, snapshot: Snapshot, mark: EquityMark) -> None:
             for name in sorted(journal.portfolio.breakers):
                 _reset(journal, name, mark.equity, BY_HAND)
         elif request.act in {Act.FLATTEN, Act.CLOSE}:
-            _flatten(journal, snapshot.tokens, ExitReason.MANUAL, Reason.MANUAL, only=request.token_id)
+            _flatten(journal, ExitReason.MANUAL, Reason.MANUAL, request.token_id)
 
 
 def _is_concerned(journal: Journal, token_id: TokenId | None) -> bool:

@@ -16,7 +16,9 @@ from bot.engine.brackets import Bracket
 from bot.engine.needs import Declaration, Input, Row, Wakes, table_of
 from bot.engine.rules import ActOn, Rank, Reentry, Rules
 
-SIDES: Mapping[Stance, Side] = MappingProxyType({Stance.BULLISH: Side.LONG, Stance.BEARISH: Side.SHORT})
+SIDE_OF_STANCE = {Stance.BULLISH: Side.LONG, Stance.BEARISH: Side.SHORT}
+SIDES: Mapping[Stance, Side] = MappingProxyType(SIDE_OF_STANCE)
+Views = Mapping[TokenId, TokenView]
 Score = Callable[[TokenView, Bracket], Decimal | None]
 STOPS = frozenset({ExitReason.STOP_HIT, ExitReason.TRAILING_STOP, ExitReason.BREAK_EVEN})
 
@@ -38,7 +40,7 @@ def is_held(portfolio: Portfolio, token_id: TokenId, side: Side | None = None) -
     holding = portfolio.holdings.get(token_id)
     if holding is None or side in {None, holding.position.side}:
         return holding is not None
-    return all(order.position_id != holding.position.position_id for order in portfolio.waiting(Role.EXIT))
+    return portfolio.order_of(holding, Role.EXIT) is None
 
 
 def is_due(portfolio: Portfolio, episode: Episode | None, rules: Rules) -> bool:
@@ -55,9 +57,8 @@ def is_due(portfolio: Portfolio, episode: Episode | None, rules: Rules) -> bool:
 
 
 def _may_reenter(memory: TokenMemory, signal: SignalId, policy: Reentry) -> bool:
-    if memory.last is None or memory.last_signal != signal or memory.last_ordinal != memory.entries(signal) - 1:
-        return False
-    if policy is Reentry.NEVER:
+    newest = (memory.last_signal, memory.last_ordinal) == (signal, memory.entries(signal) - 1)
+    if memory.last is None or not newest or policy is Reentry.NEVER:
         return False
     return policy is Reentry.ALWAYS or memory.last.reason in STOPS
 
@@ -88,7 +89,8 @@ def _reward_risk(_view: TokenView, bracket: Bracket) -> Decimal | None:
 
 def _rank(rank: Rank, formula: str, ask: Score, *needs: Input) -> tuple[Rank, Row[Score]]:
     keys = (f"entry.weights.{rank}", f'entry.rank = "{rank}"')
-    return rank, Row(ask, Declaration(keys=keys, formula=formula, needs=needs, wakes=Wakes.CANDIDATES))
+    declared = Declaration(keys=keys, formula=formula, needs=needs, wakes=Wakes.CANDIDATES)
+    return rank, Row(ask, declared)
 
 
 # One row a score; of a short the score of a token is negated.
@@ -134,14 +136,14 @@ def in_rank(
 def _scores(
     brackets: Mapping[TokenId, Bracket], views: Mapping[TokenId, TokenView], rank: Rank
 ) -> dict[TokenId, Decimal | None]:
-    row = SCORES.get(rank)
-    return {
-        token_id: row.ask(views[token_id], bracket) if row else None for token_id, bracket in brackets.items()
-    }
+    if rank not in SCORES:
+        return dict.fromkeys(brackets)
+    ask = SCORES[rank].ask
+    return {token_id: ask(views[token_id], bracket) for token_id, bracket in brackets.items()}
 
 
 def _composite(
-    brackets: Mapping[TokenId, Bracket], views: Mapping[TokenId, TokenView], weights: Mapping[Rank, Decimal]
+    brackets: Mapping[TokenId, Bracket], views: Views, weights: Mapping[Rank, Decimal]
 ) -> dict[TokenId, Decimal]:
     """Compute each candidate's composite score.
 

@@ -78,6 +78,5 @@ def demand_of(rules: Rules) -> Demand:
     wakes = {row.wakes for row, _ in on}
     if not rules.exits.rules <= exits.EXITS.keys():
         wakes.add(Wakes.SLOTS)  # nothing is known of a rule without a row
-    return Demand(
-        inputs=MappingProxyType(inputs), of_held=frozenset(of_held), wakes=max(wakes, key=ORDER.index)
-    )
+    most = max(wakes, key=ORDER.index)
+    return Demand(inputs=MappingProxyType(inputs), of_held=frozenset(of_held), wakes=most)

@@ -4,53 +4,37 @@ A bracket anchored at the reference price is planned when its entry is accepted.
 at the fill is placed at the fill, from what was known when the entry was accepted.
 """
 
-from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
 
 from bot.domain.amend import amend
 from bot.domain.decisions import Candidate, Reason
-from bot.domain.ids import TokenId, order_id, position_id
-from bot.domain.numbers import ZERO, Price, Quantity, floor_to_step, fraction_half_even, price_half_even
-from bot.domain.orders import Anchor, Order, OrderState, Role
+from bot.domain.ids import order_id, position_id
+from bot.domain.numbers import ZERO, Price, Quantity, floor_to_step, fraction_half_even
+from bot.domain.orders import Anchor, Order, OrderState, Role, Side
 from bot.domain.snapshot import TokenView
-from bot.engine.account import entry_need, free_cash, in_category, is_closing
-from bot.engine.brackets import Bracket, TargetShare
-from bot.engine.fills import bracket_orders, child_order, drop_entry, event, is_overtaken, open_position
+from bot.engine.account import entry_need, free_cash, in_category, sum_notional
+from bot.engine.brackets import Bracket
+from bot.engine.fills import bracket_orders, child_order, drop_entry, event, open_position
 from bot.engine.hooks import adjusted_bracket
 from bot.engine.journal import Journal
 from bot.engine.levels import read_levels
 from bot.engine.placement import is_whole, place_bracket
-from bot.engine.rules import Rules
 from bot.engine.sizing import Means, size_entry
 
 
-class Grant(NamedTuple):
-    """What an entry is accepted with.
-
-    means: the account of its slot. cut_off: of its data. step: the instrument's quantity step.
-    """
-
-    means: Means
-    cut_off: datetime
-    step: Decimal
-
-
 def accept_entry(
-    journal: Journal, candidate: Candidate, bracket: Bracket, quantity: Quantity, grant: Grant, rules: Rules
+    journal: Journal, candidate: Candidate, bracket: Bracket, quantity: Quantity, means: Means
 ) -> None:
     """Accept the entry of a candidate.
 
     A bracket anchored at the reference price is created with it, in the state planned.
+    means: the account of its slot.
     """
-    portfolio = journal.portfolio
-    memory = portfolio.memory_of(candidate.token_id)
+    anchor, memory = journal.rules.stop.anchor, journal.portfolio.memory_of(candidate.token_id)
     ordinal = memory.entries(candidate.signal_id)
     # A token that is still held is held on the other side, and closes before this entry fills.
-    closed = memory.closed + (candidate.token_id in portfolio.holdings)
-    anchored = rules.stop.anchor is Anchor.FILL
-    means, weight = grant.means, grant.means.weight
+    closed = memory.closed + (candidate.token_id in journal.portfolio.holdings)
     born = Order(
         order_id=order_id(candidate.run, candidate.signal_id, Role.ENTRY.value, ordinal),
         run=candidate.run,
@@ -68,92 +52,73 @@ def accept_entry(
         target=candidate.target,
         stop_source=candidate.stop_source,
         target_source=candidate.target_source,
-        equity=means.equity if anchored else None,
-        cut_off=grant.cut_off,
-        drawdown=means.drawdown if anchored else None,
-        weight=fraction_half_even(weight) if anchored and weight is not None else None,
-        anchor=rules.stop.anchor,
+        cut_off=journal.snapshot.cut_off,
+        anchor=anchor,
     )
+    if anchor is Anchor.FILL:
+        weight = None if means.weight is None else fraction_half_even(means.weight)
+        born = amend(born, equity=means.equity, drawdown=means.drawdown, weight=weight)
     journal.write(born, event(born, journal.slot, OrderState.ACCEPTED))
-    if not anchored:
-        _bear_children(journal, born, born.quantity, bracket, grant.step, OrderState.PLANNED)
+    if anchor is not Anchor.FILL:
+        _bear_children(journal, born, quantity, bracket, OrderState.PLANNED)
 
 
 def _bear_children(
-    journal: Journal, entry: Order, whole: Quantity, bracket: Bracket, step: Decimal, state: OrderState
+    journal: Journal, entry: Order, whole: Quantity, bracket: Bracket, state: OrderState
 ) -> None:
     """Write the stop and target orders of a bracket for an entry of this whole quantity."""
-    children = (
-        [] if bracket.stop is None else [child_order(entry, Role.STOP, whole, bracket.stop, journal.slot)]
-    )
-    targets = bracket.parts or (() if bracket.target is None else (TargetShare(bracket.target),))
+    slot, step = journal.slot, journal.views[entry.token_id].instrument.quantity_step
+    children = []
+    if bracket.stop is not None:
+        children.append(child_order(entry, Role.STOP, whole, bracket.stop, slot))
     left = whole
-    for number, target in enumerate(targets):
-        share = left if target.share is None else Quantity(floor_to_step(whole * target.share, step))
-        children.append(
-            child_order(
-                entry,
-                Role.TARGET,
-                share,
-                target.price,
-                journal.slot,
-                part=number or None,  # only the second and later targets are counted
-                share=target.share,
-            )
-        )
-        left = Quantity(left - share)
+    for number, (price, share) in enumerate(bracket.targets):
+        quantity = left if share is None else Quantity(floor_to_step(whole * share, step))
+        # Only the second and later targets are counted.
+        more = {"part": number or None, "share": share}
+        children.append(child_order(entry, Role.TARGET, quantity, price, slot, **more))
+        left = Quantity(left - quantity)
     for child in children:
         if child.quantity > ZERO:
-            journal.write(child, event(child, journal.slot, state))
+            journal.write(child, event(child, slot, state))
 
 
-def fill_entry(
-    journal: Journal,
-    order: Order,
-    raw: Price,
-    at: datetime,
-    views: Mapping[TokenId, TokenView],
-    granted: TokenView | None,
-    rules: Rules,
-) -> None:
+def fill_entry(journal: Journal, order: Order, raw: Price, at: datetime) -> None:
     """Fill a waiting entry at a raw price; cancel it when bracket or cash no longer holds."""
-    step = views[order.token_id].instrument.quantity_step
-    if granted is not None:
-        _fill_at_anchor(journal, order, raw, at, views, granted, rules)
-    elif is_overtaken(order.side, order.stop, order.target, raw):
+    if order.order_id in journal.snapshot.granted:
+        _place_at_fill(journal, order, raw, at)
+    elif _is_overtaken(order.side, order.stop, order.target, raw):
         drop_entry(journal, order, OrderState.CANCELLED, Reason.BRACKET_INVALID_AT_FILL)
-    elif open_position(journal, order, raw, at, rules, step):
+    elif open_position(journal, order, raw, at):
         for child in bracket_orders(journal, order):
             journal.write(event(child, journal.slot, OrderState.ACCEPTED))
 
 
-def _fill_at_anchor(
-    journal: Journal,
-    order: Order,
-    raw: Price,
-    at: datetime,
-    views: Mapping[TokenId, TokenView],
-    granted: TokenView,
-    rules: Rules,
-) -> None:
+def _is_overtaken(side: Side, stop: Price | None, target: Price | None, raw: Price) -> bool:
+    """Check whether a price lies at or beyond an entry's stop or its nearest target."""
+    beyond_stop = stop is not None and side.sign * (raw - stop) <= ZERO
+    return beyond_stop or (target is not None and side.sign * (raw - target) >= ZERO)
+
+
+def _place_at_fill(journal: Journal, order: Order, raw: Price, at: datetime) -> None:
     """Place the bracket and size the entry at the fill price, then fill it.
 
     Both use what was known when the entry was accepted.
     """
-    paid = price_half_even(rules.fills.entry_price(raw, order.side))
+    rules, side = journal.rules, order.side
+    paid = rules.fills.round_entry_price(raw, side)
+    granted = journal.snapshot.granted[order.order_id]
     known = read_levels(granted, rules.levels, order.slot)
-    bracket, refused = adjusted_bracket(known, place_bracket(known, paid, order.side, rules), paid, rules)
-    overtaken = is_overtaken(order.side, bracket.stop, bracket.target, raw)
+    bracket, refused = adjusted_bracket(known, place_bracket(known, paid, side, rules), paid, rules)
+    overtaken = _is_overtaken(side, bracket.stop, bracket.target, raw)
     if refused is not None or overtaken or not is_whole(bracket, paid, rules):
         drop_entry(journal, order, OrderState.CANCELLED, Reason.BRACKET_INVALID_AT_FILL)
         return
-    means = _means(journal, order, views, known, rules)._replace(raw=raw)
-    size = size_entry(known, paid, bracket, means, rules)
-    step = known.instrument.quantity_step
-    room = _room(journal, order, rules)
+    size = size_entry(known, paid, bracket, _means(journal, order, known, raw), rules)
+    room = _room(journal, order)
     quantity = ZERO if size is None else size.quantity
     if room is not None and quantity * paid > room:
-        quantity = floor_to_step(max(room, ZERO) / paid, step)
+        quantity = floor_to_step(max(room, ZERO) / paid, known.instrument.quantity_step)
         if not quantity:
             drop_entry(journal, order, OrderState.CANCELLED, Reason.EXPOSURE_AT_FILL)
             return
@@ -168,48 +133,36 @@ def _fill_at_anchor(
         stop_source=bracket.stop_source,
         target_source=bracket.target_source,
     )
-    opened = open_position(
-        journal, placed, raw, at, rules, step, levels=(bracket.stop_level, bracket.target_level)
-    )
-    _bear_children(journal, placed, opened, bracket, step, OrderState.ACCEPTED)
+    opened = open_position(journal, placed, raw, at, bracket)
+    _bear_children(journal, placed, opened, bracket, OrderState.ACCEPTED)
 
 
-def _means(
-    journal: Journal, order: Order, views: Mapping[TokenId, TokenView], known: TokenView, rules: Rules
-) -> Means:
+def _means(journal: Journal, order: Order, known: TokenView, raw: Price) -> Means:
     """Build the account that sizes an entry at its fill.
 
     Equity, drawdown and weight are those of the order's slot; cash and category are current and
     leave out what the order itself reserved.
     """
-    portfolio = journal.portfolio
+    portfolio, rules, category = journal.portfolio, journal.rules, known.instrument.category
     marks = {token_id: held.price for token_id, held in portfolio.holdings.items()}
-    category = known.instrument.category
     own = order.quantity * order.price
-    reserved = own * entry_need(rules.fills, order.side, rules.short.margin_fraction)
+    reserved = own * entry_need(rules, order.side)
+    others = in_category(portfolio, marks, journal.views, category)
     return Means(
         equity=order.equity or ZERO,
         free_cash=free_cash(portfolio, marks, rules) + reserved,
-        category_notional=in_category(portfolio, marks, views, category)
-        - (own if category is not None else ZERO),
+        category_notional=others - (ZERO if category is None else own),
         drawdown=order.drawdown or ZERO,
         weight=order.weight,
+        raw=raw,
     )
 
 
-def _room(journal: Journal, order: Order, rules: Rules) -> Decimal | None:
+def _room(journal: Journal, order: Order) -> Decimal | None:
     """Compute the notional that exposure_max leaves for an entry; None without a limit."""
-    if rules.limits.exposure_max is None:
+    portfolio, most = journal.portfolio, journal.rules.limits.exposure_max
+    if most is None:
         return None
-    portfolio = journal.portfolio
-    held = (
-        holding.quantity * holding.price
-        for holding in portfolio.holdings.values()
-        if not is_closing(portfolio, holding)
-    )
-    others = (
-        other.quantity * other.price
-        for other in portfolio.waiting(Role.ENTRY)
-        if other.order_id != order.order_id
-    )
-    return rules.limits.exposure_max * (order.equity or ZERO) - sum(held, ZERO) - sum(others, ZERO)
+    marks = {token_id: held.price for token_id, held in portfolio.holdings.items()}
+    own = order.quantity * order.price
+    return most * (order.equity or ZERO) - sum_notional(portfolio, marks) + own

@@ -10,8 +10,11 @@ from bot.domain.numbers import AMOUNT_MAX, ZERO, Price, fraction_half_even
 from bot.domain.portfolio import Fall, Portfolio
 from bot.engine.account import check_amount, drawdown, gross_value, net_value
 
+Prices = Mapping[TokenId, Price]
+Followed = tuple[Decimal, datetime, Fall | None]
 
-def mark_equity(portfolio: Portfolio, slot: datetime, prices: Mapping[TokenId, Price]) -> EquityMark:
+
+def mark_equity(portfolio: Portfolio, slot: datetime, prices: Prices) -> EquityMark:
     """Value an account at a slot.
 
     Raises BadInputError when it is worth more than a ledger can hold.
@@ -38,7 +41,7 @@ def mark_equity(portfolio: Portfolio, slot: datetime, prices: Mapping[TokenId, P
     )
 
 
-def value_positions(portfolio: Portfolio, prices: Mapping[TokenId, Price], slot: datetime) -> Decimal:
+def value_positions(portfolio: Portfolio, prices: Prices, slot: datetime) -> Decimal:
     """Compute the value of the positions at a slot.
 
     Raises BadInputError, naming the largest position, when the sum is more than a ledger can hold.
@@ -46,12 +49,13 @@ def value_positions(portfolio: Portfolio, prices: Mapping[TokenId, Price], slot:
     value = net_value(portfolio, prices)
     most = max(abs(value), abs(portfolio.cash + value))
     if most > AMOUNT_MAX and portfolio.holdings:
-        largest = max(portfolio.holdings, key=lambda held: portfolio.holdings[held].quantity * prices[held])
+        held = portfolio.holdings
+        largest = max(held, key=lambda token_id: held[token_id].quantity * prices[token_id])
         check_amount(most, largest, slot)
     return value
 
 
-def follow_equity(portfolio: Portfolio, equity: Decimal, at: datetime) -> tuple[Decimal, datetime, Fall | None]:
+def follow_equity(portfolio: Portfolio, equity: Decimal, at: datetime) -> Followed:
     """Update the high-water mark, its instant and the deepest fall with an instant's equity.
 
     Of equally deep falls the first one counts. A fall ends at the first slot whose equity reaches

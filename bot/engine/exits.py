@@ -22,27 +22,16 @@ from bot.engine.journal import Journal
 from bot.engine.needs import Declaration, Input, Row, Wakes, table_of
 from bot.engine.rules import ExitRule, Rules
 
-AGAINST: Mapping[Side, tuple[Stance, Reason]] = MappingProxyType(
-    {Side.LONG: (Stance.BEARISH, Reason.TURNED_BEARISH), Side.SHORT: (Stance.BULLISH, Reason.TURNED_BULLISH)}
-)
-
-
-def waiting_exit(journal: Journal, holding: Holding) -> Order | None:
-    """Find the accepted market exit of a position."""
-    return journal.portfolio.order_of(holding.position.position_id, Role.EXIT)
+BEARISH = (Stance.BEARISH, Reason.TURNED_BEARISH)
+BULLISH = (Stance.BULLISH, Reason.TURNED_BULLISH)
+AGAINST = MappingProxyType({Side.LONG: BEARISH, Side.SHORT: BULLISH})
 
 
 def accept_exit(journal: Journal, holding: Holding, reference: Price, reason: ExitReason) -> Order:
     """Accept a market exit of a whole position."""
-    order = child_order(
-        holding.position,
-        Role.EXIT,
-        holding.quantity,
-        reference,
-        journal.slot,
-        reason=reason,
-        cut_off=journal.cut_off,
-    )
+    position, slot, quantity = holding.position, journal.slot, holding.quantity
+    more = {"reason": reason, "cut_off": journal.snapshot.cut_off}
+    order = child_order(position, Role.EXIT, quantity, reference, slot, **more)
     journal.write(order, event(order, journal.slot, OrderState.ACCEPTED, reason))
     return order
 
@@ -65,12 +54,12 @@ def _span_of(hours: Decimal) -> timedelta:
     return timedelta(microseconds=int((hours * MICROSECONDS_AN_HOUR).to_integral_value(ROUND_UP)))
 
 
-def leave(journal: Journal, token_id: TokenId, views: Mapping[TokenId, TokenView], reason: ExitReason) -> None:
+def leave(journal: Journal, token_id: TokenId, reason: ExitReason) -> None:
     """Accept the exit of a token's position at the last known price, unless one waits already."""
-    holding = journal.portfolio.holdings[token_id]
-    if waiting_exit(journal, holding) is None:
-        view = views.get(token_id)
-        accept_exit(journal, holding, view.price.price if view and view.price else holding.price, reason)
+    holding, view = journal.portfolio.holdings[token_id], journal.views.get(token_id)
+    if journal.portfolio.order_of(holding, Role.EXIT) is None:
+        known = view.price.price if view and view.price else holding.price
+        accept_exit(journal, holding, known, reason)
 
 
 def is_against(view: TokenView, side: Side) -> bool:
@@ -103,14 +92,12 @@ def _exit(
     needs: tuple[Input, ...] = (),
 ) -> tuple[ExitRule, Row[SlotExit | None]]:
     """Declare an exit; what it needs, it reads of held tokens. No ask: settlement or a bar acts."""
-    return rule, Row(
-        ask,
-        Declaration(
-            keys=(f'exits.rules = "{rule}"',), formula=formula, needs=needs, of_held=needs, wakes=wakes
-        ),
-    )
+    keys = (f'exits.rules = "{rule}"',)
+    declared = Declaration(keys=keys, formula=formula, needs=needs, of_held=needs, wakes=wakes)
+    return rule, Row(ask, declared)
 
 
+BREAKS_EVEN = "the stop moves to the price that pays the round trip back"
 # One row a rule, in order of precedence: the first that is due at a slot gives the reason.
 EXITS: Mapping[ExitRule, Row[SlotExit | None]] = table_of(
     _exit(
@@ -138,7 +125,7 @@ EXITS: Mapping[ExitRule, Row[SlotExit | None]] = table_of(
         "the stop follows the price, at least one of three ways, the nearest to the price holding",
         Wakes.BARS,
     ),
-    _exit(ExitRule.BREAK_EVEN, "the stop moves to the price that pays the round trip back", Wakes.BARS),
+    _exit(ExitRule.BREAK_EVEN, BREAKS_EVEN, Wakes.BARS),
 )
 # What moving stops read beside the bars.
 STOP_MOVES = (
@@ -159,25 +146,26 @@ STOP_MOVES = (
 )
 
 
-def decide_exits(journal: Journal, views: Mapping[TokenId, TokenView], rules: Rules) -> None:
+def decide_exits(journal: Journal) -> None:
     """Accept the exits that are due at this slot.
 
     Also cancel waiting entries whose token turned against them, unless the strategy ignores turns.
     """
     for order in journal.portfolio.waiting(Role.ENTRY):
-        view = views.get(order.token_id)
-        if rules.bearish_exits and view and is_against(view, order.side):
+        view = journal.views.get(order.token_id)
+        if journal.rules.bearish_exits and view and is_against(view, order.side):
             drop_entry(journal, order, OrderState.CANCELLED, AGAINST[order.side][1])
     for token_id, holding in sorted(journal.portfolio.holdings.items()):
-        view = views.get(token_id)
-        if view is None or waiting_exit(journal, holding) is not None:
+        view = journal.views.get(token_id)
+        if view is None or journal.portfolio.order_of(holding, Role.EXIT) is not None:
             continue
-        reason = _due(view, holding, journal.slot, rules) or extra_exit(journal, view, holding, rules)
+        reason = _due(journal, view, holding) or extra_exit(journal, view, holding)
         if reason is not None:
-            leave(journal, token_id, views, reason)
+            leave(journal, token_id, reason)
 
 
-def _due(view: TokenView, holding: Holding, slot: datetime, rules: Rules) -> ExitReason | None:
+def _due(journal: Journal, view: TokenView, holding: Holding) -> ExitReason | None:
+    slot, rules = journal.slot, journal.rules
     for rule, (ask, _) in EXITS.items():
         if ask is not None and rule in rules.exits.rules and ask.is_due(view, holding, slot, rules):
             return ask.reason

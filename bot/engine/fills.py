@@ -7,10 +7,10 @@ is a fraction of the fill's notional.
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from bot.domain.amend import amend
-from bot.domain.books import Account
+from bot.domain.books import Account, JournalEntry
 from bot.domain.decisions import Reason
 from bot.domain.ids import TokenId, fill_id, order_id, position_id
 from bot.domain.instants import DAY
@@ -29,25 +29,14 @@ from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role, Side
 from bot.domain.portfolio import Holding
 from bot.domain.positions import Closing, ExitReason, Position
 from bot.engine.account import check_amount, unlocked_cash, within_margin
-from bot.engine.journal import Journal, borrow_legs, entry_legs, entry_of, exit_legs
+from bot.engine.brackets import Bracket
+from bot.engine.journal import Journal, entry_of
 from bot.engine.rules import Rules, TargetCost
 
 FILL_MODEL = "bars-3"
 ENTRY_WAIT = timedelta(hours=72)
+UNPLACED = Bracket()
 BRACKET_ROLES = (Role.STOP, Role.TARGET)
-
-
-class Execution(NamedTuple):
-    """The amounts of a fill: the price includes costs, notional and fee are not rounded."""
-
-    quantity: Quantity
-    price: Price
-    fee: Decimal
-
-    @property
-    def notional(self) -> Decimal:
-        """Quantity x price."""
-        return self.quantity * self.price
 
 
 def event(order: Order, slot: datetime, state: OrderState, reason: str | None = None) -> OrderEvent:
@@ -57,8 +46,12 @@ def event(order: Order, slot: datetime, state: OrderState, reason: str | None = 
 
 def bracket_orders(journal: Journal, order: Order) -> list[Order]:
     """List the live stop and target orders that belong to an entry."""
-    found = (child for child in journal.portfolio.orders_of(order.position_id) if child.role in BRACKET_ROLES)
-    return [child for child in found if (child.signal_id, child.ordinal) == (order.signal_id, order.ordinal)]
+    entry = (order.signal_id, order.ordinal)
+    return [
+        child
+        for child in journal.portfolio.orders_of(order.position_id)
+        if child.role in BRACKET_ROLES and (child.signal_id, child.ordinal) == entry
+    ]
 
 
 def child_order(
@@ -93,66 +86,21 @@ def drop_entry(journal: Journal, order: Order, state: OrderState, reason: Reason
         journal.write(event(child, journal.slot, OrderState.CANCELLED, Reason.ENTRY_NOT_FILLED))
 
 
-def is_overtaken(side: Side, stop: Price | None, target: Price | None, raw: Price) -> bool:
-    """Check whether a price lies at or beyond an entry's stop or its nearest target."""
-    beyond_stop = stop is not None and side.sign * (raw - stop) <= ZERO
-    return beyond_stop or (target is not None and side.sign * (raw - target) >= ZERO)
-
-
 def open_position(
-    journal: Journal,
-    order: Order,
-    raw: Price,
-    at: datetime,
-    rules: Rules,
-    step: Decimal,
-    *,
-    levels: tuple[Price | None, Price | None] = (None, None),
+    journal: Journal, order: Order, raw: Price, at: datetime, placed: Bracket = UNPLACED
 ) -> Quantity:
     """Fill an entry at a raw price and return the quantity opened.
 
     Cancels the entry and returns zero when the cash is no longer enough.
-    levels: the levels behind stop and target, when the bracket was placed at the fill.
+    placed: the bracket, if it was placed at the fill.
     """
-    price = price_half_even(rules.fills.entry_price(raw, order.side))
-    quantity = _affordable(journal, order, raw, price, rules, step)
+    price = journal.rules.fills.round_entry_price(raw, order.side)
+    quantity = _affordable(journal, order, raw, price)
     if quantity is None:
         drop_entry(journal, order, OrderState.CANCELLED, Reason.CASH_AT_FILL)
         return Quantity(ZERO)
-    moved = Execution(quantity, price, quantity * price * rules.fills.fee_fraction)
-    position = _position_of(journal, order, quantity, price, at, levels)
-    fill = _fill_of(journal, order, position, moved, at)
-    legs = entry_legs(moved.notional, moved.fee, order.side)
-    entry = entry_of(order.run, journal.slot, fill.fill_id, position.position_id, at, legs)
-    journal.write(event(order, journal.slot, OrderState.FILLED), position, fill, entry)
-    return quantity
-
-
-def _affordable(
-    journal: Journal, order: Order, raw: Price, price: Price, rules: Rules, step: Decimal
-) -> Quantity | None:
-    """Cut a quantity to the available cash; None when the rest is below the minimum notional."""
-    marks = {token_id: held.price for token_id, held in journal.portfolio.holdings.items()}
-    cash = unlocked_cash(journal.portfolio, marks, rules)
-    unit = rules.fills.with_entry_fee(price, order.side)
-    if order.side is Side.SHORT:  # a short ties up its margin and the costs, not the notional
-        unit = raw * (ONE + rules.short.margin_fraction) - unit
-    if order.quantity * unit <= cash:
-        return order.quantity
-    cut = Quantity(floor_to_step(max(cash, ZERO) / unit, step))
-    return cut if cut > ZERO and cut * price >= (rules.sizing.notional_min or ZERO) else None
-
-
-def _position_of(
-    journal: Journal,
-    order: Order,
-    quantity: Quantity,
-    price: Price,
-    at: datetime,
-    levels: tuple[Price | None, Price | None],
-) -> Position:
     ordinal = journal.portfolio.memory_of(order.token_id).closed
-    return Position(
+    position = Position(
         position_id=position_id(order.run, order.token_id, ordinal),
         run=order.run,
         slot=journal.slot,
@@ -168,20 +116,48 @@ def _position_of(
         target=order.target,
         stop_source=order.stop_source or "none",
         target_source=order.target_source or "none",
-        stop_level=levels[0],
-        target_level=levels[1],
+        stop_level=placed.stop_level,
+        target_level=placed.target_level,
     )
+    booked = _book(journal, order, position, quantity, price, quantity * price, at)
+    journal.write(event(order, journal.slot, OrderState.FILLED), position, *booked)
+    return quantity
 
 
-def _fill_of(
+def _affordable(journal: Journal, order: Order, raw: Price, price: Price) -> Quantity | None:
+    """Cut a quantity to the available cash; None when the rest is below the minimum notional."""
+    rules = journal.rules
+    marks = {token_id: held.price for token_id, held in journal.portfolio.holdings.items()}
+    cash = unlocked_cash(journal.portfolio, marks, rules)
+    unit = rules.fills.with_entry_fee(price, order.side)
+    if order.side is Side.SHORT:  # a short ties up its margin and the costs, not the notional
+        unit = raw * (ONE + rules.short.margin_fraction) - unit
+    if order.quantity * unit <= cash:
+        return order.quantity
+    step = journal.views[order.token_id].instrument.quantity_step
+    cut = Quantity(floor_to_step(max(cash, ZERO) / unit, step))
+    return cut if cut > ZERO and cut * price >= (rules.sizing.notional_min or ZERO) else None
+
+
+def _book(
     journal: Journal,
     order: Order,
     position: Position,
-    moved: Execution,
+    quantity: Quantity,
+    price: Price,
+    cost: Decimal,
     at: datetime,
-    band: tuple[Decimal, Decimal] | None = None,
-) -> Fill:
-    return Fill(
+    profits: tuple[Decimal, ...] = (),
+) -> tuple[Fill, JournalEntry]:
+    """Build the fill of an order and its journal entry; the cost moves on the position's account.
+
+    Entry: long cash -(N+f), position +N, fees +f; short cash +(N-f), position -N, fees +f.
+    Exit: long cash +(N-f), position -cost; short cash -(N+f), position +cost; fees +f, rest profit.
+    """
+    notional = quantity * price
+    fee = notional * journal.rules.fills.fee_fraction
+    sign = -position.side.sign if order.role is Role.ENTRY else position.side.sign
+    fill = Fill(
         fill_id=fill_id(order.order_id, 0),
         order_id=order.order_id,
         run=order.run,
@@ -189,54 +165,60 @@ def _fill_of(
         position_id=position.position_id,
         token_id=order.token_id,
         role=order.role,
-        quantity=moved.quantity,
-        price=moved.price,
-        fee=micro_half_even(moved.fee),
+        quantity=quantity,
+        price=price,
+        fee=micro_half_even(fee),
         filled_at=at,
         fill_model=FILL_MODEL,
-        profit_pessimistic=band[0] if band else None,
-        profit_optimistic=band[1] if band else None,
+        profit_pessimistic=min(profits, default=None),
+        profit_optimistic=max(profits, default=None),
     )
+    cash, held = (Account.CASH, sign * notional - fee), (Account.POSITION, -sign * cost)
+    legs = (cash, held, (Account.FEES, fee))
+    return fill, entry_of(order.run, journal.slot, fill.fill_id, position.position_id, at, legs)
 
 
-def charge_begun_days(journal: Journal, until: Mapping[TokenId, datetime], rules: Rules) -> None:
+def charge_begun_days(journal: Journal, until: Mapping[TokenId, datetime]) -> None:
     """Charge each short for the 24-hour days since its opening that began before an instant.
 
     until: for each token, the earliest instant at which its next bar can open, so that no day after
     a cover is charged. A short covered at the instant at which a day begins does not pay for that
     day: ceil(hours / 24) days in all.
     """
-    if not rules.short.borrow_fraction_per_day:
+    if not journal.rules.short.borrow_fraction_per_day:
         return
     for token_id, holding in sorted(journal.portfolio.holdings.items()):
-        position = holding.position
-        if position.side is Side.LONG or token_id not in until:
+        if holding.position.side is Side.LONG or token_id not in until:
             continue
-        day = 0 if holding.borrowed_at is None else (holding.borrowed_at - position.opened_at) // DAY + 1
-        while position.opened_at + day * DAY < until[token_id]:
-            charge_borrow(journal, position, position.opened_at + day * DAY, rules)
+        opened_at, charged_at = holding.position.opened_at, holding.borrowed_at
+        day = 0 if charged_at is None else (charged_at - opened_at) // DAY + 1
+        while opened_at + day * DAY < until[token_id]:
+            _charge_borrow(journal, holding, day)
             day += 1
 
 
-def charge_borrow(journal: Journal, position: Position, at: datetime, rules: Rules) -> None:
+def _charge_borrow(journal: Journal, holding: Holding, day: int) -> None:
     """Charge a short one day of borrowing on the entry notional that is left."""
-    holding = journal.portfolio.holdings[position.token_id]
-    fee = holding.quantity * position.entry_price * rules.short.borrow_fraction_per_day
+    position = holding.position
+    fraction = journal.rules.short.borrow_fraction_per_day
+    fee = holding.quantity * position.entry_price * fraction
     if micro_half_even(fee) > ZERO:
-        day = (at - position.opened_at) // DAY
-        cause = f"borrow {position.position_id} {day}"
-        journal.write(entry_of(position.run, journal.slot, cause, position.position_id, at, borrow_legs(fee)))
+        cause, at = f"borrow {position.position_id} {day}", position.opened_at + day * DAY
+        legs = ((Account.CASH, -fee), (Account.FEES, fee))
+        journal.write(entry_of(position.run, journal.slot, cause, position.position_id, at, legs))
 
 
-def exit_price(role: Role, raw: Price, position: Position, rules: Rules) -> Price:
+def exit_price(reason: ExitReason, raw: Price, position: Position, rules: Rules) -> Price:
     """Compute the price after costs of an exit at a raw price.
 
     A target keeps its price unless targets are sold at market. The cover of a short costs at most
-    the price that uses up its margin, costs included.
+    the price that uses up its margin, costs included: the price of a liquidation.
     """
-    if role is Role.TARGET and rules.fills.target_cost is TargetCost.LIMIT:
+    is_limit = reason is ExitReason.TARGET_HIT and rules.fills.target_cost is TargetCost.LIMIT
+    if is_limit or reason is ExitReason.LIQUIDATED:
         return raw
-    return within_margin(price_half_even(rules.fills.exit_price(raw, position.side)), position, rules)
+    paid = price_half_even(rules.fills.exit_price(raw, position.side))
+    return within_margin(paid, position, rules)
 
 
 def exit_cash(holding: Holding, paid: Price, quantity: Decimal, rules: Rules) -> Decimal:
@@ -251,50 +233,34 @@ def fill_exit(
     raw: Price,
     at: datetime,
     reason: ExitReason,
-    rules: Rules,
     *,
     quantity: Quantity | None = None,
-    paid: Price | None = None,
     cash_otherwise: Decimal | None = None,
 ) -> None:
     """Close a quantity at a raw price, and end the position when nothing is left.
 
     quantity: None means all that is left.
-    paid: the price after costs; None means the usual one of the order's role.
     cash_otherwise: the position's cash after another exit that the bar allows; it gives the other
     end of the profit band.
     Raises BadInputError when the exit is worth more than a ledger can hold.
     """
-    holding = journal.portfolio.holdings[order.token_id]
+    holding, rules = journal.portfolio.holdings[order.token_id], journal.rules
     position = holding.position
-    moved = _execute_exit(holding, order, raw, quantity, paid, rules)
-    check_amount(moved.notional, position.token_id, journal.slot)
-    is_last = moved.quantity == holding.quantity
-    cost = holding.cost if is_last else _cost_of(position, moved.quantity)
-    legs = exit_legs(cost, moved.notional, moved.fee, position.side)
-    cash = holding.cash + sum((leg.amount for leg in legs if leg.account is Account.CASH), ZERO)
+    quantity = holding.quantity if quantity is None else quantity
+    price = exit_price(reason, raw, position, rules)
+    check_amount(quantity * price, position.token_id, journal.slot)
+    is_last = quantity == holding.quantity
+    # A part of a position takes its share of the initial cost.
+    cost = holding.cost if is_last else micro_half_even(quantity * position.entry_price)
+    cash = holding.cash + exit_cash(holding, price, quantity, rules)
     # The profit of this exit: cash so far and the cost left, less what earlier exits have booked.
     profits = [cash + holding.sign * (holding.cost - cost) - holding.booked]
     if cash_otherwise is not None:
         profits.append(cash_otherwise - holding.booked)
-    fill = _fill_of(journal, order, position, moved, at, (min(profits), max(profits)))
-    entry = entry_of(position.run, journal.slot, fill.fill_id, position.position_id, at, legs)
-    journal.write(event(order, journal.slot, OrderState.FILLED, reason), fill, entry)
+    booked = _book(journal, order, position, quantity, price, cost, at, tuple(profits))
+    journal.write(event(order, journal.slot, OrderState.FILLED, reason), *booked)
     if is_last:
         _close(journal, stretch(holding, raw), at, reason)
-
-
-def _execute_exit(
-    holding: Holding, order: Order, raw: Price, quantity: Quantity | None, paid: Price | None, rules: Rules
-) -> Execution:
-    left = holding.quantity if quantity is None else quantity
-    price = exit_price(order.role, raw, holding.position, rules) if paid is None else paid
-    return Execution(left, price, left * price * rules.fills.fee_fraction)
-
-
-def _cost_of(position: Position, quantity: Quantity) -> Decimal:
-    """Compute the cost of a part of a position: its share of the initial cost."""
-    return micro_half_even(quantity * position.entry_price)
 
 
 def _close(journal: Journal, holding: Holding, at: datetime, reason: ExitReason) -> None:

@@ -5,8 +5,8 @@ of each fill names the timeframe that decided.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
+from bot.domain.amend import amend
 from bot.domain.decisions import Fact
 from bot.domain.ids import TokenId
 from bot.domain.market import Bar
@@ -64,5 +64,5 @@ def extremes(inside: Sequence[Bar]) -> tuple[Price, Price]:
 def name_timeframe(finer: Bar, facts: Iterable[Fact]) -> Iterator[Fact]:
     """Yield the facts, with the deciding timeframe in the model of each fill: `bars-3+1m`."""
     name = timeframe_of(finer)
-    for fact in facts:
-        yield (replace(fact, fill_model=f"{fact.fill_model}+{name}") if isinstance(fact, Fill) else fact)
+    for one in facts:
+        yield amend(one, fill_model=f"{one.fill_model}+{name}") if isinstance(one, Fill) else one

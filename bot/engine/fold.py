@@ -15,13 +15,11 @@ from bot.domain.errors import InvariantError
 from bot.domain.events import Act, EventKind, EventState, RunEvent
 from bot.domain.ids import PositionId
 from bot.domain.numbers import EXACT, ZERO, Quantity, to_float
-from bot.domain.orders import Fill, Order, OrderEvent, OrderState, Role, check_transition
+from bot.domain.orders import FINAL, Fill, Order, OrderEvent, Role, check_transition
 from bot.domain.portfolio import BenchmarkHolding, Fall, Holding, LiveOrder, Portfolio, Tripped
 from bot.domain.positions import Closing, Mark, Position, StopMove
 from bot.engine.equity import follow_equity
 from bot.engine.rules import BreakerName
-
-FINAL = frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED})
 
 
 def fold(portfolio: Portfolio, facts: Iterable[Fact]) -> Portfolio:
@@ -66,7 +64,8 @@ def _fold_order(portfolio: Portfolio, order: Order) -> None:
 def _fold_order_event(portfolio: Portfolio, event: OrderEvent) -> None:
     live = portfolio.orders.get(event.order_id)
     if live is None:
-        raise InvariantError(f"order {event.order_id}: {event.state} is said of an order that is not live")
+        what = f"{event.state} is said of an order that is not live"
+        raise InvariantError(f"order {event.order_id}: {what}")
     check_transition(event.order_id, live.state, event.state)
     if event.state in FINAL:
         portfolio.drop(live.order)
@@ -163,16 +162,11 @@ def _equity(portfolio: Portfolio, mark: EquityMark) -> None:
 
 
 def _fall_of(mark: EquityMark) -> Fall | None:
-    if not mark.drawdown_deepest or mark.drawdown_started_at is None or mark.drawdown_trough_at is None:
+    depth, began, lowest = mark.drawdown_deepest, mark.drawdown_started_at, mark.drawdown_trough_at
+    if not depth or began is None or lowest is None:
         return None
     high = mark.high_water_mark if mark.drawdown_high is None else mark.drawdown_high
-    return Fall(
-        mark.drawdown_deepest,
-        high,
-        mark.drawdown_started_at,
-        mark.drawdown_trough_at,
-        mark.drawdown_recovered_at,
-    )
+    return Fall(depth, high, began, lowest, mark.drawdown_recovered_at)
 
 
 def _fold_event(portfolio: Portfolio, event: RunEvent) -> None:

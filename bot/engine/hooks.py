@@ -75,10 +75,10 @@ def _wrong(answer: object) -> str | None:
     given: list[object] = [answer.stop, answer.target, *(part.price for part in answer.parts)]
     if not all(price is None or _is_price(price) for price in given):
         return "write prices as Decimals above zero, with at most 18 digits before the point"
-    shares: list[object] = [part.share for part in answer.parts if part.share is not None]
-    if not all(isinstance(share, Decimal) and share.is_finite() and ZERO < share <= ONE for share in shares):
+    shares = [part.share for part in answer.parts if part.share is not None]
+    if not all(_is_price(share) and share <= ONE for share in shares):
         return "write shares as Decimals above 0, at most 1"
-    if sum((part.share for part in answer.parts if part.share is not None), ZERO) > ONE:
+    if sum(shares, ZERO) > ONE:
         return "the shares sum to more than 1"
     return None
 
@@ -97,9 +97,10 @@ def _complete(
     place = Place(reference, bracket.side, instrument)
     moved = answer.target != bracket.target or answer.parts != bracket.parts
     # A hook that changed the target but not the parts replaces all targets by that one.
-    parts = () if answer.target != bracket.target and answer.parts == bracket.parts else answer.parts
-    targets = parts or (() if answer.target is None else (TargetShare(answer.target),))
-    targets = in_order(place, [part._replace(price=place.on_tick(part.price)) for part in targets])
+    is_replaced = answer.target != bracket.target and answer.parts == bracket.parts
+    parts = () if is_replaced else answer.parts
+    wanted = amend(answer, parts=parts).targets
+    targets = in_order(place, [part._replace(price=place.on_tick(part.price)) for part in wanted])
     stop = None if answer.stop is None else place.on_tick(answer.stop)
     prices = [*(part.price for part in targets), *([] if stop is None else [stop])]
     on_side = (stop is None or place.away(stop) > ZERO) and all(
@@ -131,12 +132,14 @@ def veto(view: TokenView, bracket: Bracket, rules: Rules) -> str | None:
     answer = rules.hooks.veto(_view_for_hook(view), bracket)
     if isinstance(answer, str):
         return one_line(answer)
-    return None if answer is None else f"hook veto: {type(answer).__name__} is neither a reason nor None"
+    kind = type(answer).__name__
+    return None if answer is None else f"hook veto: {kind} is neither a reason nor None"
 
 
 def one_line(words: str) -> str:
     """Make one storable line of a text: drop what cannot be printed and cut it when it is long."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())[:LINE_MAX]
+    printed = "".join(letter if letter.isprintable() else " " for letter in words)
+    return " ".join(printed.split())[:LINE_MAX]
 
 
 def hook_scores(
@@ -153,40 +156,40 @@ def hook_scores(
     for token_id, bracket in brackets.items():
         answer = rules.hooks.rank(_view_for_hook(views[token_id]), bracket)
         scores[token_id] = None
+        number = Decimal(answer) if isinstance(answer, int | Decimal) else None
         if isinstance(answer, Raised):
             failed[token_id] = answer
-        elif isinstance(answer, int | Decimal) and not isinstance(answer, bool) and Decimal(answer).is_finite():
-            scores[token_id] = Decimal(answer)
+        elif number is not None and number.is_finite() and not isinstance(answer, bool):
+            scores[token_id] = number
         elif answer is not None:
-            failed[token_id] = (
-                f"hook rank: {_describe(answer)} is neither a whole number, a finite Decimal nor None"
-            )
+            wrong = f"{_describe(answer)} is neither a whole number, a finite Decimal nor None"
+            failed[token_id] = f"hook rank: {wrong}"
     return scores, failed
 
 
-def extra_exit(journal: Journal, view: TokenView, holding: Holding, rules: Rules) -> ExitReason | None:
+def extra_exit(journal: Journal, view: TokenView, holding: Holding) -> ExitReason | None:
     """Ask a hook whether to close a position, and why.
 
     An invalid answer becomes an event and closes nothing.
     """
-    if rules.hooks is None or rules.hooks.extra_exits is None:
+    hooks = journal.rules.hooks
+    if hooks is None or hooks.extra_exits is None:
         return None
-    answer = rules.hooks.extra_exits(_view_for_hook(view), holding)
+    answer = hooks.extra_exits(_view_for_hook(view), holding)
     if answer is None:
         return None
     if isinstance(answer, str) and not isinstance(answer, Raised) and answer in HOOK_EXITS:
         return ExitReason(answer)
-    named = ", ".join(sorted(HOOK_EXITS))
-    error = (
-        answer if isinstance(answer, Raised) else f"hook extra_exits: {_describe(answer)} is none of {named}"
-    )
+    wrong = f"{_describe(answer)} is none of {', '.join(sorted(HOOK_EXITS))}"
+    error = answer if isinstance(answer, Raised) else f"hook extra_exits: {wrong}"
     token_id = view.instrument.token_id
     notice = (
         f"{error}; the position of {view.instrument.symbol} stays open,"
         " its stops, targets and other exits go on"
     )
     if journal.portfolio.told.get(token_id) != notice:  # write it once, not at every slot
-        journal.happen(EventKind.HOOK, "extra_exits", EventState.RAISED, notice, token_id=token_id)
+        more = {"state": EventState.RAISED, "notice": notice, "token_id": token_id}
+        journal.happen(EventKind.HOOK, "extra_exits", **more)
     return None
 
 

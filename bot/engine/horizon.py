@@ -25,13 +25,13 @@ def reach_of(portfolio: Portfolio, holding: Holding, rules: Rules) -> Reach:
     """
     below, above, _ = NO_BAR
     is_long = holding.position.side is Side.LONG
-    liquidation, due = (liquidation_price(holding.position, rules), time_stop_at(holding.position, rules))
+    liquidation = liquidation_price(holding.position, rules)
+    due = time_stop_at(holding.position, rules)
     if liquidation is not None:
         above = to_float(liquidation)
     if holding.stop is not None and ExitRule.STOP_HIT in rules.exits.rules:
-        below, above = (
-            (to_float(holding.stop), above) if is_long else (below, min(above, to_float(holding.stop)))
-        )
+        stop = to_float(holding.stop)
+        below, above = (stop, above) if is_long else (below, min(above, stop))
     if ExitRule.TARGET_HIT in rules.exits.rules:
         for order in portfolio.orders_of(holding.position.position_id):
             if order.role is Role.TARGET and is_long:
@@ -78,7 +78,8 @@ def _first_at(equity: Floats, start: int, level: float, within: float) -> range:
     The range goes from the first place within the error to the first certain one; it is empty when
     the curve never comes near. The search begins at start; places count from the curve's beginning.
     """
-    maybe, surely = (np.flatnonzero(equity[start:] >= level + wrong)[:1] for wrong in (-within, within))
+    rest, bounds = equity[start:], (level - within, level + within)
+    maybe, surely = (np.flatnonzero(rest >= bound)[:1] for bound in bounds)
     if not len(maybe):
         return range(0)
     return range(start + int(maybe[0]), start + int(surely[0]) + 1 if len(surely) else len(equity))

@@ -19,6 +19,7 @@ RETURNS_MIN = 10
 FLOOR_VALUES_MIN, FLOOR_VALUES_MAX = 100, 500
 FLOOR_PERCENT = 5
 CORRELATION_DAYS = 60
+Closes = tuple[datetime, Price, Price]
 
 
 def atr(days: Sequence[Bar]) -> Decimal | None:
@@ -114,6 +115,7 @@ def correlation(days: Sequence[Bar], others: Sequence[Bar]) -> Decimal | None:
     return max(-ONE, min(ONE, found))
 
 
-def _common_closes(days: Sequence[Bar], others: Sequence[Bar]) -> list[tuple[datetime, Price, Price]]:
+def _common_closes(days: Sequence[Bar], others: Sequence[Bar]) -> list[Closes]:
     closes = {day.opened_at: day.close for day in others}
-    return [(day.opened_at, day.close, closes[day.opened_at]) for day in days if day.opened_at in closes]
+    common = (day for day in days if day.opened_at in closes)
+    return [(day.opened_at, day.close, closes[day.opened_at]) for day in common]

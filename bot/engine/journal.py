@@ -11,12 +11,16 @@ from typing import Any, NamedTuple
 
 from bot.domain.books import Account, JournalEntry, Posting
 from bot.domain.decisions import Fact
-from bot.domain.events import EventKind, EventState, RunEvent
-from bot.domain.ids import PositionId, RunName, entry_id
-from bot.domain.numbers import ZERO, micro_half_even
-from bot.domain.orders import Side
+from bot.domain.events import EventKind, RunEvent
+from bot.domain.ids import PositionId, RunName, TokenId, entry_id
+from bot.domain.numbers import ZERO, Price, micro_half_even
 from bot.domain.portfolio import Portfolio
+from bot.domain.snapshot import Snapshot
+from bot.engine.account import within_margin
 from bot.engine.fold import apply_fact
+from bot.engine.rules import Rules
+
+Legs = Iterable[tuple[Account, Decimal]]
 
 
 class Acted(NamedTuple):
@@ -29,14 +33,10 @@ class Acted(NamedTuple):
 class Journal:
     """An account during a stage of a cycle; writing a fact also applies it to the portfolio."""
 
-    def __init__(self, portfolio: Portfolio, slot: datetime, cut_off: datetime | None = None) -> None:
-        """Start from a copy of a portfolio at a slot.
-
-        cut_off: the end of the slot's fetch; orders accepted now fill at no earlier price.
-        """
-        self.cut_off = cut_off
-        self.portfolio = portfolio.copy()
-        self.slot = slot
+    def __init__(self, portfolio: Portfolio, snapshot: Snapshot, rules: Rules) -> None:
+        """Start from a copy of a portfolio, with what the stage knows and the rules it obeys."""
+        self.portfolio, self.snapshot, self.rules = portfolio.copy(), snapshot, rules
+        self.slot, self.views = snapshot.as_of, snapshot.tokens
         self.facts: list[Fact] = []
 
     def write(self, *facts: Fact) -> None:
@@ -45,91 +45,48 @@ class Journal:
             apply_fact(self.portfolio, fact)
         self.facts.extend(facts)
 
+    def mark_prices(self) -> dict[TokenId, Price]:
+        """Choose the mark price of each held token: the last known price, or else its last mark.
+
+        A short is never marked beyond the price that uses up its margin, even by a quiet bar.
+        """
+        found: dict[TokenId, Price] = {}
+        for token_id, holding in self.portfolio.holdings.items():
+            view, passed = self.views.get(token_id), self.snapshot.passed.get(token_id)
+            known = view.price.price if view and view.price else holding.price
+            last = passed[-1].close if passed else known
+            found[token_id] = within_margin(last, holding.position, self.rules)
+        return found
+
     def result(self) -> Acted:
         """Return the facts written and the portfolio after them."""
         return Acted(tuple(self.facts), self.portfolio)
 
-    def happen(self, kind: EventKind, name: str, state: EventState, notice: str, **measured: Any) -> None:
-        """Write the next event of the slot.
-
-        Only the decision stage writes events, so this journal holds all events of the slot.
-        """
+    def happen(self, kind: EventKind, name: str, **fields: Any) -> None:
+        """Write the next event of the slot; only the decision, which is one stage, has events."""
         number = sum(isinstance(fact, RunEvent) for fact in self.facts)
-        event = RunEvent(
-            run=self.portfolio.run,
-            slot=self.slot,
-            number=number,
-            kind=kind,
-            name=name,
-            state=state,
-            notice=notice,
-            **measured,
-        )
-        self.write(event)
-
-
-def balance(legs: Iterable[tuple[Account, Decimal]]) -> tuple[Posting, ...]:
-    """Round each leg to micro-dollars and post the remainder to profit."""
-    postings = [Posting(account, micro_half_even(amount)) for account, amount in legs]
-    remainder = -sum((posting.amount for posting in postings), ZERO)
-    postings.append(Posting(Account.PROFIT, remainder))
-    return tuple(posting for posting in postings if posting.amount)
+        run = self.portfolio.run
+        self.write(RunEvent(run=run, slot=self.slot, number=number, kind=kind, name=name, **fields))
 
 
 def opening(run: RunName, capital: Decimal, at: datetime) -> JournalEntry:
     """Build the entry that opens an account: cash against capital."""
-    return JournalEntry(
-        entry_id=entry_id(run, "opening"),
-        run=run,
-        slot=at,
-        cause="opening",
-        position_id=None,
-        at=at,
-        postings=balance([(Account.CASH, capital), (Account.CAPITAL, -capital)]),
-    )
-
-
-def entry_legs(notional: Decimal, fee: Decimal, side: Side) -> tuple[Posting, ...]:
-    """Build the legs of an entry.
-
-    Long: cash -(N+f), position +N, fees +f.
-    Short: cash +(N-f), position -N, fees +f.
-    """
-    signed = side.sign * notional
-    return balance([(Account.CASH, -(signed + fee)), (Account.POSITION, signed), (Account.FEES, fee)])
-
-
-def exit_legs(cost: Decimal, notional: Decimal, fee: Decimal, side: Side) -> tuple[Posting, ...]:
-    """Build the legs of an exit.
-
-    Long: cash +(M-f), position -cost, fees +f, profit -(M-cost).
-    Short: cash -(M+f), position +cost, fees +f, profit -(cost-M).
-    """
-    return balance(
-        [(Account.CASH, side.sign * notional - fee), (Account.POSITION, -side.sign * cost), (Account.FEES, fee)]
-    )
-
-
-def borrow_legs(fee: Decimal) -> tuple[Posting, ...]:
-    """Build the legs of a borrow fee: cash -b, fees +b."""
-    return balance([(Account.CASH, -fee), (Account.FEES, fee)])
+    legs = ((Account.CASH, capital), (Account.CAPITAL, -capital))
+    return entry_of(run, at, "opening", None, at, legs)
 
 
 def entry_of(
-    run: RunName,
-    slot: datetime,
-    cause: str,
-    position_id: PositionId,
-    at: datetime,
-    postings: tuple[Posting, ...],
+    run: RunName, slot: datetime, cause: str, of: PositionId | None, at: datetime, legs: Legs
 ) -> JournalEntry:
-    """Build the journal entry of a fill or a borrow fee."""
+    """Build a journal entry: each leg rounded to micro-dollars, the remainder posted to profit."""
+    postings = [Posting(account, micro_half_even(amount)) for account, amount in legs]
+    postings.append(Posting(Account.PROFIT, -sum((leg.amount for leg in postings), ZERO)))
     return JournalEntry(
         entry_id=entry_id(run, cause),
         run=run,
         slot=slot,
         cause=cause,
-        position_id=position_id,
+        position_id=of,
         at=at,
-        postings=postings,
+        postings=tuple(leg for leg in postings if leg.amount),
     )

@@ -21,6 +21,8 @@ from bot.engine.rules import LevelRules
 
 # By default a day's extreme touches a level within this fraction of it.
 TOUCH_FRACTION = Decimal("0.005")
+# Of a strength that was not, or was, computed.
+SOURCES = ("provider", "bars")
 # The weight of a touch halves over this time.
 HALF_LIFE = timedelta(days=30)
 # Few enough decimals that the math libraries of all machines give the same result.
@@ -53,9 +55,9 @@ def read_levels(view: TokenView, rules: LevelRules, as_of: datetime) -> TokenVie
         if rules.strong_min is not None:
             tolerance = TOUCH_FRACTION if rules.merge_fraction is None else rules.merge_fraction
             levels = _weigh(levels, view.days, tolerance, as_of)
-        return (
-            view if levels == view.levels.levels else replace(view, levels=replace(view.levels, levels=levels))
-        )
+        if levels == view.levels.levels:
+            return view
+        return replace(view, levels=replace(view.levels, levels=levels))
 
 
 def candidate_levels(
@@ -76,7 +78,7 @@ def candidate_levels(
             number=number,
             price=level.price,
             strength=level.strength,
-            strength_source=None if level.strength is None else "bars" if level.computed else "provider",
+            strength_source=None if level.strength is None else SOURCES[level.computed],
             merged=level.merged,
         )
         for number, level in enumerate(view.levels.levels)
@@ -98,11 +100,9 @@ def _merge(group: Sequence[Level]) -> Level:
     """Merge levels into one at their mean price, with the strength of the strongest."""
     if len(group) == 1:
         return group[0]
-    return Level(
-        price_half_even(sum((level.price for level in group), ZERO) / len(group)),
-        strength=max((level.strength for level in group if level.strength is not None), default=None),
-        merged=len(group),
-    )
+    price = price_half_even(sum((level.price for level in group), ZERO) / len(group))
+    strengths = (level.strength for level in group if level.strength is not None)
+    return Level(price, strength=max(strengths, default=None), merged=len(group))
 
 
 def _weigh(
@@ -118,13 +118,13 @@ def _weigh(
     )
 
 
-def _strength(level: Level, days: Sequence[Bar], weights: Sequence[float], tolerance: Decimal) -> Decimal:
+def _strength(level: Level, days: Sequence[Bar], weights: list[float], near: Decimal) -> Decimal:
     """Compute the strength of a level, 0..1, from the number and recency of its touches.
 
     It is 1 - 0.5^(sum over the days that touched of 0.5^(age in days / 30)). A day touches a level
     when its low or its high is near, because the price turned there.
     """
-    low, high = level.price * (ONE - tolerance), level.price * (ONE + tolerance)
+    low, high = level.price * (ONE - near), level.price * (ONE + near)
     touches = math.fsum(
         weight
         for day, weight in zip(days, weights, strict=True)

@@ -1,14 +1,14 @@
-"""What a rule of a strategy declares of itself: its keys, its formula, its inputs, and when it wakes.
+"""What a rule of a strategy declares: its keys, its formula, its inputs, and when it wakes.
 
-Each family of rules has one table, in the module that computes it, with one row a rule. Whoever must
-know what a strategy reads or when it must be asked uses these rows, and no list of its own.
+Each family of rules has one table, in the module that computes it, with one row a rule. Whatever
+depends on what a strategy reads or when it must be asked uses these rows, and no list of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 Function = TypeVar("Function")
 Key = TypeVar("Key")
@@ -73,7 +73,7 @@ class Declaration:
 
 
 class Row(NamedTuple, Generic[Function]):
-    """One rule in a table such as GATES or STOPS: the function that computes it, and what it declares."""
+    """One rule in a table such as GATES or STOPS: what computes it, and what it declares."""
 
     ask: Function
     declaration: Declaration
@@ -84,12 +84,18 @@ def table_of(*rows: tuple[Key, Row[Function]]) -> Mapping[Key, Row[Function]]:
     return MappingProxyType(dict(rows))
 
 
+def value_at(rules: object, path: Iterable[str]) -> Any:
+    """Read a value of typed rules by the names that lead to it; None when it is not set."""
+    found = rules
+    for name in path:
+        found = found.get(name) if isinstance(found, Mapping) else getattr(found, name, None)
+    return found
+
+
 def is_set(rules: object, key: str) -> bool:
     """Check whether a key is set in typed rules; None and false count as not set."""
     path, _, word = key.partition(" = ")
-    found: object = rules
-    for name in path.split("."):
-        found = found.get(name) if isinstance(found, Mapping) else getattr(found, name, None)
+    found = value_at(rules, path.split("."))
     if not word:
         return found is not None and found is not False
     wanted = word.strip('"')

@@ -26,9 +26,11 @@ from bot.engine.indicators import atr, sigma
 from bot.engine.needs import Declaration, Function, Input, Row, Wakes, table_of
 from bot.engine.rules import Fallback, PriceRule, Rules, StopRules, TargetPart, TargetRules, TooFar
 
+THARP = "Tharp, Trade Your Way to Financial Freedom"
+Ranked = Sequence[Found | None]
 # How far a stop lies from the reference price: its number in the rules, the reference, daily bars.
 Distance = Callable[[Decimal, Price, Sequence[Bar]], Decimal | None]
-# How far a target lies from the reference price: its number, the reference, the distance of the stop.
+# How far a target lies from it: its number, the reference price, the distance of the stop.
 Reward = Callable[[Decimal, Price, Decimal | None], Decimal | None]
 
 
@@ -48,7 +50,8 @@ def _price(
     # A fallback is tried where there is no level, so it cannot be one.
     paths = (table,) if rule is PriceRule.LEVEL else (table, f"{table}.fallback")
     keys = tuple(f'{path}.rule = "{rule}"' for path in paths)
-    return rule, Row(ask, Declaration(keys=keys, formula=formula, needs=needs, wakes=Wakes.CANDIDATES))
+    declared = Declaration(keys=keys, formula=formula, needs=needs, wakes=Wakes.CANDIDATES)
+    return rule, Row(ask, declared)
 
 
 # One row a rule. A level has no distance of its own: the window chooses among the levels.
@@ -107,7 +110,7 @@ TARGETS: Mapping[PriceRule, Row[Reward | None]] = table_of(
     _price(
         "target",
         PriceRule.R_MULTIPLE,
-        "anchor + multiple x R, R = anchor - stop (R as in Tharp, Trade Your Way to Financial Freedom)",
+        f"anchor + multiple x R, R = anchor - stop (R as in {THARP})",
         lambda multiple, _reference, risk: None if risk is None else multiple * risk,
     ),
 )
@@ -162,7 +165,8 @@ def _inside(price: Price, place: Place, rules: StopRules) -> bool:
 
 def _in_window(distance: Decimal, reference: Price, rules: StopRules) -> bool:
     low, high = rules.distance_min, rules.distance_max
-    return (low is None or distance >= low * reference) and (high is None or distance <= high * reference)
+    near = low is not None and distance < low * reference
+    return not near and (high is None or distance <= high * reference)
 
 
 def _stop(view: TokenView, place: Place, rules: StopRules) -> Found | None:
@@ -201,9 +205,9 @@ def _clamp(found: Found, place: Place, rules: StopRules) -> Found | None:
 
     The usual rounding could leave the window again, so the rounding points into the window.
     """
-    low, high = ((edge or ZERO) * place.reference for edge in (rules.distance_min, rules.distance_max))
-    is_far = rules.distance_max is not None and place.away(found.price) > high
-    edge = place.at(high if is_far else low)
+    low, high = rules.distance_min or ZERO, rules.distance_max
+    is_far = high is not None and place.away(found.price) > high * place.reference
+    edge = place.at((high if high is not None and is_far else low) * place.reference)
     # A long's far edge and a short's near edge are the lower bound of the window: round up there.
     rounded = ceil_to_step if is_far is (place.side is Side.LONG) else floor_to_step
     price = Price(rounded(edge, place.instrument.price_tick or PRICE_STEP))
@@ -215,7 +219,7 @@ def _target(view: TokenView, place: Place, stop: Price | None, rules: Rules) -> 
     if target.rule is not PriceRule.LEVEL:
         return _target_price(target, place, stop)
     last = None
-    for found in islice(_targets_at_levels(view.levels, place, target), target.rank_max):
+    for found in islice(_at_levels(view.levels, place, target), target.rank_max):
         if found is None:
             continue
         last = found
@@ -224,7 +228,7 @@ def _target(view: TokenView, place: Place, stop: Price | None, rules: Rules) -> 
     return (target.fallback and _target_price(target.fallback, place, stop)) or last
 
 
-def _targets_at_levels(levels: LevelSet | None, place: Place, rules: TargetRules) -> Iterator[Found | None]:
+def _at_levels(levels: LevelSet | None, place: Place, rules: TargetRules) -> Iterator[Found | None]:
     """Yield the targets at the levels ahead, by rank.
 
     Yields None for a level whose buffered price is not ahead any more; it still keeps its rank.
@@ -239,16 +243,14 @@ def _pays(place: Place, stop: Price | None, target: Price, rules: Rules) -> bool
     least = rules.gates.reward_risk_min
     if least is None or stop is None:
         return True
-    return reward_risk(place.reference, stop, [TargetShare(target)], rules.fills, place.side) >= least
+    shares = [TargetShare(target)]
+    return reward_risk(place.reference, stop, shares, rules.fills, place.side) >= least
 
 
-def _target_price(rules: TargetRules | Fallback | TargetPart, place: Place, stop: Price | None) -> Found | None:
+def _target_price(rules: TargetRules | Fallback, place: Place, stop: Price | None) -> Found | None:
     """Compute a target that needs no level: a fraction of the reference price or an R-multiple."""
-    if isinstance(rules, TargetPart):
-        rule, number = PriceRule.R_MULTIPLE, rules.multiple
-    else:
-        rule = rules.rule
-        number = rules.fraction if rule is PriceRule.FRACTION else rules.multiple
+    rule = rules.rule
+    number = rules.fraction if rule is PriceRule.FRACTION else rules.multiple
     row = TARGETS.get(rule)
     if row is None or row.ask is None or number is None:
         return None
@@ -260,15 +262,15 @@ def _target_price(rules: TargetRules | Fallback | TargetPart, place: Place, stop
 def _with_parts(bracket: Bracket, view: TokenView, place: Place, rules: Rules) -> Bracket:
     """Add several targets, nearest first; add none when one of them cannot be placed."""
     by_rank = any(part.rank is not None for part in rules.target.parts)
-    ranked = list(_targets_at_levels(view.levels, place, rules.target)) if by_rank else []
+    ranked = list(_at_levels(view.levels, place, rules.target)) if by_rank else []
     found: list[Found] = []
     for part in rules.target.parts:
         placed = _part(part, ranked, place, bracket.stop, rules.target)
         if placed is None:
             return bracket
         found.append(placed)
-    shares = (part.share for part in rules.target.parts)
-    parts = in_order(place, [TargetShare(one.price, share) for one, share in zip(found, shares, strict=True)])
+    both = zip(found, rules.target.parts, strict=True)
+    parts = in_order(place, [TargetShare(one.price, part.share) for one, part in both])
     ratio = None
     if bracket.stop is not None:
         ratio = reward_risk(place.reference, bracket.stop, parts, rules.fills, place.side)
@@ -284,10 +286,11 @@ def _with_parts(bracket: Bracket, view: TokenView, place: Place, rules: Rules) -
 
 
 def _part(
-    part: TargetPart, ranked: Sequence[Found | None], place: Place, stop: Price | None, rules: TargetRules
+    part: TargetPart, ranked: Ranked, place: Place, stop: Price | None, rules: TargetRules
 ) -> Found | None:
     if part.rank is None:
-        return _target_price(part, place, stop)
+        alone = Fallback(rule=PriceRule.R_MULTIPLE, multiple=part.multiple)
+        return _target_price(alone, place, stop)
     found = ranked[part.rank - 1] if part.rank <= len(ranked) else None
     return found or (rules.fallback and _target_price(rules.fallback, place, stop)) or None
 

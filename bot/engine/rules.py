@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
-from bot.domain.numbers import ONE, ZERO
+from bot.domain.numbers import ONE, ZERO, Price, price_half_even
 from bot.domain.orders import Anchor, Side
 
 
@@ -90,10 +90,7 @@ class BreakerName(StrEnum):
 
 
 class BreakerAction(StrEnum):
-    """What a tripped breaker does besides blocking entries.
-
-    It does nothing, halves the distance of each stop, or closes every position.
-    """
+    """What a tripped breaker does besides blocking entries: nothing, halve stops, or close all."""
 
     BLOCK = "block"
     TIGHTEN = "tighten"
@@ -150,10 +147,7 @@ class EntryRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateRules:
-    """Thresholds of the configured gates.
-
-    freshness_hours: the limits by input (signals, levels, quantmetrics, grades, prices).
-    """
+    """Thresholds of the configured gates; freshness_hours has them by input, as `signals`."""
 
     trader_grade_min: Decimal | None = None
     investor_grade_min: Decimal | None = None
@@ -249,11 +243,14 @@ class SizingRules:
     drawdown_haircut: Decimal | None = None
 
 
+PLAIN_EXITS = frozenset({ExitRule.SIGNAL_FLIPPED, ExitRule.STOP_HIT, ExitRule.TARGET_HIT})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitRules:
     """The set of rules that may end a position; settlement decides their precedence."""
 
-    rules: frozenset[ExitRule] = frozenset({ExitRule.SIGNAL_FLIPPED, ExitRule.STOP_HIT, ExitRule.TARGET_HIT})
+    rules: frozenset[ExitRule] = PLAIN_EXITS
     time_stop_hours: Decimal | None = None
     trailing_fraction: Decimal | None = None
     trailing_atr: Decimal | None = None
@@ -329,9 +326,21 @@ class FillRules:
         """Apply the costs to a raw entry price: a long buys, a short sells."""
         return price * (ONE + side.sign * self.cost)
 
+    def round_entry_price(self, raw: Decimal, side: Side) -> Price:
+        """Compute the price of an entry as it is stored: costs included, to 18 decimals."""
+        return price_half_even(self.entry_price(raw, side))
+
     def exit_price(self, price: Decimal, side: Side) -> Decimal:
         """Apply the costs to a raw market price of an exit: a long sells, a short buys."""
         return price * (ONE - side.sign * self.cost)
+
+    def entry_amount(self, price: Decimal, side: Side) -> Decimal:
+        """Compute what a unit entered at a raw price costs a long or pays a short, fee included."""
+        return self.with_entry_fee(self.entry_price(price, side), side)
+
+    def exit_amount(self, price: Decimal, side: Side) -> Decimal:
+        """Compute what a unit closed at a raw price pays a long or costs a short, fee included."""
+        return self.with_exit_fee(self.exit_price(price, side), side)
 
     def with_entry_fee(self, amount: Decimal, side: Side) -> Decimal:
         """Apply the fee to an entry's notional: what a long pays or a short receives."""

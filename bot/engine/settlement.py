@@ -11,16 +11,15 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from bot.domain.decisions import Reason
-from bot.domain.ids import OrderId, TokenId
+from bot.domain.ids import TokenId
 from bot.domain.market import Bar
 from bot.domain.numbers import ZERO, Price, Quantity, floor_to_step
 from bot.domain.orders import Order, OrderState, Role
 from bot.domain.portfolio import Holding
 from bot.domain.positions import ExitReason
-from bot.domain.snapshot import TokenView
 from bot.engine.account import liquidation_price
 from bot.engine.entries import fill_entry
-from bot.engine.exits import accept_exit, time_stop_at, waiting_exit
+from bot.engine.exits import accept_exit, time_stop_at
 from bot.engine.fills import (
     ENTRY_WAIT,
     after_fill,
@@ -35,8 +34,8 @@ from bot.engine.finer import bars_inside, extremes, name_timeframe
 from bot.engine.halts import NEVER_TRADED, close_silent, last_active_price
 from bot.engine.journal import Journal
 from bot.engine.pending_prints import PendingPrints
-from bot.engine.rules import ExitRule, Rules, SameBar, TargetFill, TargetGap
-from bot.engine.stops import follow_bar, live_stop
+from bot.engine.rules import ExitRule, SameBar, TargetFill, TargetGap
+from bot.engine.stops import follow_bar
 
 
 class Stop(NamedTuple):
@@ -49,20 +48,14 @@ class Stop(NamedTuple):
     price: Price
     reason: ExitReason
 
-    def price_after_costs(self, holding: Holding, rules: Rules) -> Price:
-        """Compute what a hit of it pays, costs included."""
-        return self.price if self.order is None else exit_price(Role.STOP, self.price, holding.position, rules)
 
-
-def settle_prints(
-    journal: Journal, views: Mapping[TokenId, TokenView], granted: Mapping[OrderId, TokenView], rules: Rules
-) -> None:
+def settle_prints(journal: Journal) -> None:
     """Settle every new bar and quote against the orders and positions of its token.
 
     A quiet bar touches none of them. A position whose token has been silent for too long is closed
     before any later print of any token, so that universe and slots do not change the trade.
     """
-    traded = last_active_price(views)
+    views, traded = journal.views, last_active_price(journal.views)
     left = PendingPrints((token_id, bar) for token_id, view in views.items() for bar in view.prints)
     while left:
         prints, opened_at = [], left.next_opening
@@ -74,20 +67,21 @@ def settle_prints(
                 left.put(token_id, part)
             elif part is not None and not bar.is_quiet:
                 prints.append((token_id, bar))
-        close_silent(journal, traded, opened_at, rules)
-        charge_begun_days(journal, dict.fromkeys(dict(prints), opened_at), rules)
+        close_silent(journal, traded, opened_at)
+        charge_begun_days(journal, dict.fromkeys(dict(prints), opened_at))
         for token_id, bar in prints:
-            _exit_at_open(journal, token_id, bar, views[token_id], rules)
-        _enter_at_open(journal, dict(prints), opened_at, views, granted, rules)
+            _exit_at_open(journal, token_id, bar)
+        _enter_at_open(journal, dict(prints), opened_at)
         for token_id in dict(prints):
-            _put_closes_back(journal, left, token_id, views[token_id], opened_at)
+            _put_closes_back(journal, left, token_id, opened_at)
         for token_id, bar in prints:
-            _exit_inside(journal, token_id, bar, views[token_id], rules)
-            follow_bar(journal, token_id, bar, views[token_id], rules)
+            _exit_inside(journal, token_id, bar)
+            follow_bar(journal, token_id, bar)
             if token_id in journal.portfolio.holdings:
-                traded[token_id] = max(traded.get(token_id, NEVER_TRADED), (bar.closed_at, bar.close))
-    close_silent(journal, traded, journal.slot, rules)
-    charge_begun_days(journal, {token_id: closed_at for token_id, (closed_at, _) in traded.items()}, rules)
+                before = traded.get(token_id, NEVER_TRADED)
+                traded[token_id] = max(before, (bar.closed_at, bar.close))
+    close_silent(journal, traded, journal.slot)
+    charge_begun_days(journal, {token_id: closed_at for token_id, (closed_at, _) in traded.items()})
 
 
 def expire(journal: Journal) -> None:
@@ -97,44 +91,37 @@ def expire(journal: Journal) -> None:
             drop_entry(journal, order, OrderState.EXPIRED, Reason.EXPIRED)
 
 
-def _put_closes_back(
-    journal: Journal, left: PendingPrints, token_id: TokenId, view: TokenView, opened_at: datetime
-) -> None:
+def _put_closes_back(journal: Journal, left: PendingPrints, of: TokenId, at: datetime) -> None:
     """Put back, for a position just opened, the closes of bars that had opened before it."""
-    holding = journal.portfolio.holdings.get(token_id)
-    if holding is not None and holding.position.opened_at == opened_at:
-        for bar in view.prints:
-            if bar.opened_at < opened_at and (lived := after_fill(holding.position, bar)) is not None:
-                left.put(token_id, lived)
+    holding = journal.portfolio.holdings.get(of)
+    if holding is not None and holding.position.opened_at == at:
+        for bar in journal.views[of].prints:
+            lived = after_fill(holding.position, bar) if bar.opened_at < at else None
+            if lived is not None:
+                left.put(of, lived)
 
 
-def _exit_at_open(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView, rules: Rules) -> None:
-    holding = journal.portfolio.holdings.get(token_id)
+def _exit_at_open(journal: Journal, token_id: TokenId, bar: Bar) -> None:
+    holding, at = journal.portfolio.holdings.get(token_id), bar.opened_at
     if holding is None:
         return
-    liquidation = None if holding.sign > 0 else _liquidation(holding, rules)
+    liquidation = _liquidation(journal, holding)
+    market = journal.portfolio.order_of(holding, Role.EXIT)
+    due, stop = time_stop_at(holding.position, journal.rules), _own_stop(journal, holding, bar)
     if liquidation is not None and bar.open >= liquidation.price:
-        _fill_stop(journal, holding, liquidation, bar.opened_at, rules)
-        return
-    market, due = waiting_exit(journal, holding), time_stop_at(holding.position, rules)
-    if market is not None and bar.opened_at >= _fillable_from(market):
+        _fill_stop(journal, holding, liquidation, at)
+    elif market is not None and at >= _fillable_from(market):
         reason = ExitReason(market.reason or ExitReason.SIGNAL_FLIPPED)
-        fill_exit(journal, market, bar.open, bar.opened_at, reason, rules)
-        return
-    if due is not None and bar.opened_at >= due:
+        fill_exit(journal, market, bar.open, at, reason)
+    elif due is not None and at >= due:
         resting = market or accept_exit(journal, holding, bar.open, ExitReason.TIME_STOP)
-        fill_exit(journal, resting, bar.open, bar.opened_at, ExitReason.TIME_STOP, rules)
-        return
-    stop = _stop_for(journal, holding, bar, rules)
-    if stop is not None and stop.order is not None and holding.sign * (bar.open - stop.price) <= ZERO:
-        fill_exit(journal, stop.order, bar.open, bar.opened_at, stop.reason, rules)
-        return
-    gapped = [
-        order for order in _targets(journal, holding, rules) if _is_reached(holding, order, bar.open, rules)
-    ]
-    for order in gapped:
-        raw = bar.open if rules.fills.target_gap is TargetGap.OPEN else order.price
-        _fill_target(journal, order, raw, bar.opened_at, view, rules)
+        fill_exit(journal, resting, bar.open, at, ExitReason.TIME_STOP)
+    elif stop is not None and stop.order and holding.sign * (bar.open - stop.price) <= ZERO:
+        fill_exit(journal, stop.order, bar.open, at, stop.reason)
+    else:
+        for order in _reached_targets(journal, holding, bar.open):
+            raw = bar.open if journal.rules.fills.target_gap is TargetGap.OPEN else order.price
+            _fill_target(journal, order, raw, at)
 
 
 def _fillable_from(order: Order) -> datetime:
@@ -142,147 +129,114 @@ def _fillable_from(order: Order) -> datetime:
     return max(order.slot, order.cut_off or order.slot)
 
 
-def _enter_at_open(
-    journal: Journal,
-    prints: Mapping[TokenId, Bar],
-    at: datetime,
-    views: Mapping[TokenId, TokenView],
-    granted: Mapping[OrderId, TokenView],
-    rules: Rules,
-) -> None:
+def _enter_at_open(journal: Journal, prints: Mapping[TokenId, Bar], at: datetime) -> None:
     for order in journal.portfolio.waiting(Role.ENTRY):
         bar = prints.get(order.token_id)
         if bar is not None and _fillable_from(order) <= at < order.slot + ENTRY_WAIT:
-            fill_entry(journal, order, bar.open, at, views, granted.get(order.order_id), rules)
+            fill_entry(journal, order, bar.open, at)
 
 
-def _exit_inside(journal: Journal, token_id: TokenId, bar: Bar, view: TokenView, rules: Rules) -> None:
+def _exit_inside(journal: Journal, token_id: TokenId, bar: Bar) -> None:
     holding = journal.portfolio.holdings.get(token_id)
     if holding is None:
         return
     worst, best = holding.position.side.worst_and_best(bar.low, bar.high)
-    stop = _stop_for(journal, holding, bar, rules)
+    stop, reached = _stop_for(journal, holding, bar), _reached_targets(journal, holding, best)
     if stop is not None and holding.sign * (worst - stop.price) > ZERO:
         stop = None
-    reached = [order for order in _targets(journal, holding, rules) if _is_reached(holding, order, best, rules)]
-    if stop is not None and reached and _decide_inside(journal, stop, reached, bar, view, rules):
+    if stop is not None and reached and _decide_inside(journal, stop, reached, bar):
         return
+    stop_first = not reached or journal.rules.fills.same_bar is not SameBar.TARGET_FIRST
     if stop is None and not reached:
         _live_on(journal, stretch(holding, bar.low, bar.high))
-    elif stop is not None and (not reached or rules.fills.same_bar is not SameBar.TARGET_FIRST):
+    elif stop is not None and stop_first:
         # Before a stop the price was no worse than the stop.
         _live_on(journal, stretch(holding, bar.open))
-        otherwise = _optimistic_cash(holding, reached, stop, view, rules) if reached else None
-        _fill_stop(journal, holding, stop, bar.opened_at, rules, otherwise)
+        otherwise = _cash_after(journal, holding, reached, stop) if reached else None
+        _fill_stop(journal, holding, stop, bar.opened_at, otherwise)
     else:
         # Before a target the price may have been at the bar's worst.
         _live_on(journal, stretch(holding, bar.open) if stop else stretch(holding, bar.open, worst))
-        _exit_at_targets(journal, reached, stop, bar, view, rules)
+        _exit_at_targets(journal, token_id, reached, stop, bar)
 
 
-def _decide_inside(
-    journal: Journal, stop: Stop, reached: Sequence[Order], bar: Bar, view: TokenView, rules: Rules
-) -> bool:
+def _decide_inside(journal: Journal, stop: Stop, reached: Sequence[Order], bar: Bar) -> bool:
     """Let finer bars decide a bar that reaches stop and targets; False when they do not fit it."""
+    token_id = reached[0].token_id
+    holding, view = journal.portfolio.holdings[token_id], journal.views[token_id]
     inside = [one for one in bars_inside(view, bar) if not one.is_quiet]
     if not inside:
         return False
-    holding, opened = journal.portfolio.holdings[view.instrument.token_id], inside[0].open
+    sign, opened = holding.sign, inside[0].open
     worst, best = holding.position.side.worst_and_best(*extremes(inside))
-    between = holding.sign * (opened - stop.price) > ZERO > holding.sign * (opened - reached[0].price)
-    touched = holding.sign * (worst - stop.price) <= ZERO and _is_reached(holding, reached[-1], best, rules)
-    if not (between and touched):
+    between = sign * stop.price < sign * opened < sign * reached[0].price
+    touched = sign * (worst - stop.price) <= ZERO
+    if not (between and touched and _reached_targets(journal, holding, best) == reached):
         return False
-    asked = Journal(journal.portfolio, journal.slot, journal.cut_off)
+    tokens = {**journal.views, token_id: replace(view, finer=())}
+    asked = Journal(journal.portfolio, replace(journal.snapshot, tokens=tokens), journal.rules)
     for one in inside:
-        _exit_at_open(asked, view.instrument.token_id, one, view, rules)
-        _exit_inside(asked, view.instrument.token_id, one, replace(view, finer=()), rules)
+        _exit_at_open(asked, token_id, one)
+        _exit_inside(asked, token_id, one)
     journal.write(*name_timeframe(inside[0], asked.facts))
     return True
 
 
-def _is_reached(holding: Holding, order: Order, best: Price, rules: Rules) -> bool:
-    beyond = holding.sign * (best - order.price)
-    return beyond > ZERO if rules.fills.target_fill is TargetFill.THROUGH else beyond >= ZERO
-
-
 def _exit_at_targets(
-    journal: Journal, reached: Sequence[Order], stop: Stop | None, bar: Bar, view: TokenView, rules: Rules
+    journal: Journal, token_id: TokenId, reached: Sequence[Order], stop: Stop | None, bar: Bar
 ) -> None:
     """Fill the targets that a bar reached; a stop that it also reached then takes the rest."""
-    token_id = view.instrument.token_id
-    before = journal.portfolio.holdings[token_id]
-    otherwise = None
-    if stop is not None:
-        otherwise = before.cash + exit_cash(
-            before, stop.price_after_costs(before, rules), before.quantity, rules
-        )
+    holdings = journal.portfolio.holdings
+    otherwise = None if stop is None else _cash_after(journal, holdings[token_id], (), stop)
     for order in reached:
-        _fill_target(journal, order, order.price, bar.opened_at, view, rules, otherwise)
-    holding = journal.portfolio.holdings.get(token_id)
-    if holding is None:
+        _fill_target(journal, order, order.price, bar.opened_at, otherwise)
+    if token_id not in holdings:
         return
     if stop is None:
-        _live_on(journal, stretch(holding, bar.low, bar.high))
+        _live_on(journal, stretch(holdings[token_id], bar.low, bar.high))
     else:
-        _fill_stop(journal, holding, stop, bar.opened_at, rules, otherwise)
+        _fill_stop(journal, holdings[token_id], stop, bar.opened_at, otherwise)
 
 
 def _fill_stop(
-    journal: Journal, holding: Holding, stop: Stop, at: datetime, rules: Rules, otherwise: Decimal | None = None
+    journal: Journal, holding: Holding, stop: Stop, at: datetime, otherwise: Decimal | None = None
 ) -> None:
     """Exit at a stop's own price; a liquidation is accepted and filled at once."""
-    order = (
-        stop.order or waiting_exit(journal, holding) or accept_exit(journal, holding, stop.price, stop.reason)
-    )
-    paid = stop.price_after_costs(holding, rules)
-    fill_exit(journal, order, stop.price, at, stop.reason, rules, paid=paid, cash_otherwise=otherwise)
+    order = stop.order or journal.portfolio.order_of(holding, Role.EXIT)
+    order = order or accept_exit(journal, holding, stop.price, stop.reason)
+    fill_exit(journal, order, stop.price, at, stop.reason, cash_otherwise=otherwise)
 
 
 def _fill_target(
-    journal: Journal,
-    order: Order,
-    raw: Price,
-    at: datetime,
-    view: TokenView,
-    rules: Rules,
-    otherwise: Decimal | None = None,
+    journal: Journal, order: Order, raw: Price, at: datetime, otherwise: Decimal | None = None
 ) -> None:
     holding = journal.portfolio.holdings.get(order.token_id)
-    quantity = _part_of(holding, order, view) if holding else ZERO
-    if holding is None or quantity <= ZERO:
+    if holding is None or (quantity := _part_of(journal, holding, order)) <= ZERO:
         return
-    closes = quantity == holding.quantity
-    fill_exit(
-        journal,
-        order,
-        raw,
-        at,
-        ExitReason.TARGET_HIT,
-        rules,
-        quantity=Quantity(quantity),
-        cash_otherwise=otherwise if closes else None,
-    )
+    other, reason = otherwise if quantity == holding.quantity else None, ExitReason.TARGET_HIT
+    fill_exit(journal, order, raw, at, reason, quantity=quantity, cash_otherwise=other)
 
 
-def _part_of(holding: Holding, order: Order, view: TokenView) -> Decimal:
+def _part_of(journal: Journal, holding: Holding, order: Order) -> Quantity:
     """Compute what a target takes: its share of the initial quantity, at most the rest."""
     if order.share is None:
         return holding.quantity
-    share = floor_to_step(holding.position.quantity * order.share, view.instrument.quantity_step)
-    return min(share, holding.quantity)
+    step = journal.views[order.token_id].instrument.quantity_step
+    share = floor_to_step(holding.position.quantity * order.share, step)
+    return min(Quantity(share), holding.quantity)
 
 
-def _optimistic_cash(
-    holding: Holding, reached: Sequence[Order], stop: Stop, view: TokenView, rules: Rules
-) -> Decimal:
-    """Compute a position's cash if its bar reached the targets first and the stop after them."""
+def _cash_after(journal: Journal, holding: Holding, hit: Sequence[Order], stop: Stop) -> Decimal:
+    """Compute a position's cash if its bar reached these targets first and the stop after them."""
+    position, rules = holding.position, journal.rules
     cash, left = holding.cash, holding.quantity
-    for order in reached:
-        part = _part_of(replace(holding, quantity=left), order, view)
-        cash += exit_cash(holding, exit_price(Role.TARGET, order.price, holding.position, rules), part, rules)
+    for order in hit:
+        part = _part_of(journal, replace(holding, quantity=left), order)
+        paid = exit_price(ExitReason.TARGET_HIT, order.price, position, rules)
+        cash += exit_cash(holding, paid, part, rules)
         left = Quantity(left - part)
-    return cash + exit_cash(holding, stop.price_after_costs(holding, rules), left, rules)
+    paid = exit_price(stop.reason, stop.price, position, rules)
+    return cash + exit_cash(holding, paid, left, rules)
 
 
 def _live_on(journal: Journal, holding: Holding) -> None:
@@ -290,43 +244,41 @@ def _live_on(journal: Journal, holding: Holding) -> None:
     journal.portfolio.holdings[holding.position.token_id] = holding
 
 
-def _stop_for(journal: Journal, holding: Holding, bar: Bar, rules: Rules) -> Stop | None:
+def _stop_for(journal: Journal, holding: Holding, bar: Bar) -> Stop | None:
     """Choose the stop that the price reaches first: the position's own or a short's liquidation."""
-    own = _own_stop(journal, holding, bar, rules)
-    liquidation = None if holding.sign > 0 else _liquidation(holding, rules)
+    own, liquidation = _own_stop(journal, holding, bar), _liquidation(journal, holding)
     if own is None or liquidation is None:
         return own or liquidation
     return own if own.price <= liquidation.price else liquidation
 
 
-def _liquidation(holding: Holding, rules: Rules) -> Stop | None:
+def _liquidation(journal: Journal, holding: Holding) -> Stop | None:
     """Build the stop of a short whose margin is used up; covering costs exactly its price."""
-    price = liquidation_price(holding.position, rules)
+    price = liquidation_price(holding.position, journal.rules)
     return None if price is None else Stop(None, price, ExitReason.LIQUIDATED)
 
 
-def _own_stop(journal: Journal, holding: Holding, bar: Bar, rules: Rules) -> Stop | None:
+def _own_stop(journal: Journal, holding: Holding, bar: Bar) -> Stop | None:
     """Find the stop order for a bar; a move made after the bar opened does not count yet."""
-    order, stood = live_stop(journal, holding), None
-    if holding.moves:
-        stood = next((move for move in reversed(holding.moves) if move.moved_at <= bar.opened_at), None)
-    price = holding.position.stop_initial if stood is None else stood.price
-    reason = ExitReason.STOP_HIT if stood is None else stood.reason
-    if order is None or price is None:
-        return None
-    if reason is ExitReason.STOP_HIT and ExitRule.STOP_HIT not in rules.exits.rules:
-        return None
-    return Stop(order, price, reason)
+    order, at = journal.portfolio.order_of(holding, Role.STOP), bar.opened_at
+    stood = next((move for move in reversed(holding.moves) if move.moved_at <= at), None)
+    price, reason = holding.position.stop_initial, ExitReason.STOP_HIT
+    if stood is not None:
+        price, reason = stood.price, stood.reason
+    is_off = reason is ExitReason.STOP_HIT and ExitRule.STOP_HIT not in journal.rules.exits.rules
+    return None if order is None or price is None or is_off else Stop(order, price, reason)
 
 
-def _targets(journal: Journal, holding: Holding, rules: Rules) -> list[Order]:
-    """List the live targets of a position, nearest first, when their exit rule is on."""
-    if ExitRule.TARGET_HIT not in rules.exits.rules:
+def _reached_targets(journal: Journal, holding: Holding, best: Price) -> list[Order]:
+    """List the live targets that a price reaches, nearest first, when their exit rule is on."""
+    if ExitRule.TARGET_HIT not in journal.rules.exits.rules:
         return []
-    live = journal.portfolio.orders_of(holding.position.position_id)
-    found = [order for order in live if order.role is Role.TARGET]
-    return (
-        sorted(found, key=lambda order: (holding.sign * order.price, order.part or 0))
-        if len(found) > 1
-        else found
+    touch = journal.rules.fills.target_fill is TargetFill.TOUCH
+    targets = (
+        order
+        for order in journal.portfolio.orders_of(holding.position.position_id)
+        if order.role is Role.TARGET
     )
+    beyond = ((holding.sign * (best - order.price), order) for order in targets)
+    found = [order for by, order in beyond if by > ZERO or (touch and not by)]
+    return sorted(found, key=lambda order: (holding.sign * order.price, order.part or 0))

@@ -13,7 +13,7 @@ from bot.domain.numbers import ONE, QUANTITY_MAX, ZERO, Price, Quantity, floor_t
 from bot.domain.orders import Side
 from bot.domain.snapshot import TokenView
 from bot.engine.account import entry_need
-from bot.engine.brackets import Bracket, cash_at_stop, entry_per_unit
+from bot.engine.brackets import Bracket
 from bot.engine.indicators import annual_sigma
 from bot.engine.needs import Declaration, Input, Row, Wakes, table_of
 from bot.engine.rules import FillRules, Rules, SizeRule, SizingRules, VolatilitySource
@@ -59,14 +59,14 @@ def volatility(view: TokenView, source: VolatilitySource) -> Decimal | None:
     if source is VolatilitySource.QUANTMETRICS:
         return lifetime
     recent = annual_sigma(view.days)
-    if recent is None:
-        return None
-    return None if lifetime is None else max(lifetime, recent)
+    return None if lifetime is None or recent is None else max(lifetime, recent)
 
 
 def lacks_volume(view: TokenView, rules: Rules) -> bool:
     """Check whether a cap by traded volume has no volume to use."""
-    return rules.sizing.volume_share_max is not None and (view.market is None or view.market.volume_24h is None)
+    if rules.sizing.volume_share_max is None:
+        return False
+    return view.market is None or view.market.volume_24h is None
 
 
 def lacks_drawdown(view: TokenView, rules: Rules) -> bool:
@@ -84,7 +84,8 @@ def risk_per_unit(reference: Price, bracket: Bracket, fills: FillRules) -> Decim
     if bracket.stop is None:
         return None
     side = bracket.side
-    return side.sign * (entry_per_unit(reference, fills, side) - cash_at_stop(bracket.stop, fills, side))
+    lost = fills.entry_amount(reference, side) - fills.exit_amount(bracket.stop, side)
+    return side.sign * lost
 
 
 def normalised_weights(views: Mapping[TokenId, TokenView], rules: Rules) -> dict[TokenId, Decimal]:
@@ -150,8 +151,8 @@ def _by_risk(
     _view: TokenView, reference: Price, bracket: Bracket, account: Means, rules: Rules
 ) -> Decimal | None:
     risk = risk_per_unit(account.raw or reference, bracket, rules.fills)
-    fraction = rules.sizing.risk_fraction
-    return None if risk is None or fraction is None else account.equity * fraction / risk * reference
+    budget = _times(rules.sizing.risk_fraction, account.equity)
+    return None if risk is None or budget is None else budget / risk * reference
 
 
 def _times(share: Decimal | None, whole: Decimal) -> Decimal | None:
@@ -193,14 +194,16 @@ SIZES: Mapping[SizeRule, Row[Notional]] = table_of(
     _size(
         SizeRule.FIXED_FRACTION,
         "equity x fraction",
-        lambda _view, _reference, _bracket, account, rules: _times(rules.sizing.fraction, account.equity),
+        lambda _view, _price, _bracket, means, rules: _times(rules.sizing.fraction, means.equity),
     ),
     _size(
         SizeRule.FIXED_QUANTITY,
         "quantity x reference",
-        lambda _view, reference, _bracket, _account, rules: _times(rules.sizing.quantity, reference),
+        lambda _view, price, _bracket, _account, rules: _times(rules.sizing.quantity, price),
     ),
 )
+GIVEN_SIGMA = "sigma as the provider gives it"
+BARS_SIGMA = "exponentially weighted sigma of daily returns x sqrt(365)"
 # What sizes read beside the account: the measures behind sigma and behind the caps.
 MEASURES = (
     *(
@@ -208,13 +211,13 @@ MEASURES = (
             keys=(f'sizing.volatility = "{source}"',),
             among=tuple(f'sizing.rule = "{rule}"' for rule in sorted(BY_VOLATILITY)),
             formula=formula,
-            needs=needs,
+            needs=tuple(needs),
             wakes=Wakes.CANDIDATES,
         )
-        for source, formula, needs in (
-            (VolatilitySource.QUANTMETRICS, "sigma as the provider gives it", (Input.QUANTMETRICS,)),
-            (VolatilitySource.BARS, "exponentially weighted sigma of daily returns x sqrt(365)", (Input.DAYS,)),
-            (VolatilitySource.LARGER, "the larger of both sigmas", (Input.QUANTMETRICS, Input.DAYS)),
+        for source, formula, *needs in (
+            (VolatilitySource.QUANTMETRICS, GIVEN_SIGMA, Input.QUANTMETRICS),
+            (VolatilitySource.BARS, BARS_SIGMA, Input.DAYS),
+            (VolatilitySource.LARGER, "the larger of both sigmas", Input.QUANTMETRICS, Input.DAYS),
         )
     ),
     Declaration(
@@ -254,7 +257,7 @@ def _caps(
         yield view.market.volume_24h * sizing.volume_share_max, "volume_share"
     yield reference * QUANTITY_MAX, "quantity_max"
     # entry_need is per notional at the raw price, but the cap is a notional at the reference price.
-    need = entry_need(rules.fills, bracket.side, rules.short.margin_fraction) * raw / reference
+    need = entry_need(rules, bracket.side) * raw / reference
     yield account.free_cash / need, "cash" if bracket.side is Side.LONG else "margin"
 
 

@@ -74,9 +74,31 @@ def cases_of(shared: Path, *names: str) -> Iterator[dict[str, Any]]:
         yield from json.loads(text, parse_float=Decimal, parse_int=Decimal)["cases"]
 
 
+def begin(portfolio: Portfolio, slot: datetime) -> Journal:
+    """Begin a stage at a slot that knows no new bar."""
+    return Journal(portfolio, known_at(slot), RULES)
+
+
+def known_at(slot: datetime, *prints: Bar) -> Snapshot:
+    """Make what is known at a slot: the bars of the token."""
+    price = Quote(token_id=TOKEN, price=prints[-1].close, known_at=slot) if prints else None
+    view = TokenView(
+        instrument=INSTRUMENT,
+        episode=None,
+        price=price,
+        levels=None,
+        quantmetrics=None,
+        grades=None,
+        market=None,
+        days=(),
+        prints=prints,
+    )
+    return Snapshot(as_of=slot, cut_off=slot, interval=None, tokens={TOKEN: view})
+
+
 def account(cash: Decimal) -> Journal:
     """Open an account."""
-    journal = Journal(Portfolio(run=RUN), START)
+    journal = begin(Portfolio(run=RUN), START)
     journal.write(opening(RUN, cash, START))
     return journal
 
@@ -101,7 +123,7 @@ def entry_order(side: Side, quantity: Decimal, slot: datetime) -> Order:
 
 def place(portfolio: Portfolio, step: dict[str, Any], slot: datetime) -> Portfolio:
     """Submit an order of a case between two bars."""
-    journal = Journal(portfolio, slot)
+    journal = begin(portfolio, slot)
     holding = portfolio.holdings.get(TOKEN)
     if holding is None:
         order = entry_order(SIDES[step["side"]], step["quantity"], slot)
@@ -115,20 +137,8 @@ def place(portfolio: Portfolio, step: dict[str, Any], slot: datetime) -> Portfol
 
 def live_through(portfolio: Portfolio, bar: Bar) -> tuple[Portfolio, list[Fill]]:
     """Settle one bar at its close."""
-    view = TokenView(
-        instrument=INSTRUMENT,
-        episode=None,
-        price=Quote(token_id=TOKEN, price=bar.close, known_at=bar.closed_at),
-        levels=None,
-        quantmetrics=None,
-        grades=None,
-        market=None,
-        days=(),
-        prints=(bar,),
-    )
-    snapshot = Snapshot(as_of=bar.closed_at, cut_off=bar.closed_at, interval=None, tokens={TOKEN: view})
-    facts = settle(snapshot, portfolio, RULES).facts
-    journal = Journal(portfolio, bar.closed_at)
+    facts = settle(known_at(bar.closed_at, bar), portfolio, RULES).facts
+    journal = begin(portfolio, bar.closed_at)
     journal.write(*facts)
     return journal.portfolio, [fact for fact in facts if isinstance(fact, Fill)]
 
@@ -170,11 +180,11 @@ class Ledger:
         """Book a fill: the first opens, the others leave with a quantity."""
         quantity, raw = Quantity(Decimal(step["quantity"])), Price(Decimal(step["price"]))
         fee = Decimal(step.get("commission", 0)) / (quantity * raw)
-        rules = replace(RULES, fills=replace(FREE, fee_fraction=fee))
+        self.journal.rules = replace(RULES, fills=replace(FREE, fee_fraction=fee))
         if not self.filled:
             order = entry_order(Side.LONG if step["op"] == "buy" else Side.SHORT, quantity, START)
             self.journal.write(order, event(order, START, OrderState.ACCEPTED))
-            open_position(self.journal, order, raw, START, rules, Decimal("1e-8"))
+            open_position(self.journal, order, raw, START)
         else:
             order = replace(
                 entry_order(self.position.side, quantity, START),
@@ -182,7 +192,7 @@ class Ledger:
                 role=Role.EXIT,
             )
             self.journal.write(order, event(order, START, OrderState.ACCEPTED))
-            fill_exit(self.journal, order, raw, START, ExitReason.MANUAL, rules, quantity=quantity)
+            fill_exit(self.journal, order, raw, START, ExitReason.MANUAL, quantity=quantity)
         self.filled += 1
 
     @property

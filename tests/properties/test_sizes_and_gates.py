@@ -12,7 +12,7 @@ from bot.domain.market import Bar, Grades, Level, LevelSet, MarketSize
 from bot.domain.numbers import EXACT, Price
 from bot.domain.orders import Role, Side
 from bot.domain.snapshot import TokenView
-from bot.engine.brackets import Bracket, TargetShare, entry_per_unit
+from bot.engine.brackets import Bracket, TargetShare
 from bot.engine.indicators import correlation
 from bot.engine.levels import read_levels
 from bot.engine.placement import place_bracket
@@ -146,7 +146,7 @@ def test_caps_are_never_exceeded(sizing: SizingRules, account: Means, side: Side
         notional = quantity * 100
         risk = risk_per_unit(price(100), bracket, COSTS)
         assert risk is not None
-        per_unit = entry_per_unit(price(100), COSTS, side)
+        per_unit = COSTS.entry_amount(price(100), side)
         tied_up = per_unit if side is Side.LONG else 150 - per_unit
         assert quantity >= 0
         assert quantity * tied_up <= max(account.free_cash, Decimal(0))

@@ -18,7 +18,7 @@ from bot.domain.market import MarketSize, Quote
 from bot.domain.numbers import EXACT, Price, ceil_to_step, floor_to_step
 from bot.domain.orders import Side
 from bot.domain.snapshot import TokenView
-from bot.engine.brackets import TargetShare, cash_at_stop, entry_per_unit, reward_risk
+from bot.engine.brackets import TargetShare, reward_risk
 from bot.engine.indicators import annual_sigma, sigma
 from bot.engine.placement import place_bracket
 from bot.engine.rules import Rules, SizeRule
@@ -157,12 +157,12 @@ def of_the_bracket(view: TokenView, rules: Rules) -> dict[str, Decimal | None]:
     assert (bracket.stop_level, bracket.target_level) == (124, 152)
     return {
         "c": fills.cost,
-        "paid for a unit": entry_per_unit(reference, fills, Side.LONG),
+        "paid for a unit": fills.entry_amount(reference, Side.LONG),
         "stop at the nearest support": passed_over,
         "its distance, below 0.01: passed over": (reference - passed_over) / reference,
         "stop at the next support": bracket.stop,
         "its distance, inside the window": (reference - bracket.stop) / reference,
-        "a unit stopped out brings": cash_at_stop(bracket.stop, fills, Side.LONG),
+        "a unit stopped out brings": fills.exit_amount(bracket.stop, Side.LONG),
         "risk of a unit": risk_per_unit(reference, bracket, fills),
         "distance to the resistance ahead": (first - reference) / reference,
         "reward over risk at 136.00, below 1.5: the next": reward_risk(

@@ -9,10 +9,10 @@ from bot.domain.decisions import Comparator, Reason
 from bot.domain.ids import TokenId
 from bot.domain.numbers import MICRO, ONE, ZERO
 from bot.domain.orders import Role, Side
-from bot.domain.portfolio import Holding
+from bot.engine.account import list_staying, sum_notional
 from bot.engine.ages import hours_between
 from bot.engine.candidates import is_held
-from bot.engine.gates.findings import Finding, Lacking, Proposal, at_most, lacking
+from bot.engine.gates.findings import Finding, Proposal, compare, lacking
 from bot.engine.indicators import correlation as correlation_of
 from bot.engine.sizing import lacks_drawdown, lacks_volume, needs_volatility
 
@@ -39,68 +39,55 @@ def no_position(proposal: Proposal) -> Finding:
     return Finding(ONE if held else ZERO, Comparator.IS, ZERO, passed=not held)
 
 
-def cooldown(proposal: Proposal) -> Finding | None:
+def cooldown(proposal: Proposal, least: Decimal) -> Finding:
     """Measure the hours since the token's last losing exit."""
-    least = proposal.rules.entry.cooldown_hours
-    if least is None:
-        return None
     loss_at = proposal.portfolio.memory_of(proposal.view.instrument.token_id).loss_at
-    if loss_at is None:
-        return Finding(None, Comparator.AT_LEAST, least, passed=True)
-    since = hours_between(loss_at, proposal.as_of)
-    return Finding(since, Comparator.AT_LEAST, least, passed=since >= least)
+    since = None if loss_at is None else hours_between(loss_at, proposal.as_of)
+    passed = since is None or since >= least
+    return Finding(since, Comparator.AT_LEAST, least, passed=passed)
 
 
-def positions(proposal: Proposal) -> Finding | None:
+def positions(proposal: Proposal, most: int) -> Finding:
     """Count the positions that would be open, with the waiting entries and this one."""
-    most = proposal.rules.limits.positions_max
-    if most is None:
-        return None
-    places = len(_staying(proposal)) + len(proposal.portfolio.waiting(Role.ENTRY)) + 1
+    portfolio = proposal.portfolio
+    places = len(list_staying(portfolio)) + len(portfolio.waiting(Role.ENTRY)) + 1
     return Finding(Decimal(places), Comparator.AT_MOST, Decimal(most), passed=places <= most)
 
 
-def exposure(proposal: Proposal) -> Finding | None:
+def exposure(proposal: Proposal, most: Decimal) -> Finding:
     """Compute the exposure with this entry: the notional of longs and shorts over equity."""
-    most = proposal.rules.limits.exposure_max
-    if most is None:
-        return None
     if proposal.size is None or proposal.reference is None:
-        return Finding(None, Comparator.AT_MOST, most, passed=False, **_why_no_size(proposal))
+        return compare(None, Comparator.AT_MOST, most, _why_no_size(proposal))
     if proposal.equity <= ZERO:
         return Finding(None, Comparator.AT_MOST, most, passed=False)
-    held = sum((holding.quantity * proposal.prices[token] for token, holding in _staying(proposal)), ZERO)
-    granted = sum((order.quantity * order.price for order in proposal.portfolio.waiting(Role.ENTRY)), ZERO)
-    total = (held + granted + proposal.size.quantity * proposal.reference) / proposal.equity
+    before = sum_notional(proposal.portfolio, proposal.prices)
+    total = (before + proposal.size.quantity * proposal.reference) / proposal.equity
     return Finding(total, Comparator.AT_MOST, most, passed=total <= most)
 
 
-def correlation(proposal: Proposal) -> Finding | None:
+def correlation(proposal: Proposal, most: Decimal) -> Finding:
     """Find the largest correlation with another token that is held or entering.
 
     The correlation with a position on the other side is negated.
     """
-    most = proposal.rules.gates.correlation_max
-    if most is None:
-        return None
     found: list[Decimal] = []
     for token_id, side in _others(proposal):
         view = proposal.views.get(token_id)
         measured = correlation_of(proposal.view.days, view.days) if view else None
         if measured is None:
-            return at_most(None, most, Reason.MISSING_BARS)
+            return compare(None, Comparator.AT_MOST, most, Reason.MISSING_BARS)
         # Two positions on opposite sides offset each other when their tokens move together.
         found.append(measured * proposal.bracket.side.sign * side.sign)
-    if not found:
-        return Finding(None, Comparator.AT_MOST, most, passed=True)
-    return at_most(max(found), most, Reason.MISSING_BARS)
+    largest = max(found, default=None)
+    passed = largest is None or largest <= most
+    return Finding(largest, Comparator.AT_MOST, most, passed=passed)
 
 
 def _others(proposal: Proposal) -> list[tuple[TokenId, Side]]:
     """List the other tokens that are held or entering, with their sides."""
-    held = [(token_id, holding.position.side) for token_id, holding in _staying(proposal)]
-    entering = [(order.token_id, order.side) for order in proposal.portfolio.waiting(Role.ENTRY)]
-    own = proposal.view.instrument.token_id
+    portfolio, own = proposal.portfolio, proposal.view.instrument.token_id
+    held = [(token_id, holding.position.side) for token_id, holding in list_staying(portfolio)]
+    entering = [(order.token_id, order.side) for order in portfolio.waiting(Role.ENTRY)]
     return [(token_id, side) for token_id, side in (*held, *entering) if token_id != own]
 
 
@@ -109,26 +96,16 @@ def notional(proposal: Proposal) -> Finding:
     least = proposal.rules.sizing.notional_min or ZERO
     comparator = Comparator.AT_LEAST if least else Comparator.ABOVE
     if proposal.size is None or proposal.reference is None:
-        return Finding(None, comparator, least, passed=False, **_why_no_size(proposal))
+        return compare(None, comparator, least, _why_no_size(proposal))
     found = proposal.size.quantity * proposal.reference
     return Finding(found, comparator, least, passed=found >= max(least, MICRO))
 
 
-def _why_no_size(proposal: Proposal) -> Lacking:
+def _why_no_size(proposal: Proposal) -> Reason:
     if lacks_volume(proposal.view, proposal.rules):
-        return {"reason": Reason.MISSING_MARKET, "unready": True}
+        return Reason.MISSING_MARKET
     if lacks_drawdown(proposal.view, proposal.rules):
-        return {"reason": Reason.MISSING_QUANTMETRICS, "unready": True}
+        return Reason.MISSING_QUANTMETRICS
     if needs_volatility(proposal.rules) and proposal.reference is not None:
-        return {"reason": Reason.MISSING_VOLATILITY, "unready": True}
+        return Reason.MISSING_VOLATILITY
     return lacking(proposal, Reason.NO_STOP)
-
-
-def _staying(proposal: Proposal) -> list[tuple[TokenId, Holding]]:
-    """List the positions that no accepted exit is closing."""
-    closing = {order.position_id for order in proposal.portfolio.waiting(Role.EXIT)}
-    return [
-        (token_id, holding)
-        for token_id, holding in proposal.portfolio.holdings.items()
-        if holding.position.position_id not in closing
-    ]

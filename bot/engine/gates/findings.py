@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple, TypedDict
+from operator import eq, ge, gt, le
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from bot.domain.decisions import Comparator, Reason
 from bot.domain.ids import TokenId
@@ -57,32 +59,25 @@ class Finding(NamedTuple):
     unready: bool = False
 
 
-class Lacking(TypedDict):
-    """Why a finding has no value."""
-
-    reason: Reason
-    unready: bool
-
-
 Gate = Callable[[Proposal], Finding | None]
+Bounded = Callable[[Proposal, Any], Finding]
+COMPARED: Mapping[Comparator, Callable[[Decimal, Decimal], bool]] = MappingProxyType(
+    {Comparator.AT_LEAST: ge, Comparator.AT_MOST: le, Comparator.ABOVE: gt, Comparator.IS: eq}
+)
 
 
-def at_least(value: Decimal | None, least: Decimal, missing: Reason) -> Finding:
-    """Compare a value with a minimum; a missing value fails and leaves the candidate open."""
+def compare(value: Decimal | None, how: Comparator, bound: Decimal, missing: Reason) -> Finding:
+    """Compare a value with a bound.
+
+    missing: why there is no value; a missing input leaves the candidate open, a missing stop or
+    target does not.
+    """
     if value is None:
-        return Finding(None, Comparator.AT_LEAST, least, passed=False, reason=missing, unready=True)
-    return Finding(value, Comparator.AT_LEAST, least, passed=value >= least)
+        unready = missing not in {Reason.NO_STOP, Reason.NO_TARGET}
+        return Finding(None, how, bound, passed=False, reason=missing, unready=unready)
+    return Finding(value, how, bound, passed=COMPARED[how](value, bound))
 
 
-def at_most(value: Decimal | None, most: Decimal, missing: Reason) -> Finding:
-    """Compare a value with a maximum; a missing value fails and leaves the candidate open."""
-    if value is None:
-        return Finding(None, Comparator.AT_MOST, most, passed=False, reason=missing, unready=True)
-    return Finding(value, Comparator.AT_MOST, most, passed=value <= most)
-
-
-def lacking(proposal: Proposal, reason: Reason) -> Lacking:
-    """Explain a missing value: final when there is a price, otherwise not judged yet."""
-    if proposal.reference is None:
-        return {"reason": Reason.MISSING_PRICE, "unready": True}
-    return {"reason": reason, "unready": False}
+def lacking(proposal: Proposal, reason: Reason) -> Reason:
+    """Explain a missing value: without a price, it is not judged yet."""
+    return Reason.MISSING_PRICE if proposal.reference is None else reason

@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
-from operator import attrgetter
+from typing import Any
 
 from bot.domain.decisions import Comparator, Reason
 from bot.domain.numbers import ONE, ZERO
 from bot.domain.snapshot import TokenView
 from bot.engine.ages import hours_between
-from bot.engine.gates.findings import Finding, Gate, Proposal, at_most
+from bot.engine.gates.findings import Bounded, Finding, Proposal, compare
+from bot.engine.needs import value_at
 
 Value = Callable[[TokenView], Decimal | None]
-Compare = Callable[[Decimal | None, Decimal, Reason], Finding]
 
 
 def signal_age(proposal: Proposal) -> Finding:
@@ -47,59 +47,41 @@ def incomplete_history(proposal: Proposal) -> Finding | None:
 
 def reference_price(proposal: Proposal) -> Finding:
     """Require a price."""
-    missing = proposal.reference is None
-    reason = Reason.MISSING_PRICE if missing else None
-    return Finding(
-        proposal.reference, Comparator.ABOVE, ZERO, passed=not missing, reason=reason, unready=missing
-    )
+    return compare(proposal.reference, Comparator.ABOVE, ZERO, Reason.MISSING_PRICE)
 
 
-def price_disagreement(proposal: Proposal) -> Finding | None:
+def price_disagreement(proposal: Proposal, most: Decimal) -> Finding:
     """Measure how far the price is from the last bar's close, as a fraction of the close."""
-    most = proposal.rules.gates.price_disagreement_max
-    if most is None:
-        return None
     price, close = proposal.reference, proposal.view.close
-    if price is None or close is None:
-        return at_most(None, most, Reason.MISSING_PRICE if price is None else Reason.MISSING_BARS)
-    return at_most(abs(price - close.price) / close.price, most, Reason.MISSING_BARS)
+    missing = Reason.MISSING_PRICE if price is None else Reason.MISSING_BARS
+    distance = None
+    if price is not None and close is not None:
+        distance = abs(price - close.price) / close.price
+    return compare(distance, Comparator.AT_MOST, most, missing)
 
 
-def frozen_feed(proposal: Proposal) -> Finding | None:
+def frozen_feed(proposal: Proposal, most: Decimal) -> Finding:
     """Measure the hours since the price last differed from the current one."""
-    most = proposal.rules.gates.frozen_hours_max
-    if most is None:
-        return None
     moved_at = proposal.view.moved_at
     hours = None if moved_at is None else hours_between(moved_at, proposal.as_of)
-    return at_most(hours, most, Reason.MISSING_PRICE)
+    return compare(hours, Comparator.AT_MOST, most, Reason.MISSING_PRICE)
 
 
-def freshness(name: str, missing: Reason, dated: Callable[[Proposal], datetime | None]) -> Gate:
-    """Build the gate on the age of an input."""
+def freshness(missing: Reason, read_at: Callable[[object], datetime | None]) -> Bounded:
+    """Build the gate on the age of an input; one that is too old leaves the candidate open."""
 
-    def gate(proposal: Proposal) -> Finding | None:
-        most = proposal.rules.gates.freshness_hours.get(name)
-        if most is None:
-            return None
-        at = dated(proposal)
-        if at is None:
-            return at_most(None, most, missing)
-        age = hours_between(at, proposal.as_of)
-        return Finding(age, Comparator.AT_MOST, most, passed=age <= most, unready=age > most)
+    def gate(proposal: Proposal, most: Decimal) -> Finding:
+        at = read_at(proposal.view)
+        age = None if at is None else hours_between(at, proposal.as_of)
+        found = compare(age, Comparator.AT_MOST, most, missing)
+        return found._replace(unready=not found.passed)
 
     return gate
 
 
-def threshold(key: str, missing: Reason, value: Value, compare: Compare) -> Gate:
-    """Build the gate that compares a value with the threshold under a key of [gates]."""
-    configured = attrgetter(key)
-
-    def gate(proposal: Proposal) -> Finding | None:
-        bound = configured(proposal.rules.gates)
-        return None if bound is None else compare(value(proposal.view), bound, missing)
-
-    return gate
+def threshold(missing: Reason, value: Value, comparator: Comparator) -> Bounded:
+    """Build the gate that compares a value of the token with its threshold."""
+    return lambda proposal, bound: compare(value(proposal.view), comparator, bound, missing)
 
 
 def trader_grade(view: TokenView) -> Decimal | None:
@@ -109,7 +91,7 @@ def trader_grade(view: TokenView) -> Decimal | None:
     return view.episode.latest.grade if view.episode else None
 
 
-def measure(name: str) -> Value:
-    """Build the function that reads one of a token's measures; None when there are none."""
-    read = attrgetter(name)
-    return lambda view: read(view.quantmetrics) if view.quantmetrics else None
+def read(path: str) -> Callable[[object], Any]:
+    """Build the function that reads one value of a token's view; None when it is not known."""
+    names = tuple(path.split("."))
+    return lambda view: value_at(view, names)
