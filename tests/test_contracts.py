@@ -1,15 +1,25 @@
 """Each import contract of pyproject.toml is broken once, in a copy of the package, and is seen to fail."""
 
+import json
 import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LINT = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+# Looks at the package in the working folder, anew for each line that it reads.
+LINT = """
+import contextlib, io, json, sys
+from importlinter.cli import lint_imports
+for _ in sys.stdin:
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        code = lint_imports(config_filename=sys.argv[1], no_cache=True)
+    print(json.dumps([code, said.getvalue()]), flush=True)
+"""
 
 FLOORS = "Floors: cli > app > adapters | simulator > figures | ports | engine > domain"
 ROOMS = "Rooms: sweep|histories > live|replay > parity|review > settings > cycle|telling"
@@ -63,24 +73,56 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize(("contract", "module", "line"), BROKEN, ids=[f"{one[1]}-{one[2]}" for one in BROKEN])
-def test_a_violation_is_found(tmp_path: Path, contract: str, module: str, line: str) -> None:
-    """One forbidden import breaks the contract that forbids it, by name."""
-    shutil.copytree(ROOT / "bot", tmp_path / "bot", ignore=shutil.ignore_patterns("__pycache__", ".*"))
-    (tmp_path / "bot" / module).parent.mkdir(exist_ok=True)
-    with (tmp_path / "bot" / module).open("a", encoding="utf-8") as file:
-        file.write(f"\n{line}\n")
-    # A fresh process that finds the copy first: this one has the project's own package loaded.
-    ran = subprocess.run(
-        [sys.executable, "-c", LINT, "--config", str(ROOT / "pyproject.toml"), "--no-cache"],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(tmp_path)},
-        capture_output=True,
+@pytest.fixture(scope="module")
+def lint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, str], tuple[int, str]]]:
+    """Copy the package once; calls add a line to one of its modules, lint, and take the line away again.
+
+    A process of its own finds the copy first: this one has the project's own package loaded.
+    """
+    folder = tmp_path_factory.mktemp("contracts")
+    shutil.copytree(ROOT / "bot", folder / "bot", ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    with subprocess.Popen(
+        [sys.executable, "-c", LINT, str(ROOT / "pyproject.toml")],
+        cwd=folder,
+        env={"PYTHONPATH": str(folder)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        check=False,
-    )
-    assert ran.returncode == 1, ran.stderr
-    assert f"{contract} BROKEN" in ran.stdout
+    ) as linter:
+
+        def run(module: str, line: str) -> tuple[int, str]:
+            assert linter.stdin
+            assert linter.stdout
+            path = folder / "bot" / module
+            before = path.read_text(encoding="utf-8") if path.exists() else None
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(f"{before or ''}\n{line}\n", encoding="utf-8")
+            print(file=linter.stdin, flush=True)
+            code, said = json.loads(linter.stdout.readline())
+            path.unlink()
+            if before is not None:
+                path.write_text(before, encoding="utf-8")
+            elif not any(path.parent.iterdir()):
+                path.parent.rmdir()
+            return code, said
+
+        yield run
+
+
+def test_the_package_breaks_none(lint: Callable[[str, str], tuple[int, str]]) -> None:
+    """Without a violation every contract is kept, also after one was broken."""
+    for line, code in (("", 0), ("import random", 1), ("", 0)):
+        assert lint("domain/numbers.py", line)[0] == code
+
+
+@pytest.mark.parametrize(("contract", "module", "line"), BROKEN, ids=[f"{one[1]}-{one[2]}" for one in BROKEN])
+def test_a_violation_is_found(
+    lint: Callable[[str, str], tuple[int, str]], contract: str, module: str, line: str
+) -> None:
+    """One forbidden import breaks the contract that forbids it, by name."""
+    code, said = lint(module, line)
+    assert code == 1
+    assert f"{contract} BROKEN" in said
 
 
 def test_every_contract_is_broken_once() -> None:

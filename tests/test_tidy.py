@@ -1,6 +1,7 @@
 """The tree obeys the rules that no linter knows, and each rule is seen to fire on bad source."""
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ RULES = {rule.__name__: rule for rule, _, _ in BROKEN}
 
 
 @pytest.fixture(scope="module")
-def tree() -> Sources:
+def tree() -> Iterator[Sources]:
     """Every text file of the project that is or would be committed."""
     listing = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],  # noqa: S607 - git is where it is
@@ -76,11 +77,13 @@ def tree() -> Sources:
         path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*") if ".venv" not in path.parts
     ]
     paths = [ROOT / name for name in names]
-    return {
+    yield {
         path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
         for path in paths
         if path.is_file() and (path.suffix in TEXT or path.name in {"Makefile", "run"})
     }
+    # Some hundred thousand nodes would be a burden to every collection of garbage after these tests.
+    tidy_rules.nodes_of.cache_clear()
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)

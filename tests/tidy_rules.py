@@ -7,6 +7,7 @@ import ast
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import PurePosixPath
 
 Sources = Mapping[str, str]
@@ -60,10 +61,16 @@ def within(sources: Sources, *starts: str) -> Sources:
     return {path: text for path, text in sources.items() if path.endswith(".py") and path.startswith(starts)}
 
 
+@cache
+def nodes_of(text: str) -> tuple[ast.AST, ...]:
+    """List every node of a file, the module itself first; a dozen rules walk the same tree."""
+    return tuple(ast.walk(ast.parse(text)))
+
+
 def nodes(sources: Sources) -> Iterator[tuple[str, ast.AST]]:
     """Walk every node of every file, with its path."""
     for path, text in sources.items():
-        for node in ast.walk(ast.parse(text)):
+        for node in nodes_of(text):
             yield path, node
 
 
@@ -261,7 +268,9 @@ def index_addresses(sources: Sources) -> list[str]:
 def silent_modules(sources: Sources) -> list[str]:
     """A module that does not say what it is."""
     return [
-        path for path, text in within(sources, *PRODUCT, "tests/").items() if not ast.get_docstring(ast.parse(text))
+        path
+        for path, node in nodes(within(sources, *PRODUCT, "tests/"))
+        if isinstance(node, ast.Module) and not ast.get_docstring(node)
     ]
 
 

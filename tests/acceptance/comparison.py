@@ -3,18 +3,18 @@
 The ledger is read by plain SQL from the public views; nothing is asked of the product itself.
 """
 
+import io
 import json
 import sqlite3
-import subprocess
-import sys
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from bot.cli.main import main
 from tests.acceptance.folder_reader import History, at, read_strategy
 from tests.acceptance.outcome import Entry, Outcome, Trade
 
@@ -60,14 +60,14 @@ def replay_arguments(
 def run_replay(
     folder: Path, text: str, place: Path, schedule: str = "", since: str = ""
 ) -> tuple[dict[str, Any], Ledger]:
-    """Replay a strategy in a process of its own; return what it printed and what it wrote."""
+    """Replay a strategy by the command line; return what it printed and what it wrote."""
     name = read_strategy(text)["strategy"]["name"]
     strategy, ledger = place / f"{name}.toml", place / f"{name}.db"
     strategy.write_text(text)
-    command = [sys.executable, "-m", "bot", *replay_arguments(strategy, folder, ledger, schedule, since)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout), read_ledger(ledger, name)
+    with redirect_stdout(io.StringIO()) as printed:
+        code = main(replay_arguments(strategy, folder, ledger, schedule, since))
+    assert code == 0
+    return json.loads(printed.getvalue()), read_ledger(ledger, name)
 
 
 def read_ledger(path: Path, run: str) -> Ledger:

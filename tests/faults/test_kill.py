@@ -8,10 +8,12 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from bot.app.live.demo import play
-from bot.cli.main import main
+import pytest
 
-DAYS = 6
+from bot.cli.main import main
+from tests.live.conftest import DEMO_DAYS as DAYS
+from tests.live.conftest import play_once
+
 KILLS = 3
 PATIENCE = 60.0
 DRIVER = "import sys, pathlib, bot.app.live.demo; bot.app.live.demo.play(pathlib.Path(sys.argv[1]), int(sys.argv[2]))"
@@ -40,10 +42,15 @@ def committed(path: Path) -> int:
         return 0
 
 
-def test_killed_cycles_leave_the_ledger_of_an_undisturbed_run(tmp_path: Path) -> None:
+@pytest.fixture(scope="session")
+def calm(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The same days without a kill, as the tests of the live room read them: nobody writes it."""
+    return play_once("demo", DAYS, tmp_path_factory, worker_id)
+
+
+def test_killed_cycles_leave_the_ledger_of_an_undisturbed_run(calm: Path, tmp_path: Path) -> None:
     """Killed in the middle three times: no order twice, none missing, the same fills, equity and verdicts."""
-    calm, killed = tmp_path / "calm.db", tmp_path / "killed.db"
-    play(calm, DAYS)
+    killed = tmp_path / "killed.db"
     chance = random.Random(7)
     for number in range(KILLS):
         wanted = committed(killed) + 15 + chance.randrange(15)

@@ -15,6 +15,7 @@ from tests.conftest import alone
 
 KEY = "tm-live-4c1d-canary"
 DEMO_DAYS = 6
+BRIEF_DAYS = 3
 Command = Callable[..., tuple[int, str, str]]
 
 
@@ -25,16 +26,27 @@ def market() -> Market:
     return Market(seed=SEED, start=today - timedelta(days=30))
 
 
+def play_once(name: str, days: int, factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Play simulated days into a ledger, once for all test processes: read it, or copy it."""
+    folder = factory.getbasetemp()
+    folder = folder if worker_id == "master" else folder.parent
+    with alone(folder / f"{name}.lock"):
+        if not (folder / f"{name}.db").exists():
+            play(folder / f"playing-{name}.db", days)
+            (folder / f"playing-{name}.db").rename(folder / f"{name}.db")
+    return folder / f"{name}.db"
+
+
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """Play simulated days into a ledger, once for all test processes: read it, or copy it."""
-    folder = tmp_path_factory.getbasetemp()
-    folder = folder if worker_id == "master" else folder.parent
-    with alone(folder / "demo.lock"):
-        if not (folder / "demo.db").exists():
-            play(folder / "playing.db", DEMO_DAYS)
-            (folder / "playing.db").rename(folder / "demo.db")
-    return folder / "demo.db"
+    """Six days, with trades of every ending: read it, or copy it."""
+    return play_once("demo", DEMO_DAYS, tmp_path_factory, worker_id)
+
+
+@pytest.fixture(scope="session")
+def brief(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The first days of the demo, for tests that go through all its slots: read it, or copy it."""
+    return play_once("brief", BRIEF_DAYS, tmp_path_factory, worker_id)
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_a_port_makes_the_whole_chain_of_a_demo_repeatable(tmp_path: Path, capsy
     path = tmp_path / "tidemark-demo.db"
 
     def chain(port: int) -> list[tuple[object, ...]]:
-        assert main(["demo", "--days", "2", "--port", str(port), "--ledger", str(path)]) == 0
+        assert main(["demo", "--days", "1", "--port", str(port), "--ledger", str(path)]) == 0
         capsys.readouterr()
         return rows(path, "select slot, hash, contents from cycles order by slot")
 

@@ -14,7 +14,7 @@ from tests.readme_walk import commands_in
 ROOT = Path(__file__).resolve().parents[2]
 README, DAEMON, REPLAY = ((ROOT / name).read_text() for name in ("README.md", "docs/daemon.md", "docs/replay.md"))
 # What a clone has not: .gitignore names it, or git keeps it.
-NOT_TRACKED = (".git", ".venv", "__pycache__", "*.egg-info", ".*_cache", ".hypothesis", ".coverage*", "build", "dist")
+NOT_TRACKED = (".git", ".venv", "*.egg-info", ".*_cache", ".hypothesis", ".coverage*", "build", "dist")
 OF_A_TRADER = ("config.toml", "*.key", "*.db*", "*.sqlite*")
 KEY = "tm-first-steps-of-a-newcomer"
 
@@ -26,7 +26,7 @@ def chapter(page: str, heading: str) -> str:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """Copy what the repository tracks, with a .venv whose `bot` runs the copy's code."""
+    """Copy what the repository tracks, and its bytecode, with a .venv whose `bot` runs the copy's code."""
     copy = tmp_path / "clone"
     shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*NOT_TRACKED, *OF_A_TRADER))
     program = copy / ".venv" / "bin" / "bot"
@@ -64,8 +64,8 @@ def test_the_path_with_a_key_works_in_a_clone(clone: Path) -> None:
 
 
 def test_what_the_demo_recorded_can_be_replayed_in_a_clone(clone: Path) -> None:
-    """U1: the demo, here of two days, and the replay over what it recorded."""
-    follow(clone, ".venv/bin/bot demo --days 2")
+    """U1: the demo, here of one day, and the replay over what it recorded."""
+    follow(clone, ".venv/bin/bot demo --days 1")
     (offered,) = re.findall(r"^\.venv/bin/bot replay --recorded .*$", REPLAY, re.MULTILINE)
     assert "ledger: replay.db" in follow(clone, offered)
 

@@ -22,7 +22,7 @@ from bot.domain.record import Cycle, CycleState
 from bot.simulator.market import SEED, Market
 from bot.simulator.server import serve
 from tests.base_case import hours
-from tests.live.conftest import DEMO_DAYS, Command
+from tests.live.conftest import BRIEF_DAYS, Command
 
 OTHER = """
 [strategy]
@@ -60,26 +60,26 @@ def trades(path: Path) -> list[dict[str, Any]]:
         return [dict(row) for row in connection.execute("select * from v_trades order by position_id")]
 
 
-def test_a_run_s_own_strategy_makes_its_trades_again(demo: Path, place: Path, bot: Command) -> None:
+def test_a_run_s_own_strategy_makes_its_trades_again(brief: Path, place: Path, bot: Command) -> None:
     """All columns of all trades are those of the live run, but for the configuration's hash."""
-    code, out, err = bot("replay", "--strategy", "levels_long", "--recorded", str(demo), "--json")
+    code, out, err = bot("replay", "--strategy", "levels_long", "--recorded", str(brief), "--json")
     told = json.loads(out)
-    assert (code, err, told["slots"]) == (0, "", DEMO_DAYS * 24 + 1)
-    made, was = trades(place / "replay.db"), trades(demo)
+    assert (code, err, told["slots"]) == (0, "", BRIEF_DAYS * 24 + 1)
+    made, was = trades(place / "replay.db"), trades(brief)
     unlike = {"config_hash"}
     assert [{name: value for name, value in row.items() if name not in unlike} for row in made] == [
         {name: value for name, value in row.items() if name not in unlike} for row in was
     ]
     assert len(made) >= 3
     assert told["trades"] == len(made)
-    assert told["equity"] == pytest.approx(last_equity(demo))
+    assert told["equity"] == pytest.approx(last_equity(brief))
 
 
-def test_a_live_run_has_the_figures_of_its_replay(demo: Path, place: Path, bot: Command) -> None:
+def test_a_live_run_has_the_figures_of_its_replay(brief: Path, place: Path, bot: Command) -> None:
     """U4: `bot figures` on the daemon's ledger, which marks every slot, and the replay, which writes few, agree."""
-    code, out, _ = bot("replay", "--strategy", "levels_long", "--recorded", str(demo), "--json")
+    code, out, _ = bot("replay", "--strategy", "levels_long", "--recorded", str(brief), "--json")
     replayed = json.loads(out)
-    code, out, _ = bot("figures", "--ledger", str(demo), "--json")
+    code, out, _ = bot("figures", "--ledger", str(brief), "--json")
     (lived,) = json.loads(out)
     assert code == 0
     assert lived["statistics"] == replayed["statistics"]
@@ -88,30 +88,30 @@ def test_a_live_run_has_the_figures_of_its_replay(demo: Path, place: Path, bot: 
     }
     assert lived["statistics"]["hold_return"] is not None
     assert lived["statistics"]["max_drawdown"] > 0
-    with closing(sqlite3.connect(demo)) as marked, closing(sqlite3.connect(place / "replay.db")) as written:
+    with closing(sqlite3.connect(brief)) as marked, closing(sqlite3.connect(place / "replay.db")) as written:
         marks = [one.execute("select count(*) from v_equity").fetchone()[0] for one in (marked, written)]
         days = [one.execute("select * from v_equity_daily order by slot").fetchall() for one in (marked, written)]
     assert marks[0] > marks[1]
     assert days[0] == days[1]
-    assert len(days[0]) == DEMO_DAYS + 1
-    code, out, _ = bot("figures", "--ledger", str(demo), "--run", "levels_long")
+    assert len(days[0]) == BRIEF_DAYS + 1
+    code, out, _ = bot("figures", "--ledger", str(brief), "--run", "levels_long")
     assert "hold return" in out
-    assert bot("figures", "--ledger", str(demo), "--run", "other")[0] == 78
+    assert bot("figures", "--ledger", str(brief), "--run", "other")[0] == 78
 
 
-def test_what_an_older_release_recorded_is_replayed(demo: Path, place: Path, bot: Command) -> None:
+def test_what_an_older_release_recorded_is_replayed(brief: Path, place: Path, bot: Command) -> None:
     """A ledger from before volumes were kept has none in its bars: they are not compared, the trades are the same."""
     old = place / "old.db"
-    with closing(sqlite3.connect(demo)) as stored, closing(sqlite3.connect(old)) as made:
+    with closing(sqlite3.connect(brief)) as stored, closing(sqlite3.connect(old)) as made:
         stored.backup(made)
         (trigger,) = made.execute("select sql from sqlite_master where name = 'prints_no_update'").fetchone()
         made.executescript(f"drop trigger prints_no_update; update prints set volume = null; {trigger};")
     code, out, err = bot("replay", "--strategy", "levels_long", "--recorded", str(old), "--ledger", "new.db", "--json")
     assert (code, err) == (0, "")
-    assert json.loads(out)["trades"] == len(trades(demo))
+    assert json.loads(out)["trades"] == len(trades(brief))
 
 
-def test_a_history_is_not_replayed_into_the_ledger_of_a_daemon(demo: Path, place: Path, bot: Command) -> None:
+def test_a_history_is_not_replayed_into_the_ledger_of_a_daemon(brief: Path, place: Path, bot: Command) -> None:
     """Its rows would become what the daemon knows at its next start: refused, and nothing is written."""
     files = {
         "instruments.csv": "token_id,symbol,name\n1,BTC,Bitcoin\n2,sol,Solana\n",
@@ -121,10 +121,10 @@ def test_a_history_is_not_replayed_into_the_ledger_of_a_daemon(demo: Path, place
     for name, text in files.items():
         (place / "h" / name).parent.mkdir(parents=True, exist_ok=True)
         (place / "h" / name).write_text(text)
-    code, _, err = bot("replay", "--strategy", "other", "--history", "h", "--ledger", str(demo))
+    code, _, err = bot("replay", "--strategy", "other", "--history", "h", "--ledger", str(brief))
     assert (code, err.count("\n")) == (78, 1)
     assert "is the ledger of the live run levels_long" in err
-    with closing(sqlite3.connect(demo)) as connection:
+    with closing(sqlite3.connect(brief)) as connection:
         assert connection.execute("select name from v_runs").fetchall() == [("levels_long",)]
 
 
@@ -134,16 +134,16 @@ def last_equity(path: Path) -> float:
         return float(connection.execute("select equity from v_equity order by slot desc limit 1").fetchone()[0])
 
 
-def test_another_strategy_trades_what_was_recorded(demo: Path, place: Path, bot: Command) -> None:
+def test_another_strategy_trades_what_was_recorded(brief: Path, place: Path, bot: Command) -> None:
     """Other rules over the same tape: their own trades at recorded prices, honestly late, judged against holding."""
-    code, out, _ = bot("replay", "--strategy", "other", "--recorded", str(demo), "--ledger", "other.db", "--json")
+    code, out, _ = bot("replay", "--strategy", "other", "--recorded", str(brief), "--ledger", "other.db", "--json")
     told = json.loads(out)
     assert code == 0
     made = trades(place / "other.db")
     assert made
     assert {row["symbol"] for row in made} <= {"BTC", "SOL"}
     assert {row["run"] for row in made} == {"other"}
-    with closing(sqlite3.connect(demo)) as connection:
+    with closing(sqlite3.connect(brief)) as connection:
         prices = {
             (token, str(at)): float(price)
             for token, at, price in connection.execute(
@@ -154,7 +154,7 @@ def test_another_strategy_trades_what_was_recorded(demo: Path, place: Path, bot:
         quoted = prices[row["token_id"], row["opened_at"]]
         assert row["entry_price"] == pytest.approx(quoted * 1.0007)
     figures = told["statistics"]
-    assert figures["hold_return"] == pytest.approx(held(demo, prices))
+    assert figures["hold_return"] == pytest.approx(held(brief, prices))
     assert told["answers"] > 100
 
 
@@ -172,27 +172,27 @@ def held(path: Path, prices: dict[tuple[int, str], float]) -> float:
     return sum(grown) / len(grown) - 1
 
 
-def test_shipped_strategies_are_tried_by_name(demo: Path, place: Path, bot: Command) -> None:
+def test_shipped_strategies_are_tried_by_name(brief: Path, place: Path, bot: Command) -> None:
     """U7: a replay and the look-ahead check find one that the working folder has not; a wrong name gets the nearest."""
-    recorded = ("--strategy", "bracket_fixed", "--recorded", str(demo))
+    recorded = ("--strategy", "bracket_fixed", "--recorded", str(brief))
     assert not (place / "strategies" / "bracket_fixed.toml").exists()
     assert bot("replay", *recorded, "--ledger", "new.db", "--json")[0] == 0
-    assert bot("check", "--lookahead", *recorded, "--to", "2025-03-02")[0] == 0
-    code, _, err = bot("replay", "--strategy", "bracket_fixd", "--recorded", str(demo))
+    assert bot("check", "--lookahead", *recorded, "--to", "2025-03-01T12:00Z")[0] == 0
+    code, _, err = bot("replay", "--strategy", "bracket_fixd", "--recorded", str(brief))
     assert (code, "did you mean `bracket_fixed`?" in err) == (78, True)
 
 
-def test_a_schedule_and_a_window_choose_the_slots(demo: Path, place: Path, bot: Command) -> None:
+def test_a_schedule_and_a_window_choose_the_slots(brief: Path, place: Path, bot: Command) -> None:
     """Between cycles a slot knows what the last one before it knew; the window bounds both ends; * is every token."""
     text = OTHER.replace('["BTC", "sol"]', '"*"')
     (place / "strategies" / "other.toml").write_text(text)
-    given = ("--strategy", "other", "--recorded", str(demo), "--json")
-    window = ("--from", "2025-03-02T06:00Z", "--to", "2025-03-04T06:00Z")
+    given = ("--strategy", "other", "--recorded", str(brief), "--json")
+    window = ("--from", "2025-03-01T18:00Z", "--to", "2025-03-03T18:00Z")
     told = json.loads(bot("replay", *given, *window, "--ledger", "a.db")[1])
     assert told["slots"] == 49
     told = json.loads(bot("replay", *given, *window, "--ledger", "b.db", "--schedule", "30 */6 * * *")[1])
     assert told["slots"] == 8
-    with closing(sqlite3.connect(place / "b.db")) as connection, closing(sqlite3.connect(demo)) as tape:
+    with closing(sqlite3.connect(place / "b.db")) as connection, closing(sqlite3.connect(brief)) as tape:
         count = "select count(*) from instruments"
         assert connection.execute(count).fetchone() == tape.execute(count).fetchone()
         for slot, cut_off in connection.execute("select slot, cut_off from cycles").fetchall():
@@ -259,9 +259,9 @@ def test_of_several_runs_the_cycle_that_came_first_counts(late: Path, bot: Comma
         assert all(known[slot] == cut_off for slot, cut_off in made.execute(seen).fetchall())
 
 
-def test_one_late_cycle_of_another_run_drags_no_slot_along(demo: Path, place: Path, bot: Command) -> None:
+def test_one_late_cycle_of_another_run_drags_no_slot_along(brief: Path, place: Path, bot: Command) -> None:
     """A second run caught a slot up ten hours later: the first one's slots until then still know what they knew."""
-    with closing(sqlite3.connect(demo)) as stored, closing(sqlite3.connect(place / "two.db")) as made:
+    with closing(sqlite3.connect(brief)) as stored, closing(sqlite3.connect(place / "two.db")) as made:
         stored.backup(made)
         for table, other in (("runs", {"name": "'late'"}), ("cycles", {"run": "'late'", **LATE})):
             names = [name for _, name, *_ in made.execute(f"pragma table_info({table})")]
@@ -269,9 +269,9 @@ def test_one_late_cycle_of_another_run_drags_no_slot_along(demo: Path, place: Pa
             made.execute(f"insert into {table} select {row} from {table} {WHERE if table == 'cycles' else ''}")
         made.commit()
     given = ("replay", "--strategy", "levels_long", "--schedule", "0 * * * *", "--recorded")
-    for ledger in (demo, place / "two.db"):
+    for ledger in (brief, place / "two.db"):
         assert bot(*given, str(ledger), "--ledger", f"of_{ledger.name}")[0] == 0
-    assert trades(place / "of_two.db") == trades(place / "of_demo.db")
+    assert trades(place / "of_two.db") == trades(place / "of_brief.db")
 
 
 def cycle_at(slot: datetime, cut_off: datetime) -> Cycle:
@@ -304,27 +304,27 @@ def test_no_slot_knows_less_than_the_one_before_it() -> None:
     assert {turn.interval for turn in turns} == {15 * minute}
 
 
-def test_the_same_again_adds_nothing_and_a_longer_tape_is_another(demo: Path, place: Path, bot: Command) -> None:
+def test_the_same_again_adds_nothing_and_a_longer_tape_is_another(brief: Path, place: Path, bot: Command) -> None:
     """A replay is named by its strategy and identified by its tape."""
-    given = ("replay", "--strategy", "other", "--recorded", str(demo))
+    given = ("replay", "--strategy", "other", "--recorded", str(brief))
     assert bot(*given)[0] == 0
     code, _, err = bot(*given)
     assert (code, err.count("nothing added")) == (0, 1)
-    assert bot(*given, "--to", "2025-03-05")[0] == 78
+    assert bot(*given, "--to", "2025-03-03")[0] == 78
 
 
-def test_what_cannot_be_replayed_is_one_line(demo: Path, place: Path, bot: Command) -> None:
+def test_what_cannot_be_replayed_is_one_line(brief: Path, place: Path, bot: Command) -> None:
     """Tokens and feeds that were not recorded, a ledger without live runs or without cycles there, no ledger at all."""
-    last = f"2025-03-{DEMO_DAYS + 1:02}T00:00Z"
-    there = f"no slot in this window: the cycles of {demo} go from 2025-03-01T00:00Z to {last}; widen --from"
+    last = f"2025-03-{BRIEF_DAYS + 1:02}T00:00Z"
+    there = f"no slot in this window: the cycles of {brief} go from 2025-03-01T00:00Z to {last}; widen --from"
     hourly = OTHER.replace('name = "other"', 'name = "other"\nfeed = "hourly"')
     for text, ledger, more, code, said in (
-        (OTHER.replace('"sol"', '"SOLL"'), demo, (), 78, "did you mean `SOL`"),
-        (hourly, demo, (), 78, "no answer of hourly-trading-signals was recorded"),
-        (OTHER, demo, ("--to", "2024-01-01"), 78, there),
-        (OTHER, demo, ("--from", "2025-03-02", "--to", "2025-03-03", "--schedule", "0 0 1 1 *"), 78, there),
+        (OTHER.replace('"sol"', '"SOLL"'), brief, (), 78, "did you mean `SOL`"),
+        (hourly, brief, (), 78, "no answer of hourly-trading-signals was recorded"),
+        (OTHER, brief, ("--to", "2024-01-01"), 78, there),
+        (OTHER, brief, ("--from", "2025-03-02", "--to", "2025-03-03", "--schedule", "0 0 1 1 *"), 78, there),
         (OTHER, place / "none.db", (), 78, "none.db"),
-        (OTHER, demo, ("--history", "h"), 2, "not allowed with"),
+        (OTHER, brief, ("--history", "h"), 2, "not allowed with"),
     ):
         (place / "strategies" / "other.toml").write_text(text)
         found, out, err = bot("replay", "--strategy", "other", "--recorded", str(ledger), *more)
@@ -334,18 +334,18 @@ def test_what_cannot_be_replayed_is_one_line(demo: Path, place: Path, bot: Comma
     assert bot("replay", "--strategy", "other")[0] == 2
 
 
-def test_a_replay_is_no_live_run(demo: Path, place: Path, bot: Command) -> None:
+def test_a_replay_is_no_live_run(brief: Path, place: Path, bot: Command) -> None:
     """A ledger that holds replays only has recorded nothing."""
     given = ("replay", "--strategy", "other", "--recorded")
-    assert bot(*given, str(demo))[0] == 0
+    assert bot(*given, str(brief))[0] == 0
     code, _, err = bot(*given, "replay.db", "--ledger", "again.db")
     assert code == 78
     assert "no live run has a cycle" in err
 
 
-def test_a_changed_answer_is_named(demo: Path, place: Path, bot: Command) -> None:
+def test_a_changed_answer_is_named(brief: Path, place: Path, bot: Command) -> None:
     """A body whose hash fails ends the replay with 65, and nothing is written."""
-    with closing(sqlite3.connect(demo)) as stored, closing(sqlite3.connect(place / "copy.db")) as made:
+    with closing(sqlite3.connect(brief)) as stored, closing(sqlite3.connect(place / "copy.db")) as made:
         stored.backup(made)
         made.execute("drop trigger answers_no_update")
         made.execute("update answers set body = x'00' where answer_hash = (select max(answer_hash) from answers)")
