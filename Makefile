@@ -8,7 +8,7 @@ READY := .venv/.ready
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo docs bench test check
+.PHONY: help setup demo docs bench test faults check
 
 help:
 	@echo 'make setup    installs everything into .venv, by hash; does nothing when nothing changed'
@@ -16,6 +16,7 @@ help:
 	@echo 'make docs     writes the tables of docs/strategy.md and docs/ledger.md anew, and the picture of the README'
 	@echo 'make bench    the replay beside its references, as a table; SIZE=full for every case (needs ../shared)'
 	@echo 'make test     the everyday tests'
+	@echo 'make faults   every fault of the provider against every feed; SIZE=night for all seeds'
 	@echo 'make check    the gate: linters, types, floors, every test with coverage'
 
 setup: $(READY)
@@ -52,6 +53,12 @@ PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist
 
 test: setup
 	$(PYTEST) -m 'not recipe'
+
+# The suite of faults prints a command for each failure that repeats it; night runs go on with FAULTS='--from N'.
+FAULTS ?=
+
+faults: setup
+	$(BIN)/python -m tests.faults.run --size $(if $(filter night,$(SIZE)),night,ci) $(FAULTS)
 
 check: setup
 	$(BIN)/ruff check

@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from decimal import Decimal
+from typing import NamedTuple, Protocol
 
 from bot.domain.decisions import Fact
 from bot.domain.events import Request
@@ -146,6 +147,26 @@ class Tape(Protocol):
         """Record data that is news."""
 
 
+class Probe(NamedTuple):
+    """What a feed answered when it was asked once, for some tokens.
+
+    rows: how many rows came; None with an error, which is in our words.
+    """
+
+    feed: str
+    rows: int | None
+    error: str | None
+
+
+class Listing(NamedTuple):
+    """What the provider now says of a token; market_cap: in quote currency, None when unknown."""
+
+    token_id: TokenId
+    symbol: str
+    name: str
+    market_cap: Decimal | None
+
+
 class LiveSource(Protocol):
     """A provider that is connected; all runs share it."""
 
@@ -168,6 +189,9 @@ class LiveSource(Protocol):
 
     def note(self, hole: Hole) -> None:
         """Note a recorded hole."""
+
+    def probe(self) -> tuple[Sequence[Probe], Sequence[Listing]]:
+        """Ask each needed feed once, and the list of tokens; keep nothing."""
 
     def add(self, datum: Datum) -> bool:
         """Add a recorded datum; return False when it is not news or its token was not admitted."""

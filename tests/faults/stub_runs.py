@@ -23,6 +23,7 @@ from bot.app.settings.config import load_config
 from bot.app.settings.keys import ring_of
 from bot.app.settings.providers import PROVIDERS
 from bot.app.settings.shipped import shipped_strategies
+from bot.cli.main import main
 from bot.domain.errors import BotError
 from bot.domain.record import FailedTry
 from bot.ports import Connection
@@ -93,8 +94,8 @@ class Life:
                 turn(slot)
 
     @contextmanager
-    def open(self) -> Iterator[Callable[[datetime], None]]:
-        """Start a process of the daemon; yields what runs a slot."""
+    def served(self) -> Iterator[None]:
+        """Let whatever connects inside the block meet the stub."""
         clock, waited = self.api.clock, [0.0]
 
         def sleep(seconds: float) -> None:
@@ -115,15 +116,27 @@ class Life:
         provider = replace(TOKEN_METRICS, connect=connect)
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(PROVIDERS, provider.name, provider)
-            with live(load_config(self.place / "config.toml", {}), ring_of(KEY), clock) as opened:
+            yield
 
-                def turn(slot: datetime) -> None:
-                    for run in opened.runs:
-                        try:
-                            fire(run, slot)
-                        except BotError as error:
-                            self.errors.append(error)
-                            tried = {"attempt": 1, "at": clock.now(), "reason": str(error)}
-                            opened.book.keep_try(FailedTry(run=run.runner.setup.name, slot=slot, **tried))
+    @contextmanager
+    def open(self) -> Iterator[Callable[[datetime], None]]:
+        """Start a process of the daemon; yields what runs a slot."""
+        clock = self.api.clock
+        with self.served(), live(load_config(self.place / "config.toml", {}), ring_of(KEY), clock) as opened:
 
-                yield turn
+            def turn(slot: datetime) -> None:
+                for run in opened.runs:
+                    try:
+                        fire(run, slot)
+                    except BotError as error:
+                        self.errors.append(error)
+                        tried = {"attempt": 1, "at": clock.now(), "reason": str(error)}
+                        opened.book.keep_try(FailedTry(run=run.runner.setup.name, slot=slot, **tried))
+
+            yield turn
+
+    def call(self, *words: str) -> int:
+        """Call a command of the command line, and return its exit code."""
+        with self.served(), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("BOT_API_KEY", KEY)
+            return main([*words, "--config", str(self.place / "config.toml")])

@@ -313,3 +313,63 @@ def test_the_feeds_are_all_asked(tmp_path: Path) -> None:
     life.run(SLOTS[0])
     assert {feed for feed, _ in api.asked} == set(FEEDS)
     assert cycles_of(life.ledger) == ["committed"]
+
+
+Told = pytest.CaptureFixture[str]
+
+
+@pytest.mark.parametrize("feed", ["resistance-support", "quantmetrics", "daily-ohlcv", "trading-signals"])
+def test_once_ends_with_69_and_a_line_where_a_needed_feed_failed(tmp_path: Path, feed: str, capsys: Told) -> None:
+    """S13: the cycle is committed, candidates wait, and cron users see which feed failed."""
+    life = Life(tmp_path, stub())
+    life.api.answer = failing(feed, lambda _: True, status(502))  # type: ignore[assignment]
+    assert life.call("once", "--at", f"{START:%Y-%m-%dT%H:%MZ}") == 69
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith(f"bot: failed: {feed}: GET /v2/{feed}: 502")
+    assert cycles_of(life.ledger) == ["committed"]
+
+
+def test_once_ends_with_69_where_nothing_answered_and_keeps_the_try(tmp_path: Path, capsys: Told) -> None:
+    """S13, S15: one line, 69, and the failed slot with its reason."""
+    life = Life(tmp_path, stub())
+    life.run(SLOTS[0])
+    life.api.answer = lambda _feed, _params, _made: httpx.ReadTimeout("slow")
+    assert life.call("once", "--at", f"{SLOTS[1]:%Y-%m-%dT%H:%MZ}") == 69
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("bot: GET /v2/price: no answer in time")
+    assert rows(life.ledger, "select state, reason from v_cycles order by slot desc limit 1") == [
+        ("failed", line.removeprefix("bot: "))
+    ]
+
+
+def test_once_says_how_many_rows_were_refused(tmp_path: Path, capsys: Told) -> None:
+    """A field that cannot be read is told on stderr, and the code stays 0."""
+    life = Life(tmp_path, stub())
+    life.api.rows = lambda feed, made: [{**row, "CAGR": "x"} for row in made] if feed == "quantmetrics" else made
+    assert life.call("once", "--at", f"{START:%Y-%m-%dT%H:%MZ}") == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"bot: {len(NAMES)} rows or fields refused (v_refusals): wrong_type: quantmetrics: token ")
+
+
+def test_check_asks_each_feed_and_shows_what_it_resolved(tmp_path: Path, capsys: Told) -> None:
+    """S16: id, name and size of each token; a feed that fails and one without rows are told, and end with 69."""
+    life = Life(tmp_path, stub(), ["BTC", "ETH"])
+    assert life.call("check") == 0
+    told = capsys.readouterr().out
+    assert all(word in told for word in ("3375", "Btc", "1000000000", *(feed for feed in FEEDS if feed != "tokens")))
+    life.api.answer = failing("quantmetrics", lambda _: True, status(401, b'{"message": "... your current plan."}'))  # type: ignore[assignment]
+    life.api.rows = lambda feed, made: [] if feed == "trading-signals" else made
+    assert life.call("check") == 69
+    lines = capsys.readouterr().err.splitlines()
+    assert any("quantmetrics: the key's plan does not include this endpoint" in line for line in lines)
+    assert "bot: trading-signals: no row for these tokens: does the plan include it?" in lines
+    assert not life.ledger.exists()
+
+
+def test_check_says_that_a_token_was_renamed(tmp_path: Path, capsys: Told) -> None:
+    """S4: the ledger knows 3375 as BTC, the provider as XBT: the name is told, and the token stays."""
+    life = Life(tmp_path, stub(), ["BTC", "ETH"])
+    life.run(SLOTS[0])
+    life.api.listed = {3375: {"TOKEN_ID": 3375, "TOKEN_NAME": "Bitcoin", "TOKEN_SYMBOL": "XBT", "MARKET_CAP": 1e9}}
+    assert life.call("check") == 0
+    assert "bot: identity_changed: token 3375 is BTC here, XBT there" in capsys.readouterr().err

@@ -6,7 +6,7 @@ hole that is asked for again. A cycle fails only if what is held cannot be price
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bot.adapters.http.client import HttpClient
@@ -43,10 +43,12 @@ from bot.domain.instants import DAY, HOUR
 from bot.domain.instruments import Instrument
 from bot.domain.market import LevelSet, QuantMetrics, Quote
 from bot.domain.tape import Datum, Hole, Pause, Refusal, TokenPrint
-from bot.ports import Clock, Tape
+from bot.ports import Clock, Listing, Probe, Tape
 
 # Rows of an answer that are recorded as refused; a number stands for more.
 REFUSALS_MAX = 1000
+# Tokens for which a feed is tried, one request each.
+PROBED = 50
 # A token whose newest row is older than this has left the provider's tables: requests do not reach
 # back to its rows.
 SILENT_AFTER = timedelta(days=7)
@@ -153,6 +155,30 @@ class TokenMetricsSource:
         self._fetched |= {feed: fetch for feed in due if (feed, feed in self._failed) != (PRICE, True)}
         self._check(held)
         return fetch.ended_at
+
+    def probe(self) -> tuple[list[Probe], list[Listing]]:
+        """Ask each needed feed once, and the list of tokens; keep nothing."""
+        now, tokens = self._clock.now(), sorted(self._archive.instruments)[:PROBED]
+        asked = [self._build_probe(feed, tokens, now) for feed in FEEDS if feed in self._needs | {TOKENS}]
+        heard = self._desk.ask(now, [replace(query, page_max=1) for query in asked])
+        found, listed = [], list[Listing]()
+        for one in heard:
+            rows = [row for page in one.pages for row in page.rows]
+            # More pages than the first are no failure here.
+            error = None if one.pages else str(one.error)
+            found.append(Probe(one.query.endpoint, None if error else len(rows), error))
+            if one.query.endpoint == TOKENS:
+                listed += [
+                    Listing(token.token_id, token.symbol, token.name, token.market_cap)
+                    for token in parse_listed(rows)
+                ]
+        return found, listed
+
+    def _build_probe(self, feed: str, tokens: Sequence[TokenId], now: datetime) -> ApiQuery:
+        """Build the one query by which a feed is tried."""
+        if feed in DATED:
+            return dated_queries(feed, tokens, (now - DAY).date(), now.date())[0]
+        return (timed_queries(feed, tokens, now - HOUR, now) if feed in TIMED else plain_queries(feed, tokens))[0]
 
     def _check(self, held: Collection[TokenId]) -> None:
         """Raise the error that leaves a cycle without what it cannot do without."""

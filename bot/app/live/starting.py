@@ -14,9 +14,12 @@ from bot.app.settings.config import Config, load_config, resolve_keys
 from bot.app.settings.providers import PROVIDERS, feeds_of
 from bot.app.telling.answers import Answer, Row, Table
 from bot.app.telling.printing import show_value
-from bot.domain.errors import ConfigError, StorageError
+from bot.domain.errors import ConfigError, StorageError, UpstreamError
+from bot.domain.ids import RunName
 from bot.domain.instants import DAY
 from bot.engine.rules import Rules
+
+NO_ROWS = "bot: {}: no row for these tokens: does the plan include it?"
 
 
 def list_strategies() -> Answer:
@@ -72,10 +75,15 @@ def check(config_path: Path) -> Answer:
         connect_all(config, keys, clock, strategies.values(), Untaped(None)) as sources,
     ):
         main = config.source.provider
-        universes = {name: resolve(sources, main, one) for name, one in strategies.items()}
+        pinned = {name: book.instruments(RunName(name)) if book else () for name in strategies}
+        universes = {
+            name: resolve(sources, main, one, pinned[name]) for name, one in strategies.items()
+        }
         if book:
             for run in config.runs:
                 book.check_run(run_of(run, strategies[run.name], now), universes[run.name])
+        probes, listed = sources[main].probe()
+    sizes = {one.token_id: one for one in listed}
     runs: list[Row] = [
         {
             "run": run.name,
@@ -103,12 +111,28 @@ def check(config_path: Path) -> Answer:
         "parity": config.verify.parity,
         "parity_window_hours": config.verify.window_hours,
         "next_parity": _next(config.verify.parity, now),
+        "feeds": [one._asdict() for one in probes],
+        "tokens": [one._asdict() for one in listed],
     }
     plan = config.source.credits_per_month
     costly = plan is not None and daily * 31 > plan
     notes = ["bot: this schedule costs more credits than the plan has"] if costly else []
     notes += dict.fromkeys(line for strategy in strategies.values() for line in strategy.remarks)
-    return Answer(payload=answer, parts=(_describe(answer, runs),), notes=tuple(notes))
+    notes += [f"bot: failed: {one.feed}: {one.error}" for one in probes if one.error]
+    notes += [NO_ROWS.format(one.feed) for one in probes if one.rows == 0]
+    known = {token_id: one for universe in universes.values() for token_id, one in universe.items()}
+    notes += [
+        f"bot: identity_changed: token {token_id} is {one.symbol} here, {sizes[token_id].symbol} there"
+        for token_id, one in sorted(known.items())
+        if token_id in sizes and sizes[token_id].symbol.upper() != one.symbol
+    ]
+    is_down = any(one.error for one in probes)
+    return Answer(
+        payload=answer,
+        parts=(_describe(answer, runs), Table(rows=answer["tokens"]), Table(rows=answer["feeds"])),
+        notes=tuple(notes),
+        exit_code=UpstreamError.exit_code if is_down else 0,
+    )
 
 
 def _next(cron: str | None, now: datetime) -> datetime | None:
