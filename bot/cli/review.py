@@ -23,6 +23,8 @@ def register(commands: Commands) -> None:
     status = add_command(commands, "status", "the runs at a glance, and whether a daemon is alive", _status)
     text = "end with 69 when no daemon holds the ledger, or a run is more than an interval late"
     status.add_argument("--expect-alive", action="store_true", help=text)
+    text = "the provider's feeds: calls, errors, durations, freshness, and what did not come"
+    status.add_argument("--feeds", action="store_true", help=text)
     add_reading_options(status)
     for name, text in (
         ("trades", "trades, closed and open"),
@@ -61,8 +63,11 @@ def _read(arguments: argparse.Namespace) -> Answer:
 
 
 def _status(arguments: argparse.Namespace) -> Answer:
+    from bot.app.review.feeds import show_feeds
     from bot.app.review.reading import show_status
 
+    if arguments.feeds:
+        return show_feeds(ledger_in(arguments))
     return show_status(arguments.config, arguments.ledger, arguments.run, expect_alive=arguments.expect_alive)
 
 

@@ -1,5 +1,6 @@
 """Chapter S: what the source does not give is a hole, a refusal or a failed try, and never an order."""
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -373,3 +374,23 @@ def test_check_says_that_a_token_was_renamed(tmp_path: Path, capsys: Told) -> No
     life.api.listed = {3375: {"TOKEN_ID": 3375, "TOKEN_NAME": "Bitcoin", "TOKEN_SYMBOL": "XBT", "MARKET_CAP": 1e9}}
     assert life.call("check") == 0
     assert "bot: identity_changed: token 3375 is BTC here, XBT there" in capsys.readouterr().err
+
+
+def test_status_shows_the_feeds_what_did_not_come_and_what_could_not_be_read(tmp_path: Path, capsys: Told) -> None:
+    """S30: error rate, percentiles and freshness of each feed, its holes and its refusals, as a table and as data."""
+    life = Life(tmp_path, stub())
+    life.run(SLOTS[0])
+    life.api.answer = failing("price", lambda _: True, status(502))  # type: ignore[assignment]
+    life.api.rows = lambda feed, made: [{**row, "CAGR": "x"} for row in made] if feed == "quantmetrics" else made
+    life.run(SLOTS[1], START + DAY)
+    assert main(["status", "--feeds", "--ledger", str(life.ledger), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    feeds = {row["feed"]: row for row in told["feeds"]}
+    assert feeds["quantmetrics"]["error_rate"] == 0
+    assert 0 < feeds["price"]["error_rate"] < 1
+    assert feeds["price"]["p50"] <= feeds["price"]["p95"] <= feeds["price"]["p99"]
+    assert [(row["feed"], row["missing"]) for row in told["holes"]] == [("price", "quote")]
+    assert [(row["field"], row["times"]) for row in told["refusals"]] == [("cagr", 2 * len(NAMES))]
+    assert main(["status", "--feeds", "--ledger", str(life.ledger)]) == 0
+    lines = capsys.readouterr().out
+    assert all(word in lines for word in ("error_rate", "what did not come", "what could not be read", "cagr"))
