@@ -20,7 +20,7 @@ from bot.ports import Tape
 PAGE_ROWS = 100
 PAGES_MAX = 60
 # Queries at once, so that a long first fetch can tell how far it is.
-QUERIES_AT_ONCE = 50
+QUERIES_AT_ONCE = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,8 +33,8 @@ from bot.engine.rules import Rules
 from bot.ports import Clock, Connection, Keys, LiveSource, Source
 
 MINUTE = timedelta(minutes=1)
-# A fetch of more queries tells how far it is.
-QUERIES_TOLD = 50
+# A fetch of more queries tells how far it is: on a terminal, and in the log.
+QUERIES_TOLD, QUERIES_LOGGED = 10, 50
 
 log = structlog.get_logger()
 
@@ -96,9 +96,10 @@ def connect_all(
 
 
 def _tell_fetch(done: int, total: int) -> None:
-    """Tell how far a long fetch is: on a terminal, and in the log."""
+    """Tell how far a long fetch is: on a terminal, and of a very long one in the log."""
     if total > QUERIES_TOLD:
         tell_progress("asking the provider, queries", done, total)
+    if total > QUERIES_LOGGED and done % QUERIES_LOGGED == 0:
         log.info("source_fetched", done=done, total=total)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -36,8 +37,6 @@ KEY_BYTES_MAX = 4096
 # A shorter one would mask ordinary words.
 KEY_LENGTH_MIN = 16
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
-
-LOOPBACK = frozenset({"localhost", "::1"})
 
 CRON = Cron()
 LINE = Text(r"[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*", "text on one line")
@@ -230,10 +229,17 @@ def _check_tables(path: Path, tables: Mapping[str, object]) -> None:
             raise refuse(str(path), name, f"unknown table{near(name, known)}")
 
 
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _check_address(path: Path, base_url: str) -> None:
     """Refuse an address to which the key would be sent in the clear."""
     host = urlsplit(base_url).hostname or ""
-    if base_url.startswith("http:") and host not in LOOPBACK and not host.startswith("127."):
+    if base_url.startswith("http:") and not _is_this_machine(host):
         raise refuse(
             str(path),
             "source.base_url",
