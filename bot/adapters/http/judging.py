@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 GZIP_WINDOW = 31
 INFLATE_STEP = 65536
-# A host that asks to wait for longer is not believed.
+# A host that asks to wait for more than a day is not believed: what is held must be managed.
 RETRY_AFTER_MAX = 86_400.0
 ID_MAX = 100
 
@@ -78,7 +78,7 @@ def judge(where: str, status: int, reading: Reading) -> tuple[BotError | None, b
 
 
 def read_retry_after(retry_after: str | None, now: Callable[[], datetime]) -> float | None:
-    """Read a Retry-After header in seconds or as an HTTP date, a day at most; None without one."""
+    """Read a Retry-After header in seconds or as an HTTP date; None without one to be believed."""
     if retry_after is None:
         return None
     try:
@@ -89,7 +89,7 @@ def read_retry_after(retry_after: str | None, now: Callable[[], datetime]) -> fl
         except ValueError:
             return None
         seconds = (at.replace(tzinfo=at.tzinfo or UTC) - now()).total_seconds()
-    return min(max(seconds, 0.0), RETRY_AFTER_MAX) if seconds == seconds else None  # noqa: PLR0124 - NaN
+    return max(seconds, 0.0) if seconds <= RETRY_AFTER_MAX else None
 
 
 def request_id_in(headers: "httpx.Headers") -> str | None:
