@@ -33,6 +33,7 @@ KINDS = np.full(256, 3, np.uint8)
 KINDS[ord("0") : ord("9") + 1] = 1
 KINDS[ord(".")] = 2
 KINDS[0] = 0
+FORMS = np.where(KINDS == 1, ord("0"), np.arange(256)).astype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,19 @@ def letters_of(cells: Cells) -> npt.NDArray[np.uint8]:
     return whole.view(np.uint8).reshape(len(whole), whole.itemsize)
 
 
+def forms_of(cells: Cells) -> Cells:
+    """Write each digit of cells as 0: what is left is their form."""
+    return FORMS[letters_of(cells)].view(cells.dtype).ravel()
+
+
+def distinct(cells: Cells) -> tuple[Cells, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """List the distinct cells in their order, the row in which each is first, and each row's place in the list."""
+    # Neighbours are often the same, so that only the first row of each run has to be sorted.
+    starts = np.flatnonzero(np.append(cells[:1] == cells[:1], cells[1:] != cells[:-1]))
+    several, firsts, places = np.unique(cells[starts], return_index=True, return_inverse=True)
+    return several, starts[firsts], np.repeat(places, np.diff(starts, append=len(cells)))
+
+
 def decode(cell: bytes) -> str:
     """Decode the text of a cell."""
     return cell.decode("utf-8", "replace")
@@ -86,7 +100,7 @@ def read_numbers(cells: Cells) -> Numbers:
     unreadable = np.zeros(len(cells), np.bool_)
     odd = np.flatnonzero(~plainly)
     if len(odd):
-        several, places = np.unique(cells[odd], return_inverse=True)
+        several, _, places = distinct(cells[odd])
         read = [_read_number(decode(cell)) for cell in several.tolist()]
         fine = np.array([one or "" for one in read], np.bytes_)[places]
         texts = texts.astype(np.result_type(texts, fine))
@@ -121,10 +135,7 @@ def comma_reading(columns: Sequence[Cells]) -> tuple[str, str] | None:
     for cells in columns:
         inside = cells[np.strings.find(cells, b",") >= 0]
         # What a comma is shows in the form of a number, of which there are few.
-        letters = letters_of(inside)
-        forms = np.where(KINDS[letters] == 1, ord("0"), letters).astype(np.uint8)
-        firsts = np.unique(forms.view(f"S{inside.itemsize}").ravel(), return_index=True)[1]
-        for text in map(decode, inside[firsts].tolist()):
+        for text in map(decode, inside[distinct(forms_of(inside))[1]].tolist()):
             seen = seen or text
             number = text.lower().rstrip("kmbt").strip()
             if ONE_GROUP.fullmatch(number):

@@ -202,27 +202,39 @@ Split = tuple[list[Cells], npt.NDArray[np.int64], int]
 
 
 def _split(block: bytes, delimiter: str, width: int, picked: Sequence[int]) -> Split | None:
-    """Split plain lines all at once; None when a line is quoted, long or of another width."""
-    if b'"' in block or b"\0" in block:
-        return None
+    """Split plain lines all at once; None when a line needs care: of another width, or long."""
     data = np.frombuffer(block, np.uint8)
     breaks = data == ord("\n")
-    ends = np.flatnonzero(breaks | (data == ord(delimiter)))
+    edges = breaks | (data == ord(delimiter))
+    quotes = data == ord('"')
+    quoted = quotes.any()
+    if quoted:
+        marks = np.flatnonzero(quotes)
+        opens, closes = marks[::2], marks[1::2]
+        # Quotes are plain around a whole cell of one line.
+        plain = len(opens) == len(closes) and edges[opens - 1].all() and edges[closes + 1].all()
+        inside = np.logical_xor.accumulate(quotes)
+        if not plain or (breaks & inside).any() or b"\r" in block or not block.isascii():
+            return None
+        edges &= ~inside
+    ends = np.flatnonzero(edges)
     rows = len(ends) // width
     # Each line has its number of cells when every so many ends, and no other, is a line's.
-    if len(ends) % width or int(breaks.sum()) != rows or not breaks[ends[width - 1 :: width]].all():
+    uneven = len(ends) % width or int(breaks.sum()) != rows or not breaks[ends[width - 1 :: width]].all()
+    if uneven or b"\0" in block:
         return None
     starts = np.append(0, ends[:-1] + 1)
     data = np.append(data, np.zeros(CELL_MAX, np.uint8))
     columns = []
     for place in picked:
         first, last = starts[place::width], ends[place::width]
+        first, last = first + quotes[first], last - quotes[first]
         size = max(int((last - first).max()), 1)
         if size > CELL_MAX:
             return None
         steps = np.arange(size)
-        letters = np.where(steps < (last - first)[:, None], data[first[:, None] + steps], 0).astype(np.uint8)
-        columns.append(letters.view(f"S{size}").ravel())
+        letters = np.where(steps < (last - first)[:, None], data[first[:, None] + steps], 0)
+        columns.append(letters.astype(np.uint8).view(f"S{size}").ravel())
     return columns, np.arange(1, rows + 1), 0
 
 
