@@ -19,6 +19,10 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 CELL_MAX = 64
+BLOCK_ROWS = 1 << 15
+# A whole number of as many digits is a float without rounding, and so is the power of ten over it.
+EXACT_DIGITS = 15
+TENS = np.array([float(10**power) for power in range(EXACT_DIGITS + 1)])
 # The reader of histories accepts prices of this range.
 SMALLEST, LARGEST = 1e-18, 1e15
 EMPTY = frozenset({"", "nan", "null", "none", "nil", "-", "--", "n/a", "na", "inf", "-inf", "infinity"})
@@ -84,31 +88,53 @@ def decode(cell: bytes) -> str:
     return cell.decode("utf-8", "replace")
 
 
+def find_plain(cells: Cells) -> tuple[Mask, Mask]:
+    """Tell which cells are digits with at most one dot behind the first, and which have a dot."""
+    kinds = np.ascontiguousarray(KINDS[letters_of(cells)].T)
+    dots = (kinds == KINDS[ord(".")]).sum(axis=0)
+    unpadded = np.count_nonzero(kinds, axis=0) == np.strings.str_len(cells)
+    return (kinds[0] == 1) & (kinds.max(axis=0) < KINDS.max()) & (dots <= 1) & unpadded, dots == 1
+
+
 def read_numbers(cells: Cells) -> Numbers:
     """Read a column of numbers."""
-    kinds = KINDS[letters_of(cells)]
-    first = kinds[:, 0] == 1
-    dots = (kinds == KINDS[ord(".")]).sum(axis=1)
-    plainly = first & (dots <= 1) & (kinds.max(axis=1) < KINDS.max())
+    plainly, dotted = find_plain(cells)
     if cells.itemsize > 1:
         letters = letters_of(cells)
-        plainly &= ~((letters[:, 0] == ord("0")) & (kinds[:, 1] == 1))
-    dotted = plainly & (dots == 1)
+        plainly &= ~((letters[:, 0] == ord("0")) & (KINDS[letters[:, 1]] == 1))
     texts = cells
     if dotted.any():
-        texts = np.where(dotted, np.strings.rstrip(np.strings.rstrip(cells, b"0"), b"."), cells)
+        bare = np.strings.rstrip(np.strings.rstrip(cells, b"0"), b".")
+        texts = np.where(plainly & dotted, bare, cells)
     unreadable = np.zeros(len(cells), np.bool_)
+    values = _floats_of(np.where(plainly, texts, b"0"))
     odd = np.flatnonzero(~plainly)
     if len(odd):
         several, _, places = distinct(cells[odd])
         read = [_read_number(decode(cell)) for cell in several.tolist()]
-        fine = np.array([one or "" for one in read], np.bytes_)[places]
+        fine = np.array([one or "" for one in read], np.bytes_)
         texts = texts.astype(np.result_type(texts, fine))
-        texts[odd] = fine
+        texts[odd] = fine[places]
+        values[odd] = np.where(fine == b"", b"nan", fine).astype(np.float64)[places]
         unreadable[odd] = np.array([one is None for one in read])[places]
-    empty = texts == b""
-    values = np.where(empty, b"nan", texts).astype(np.float64) if len(odd) else texts.astype(np.float64)
     return Numbers(texts=texts, values=values, unreadable=unreadable)
+
+
+def _floats_of(texts: Cells) -> Floats:
+    """Read plain numbers as floats: those of few digits as a whole number over a power of ten."""
+    width = texts.itemsize
+    if width > EXACT_DIGITS:
+        return texts.astype(np.float64)
+    values = np.empty(len(texts))
+    for start in range(0, len(texts), BLOCK_ROWS):
+        inside = slice(start, start + BLOCK_ROWS)
+        letters = np.pad(letters_of(texts[inside]).T, ((0, 1), (0, 0)))
+        point = (letters == ord(".")) | (letters == 0)
+        place = point.argmax(axis=0)  # of the dot, or behind the last digit
+        digits = np.where(point, 0, letters - np.uint8(ord("0")))
+        bare = np.where(np.arange(width)[:, None] < place, digits[:-1], digits[1:])
+        values[inside] = TENS[:width][::-1] @ bare / TENS[width - place]
+    return values
 
 
 def _read_number(text: str) -> str | None:

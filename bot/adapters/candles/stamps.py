@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from bot.adapters.candles.cells import KINDS, Cells, Mask, decode, distinct, forms_of, letters_of
+from bot.adapters.candles.cells import Cells, Mask, decode, distinct, find_plain, forms_of, letters_of
 from bot.domain.instants import EPOCH, MICROSECOND
 
 Instants = npt.NDArray[np.int64]
@@ -58,10 +58,7 @@ class Stamps:
 
 def read_stamps(cells: Cells, layouts: Collection[str], zone: ZoneInfo | None) -> Stamps:
     """Read a column of times; zone: of the times that name none, by default UTC."""
-    kinds = KINDS[letters_of(cells)]
-    lengths = np.strings.str_len(cells)
-    numeric = (kinds.max(axis=1, initial=0) < KINDS.max()) & (kinds[:, 0] == 1) & (lengths > DATE_DIGITS)
-    numeric &= (kinds == KINDS[ord(".")]).sum(axis=1) <= 1
+    numeric = find_plain(cells)[0] & (np.strings.str_len(cells) > DATE_DIGITS)
     if numeric.sum() * 2 > len(cells):
         return _read_epochs(cells, numeric)
     return _read_texts(cells, layouts, zone)
