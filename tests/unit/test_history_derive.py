@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.adapters.history.writing import write_number
 from bot.app.histories.derivation import Days, derive, level_rows
-from bot.app.histories.folder_files import write_number
 from bot.cli.main import main
 from bot.domain.instants import MICROSECONDS_A_DAY
 from bot.figures import days as figures_of_days

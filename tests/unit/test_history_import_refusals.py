@@ -186,7 +186,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     def fail(_number: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bot.adapters.candles.writing.os.fsync", fail)
+    monkeypatch.setattr("bot.adapters.history.writing.os.fsync", fail)
     failed = run_import(capsys, tmp_path, {"BTC.csv": history_csv(candles(DAY))})
     assert (failed.code, "cannot be written: No space left" in failed.error) == (74, True)
     assert [path.name for path in tmp_path.iterdir()] == ["BTC.csv"]

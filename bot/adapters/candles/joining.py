@@ -1,17 +1,17 @@
-"""The candles of several files joined into one series for each coin, and made coarser exactly.
+"""The candles of several files joined into one series for each coin, made coarser, and written.
 
 The result does not depend on the order of files or rows. Of candles of one time that differ none is
 kept, because nothing says which is true.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 import numpy as np
 
-from bot.adapters.candles.cells import Cells
+from bot.adapters.candles.cells import BLOCK_ROWS, Cells, letters_of
 from bot.adapters.candles.recognising import TIMEFRAMES, CandleFile, CandleSet, name_span
 from bot.adapters.candles.stamps import Instants
 from bot.domain.errors import BadInputError
@@ -169,3 +169,18 @@ def _add(volumes: Sequence[bytes]) -> bytes:
     if not all(volumes):
         return b""
     return plain(sum((Decimal(one.decode()) for one in volumes), ZERO)).encode()
+
+
+def write_bars(series: CandleSeries) -> Iterator[bytes]:
+    """Write a file of bars in parts; without volumes when none is known."""
+    known = bool((series.texts[4] != b"").any())
+    texts = series.texts if known else series.texts[:4]
+    yield b"time,open,high,low,close,volume\n" if known else b"time,open,high,low,close\n"
+    for start in range(0, len(series.at), BLOCK_ROWS):
+        inside = slice(start, start + BLOCK_ROWS)
+        times = series.at[inside].astype("datetime64[us]").astype("datetime64[s]").astype("S19")
+        columns = [times, np.full(len(times), b"Z")]
+        for text in texts:
+            columns += [np.full(len(times), b","), text[inside]]
+        block = np.concatenate([letters_of(one) for one in (*columns, np.full(len(times), b"\n"))], axis=1)
+        yield block[block != 0].tobytes()  # without the padding behind each cell
