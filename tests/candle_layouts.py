@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
-from unittest.mock import patch
 
 import pyarrow as pa
+import pytest
 from pyarrow import feather, parquet
 
 from bot.cli.main import main, parser
@@ -324,7 +324,8 @@ def run_import(capsys: Any, folder: Path, files: Mapping[str, bytes | str], *opt
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
     history = folder / "history"
     names = [str(folder / name) for name in files]
-    with patch("bot.cli.main.parser", PARSER):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bot.cli.main.parser", PARSER)
         code = main(["history", "import", *names, "-o", str(history), "--json", *options])
     told, error = capsys.readouterr()
     written = {

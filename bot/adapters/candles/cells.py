@@ -25,7 +25,7 @@ EXACT_DIGITS = 15
 TENS = np.array([float(10**power) for power in range(EXACT_DIGITS + 1)])
 # The reader of histories accepts prices of this range.
 SMALLEST, LARGEST = 1e-18, 1e15
-EMPTY = frozenset({"", "nan", "null", "none", "nil", "-", "--", "n/a", "na", "inf", "-inf", "infinity"})
+EMPTY = {"", "nan", "null", "none", "nil", "-", "--", "n/a", "na", "inf", "-inf", "infinity"}
 SCALES = {"k": 3, "m": 6, "b": 9, "t": 12}
 GROUPS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", re.ASCII)
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,2})?", re.ASCII)
@@ -76,7 +76,7 @@ def forms_of(cells: Cells) -> Cells:
 
 
 def distinct(cells: Cells) -> tuple[Cells, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """List the distinct cells in their order, the row in which each is first, and each row's place in the list."""
+    """List the distinct cells in order, the first row of each, and each row's place in the list."""
     # Neighbours are often the same, so that only the first row of each run has to be sorted.
     starts = np.flatnonzero(np.append(cells[:1] == cells[:1], cells[1:] != cells[:-1]))
     several, firsts, places = np.unique(cells[starts], return_index=True, return_inverse=True)
@@ -99,9 +99,9 @@ def find_plain(cells: Cells) -> tuple[Mask, Mask]:
 def read_numbers(cells: Cells) -> Numbers:
     """Read a column of numbers."""
     plainly, dotted = find_plain(cells)
-    if cells.itemsize > 1:
-        letters = letters_of(cells)
-        plainly &= ~((letters[:, 0] == ord("0")) & (KINDS[letters[:, 1]] == 1))
+    if cells.itemsize > 1:  # a zero that leads other digits is dropped with care
+        first, second = letters_of(cells)[:, :2].T
+        plainly &= (first != ord("0")) | (KINDS[second] != 1)
     texts = cells
     if dotted.any():
         bare = np.strings.rstrip(np.strings.rstrip(cells, b"0"), b".")
