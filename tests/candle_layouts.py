@@ -6,16 +6,20 @@ import json
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pytest
 from pyarrow import feather, parquet
 
-from bot.cli.main import main
+from bot.cli.main import main, parser
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 START = datetime(2024, 3, 1, tzinfo=UTC)
+# Building the parser of all commands takes longer than a small import.
+PARSER = cache(parser)
 
 
 class Row(NamedTuple):
@@ -320,7 +324,9 @@ def run_import(capsys: Any, folder: Path, files: Mapping[str, bytes | str], *opt
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
     history = folder / "history"
     names = [str(folder / name) for name in files]
-    code = main(["history", "import", *names, "-o", str(history), "--json", *options])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bot.cli.main.parser", PARSER)
+        code = main(["history", "import", *names, "-o", str(history), "--json", *options])
     told, error = capsys.readouterr()
     written = {
         path.relative_to(history).as_posix(): path.read_text() for path in sorted(history.rglob("*")) if path.is_file()

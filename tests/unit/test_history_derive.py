@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.adapters.history.writing import put_file, write_number
 from bot.app.histories.derivation import Days, derive, level_rows
-from bot.app.histories.folder_files import write_number
 from bot.cli.main import main
 from bot.domain.instants import MICROSECONDS_A_DAY
 from bot.figures import days as figures_of_days
@@ -262,3 +263,16 @@ def test_a_number_is_written_with_its_shortest_digits(value: float, cell: str) -
     """Plain decimals, without an exponent or a minus zero, that name the same float; unknown is an empty cell."""
     assert write_number(value) == cell
     assert not cell or float(cell) == value
+
+
+def test_a_file_appears_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until its bytes are on the disk a file has another name; then this very file has its own, not a copy."""
+    flushed = []
+
+    def note(number: int) -> None:
+        assert not (tmp_path / "levels.csv").exists()
+        flushed.append(os.fstat(number).st_ino)
+
+    monkeypatch.setattr("bot.adapters.history.writing.os.fsync", note)
+    put_file(tmp_path / "levels.csv", [b"token_id\n", b"1\n"])
+    assert [(one.name, one.stat().st_ino) for one in tmp_path.iterdir()] == [("levels.csv", *flushed)]

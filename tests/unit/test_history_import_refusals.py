@@ -1,6 +1,7 @@
 """What an import refuses, in one line that names the file and the mend; and what it leaves alone."""
 
 import io
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -165,6 +166,42 @@ def test_lines_that_are_too_long_and_too_short(tmp_path: Path, capsys: Any, bad:
     assert imported.answer["files"][0]["dropped"] == {"another number of columns": {"count": count, "line": None}}
 
 
+def test_a_first_row_that_is_too_short(tmp_path: Path, capsys: Any) -> None:
+    """The header says how many columns there are, also where the first row lacks the last of them."""
+    head, *good = history_csv(candles(DAY, 9)).splitlines()
+    imported = run_import(capsys, tmp_path, {"BTC.csv": "\n".join([head, "2024-03-09,1,2,1,2", *good])})
+    assert imported.files["bars/1d/BTC.csv"] == history_csv(candles(DAY, 9))
+    assert imported.answer["files"][0]["dropped"] == {"another number of columns": {"count": 1, "line": None}}
+
+
+def test_what_differs_in_a_digit_is_another(tmp_path: Path, capsys: Any) -> None:
+    """An existing file is compared by its bytes: one of the same size and times is another all the same."""
+    files = {"BTC.csv": history_csv(candles(DAY))}
+    run_import(capsys, tmp_path, files)
+    there = tmp_path / "history" / "bars" / "1d" / "BTC.csv"
+    text, times = there.read_text(), there.stat()
+    for other in (text.replace("28000.5", "28000.6"), text + "\n", text[:-1]):
+        there.write_text(other)
+        os.utime(there, ns=(times.st_atime_ns, times.st_mtime_ns))
+        refused = run_import(capsys, tmp_path, files)
+        assert (refused.code, "bars/1d/BTC.csv is another" in refused.error) == (78, True)
+        assert refused.files["bars/1d/BTC.csv"] == other
+
+
+def test_the_folder_appears_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """Until its last file is on the disk the folder has another name; then these very files are in it, not copies."""
+    flushed: list[int] = []
+
+    def note(number: int) -> None:
+        assert not (tmp_path / "history").exists()
+        flushed.append(os.fstat(number).st_ino)
+
+    monkeypatch.setattr("bot.adapters.history.writing.os.fsync", note)
+    imported = run_import(capsys, tmp_path, {"BTC.csv": history_csv(candles(DAY))})
+    assert sorted((tmp_path / "history" / name).stat().st_ino for name in imported.files) == sorted(flushed)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["BTC.csv", "history"]
+
+
 def test_an_existing_history_is_not_changed(tmp_path: Path, capsys: Any) -> None:
     """The same import again changes nothing and says so, also beside other files; another one is refused."""
     files = {"BTC.csv": history_csv(candles(DAY))}
@@ -186,7 +223,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     def fail(_number: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bot.adapters.candles.writing.os.fsync", fail)
+    monkeypatch.setattr("bot.adapters.history.writing.os.fsync", fail)
     failed = run_import(capsys, tmp_path, {"BTC.csv": history_csv(candles(DAY))})
     assert (failed.code, "cannot be written: No space left" in failed.error) == (74, True)
     assert [path.name for path in tmp_path.iterdir()] == ["BTC.csv"]

@@ -32,8 +32,8 @@ def arrow_columns(path: Path, kind: str) -> tuple[tuple[str, ...], list[Cells]]:
         table = (feather.read_table if kind == "Feather" else parquet.read_table)(str(path))
         columns = [_cells_of(column.combine_chunks()) for column in table.columns]
     except pa.ArrowException as error:
-        fault = " ".join(str(error).split())
-        raise BadInputError(f"{path}: cannot be read as {kind} ({fault}): write it again") from error
+        fault = f"cannot be read as {kind} ({' '.join(str(error).split())})"
+        raise BadInputError(f"{path}: {fault}: write it again") from error
     names = ("" if name.startswith(INDEX) else name for name in table.column_names)
     return tuple(names), columns
 

@@ -19,9 +19,13 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 CELL_MAX = 64
+BLOCK_ROWS = 1 << 15
+# A whole number of as many digits is a float without rounding, and so is the power of ten over it.
+EXACT_DIGITS = 15
+TENS = np.array([float(10**power) for power in range(EXACT_DIGITS + 1)])
 # The reader of histories accepts prices of this range.
 SMALLEST, LARGEST = 1e-18, 1e15
-EMPTY = frozenset({"", "nan", "null", "none", "nil", "-", "--", "n/a", "na", "inf", "-inf", "infinity"})
+EMPTY = {"", "nan", "null", "none", "nil", "-", "--", "n/a", "na", "inf", "-inf", "infinity"}
 SCALES = {"k": 3, "m": 6, "b": 9, "t": 12}
 GROUPS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", re.ASCII)
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,2})?", re.ASCII)
@@ -33,6 +37,7 @@ KINDS = np.full(256, 3, np.uint8)
 KINDS[ord("0") : ord("9") + 1] = 1
 KINDS[ord(".")] = 2
 KINDS[0] = 0
+FORMS = np.where(KINDS == 1, ord("0"), np.arange(256)).astype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,36 +70,71 @@ def letters_of(cells: Cells) -> npt.NDArray[np.uint8]:
     return whole.view(np.uint8).reshape(len(whole), whole.itemsize)
 
 
+def forms_of(cells: Cells) -> Cells:
+    """Write each digit of cells as 0: what is left is their form."""
+    return FORMS[letters_of(cells)].view(cells.dtype).ravel()
+
+
+def distinct(cells: Cells) -> tuple[Cells, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """List the distinct cells in order, the first row of each, and each row's place in the list."""
+    # Neighbours are often the same, so that only the first row of each run has to be sorted.
+    starts = np.flatnonzero(np.append(cells[:1] == cells[:1], cells[1:] != cells[:-1]))
+    several, firsts, places = np.unique(cells[starts], return_index=True, return_inverse=True)
+    return several, starts[firsts], np.repeat(places, np.diff(starts, append=len(cells)))
+
+
 def decode(cell: bytes) -> str:
     """Decode the text of a cell."""
     return cell.decode("utf-8", "replace")
 
 
+def find_plain(cells: Cells) -> tuple[Mask, Mask]:
+    """Tell which cells are digits with at most one dot behind the first, and which have a dot."""
+    kinds = np.ascontiguousarray(KINDS[letters_of(cells)].T)
+    dots = (kinds == KINDS[ord(".")]).sum(axis=0)
+    unpadded = np.count_nonzero(kinds, axis=0) == np.strings.str_len(cells)
+    return (kinds[0] == 1) & (kinds.max(axis=0) < KINDS.max()) & (dots <= 1) & unpadded, dots == 1
+
+
 def read_numbers(cells: Cells) -> Numbers:
     """Read a column of numbers."""
-    kinds = KINDS[letters_of(cells)]
-    first = kinds[:, 0] == 1
-    dots = (kinds == KINDS[ord(".")]).sum(axis=1)
-    plainly = first & (dots <= 1) & (kinds.max(axis=1) < KINDS.max())
-    if cells.itemsize > 1:
-        letters = letters_of(cells)
-        plainly &= ~((letters[:, 0] == ord("0")) & (kinds[:, 1] == 1))
-    dotted = plainly & (dots == 1)
+    plainly, dotted = find_plain(cells)
+    if cells.itemsize > 1:  # a zero that leads other digits is dropped with care
+        first, second = letters_of(cells)[:, :2].T
+        plainly &= (first != ord("0")) | (KINDS[second] != 1)
     texts = cells
     if dotted.any():
-        texts = np.where(dotted, np.strings.rstrip(np.strings.rstrip(cells, b"0"), b"."), cells)
+        bare = np.strings.rstrip(np.strings.rstrip(cells, b"0"), b".")
+        texts = np.where(plainly & dotted, bare, cells)
     unreadable = np.zeros(len(cells), np.bool_)
+    values = _floats_of(np.where(plainly, texts, b"0"))
     odd = np.flatnonzero(~plainly)
     if len(odd):
-        several, places = np.unique(cells[odd], return_inverse=True)
+        several, _, places = distinct(cells[odd])
         read = [_read_number(decode(cell)) for cell in several.tolist()]
-        fine = np.array([one or "" for one in read], np.bytes_)[places]
+        fine = np.array([one or "" for one in read], np.bytes_)
         texts = texts.astype(np.result_type(texts, fine))
-        texts[odd] = fine
+        texts[odd] = fine[places]
+        values[odd] = np.where(fine == b"", b"nan", fine).astype(np.float64)[places]
         unreadable[odd] = np.array([one is None for one in read])[places]
-    empty = texts == b""
-    values = np.where(empty, b"nan", texts).astype(np.float64) if len(odd) else texts.astype(np.float64)
     return Numbers(texts=texts, values=values, unreadable=unreadable)
+
+
+def _floats_of(texts: Cells) -> Floats:
+    """Read plain numbers as floats: those of few digits as a whole number over a power of ten."""
+    width = texts.itemsize
+    if width > EXACT_DIGITS:
+        return texts.astype(np.float64)
+    values = np.empty(len(texts))
+    for start in range(0, len(texts), BLOCK_ROWS):
+        inside = slice(start, start + BLOCK_ROWS)
+        letters = np.pad(letters_of(texts[inside]).T, ((0, 1), (0, 0)))
+        point = (letters == ord(".")) | (letters == 0)
+        place = point.argmax(axis=0)  # of the dot, or behind the last digit
+        digits = np.where(point, 0, letters - np.uint8(ord("0")))
+        bare = np.where(np.arange(width)[:, None] < place, digits[:-1], digits[1:])
+        values[inside] = TENS[:width][::-1] @ bare / TENS[width - place]
+    return values
 
 
 def _read_number(text: str) -> str | None:
@@ -121,10 +161,7 @@ def comma_reading(columns: Sequence[Cells]) -> tuple[str, str] | None:
     for cells in columns:
         inside = cells[np.strings.find(cells, b",") >= 0]
         # What a comma is shows in the form of a number, of which there are few.
-        letters = letters_of(inside)
-        forms = np.where(KINDS[letters] == 1, ord("0"), letters).astype(np.uint8)
-        firsts = np.unique(forms.view(f"S{inside.itemsize}").ravel(), return_index=True)[1]
-        for text in map(decode, inside[firsts].tolist()):
+        for text in map(decode, inside[distinct(forms_of(inside))[1]].tolist()):
             seen = seen or text
             number = text.lower().rstrip("kmbt").strip()
             if ONE_GROUP.fullmatch(number):

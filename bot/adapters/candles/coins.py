@@ -9,8 +9,9 @@ from bot.adapters.candles.sheets import PRICES
 # The longest first, so that FDUSD is not read as a coin that ends in FD.
 QUOTES = ("FDUSD", "USDT", "USDC", "BUSD", "USD", "EUR", "GBP")
 # Symbols that would be split wrongly: coins that end in USD, and in the B of BUSD.
-DOLLARS = frozenset({*QUOTES, "TUSD", "LUSD", "SUSD", "GUSD", "HUSD", "CUSD", "PYUSD", "RLUSD", "CRVUSD"})
-ENDING_IN_B = frozenset({"BNB", "SHIB", "ARB", "CKB", "TRB", "DGB"})
+OTHERS = ("TUSD", "LUSD", "SUSD", "GUSD", "HUSD", "CUSD", "PYUSD", "RLUSD", "CRVUSD")
+DOLLARS = {*QUOTES, *OTHERS}
+ENDING_IN_B = {"BNB", "SHIB", "ARB", "CKB", "TRB", "DGB"}
 ALIASES = {"XBT": "BTC", "XXBT": "BTC", "XETH": "ETH", "XDG": "DOGE"}
 ENDINGS = re.compile(r"(\.(csv|txt|json|gz|zip|feather|arrow|ft|parquet|pq))+$", re.IGNORECASE)
 SYMBOL_MAX = 64
@@ -28,8 +29,8 @@ def coin_of(text: str) -> Coin:
     parts = [part for part in re.split(r"[/\-_:\s]+", text.upper()) if part]
     quote = parts.pop() if len(parts) > 1 and parts[-1] in QUOTES else ""
     symbol = "".join(parts)
-    if not quote:
-        quote = "" if symbol in DOLLARS else next((one for one in QUOTES if symbol.endswith(one)), "")
+    if not quote and symbol not in DOLLARS:
+        quote = next((one for one in QUOTES if symbol.endswith(one)), "")
         if quote == "BUSD" and symbol.removesuffix("USD") in ENDING_IN_B:
             quote = "USD"
         symbol = symbol.removesuffix(quote)
@@ -51,6 +52,5 @@ def coin_of_file(path: Path) -> Coin | None:
         coin = coin_of(part)
         if coin.quote and part == part.upper():
             return coin
-    if len(parts) == 1 and re.fullmatch(r"[A-Z0-9]{2,10}", stem) and stem not in map(str.upper, PRICES):
-        return coin_of(stem)
-    return None
+    named = parts == [stem] and re.fullmatch(r"[A-Z0-9]{2,10}", stem)
+    return coin_of(stem) if named and stem.lower() not in PRICES else None

@@ -1,21 +1,25 @@
-"""The candles of several files joined into one series for each coin, and made coarser exactly.
+"""The candles of several files joined into one series for each coin, made coarser, and written.
 
 The result does not depend on the order of files or rows. Of candles of one time that differ none is
 kept, because nothing says which is true.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import chain
 
 import numpy as np
 
-from bot.adapters.candles.cells import Cells
+from bot.adapters.candles.cells import BLOCK_ROWS, Cells, Floats, letters_of
 from bot.adapters.candles.recognising import TIMEFRAMES, CandleFile, CandleSet, name_span
 from bot.adapters.candles.stamps import Instants
 from bot.domain.errors import BadInputError
 from bot.domain.numbers import ZERO, plain
+
+# A part of a coin's candles, and the number of its file.
+Numbered = tuple[int, CandleSet]
 
 DUPLICATE, CONFLICT = "duplicate", "same time, another candle"
 
@@ -41,6 +45,10 @@ class CandleSeries:
         return int((steps > 1).sum()), int((steps - 1).sum())
 
 
+# By timeframe and symbol.
+SeriesByName = dict[tuple[str, str], CandleSeries]
+
+
 @dataclass(slots=True)
 class _Drops:
     """How many rows of each file were dropped for a reason, and the line of the first."""
@@ -63,7 +71,7 @@ def join(
     one_coin: the user said that the files are of one coin, whatever its currency.
     Raises BadInputError when the prices of a coin are in two currencies.
     """
-    groups: dict[tuple[str, int], list[tuple[int, CandleSet]]] = defaultdict(list)
+    groups: dict[tuple[str, int], list[Numbered]] = defaultdict(list)
     for number, file in enumerate(files):
         for one in file.sets:
             groups[one.coin.symbol, file.span].append((number, one))
@@ -73,18 +81,18 @@ def join(
         quotes = {one.coin.quote: files[number].path for number, one in several if one.coin.quote}
         if len(quotes) > 1 and not one_coin:
             named = " and ".join(f"{quote} ({path.name})" for quote, path in sorted(quotes.items()))
-            raise BadInputError(
-                f"{symbol}: prices in {named}: import one of them, or say with --symbol that they are one"
-            )
+            mend = "import one of them, or say with --symbol that they are one"
+            raise BadInputError(f"{symbol}: prices in {named}: {mend}")
         joined.append(_join(symbol, span, several, drops))
     return joined, [drops.counts[number] for number in range(len(files))]
 
 
-def _join(symbol: str, span: int, several: Sequence[tuple[int, CandleSet]], drops: _Drops) -> CandleSeries:
+def _join(symbol: str, span: int, several: Sequence[Numbered], drops: _Drops) -> CandleSeries:
     at = np.concatenate([one.at for _, one in several])
     files = np.concatenate([np.full(len(one.at), number) for number, one in several])
     lines = np.concatenate([one.lines for _, one in several])
-    texts = [np.concatenate(column) for column in zip(*(one.texts for _, one in several), strict=True)]
+    columns = zip(*(one.texts for _, one in several), strict=True)
+    texts = [np.concatenate(column) for column in columns]
     if (np.diff(at) <= 0).any():
         order = at.argsort(kind="stable")
         at, files, lines = at[order], files[order], lines[order]
@@ -103,25 +111,24 @@ def _join(symbol: str, span: int, several: Sequence[tuple[int, CandleSet]], drop
     return CandleSeries(symbol=symbol, span=span, at=at, texts=tuple(texts))
 
 
-def coarsen_all(joined: Sequence[CandleSeries], timeframe: str | None) -> dict[tuple[str, str], CandleSeries]:
+def coarsen_all(joined: Sequence[CandleSeries], timeframe: str | None) -> SeriesByName:
     """Bring all series to a timeframe, or leave each in its own; by timeframe and symbol.
 
     Raises BadInputError when two series of a coin end in one, and when nothing is left.
     """
-    found: dict[tuple[str, str], CandleSeries] = {}
-    origins: dict[tuple[str, str], str] = {}
+    found: SeriesByName = {}
+    origins: dict[str, str] = {}
     for one in joined:
-        name = timeframe or name_span(one.span)
-        key = (name, one.symbol)
-        if key in found:
-            raise BadInputError(
-                f"{one.symbol}: {origins[key]} and {name_span(one.span)} candles would both become {name}:"
-                " import one of them"
-            )
-        origins[key] = name_span(one.span)
-        found[key] = coarsen(one, TIMEFRAMES[name])
+        origin = name_span(one.span)
+        name = timeframe or origin
+        if (name, one.symbol) in found:
+            both = f"{origins[one.symbol]} and {origin} candles would both become {name}"
+            raise BadInputError(f"{one.symbol}: {both}: import one of them")
+        origins[one.symbol] = origin
+        found[name, one.symbol] = coarsen(one, TIMEFRAMES[name])
     if empty := [symbol for (_, symbol), one in found.items() if not len(one.at)]:
-        raise BadInputError(f"{empty[0]}: no candle is left: the file holds too little, or contradicts itself")
+        fault = "the file holds too little, or contradicts itself"
+        raise BadInputError(f"{empty[0]}: no candle is left: {fault}")
     return dict(sorted(found.items()))
 
 
@@ -137,12 +144,13 @@ def coarsen(series: CandleSeries, span: int) -> CandleSeries:
     first = np.flatnonzero(np.diff(bucket, prepend=bucket[:1] - 1))
     last = np.append(first[1:], len(bucket)) - 1
     opens, highs, lows, closes, volumes = series.texts
+    parts = np.split(volumes, first[1:])
     texts = (
         opens[first],
         highs[_extremes(highs.astype(np.float64), first)],
         lows[_extremes(-lows.astype(np.float64), first)],
         closes[last],
-        np.array([_add(volumes[a : b + 1].tolist()) for a, b in zip(first, last, strict=True)], np.bytes_),
+        np.array([_add(part.tolist()) for part in parts], np.bytes_),
     )
     thin = last - first + 1 < span // series.span
     whole = np.ones(len(first), np.bool_)
@@ -158,7 +166,7 @@ def coarsen(series: CandleSeries, span: int) -> CandleSeries:
     )
 
 
-def _extremes(values: np.ndarray[tuple[int], np.dtype[np.float64]], first: Instants) -> Instants:
+def _extremes(values: Floats, first: Instants) -> Instants:
     """Find the row of the largest value of each stretch; first: where each begins."""
     largest = np.repeat(np.maximum.reduceat(values, first), np.diff(first, append=len(values)))
     rows = np.where(values == largest, np.arange(len(values)), len(values))
@@ -169,3 +177,17 @@ def _add(volumes: Sequence[bytes]) -> bytes:
     if not all(volumes):
         return b""
     return plain(sum((Decimal(one.decode()) for one in volumes), ZERO)).encode()
+
+
+def write_bars(series: CandleSeries) -> Iterator[bytes]:
+    """Write a file of bars in parts; without volumes when none is known."""
+    known = bool((series.texts[4] != b"").any())
+    texts = series.texts if known else series.texts[:4]
+    yield b"time,open,high,low,close,volume\n" if known else b"time,open,high,low,close\n"
+    for start in range(0, len(series.at), BLOCK_ROWS):
+        inside = slice(start, start + BLOCK_ROWS)
+        times = series.at[inside].astype("datetime64[us]").astype("datetime64[s]").astype("S19")
+        zone, comma, end = (np.full(len(times), text) for text in (b"Z", b",", b"\n"))
+        columns = [times, zone, *chain(*((comma, text[inside]) for text in texts)), end]
+        block = np.concatenate([letters_of(one) for one in columns], axis=1)
+        yield block[block != 0].tobytes()  # without the padding behind each cell

@@ -5,7 +5,7 @@ Where the columns of a file without a header have two readings, neither is taken
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,9 +26,10 @@ MISFITS_MAX = 0.01
 
 # The earlier name is taken where a header has several.
 TIME_NAMES = (
-    "opentime", "timeopen", "opentimestamp", "timeperiodstart", "candlebegintime", "unix", "unixtimestamp",
-    "unixtime", "timestamp", "datetime", "localtime", "gmttime", "time", "t", "ts", "date", "begin", "start",
-    "starttime", "snappedat", "day", "", "closetime", "timeclose", "endtime", "timeperiodend", "end",
+    "opentime", "timeopen", "opentimestamp", "timeperiodstart", "candlebegintime", "unix",
+    "unixtimestamp", "unixtime", "timestamp", "datetime", "localtime", "gmttime", "time", "t", "ts",
+    "date", "begin", "start", "starttime", "snappedat", "day", "",
+    "closetime", "timeclose", "endtime", "timeperiodend", "end",
 )  # fmt: skip
 # Names that say that a stamp is the end of its bar.
 END_NAMES = frozenset(TIME_NAMES[-5:])
@@ -39,7 +40,9 @@ PRICE_NAMES = (
     ("close", "closeprice", "priceclose", "closelast", "last", "price", "c"),
 )
 VOLUME_NAMES = ("volume", "basevolume", "volumebase", "volumefrom", "volumetraded", "vol", "v")
-SYMBOL_NAMES = ("symbol", "tokensymbol", "ticker", "pair", "coin", "asset", "market", "instrument", "s")
+SYMBOL_NAMES = (
+    "symbol", "tokensymbol", "ticker", "pair", "coin", "asset", "market", "instrument", "s",
+)  # fmt: skip
 OTHER_VOLUMES = frozenset({"to", "quote", "currency", *map(str.lower, QUOTES)})
 COIN_COLUMN = re.compile(r"(.+?)[:_./ -]+(open|high|low|close|volume)", re.IGNORECASE)
 NO_COINS = frozenset({"BID", "ASK", "MID", "ADJ", "QUOTE", "TAKER"})
@@ -56,8 +59,8 @@ class Places:
 
     times: tuple[int, ...]
     prices: tuple[int, ...]
-    volume: int | None
-    symbol: int | None
+    volume: int | None = None
+    symbol: int | None = None
     token: int | None = None
     after: int | None = None
     coin: str = ""
@@ -65,8 +68,8 @@ class Places:
 
     def every(self) -> list[int]:
         """List the places that are read."""
-        others = [place for place in (self.volume, self.symbol, self.token, self.after) if place is not None]
-        return [*self.times, *self.prices, *others]
+        others = (self.volume, self.symbol, self.token, self.after)
+        return [*self.times, *self.prices, *(place for place in others if place is not None)]
 
 
 def find_places(header: Header, width: int) -> tuple[Places, ...]:
@@ -77,18 +80,17 @@ def find_places(header: Header, width: int) -> tuple[Places, ...]:
     if header is None:
         if width < CANDLE_CELLS:
             return ()
-        volume = CANDLE_CELLS if width > CANDLE_CELLS else None
-        after = CANDLE_CELLS + 1 if width > CANDLE_CELLS + 1 else None
-        return (Places(times=(0,), prices=(1, 2, 3, 4), volume=volume, symbol=None, after=after),)
+        volume, after, *_ = (*range(CANDLE_CELLS, width), None, None)
+        return (Places(times=(0,), prices=(1, 2, 3, 4), volume=volume, after=after),)
     names = [name_of(name) for name in header]
-    times, symbol = _times(names), _first(names, SYMBOL_NAMES)
+    times = _times(names)
     ends = names[times[0]] in END_NAMES
     prices = [_first(names, several) for several in PRICE_NAMES]
     found = tuple(place for place in prices if place is not None)
     if len(found) == len(PRICES):
-        token = names.index("tokenid") if "tokenid" in names else None
-        volume = _volume(names)
-        return (Places(times=times, prices=found, volume=volume, symbol=symbol, token=token, ends=ends),)
+        one = Places(times=times, prices=found, volume=_volume(names), ends=ends)
+        symbol, token = _first(names, SYMBOL_NAMES), _first(names, ["tokenid"])
+        return (replace(one, symbol=symbol, token=token),)
     coins: dict[str, dict[str, int]] = {}
     for place, name in enumerate(header):
         match = COIN_COLUMN.fullmatch(name)
@@ -99,7 +101,6 @@ def find_places(header: Header, width: int) -> tuple[Places, ...]:
             times=times,
             prices=tuple(several[name] for name in PRICES),
             volume=several.get("volume"),
-            symbol=None,
             coin=coin,
             ends=ends,
         )
@@ -125,14 +126,18 @@ def _volume(names: Sequence[str]) -> int | None:
     place = _first(names, VOLUME_NAMES)
     if place is not None:
         return place
-    rests = {at: name.removeprefix("volume") for at, name in enumerate(names) if name.startswith("volume")}
-    return next((at for at, rest in rests.items() if rest.isalpha() and rest not in OTHER_VOLUMES), None)
+    for place, name in enumerate(names):
+        coin = name.removeprefix("volume")
+        if coin != name and coin.isalpha() and coin not in OTHER_VOLUMES:
+            return place
+    return None
 
 
 def list_ignored(header: Header, places: Sequence[Places]) -> tuple[str, ...]:
     """Name the columns that are not read."""
     read = {place for one in places for place in one.every()}
-    return tuple(name or f"column {at + 1}" for at, name in enumerate(header or ()) if at not in read)
+    named = enumerate(header or ())
+    return tuple(name or f"column {at + 1}" for at, name in named if at not in read)
 
 
 def time_cells(cells: Mapping[int, Cells], places: Places) -> Cells:

@@ -21,6 +21,7 @@ from bot.adapters.candles.cells import (
     Numbers,
     comma_reading,
     decode,
+    distinct,
     read_numbers,
     with_points,
     without_commas,
@@ -317,11 +318,11 @@ def _coins(
 ) -> tuple[list[Coin], npt.NDArray[np.int64]]:
     """List the coins of a part, and the place of each row's coin in the list; -1 for none."""
     if places.symbol is not None:
-        several, rows = np.unique(sheet.cells[places.symbol], return_inverse=True)
+        several, _, rows = distinct(sheet.cells[places.symbol])
         coins = [coin_of(decode(cell)) for cell in several.tolist()]
         fine = np.array([at if coin.symbol else -1 for at, coin in enumerate(coins)])
         if places.token is not None:  # one symbol of several tokens: whose prices are whose is not known
-            tokens = np.unique(sheet.cells[places.token], return_inverse=True)[1]
+            tokens = distinct(sheet.cells[places.token])[2]
             pairs = np.unique(np.stack([rows, tokens]), axis=1)
             fine[np.bincount(pairs[0]) > 1] = -1
         return coins, fine[rows]

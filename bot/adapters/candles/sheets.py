@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from bot.adapters.candles.arrow import arrow_columns
 from bot.adapters.candles.cells import CELL_MAX, Cells, decode, to_cells
-from bot.domain.errors import AccessError, BadInputError, ConfigError, StorageError
+from bot.domain.errors import BadInputError, ConfigError
 
 PRICES = ("open", "high", "low", "close")
 DELIMITERS = ",;\t|"
@@ -61,34 +61,24 @@ class Sheet:
 def read_sheet(path: Path, pick: Pick) -> Sheet:
     """Read a file; pick: chooses the places of columns from the header and the number of columns.
 
-    Raises ConfigError for a missing file or extra, BadInputError for one that holds no candles.
+    Raises ConfigError for a missing file or extra, BadInputError for one that holds no candles,
+    OSError for one that cannot be read.
     """
     if not path.is_file():
         fault = "is a folder: name its files" if path.is_dir() else "no such file"
         raise ConfigError(f"{path}: {fault}")
     name = path.name.lower()
     kind = ENDINGS.get(path.suffix.lower())
-    with _readable(path):
-        if kind:
-            header, columns = arrow_columns(path, kind)
-            return _of_columns(kind, header, columns, pick)
-        if name.removesuffix(".gz").removesuffix(".zip").endswith(".json"):
-            with _unpack(path) as stream:
-                return _of_json(path, decode(stream.read()), pick)
-        with _unpack(path) as stream:
-            return _read_csv(path, stream, pick)
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
+    if kind:
+        header, columns = arrow_columns(path, kind)
+        return _of_columns(kind, header, columns, pick)
     try:
-        yield
-    except PermissionError as error:
-        raise AccessError(f"{path}: may not be read; grant this user read permission") from error
+        with _unpack(path) as stream:
+            if name.removesuffix(".gz").removesuffix(".zip").endswith(".json"):
+                return _of_json(path, decode(stream.read()), pick)
+            return _read_csv(path, stream, pick)
     except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
         raise BadInputError(f"{path}: cannot be unpacked: fetch it again, or unpack it") from error
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 @contextmanager
@@ -171,6 +161,8 @@ def _read_csv(path: Path, stream: IO[bytes], pick: Pick) -> Sheet:
     head = list(islice(stream, PREAMBLE_MAX))
     delimiter, header, width, start = _find_start(path, [decode(line) for line in head])
     picked = pick(header, width)
+    if header and max(picked) >= width:  # the first row is cut short
+        width = len(header)
     kept: dict[int, list[Cells]] = {place: [] for place in picked}
     numbers: list[npt.NDArray[np.int64]] = []
     done, ragged, block = start, 0, b"".join(head[start:])
@@ -202,27 +194,39 @@ Split = tuple[list[Cells], npt.NDArray[np.int64], int]
 
 
 def _split(block: bytes, delimiter: str, width: int, picked: Sequence[int]) -> Split | None:
-    """Split plain lines all at once; None when a line is quoted, long or of another width."""
-    if b'"' in block or b"\0" in block:
-        return None
+    """Split plain lines all at once; None when a line needs care: of another width, or long."""
     data = np.frombuffer(block, np.uint8)
     breaks = data == ord("\n")
-    ends = np.flatnonzero(breaks | (data == ord(delimiter)))
+    edges = breaks | (data == ord(delimiter))
+    quotes = data == ord('"')
+    quoted = quotes.any()
+    if quoted:
+        marks = np.flatnonzero(quotes)
+        opens, closes = marks[::2], marks[1::2]
+        # Quotes are plain around a whole cell of one line.
+        plain = len(opens) == len(closes) and edges[opens - 1].all() and edges[closes + 1].all()
+        inside = np.logical_xor.accumulate(quotes)
+        if not plain or (breaks & inside).any() or b"\r" in block or not block.isascii():
+            return None
+        edges &= ~inside
+    ends = np.flatnonzero(edges)
     rows = len(ends) // width
     # Each line has its number of cells when every so many ends, and no other, is a line's.
-    if len(ends) % width or int(breaks.sum()) != rows or not breaks[ends[width - 1 :: width]].all():
+    uneven = len(ends) % width or int(breaks.sum()) != rows or not breaks[ends[width - 1 :: width]].all()
+    if uneven or b"\0" in block:
         return None
     starts = np.append(0, ends[:-1] + 1)
     data = np.append(data, np.zeros(CELL_MAX, np.uint8))
     columns = []
     for place in picked:
         first, last = starts[place::width], ends[place::width]
+        first, last = first + quotes[first], last - quotes[first]
         size = max(int((last - first).max()), 1)
         if size > CELL_MAX:
             return None
         steps = np.arange(size)
-        letters = np.where(steps < (last - first)[:, None], data[first[:, None] + steps], 0).astype(np.uint8)
-        columns.append(letters.view(f"S{size}").ravel())
+        letters = np.where(steps < (last - first)[:, None], data[first[:, None] + steps], 0)
+        columns.append(letters.astype(np.uint8).view(f"S{size}").ravel())
     return columns, np.arange(1, rows + 1), 0
 
 

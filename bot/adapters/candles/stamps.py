@@ -5,16 +5,16 @@ label says so.
 """
 
 import re
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 
-from bot.adapters.candles.cells import KINDS, Cells, Mask, decode, letters_of
+from bot.adapters.candles.cells import Cells, Mask, decode, distinct, find_plain, forms_of, letters_of
 from bot.domain.instants import EPOCH, MICROSECOND
 
 Instants = npt.NDArray[np.int64]
@@ -25,20 +25,19 @@ EPOCH_FROM, EPOCH_UNTIL = 10**9, 10**10
 UNITS = (("s", 10**6, 1), ("ms", 10**3, 1), ("us", 1, 1), ("ns", 1, 10**3))
 SECOND = 10**6
 QUARTER = 15 * 60 * SECOND  # clocks change at whole quarters of an hour
-NOON = 12
+NOON, DAY_HOURS, HOUR_MINUTES = 12, 24, 60
 DATE_DIGITS = 8
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-ISO = tuple(np.frombuffer(one, np.uint8) for one in (b"0000-00-00T00:00:00", b"9999-99-99T99:99:99"))
-SUFFIXES = (b"", b"Z", b"+00:00", b" UTC", b"+0000", b" +0000", b" +00:00")
+# A month and a day that stand in an order that is not known are first and second.
 TIME = re.compile(
-    r"""(?:(?P<year>\d{4})[-/.](?P<month>\d\d?)[-/.](?P<day>\d\d?)
-    |(?P<first>\d\d?)[-/.](?P<second>\d\d?)[-/.](?P<last>\d{4})
-    |(?P<digits>\d{8})
-    |(?P<name>[A-Za-z]{3,9})\.?\s+(?P<name_day>\d\d?)(?:st|[nr]d|th)?,?\s+(?P<name_year>\d{4})
-    |(?P<day_name>\d\d?)[-\s](?P<middle>[A-Za-z]{3,9})[-\s,]+(?P<year_name>\d{4}))
+    r"""(?:(?P<year1>\d{4})[-/.](?P<month1>\d\d?)[-/.](?P<day1>\d\d?)
+    |(?P<first>\d\d?)[-/.](?P<second>\d\d?)[-/.](?P<year2>\d{4})
+    |(?P<year3>\d{4})(?P<month3>\d\d)(?P<day3>\d\d)
+    |(?P<name4>[A-Za-z]{3,9})\.?\s+(?P<day4>\d\d?)(?:st|[nr]d|th)?,?\s+(?P<year4>\d{4})
+    |(?P<day5>\d\d?)[-\s](?P<name5>[A-Za-z]{3,9})[-\s,]+(?P<year5>\d{4}))
     (?:[T\s,]+(?P<hours>\d\d?)(?::(?P<minutes>\d\d))?(?::(?P<seconds>\d\d)(?:[.,]\d+)?)?
     \s*-?\s*(?P<half>[AaPp][Mm])?)?
-    \s*(?P<zone>Z|UTC|GMT|[+-]\d\d:?\d\d)?""",
+    \s*(?P<zone>Z|UTC|GMT|(?P<sign>[+-])(?P<ahead>\d\d):?(?P<beside>\d\d))?""",
     re.ASCII | re.VERBOSE,
 )
 
@@ -57,23 +56,12 @@ class Stamps:
     choice: tuple[str, ...] = ()
 
 
-class _Moment(NamedTuple):
-    """A time as written, and its offset; None when it has none."""
-
-    clock: datetime
-    offset: timedelta | None
-
-
 def read_stamps(cells: Cells, layouts: Collection[str], zone: ZoneInfo | None) -> Stamps:
     """Read a column of times; zone: of the times that name none, by default UTC."""
-    kinds = KINDS[letters_of(cells)]
-    lengths = np.strings.str_len(cells)
-    numeric = (kinds.max(axis=1, initial=0) < KINDS.max()) & (kinds[:, 0] == 1) & (lengths > DATE_DIGITS)
-    numeric &= (kinds == KINDS[ord(".")]).sum(axis=1) <= 1
+    numeric = find_plain(cells)[0] & (np.strings.str_len(cells) > DATE_DIGITS)
     if numeric.sum() * 2 > len(cells):
         return _read_epochs(cells, numeric)
-    plain = _read_iso(cells)
-    return plain(zone) if plain else _read_texts(cells, layouts, zone)
+    return _read_texts(cells, layouts, zone)
 
 
 def _read_epochs(cells: Cells, numeric: Mask) -> Stamps:
@@ -94,106 +82,71 @@ def _read_epochs(cells: Cells, numeric: Mask) -> Stamps:
     return Stamps(at=at, readable=readable, label=f"epoch, {' and '.join(units) or 'no known unit'}")
 
 
-def _read_iso(cells: Cells) -> Callable[[ZoneInfo | None], Stamps] | None:
-    """Read plain ISO 8601 times of one form at once; None when the cells need the slow path."""
-    if not len(cells):
-        return None
-    first = bytes(cells[0])
-    length = len("2024-01-31") if len(first) == len("2024-01-31") else len("2024-01-31T12:00:00")
-    rest = re.sub(rb"^\.\d+", b"", first[length:])
-    if rest not in SUFFIXES or len(first) < length:
-        return None
-    lengths = np.strings.str_len(cells)
-    if (lengths != len(first)).any() or not np.strings.endswith(cells, rest).all():
-        return None
-    letters = letters_of(cells)[:, :length].copy()
-    if length > len("2024-01-31"):
-        separators = letters[:, 10]
-        separators[separators == ord(" ")] = ord("T")
-    # numpy also accepts other forms, so each character is checked first.
-    if (letters < ISO[0][:length]).any() or (letters > ISO[1][:length]).any():
-        return None
-    try:
-        texts = letters.view(f"S{length}").ravel()
-        at = texts.astype("datetime64[us]").astype(np.int64)
-    except ValueError:
-        return None
-    return lambda zone: _place(at, np.ones(len(at), np.bool_), np.full(len(at), not rest), zone)
-
-
 def _read_texts(cells: Cells, layouts: Collection[str], zone: ZoneInfo | None) -> Stamps:
-    """Read any other times, each distinct one once."""
-    several, places = np.unique(cells, return_inverse=True)
-    found = [TIME.fullmatch(decode(cell)) for cell in several.tolist()]
-    order, choice = _day_order(found, layouts)
+    """Read any other times; those of one form, which differ in digits only, all at once."""
+    forms, _, form_of = distinct(forms_of(cells))
+    groups = np.split(form_of.argsort(kind="stable"), np.bincount(form_of).cumsum()[:-1])
+    matches = [TIME.fullmatch(decode(form)) for form in forms.tolist()]
+    letters = letters_of(cells)
+    found = [(match, rows) for match, rows in zip(matches, groups, strict=False) if match]
+    slashed = [_numbers_of(match, letters[rows]) for match, rows in found if match["first"]]
+    order, choice = _day_order(slashed, layouts)
+    at, readable, naive = np.zeros(len(cells), np.int64), *np.zeros((2, len(cells)), np.bool_)
     if choice:
-        nothing = np.zeros(len(cells), np.int64)
-        return Stamps(at=nothing, readable=nothing > 0, label="", choice=choice)
-    read = [_moment_of(match, order) if match else None for match in found]
-    clocks = [(one.clock - EPOCH - (one.offset or timedelta())) // MICROSECOND if one else 0 for one in read]
-    naive = np.array([one is not None and one.offset is None for one in read])
-    stamps = _place(
-        np.array(clocks, np.int64)[places],
-        np.array([one is not None for one in read])[places],
-        naive[places],
-        zone,
-    )
-    if order:
-        return Stamps(at=stamps.at, readable=stamps.readable, label=f"{order}, {stamps.label}")
-    return stamps
+        return Stamps(at=at, readable=readable, label="", choice=choice)
+    for match, rows in found:
+        at[rows], readable[rows] = _read_form(match, _numbers_of(match, letters[rows]), order)
+        naive[rows] = match["zone"] is None
+    stamps = _place(at, readable, naive, zone)
+    return replace(stamps, label=f"{order}, {stamps.label}") if order else stamps
+
+
+def _numbers_of(match: re.Match[str], letters: npt.NDArray[np.uint8]) -> dict[str, Instants]:
+    """Read the numbers in times of one form; match: of the form, in which each digit is 0."""
+    numbers: dict[str, Instants] = defaultdict(lambda: np.zeros(len(letters), np.int64))
+    for name, text in match.groupdict("").items():
+        if text.startswith("0"):
+            digits = letters[:, slice(*match.span(name))].astype(np.int64) - ord("0")
+            numbers[name.rstrip("12345")] = digits @ 10 ** np.arange(len(text))[::-1]
+    return numbers
 
 
 def _day_order(
-    found: Collection[re.Match[str] | None], layouts: Collection[str]
+    slashed: Sequence[Mapping[str, Instants]], layouts: Collection[str]
 ) -> tuple[str, tuple[str, ...]]:
     """Tell whether 01/02/2023 begins with the day or the month; else what has to be chosen."""
-    pairs = [(int(one["first"]), int(one["second"])) for one in found if one and one["first"]]
-    if not pairs:
+    if not slashed:
         return "", ()
     if chosen := [name for name in DAY_ORDERS if name in layouts]:
         return chosen[0], ()
-    fits = [max(column) <= NOON for column in zip(*pairs, strict=True)]  # the first, the second as a month
-    if fits[0] == fits[1]:
+    months = [all((one[name] <= NOON).all() for one in slashed) for name in ("first", "second")]
+    if months[0] == months[1]:
         return "", DAY_ORDERS
-    return (DAY_ORDERS[0] if fits[1] else DAY_ORDERS[1]), ()
+    return DAY_ORDERS[months[0]], ()
 
 
-def _moment_of(match: re.Match[str], order: str) -> _Moment | None:
-    """Build the time that a text says; None when there is no such time."""
-    try:
-        clock = datetime(*_date_of(match, order), *_hours_of(match), tzinfo=UTC)
-    except ValueError:
-        return None
-    zone = match["zone"]
-    if zone is None:
-        return _Moment(clock, None)
-    if not zone[-1].isdigit():
-        return _Moment(clock, timedelta())
-    sign = -1 if zone[0] == "-" else 1
-    return _Moment(clock, sign * timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:])))
-
-
-def _date_of(match: re.Match[str], order: str) -> tuple[int, int, int]:
-    if match["year"]:
-        return int(match["year"]), int(match["month"]), int(match["day"])
-    if match["digits"]:
-        digits = match["digits"]
-        return int(digits[:4]), int(digits[4:6]), int(digits[6:])
+def _read_form(match: re.Match[str], numbers: Mapping[str, Instants], order: str) -> tuple[Instants, Mask]:
+    """Build the times of one form, and tell which of them there are."""
+    year, month, day = (numbers[name] for name in ("year", "month", "day"))
     if match["first"]:
-        first, second = int(match["first"]), int(match["second"])
-        day, month = (first, second) if order == DAY_ORDERS[0] else (second, first)
-        return int(match["last"]), month, day
-    month = MONTHS.index((match["name"] or match["middle"])[:3].lower()) + 1
-    return int(match["name_year"] or match["year_name"]), month, int(match["name_day"] or match["day_name"])
-
-
-def _hours_of(match: re.Match[str]) -> tuple[int, int, int]:
-    hours, minutes, seconds = (int(match[name] or 0) for name in ("hours", "minutes", "seconds"))
-    if match["half"]:
-        if not 1 <= hours <= NOON:
-            raise ValueError(hours)
-        hours = hours % NOON + (NOON if match["half"].lower() == "pm" else 0)
-    return hours, minutes, seconds
+        places = ("second", "first") if order == DAY_ORDERS[0] else ("first", "second")
+        month, day = (numbers[name] for name in places)
+    elif name := match["name4"] or match["name5"]:
+        month = month + ([*MONTHS, name[:3].lower()].index(name[:3].lower()) + 1)
+    hours, minutes, seconds = (numbers[name] for name in ("hours", "minutes", "seconds"))
+    readable = (hours < DAY_HOURS) & (minutes < HOUR_MINUTES) & (seconds < HOUR_MINUTES)
+    if half := match["half"]:
+        readable &= (hours >= 1) & (hours <= NOON)
+        hours = hours % NOON + (NOON if half.lower() == "pm" else 0)
+    months = (year - EPOCH.year) * 12 + month - 1
+    first, after = (
+        (months + more).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) for more in (0, 1)
+    )
+    readable &= (year >= 1) & (month >= 1) & (month <= len(MONTHS)) & (day >= 1) & (day <= after - first)
+    sign = -1 if match["sign"] == "-" else 1
+    hours = (first + day - 1) * DAY_HOURS + hours - sign * numbers["ahead"]
+    minutes = hours * HOUR_MINUTES + minutes - sign * numbers["beside"]
+    return (minutes * HOUR_MINUTES + seconds) * SECOND, readable
 
 
 def _place(at: Instants, readable: Mask, naive: Mask, zone: ZoneInfo | None) -> Stamps:

@@ -16,7 +16,7 @@ from bot.adapters.history.files import bar_files, bars_in, listing_of, read_bars
 from bot.adapters.history.instruments import read_instruments
 from bot.adapters.history.pack import Words, place_of
 from bot.adapters.history.reader import find_file
-from bot.app.histories.folder_files import HEADERS, put_file, write_instants, write_number, write_table
+from bot.adapters.history.writing import HEADERS, put_file, write_instants, write_number, write_table
 from bot.app.replay.packing import tell_packing
 from bot.app.telling.answers import Answer, Column, Row, Table
 from bot.app.telling.progress import tell_progress

@@ -1,6 +1,6 @@
 """`bot history import`: makes a history folder of candle files, and says what each was taken for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -8,12 +8,13 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bot.adapters.candles.coins import coin_of
-from bot.adapters.candles.joining import CandleSeries, coarsen_all, join
+from bot.adapters.candles.joining import CandleSeries, coarsen_all, join, write_bars
 from bot.adapters.candles.recognising import CandleFile, Choices, describe_drops, name_span, recognise
-from bot.adapters.candles.writing import number_symbols, write_history
+from bot.adapters.history.reader import readable
+from bot.adapters.history.writing import find_other, put_folder, write_table
 from bot.app.telling.answers import Answer, Column, Row, Table, without_empty
 from bot.app.telling.progress import tell_progress
-from bot.domain.errors import UsageError
+from bot.domain.errors import ConfigError, UsageError
 from bot.domain.instants import EPOCH, MICROSECOND
 
 FILE_COLUMNS = (
@@ -50,12 +51,22 @@ def import_candles(request: ImportRequest) -> Answer:
     files = []
     for done, path in enumerate(request.files):
         tell_progress("reading candles, files", done, len(request.files))
-        files.append(recognise(path, choices))
+        with readable(path):
+            files.append(recognise(path, choices))
     tell_progress("reading candles, files", len(files), len(files))
     joined, dropped = join(files, one_coin=bool(choices.symbol))
     series = coarsen_all(joined, choices.timeframe)
-    written = write_history(request.folder, series)
-    ids = number_symbols(series)
+    ids = {symbol: number for number, symbol in enumerate(sorted({symbol for _, symbol in series}), 1)}
+    instruments = ((str(number), symbol, symbol) for symbol, number in ids.items())
+    written = _write_history(
+        request.folder,
+        {
+            "instruments.csv": [write_table("token_id,symbol,name", instruments)],
+            **{
+                f"bars/{timeframe}/{symbol}.csv": write_bars(one) for (timeframe, symbol), one in series.items()
+            },
+        },
+    )
     told = [_file_row(file, more) for file, more in zip(files, dropped, strict=True)]
     bars = [_series_row(key[0], ids[key[1]], one) for key, one in series.items()]
     state = "written" if written else "there already, with the same files: nothing changed"
@@ -69,6 +80,20 @@ def import_candles(request: ImportRequest) -> Answer:
             " `bot history derive --signals ema`.",
         ),
     )
+
+
+def _write_history(folder: Path, files: Mapping[str, Iterable[bytes]]) -> bool:
+    """Write a history folder; False when one is there already that holds these very files."""
+    with readable(folder):
+        exists = folder.is_dir() and any(folder.iterdir())
+    if not exists:
+        put_folder(folder, files)
+    elif name := find_other(folder, files):
+        fault = "is another" if (folder / name).exists() else "is not in it"
+        raise ConfigError(
+            f"{folder}: is there already, and {name} {fault}: name a new folder, or remove this one"
+        )
+    return not exists
 
 
 def _symbol(text: str | None) -> str:

@@ -3,11 +3,11 @@
 The same seed gives the same bytes on any machine: the market promises its draws.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bot.app.histories.folder_files import HEADERS, put_folder, write_number, write_table
+from bot.adapters.history.writing import HEADERS, find_other, put_folder, write_number, write_table
 from bot.app.telling.answers import Answer
 from bot.domain.errors import ConfigError
 from bot.simulator.listing import CATEGORIES, Token
@@ -32,12 +32,13 @@ def write_sample(folder: Path, seed: int) -> Answer:
     """
     files = sample_files(seed)
     exists = folder.exists()
-    if exists and not _holds(folder, files):
+    contents = {name: (content,) for name, content in files.items()}
+    if exists and (_list_files(folder) != set(files) or find_other(folder, contents)):
         raise ConfigError(
             f"{folder} exists and is not this sample: name a folder that does not exist, or remove it"
         )
     if not exists:
-        put_folder(folder, files)
+        put_folder(folder, contents)
     counts = {
         "tokens": len(SYMBOLS),
         "days": DAYS,
@@ -56,13 +57,9 @@ def write_sample(folder: Path, seed: int) -> Answer:
     )
 
 
-def _holds(folder: Path, files: Mapping[str, bytes]) -> bool:
-    """Check whether a folder holds these files, and no other."""
-    if not folder.is_dir():
-        return False
-    paths = [path for path in folder.rglob("*") if not path.is_dir()]
-    found = {path.relative_to(folder).as_posix(): path for path in paths}
-    return found.keys() == files.keys() and all(found[name].read_bytes() == files[name] for name in files)
+def _list_files(folder: Path) -> set[str]:
+    """List the files in a folder by their paths in it."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
 
 
 def sample_files(seed: int) -> dict[str, bytes]:

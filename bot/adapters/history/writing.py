@@ -3,6 +3,7 @@
 Numbers are plain decimals: the shortest digits that name the float, without an exponent.
 """
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bot.adapters.history.pack import Words
+from bot.adapters.history.reader import readable
 from bot.domain.errors import AccessError, StorageError
 from bot.domain.numbers import plain
 
@@ -49,30 +51,54 @@ def write_table(header: str | None, rows: Iterable[Iterable[str]]) -> bytes:
 
 def put_file(path: Path, parts: Iterable[bytes]) -> None:
     """Write a file under another name and rename it, so that nobody finds half of it."""
-    half = path.with_name(f".{path.name}.half")
     with _writable(path):
+        half = _name_half(path)
         try:
-            with half.open("wb") as stream:
-                stream.writelines(parts)
+            _write_file(half, parts)
             half.replace(path)
         finally:
             with suppress(OSError):
                 half.unlink(missing_ok=True)
 
 
-def put_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+def put_folder(folder: Path, files: Mapping[str, Iterable[bytes]]) -> None:
     """Write files, named by their paths, to a new folder, which appears with all of them."""
     with _writable(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        half = folder.with_name(f".{folder.name}.half")
-        shutil.rmtree(half, ignore_errors=True)  # left by a process that was killed
+        half = _name_half(folder)
+        shutil.rmtree(half, ignore_errors=True)
         try:
-            for name, content in files.items():
+            for name, parts in files.items():
                 (half / name).parent.mkdir(parents=True, exist_ok=True)
-                (half / name).write_bytes(content)
+                _write_file(half / name, parts)
             half.rename(folder)
         finally:
             shutil.rmtree(half, ignore_errors=True)
+
+
+def find_other(folder: Path, files: Mapping[str, Iterable[bytes]]) -> str | None:
+    """Find the first file that a folder does not hold with these bytes; None when it holds all."""
+    for name in sorted(files):
+        path = folder / name
+        if not path.is_file():
+            return name
+        with readable(path), path.open("rb") as stream:
+            if any(stream.read(len(part)) != part for part in files[name]) or stream.read(1):
+                return name
+    return None
+
+
+def _name_half(path: Path) -> Path:
+    """Name what is being written beside a path; a link in the path stays, other processes differ."""
+    target = Path(os.path.abspath(path))  # noqa: PTH100 - resolving would follow the link
+    return target.with_name(f".{target.name}.{os.getpid()}.half")
+
+
+def _write_file(path: Path, parts: Iterable[bytes]) -> None:
+    """Write a file; its bytes are on the disk before it, or its folder, gets its name."""
+    with path.open("wb") as stream:
+        stream.writelines(parts)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 @contextmanager
