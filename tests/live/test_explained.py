@@ -89,8 +89,20 @@ def test_the_digest_agrees_with_the_decisions(demo: Path, bot: Command) -> None:
 
 def test_an_unknown_order_is_one_line(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An id that no order has: 78, and where the ids are."""
-    assert main(["explain", "ord-0", "--ledger", str(demo)]) == 78
+    assert main(["explain", "ord-x", "--ledger", str(demo)]) == 78
     assert "`bot orders` lists them" in capsys.readouterr().err
+
+
+def test_the_beginning_of_an_id_is_enough_where_one_order_has_it(
+    demo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the help's example has it; the beginning of several is refused with their number."""
+    ids = [order_id for (order_id,) in rows(demo, "select order_id from v_orders")]
+    start = next(one[:8] for one in ids if sum(other.startswith(one[:8]) for other in ids) == 1)
+    assert main(["explain", start, "--ledger", str(demo), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["order"]["order_id"].startswith(start)
+    assert main(["explain", "ord-", "--ledger", str(demo)]) == 78
+    assert f"{len(ids)} orders begin with ord-" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("name", "at"), [("trades", "opened_at"), ("orders", "accepted_at"), ("equity", "slot")])

@@ -1,11 +1,16 @@
 """The command line itself: what a slip of the keyboard says, help, and completion in a real shell."""
 
+import shlex
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from bot import __version__
 from bot.cli.main import main
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -83,3 +88,25 @@ def test_other_shells_get_the_same_words(capsys: pytest.CaptureFixture[str]) -> 
     assert "NAME.toml" in strategy
     (replay,) = [rule for rule in rules if "-a replay " in rule]
     assert "not __fish_seen_subcommand_from " in replay
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("--help > /dev/full", "bot: standard output cannot be written: No space left on device"),
+        ("completion bash > /dev/full", "bot: standard output cannot be written: No space left on device"),
+        ("completion bash >&-", "bot: standard output is closed"),
+    ],
+)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_answer_that_cannot_be_written_is_one_line(command: str, said: str, unbuffered: str) -> None:
+    """A full disk or a closed output: 74 and no traceback, with and without a buffer."""
+    script = f"PYTHONUNBUFFERED={unbuffered} {shlex.quote(sys.executable)} -m bot {command}"
+    done = subprocess.run(["/bin/sh", "-c", script], stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr.count("\n"), done.stderr.startswith(said)) == (74, 1, True), done.stderr
+
+
+def test_the_examples_of_the_help_can_be_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is to be evaluated by the shell is no argument of `bot`."""
+    assert main(["completion", "--help"]) == 0
+    assert 'example, in ~/.bashrc: eval "$(bot completion bash)"' in capsys.readouterr().out

@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 
 from bot.app.replay.replay import without_collection
+from bot.app.review.reading import show
+from bot.app.review.reports import Asked
+from bot.app.telling.answers import Table
+from bot.app.telling.printing import fit
 from bot.cli.main import main
 
 STRATEGY = """
@@ -63,6 +67,35 @@ def run(folder: Path, capsys: pytest.CaptureFixture[str]) -> Run:
         return code, told.out, told.err
 
     return call
+
+
+def test_a_replay_has_a_status_without_signs_of_life(
+    run: Run, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its stored configuration is a strategy, it is never due, and nothing of it is alive."""
+    assert run()[0] == 0
+    ledger = ("--ledger", str(folder / "r.db"))
+    assert main(["status", *ledger]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "small: a replay"
+    assert main(["status", *ledger, "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["is_replay"], told["due_slot"], told["overdue"]) == (True, None, False)
+    assert main(["status", *ledger, "--expect-alive"]) == 69
+
+
+@pytest.mark.parametrize("report", ["trades", "equity", "orders"])
+def test_rows_of_several_runs_say_whose_they_are(run: Run, folder: Path, report: str) -> None:
+    """The run is the last thing that a narrow terminal loses, and one of the first where there is only one."""
+    assert run()[0] == 0
+    ledger = f"sqlite:///{folder / 'r.db'}"
+    (alone,) = show(report, ledger, Asked()).parts
+    assert isinstance(alone, Table)
+    assert "run" in fit(alone, 30)[1]
+    (folder / "other.toml").write_text(STRATEGY.replace("small", "other"))
+    assert run(strategy="other.toml")[0] == 0
+    (both,) = show(report, ledger, Asked()).parts
+    assert isinstance(both, Table)
+    assert "run" not in fit(both, 30)[1]
 
 
 def test_the_answer_has_the_figures_of_the_ledger(run: Run, folder: Path) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime
 from bot.adapters.sql.reads import Reader
 from bot.adapters.sql.recorded import Window
 from bot.app.review.reports import require_run, within
+from bot.app.review.why import columns_of
 from bot.app.telling.answers import Row, Table, without_empty
 from bot.app.telling.printing import show_value
 
@@ -88,9 +89,7 @@ def _count(outcomes: Sequence[Row]) -> Row:
     return {
         "entries": sum(one["candidates"] for one in outcomes if one["is_entered"]),
         "candidates": sum(one["candidates"] for one in outcomes),
-        "refused": {
-            str(one["reason"]): one["candidates"] for one in outcomes if not one["is_entered"]
-        },
+        "refused": {str(one["reason"]): one["candidates"] for one in outcomes if not one["is_entered"]},
     }
 
 
@@ -124,7 +123,7 @@ def _describe_run(row: Row) -> tuple[str | Table, ...]:
     ]
     return without_empty(
         f"{row['run']}: {row['entries']} entries in {row['cycles']} cycles: {', '.join(counts)}",
-        Table(rows=misses),
+        Table(rows=misses, columns=columns_of(misses, slot=1)),
         *(
             f"{row['run']}: in force since {show_value(one['slot'])}: {one['notice']}"
             for one in row["in_force"]

@@ -120,8 +120,8 @@ REPORTS: Mapping[str, Report] = {
     "trades": Report(
         TRADES,
         "opened_at",
-        "symbol side?? opened_at closed_at?? quantity??? entry_price? exit_price? stop??? target???"
-        " exit_reason profit fees??? r_multiple?? run???",
+        "symbol side???? opened_at??? closed_at quantity????? entry_price???? exit_price??"
+        " stop????? target????? exit_reason profit fees????? r_multiple? run?????",
         _total_trades,
     ),
     "positions": Report(
@@ -139,8 +139,7 @@ REPORTS: Mapping[str, Report] = {
     "equity": Report(
         EQUITY,
         "slot",
-        "run?? slot cash? positions_value?? equity high_water_mark?? drawdown exposure?"
-        " open_positions?",
+        "run?? slot cash? positions_value?? equity high_water_mark?? drawdown exposure? open_positions?",
     ),
 }
 PARITY = """
@@ -168,14 +167,10 @@ def require_run(reader: Reader, run: str | None) -> None:
 
 
 def within(
-    start: datetime | None,
-    end: datetime | None,
-    run: str | None,
-    at: str = "slot",
-    symbol: str | None = None,
+    start: datetime | None, end: datetime | None, run: str | None, at: str = "slot", **equal: object
 ) -> tuple[str, dict[str, object]]:
-    """Build the SQL condition for a window of instants, a run and a symbol, and its parameters."""
-    asked: dict[str, object] = {"start": start, "end": end, "run": run, "symbol": symbol}
+    """Build the SQL condition for a window of instants, a run and other equal columns, and its parameters."""
+    asked: dict[str, object] = {"start": start, "end": end, "run": run, **equal}
     given = {name: value for name, value in asked.items() if value is not None}
     bounds = {"start": f"{at} >= :start", "end": f"{at} <= :end"}
     found = " and ".join(bounds.get(name, f"{name} = :{name}") for name in given)
