@@ -3,9 +3,11 @@
 import argparse
 from pathlib import Path
 
+from bot.app.settings.kinds import require_folder
 from bot.app.telling.answers import Answer
 from bot.cli.options import Commands, add_command, whole_number
 
+FOLDER = "history folder"
 SEED_MAX = 2**31
 
 
@@ -41,6 +43,7 @@ def register(commands: Commands) -> None:
 
 
 def _history_pack(arguments: argparse.Namespace) -> Answer:
+    require_folder(arguments.folder, FOLDER)
     from bot.app.replay.packing import pack
 
     return pack(arguments.folder)
@@ -87,12 +90,14 @@ def _history_import(arguments: argparse.Namespace) -> Answer:
 
 
 def _history_check(arguments: argparse.Namespace) -> Answer:
+    require_folder(arguments.folder, FOLDER)
     from bot.app.histories.inspection import inspect
 
     return inspect(arguments.folder)
 
 
 def _history_derive(arguments: argparse.Namespace) -> Answer:
+    require_folder(arguments.folder, FOLDER)
     from bot.app.histories.derivation import derive
 
     return derive(arguments.folder, with_signals=arguments.signals == "ema")

@@ -126,6 +126,13 @@ def test_tables_take_a_window_and_the_last_rows(demo: Path, bot: Command, name: 
     assert bot(name, "--ledger", str(demo), "--last", "0")[0] == 2
 
 
+def test_status_and_figures_agree(demo: Path, bot: Command) -> None:
+    """One meaning of trades and profit: what is booked, of open trades too."""
+    (state,), (judged,) = (json.loads(bot(name, "--ledger", str(demo), "--json")[1]) for name in ("status", "figures"))
+    assert state["open_positions"] > 0
+    assert [state[name] for name in ("trades", "profit")] == [judged[name] for name in ("trades", "profit")]
+
+
 def test_trades_end_with_their_sums(demo: Path, bot: Command) -> None:
     """U9: how many, won and lost, and the sums of profit and fees, as SQL has them."""
     _, out, _ = bot("trades", "--ledger", str(demo))

@@ -83,6 +83,24 @@ def test_a_replay_has_a_status_without_signs_of_life(
     assert main(["status", *ledger, "--expect-alive"]) == 69
 
 
+def test_a_hook_that_fails_does_not_look_like_a_quiet_strategy(run: Run, folder: Path) -> None:
+    """What it refused is counted with its error, and where nothing was traded a command says why."""
+    (folder / "small.py").write_text("def veto(view, bracket):\n    return view.nothing\n")
+    code, out, err = run()
+    assert code == 0
+    assert "look: 1 times a candidate was rejected because hook veto: AttributeError" in err
+    assert out.splitlines()[-1].endswith(f" why --ledger {folder / 'r.db'}")
+    (folder / "small.py").write_text("def extra_exits(view, holding):\n    return view.nothing\n")
+    _, out, err = run("--ledger", str(folder / "exits.db"))
+    assert "look: hook extra_exits: AttributeError" in err
+    assert "next: " not in out
+
+
+def test_a_replay_tells_its_drawdown_once(run: Run) -> None:
+    """The head has money and counts, the statistics have the fall, with more digits."""
+    assert run()[1].count("\nmax drawdown  ") == 1
+
+
 @pytest.mark.parametrize("report", ["trades", "equity", "orders"])
 def test_rows_of_several_runs_say_whose_they_are(run: Run, folder: Path, report: str) -> None:
     """The run is the last thing that a narrow terminal loses, and one of the first where there is only one."""

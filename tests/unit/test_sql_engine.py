@@ -1,11 +1,13 @@
 """Opening a ledger: SQLite set up to survive a power cut, and clear refusals that name no password."""
 
+import os
 import shutil
 import sqlite3
 import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -111,6 +113,8 @@ def test_a_ledger_in_a_closed_folder_can_be_read(tmp_path: Path) -> None:
     [
         ("mysql://bot:hunter2@host/ledger", "ledger.url: mysql keeps no ledger"),
         ("sqlite://", "sqlite keeps no ledger"),
+        ("sqlite://ledger.db", "two slashes before its path: write three"),
+        ("sqlite://hunter2/ledger.db", "two slashes before its path: write three"),
         ("://hunter2", "cannot be read"),
         ("postgresql://bot:hunter2@host:port/ledger", "cannot be read"),
     ],
@@ -130,6 +134,14 @@ def test_a_database_that_does_not_answer_is_named_without_its_password() -> None
     told = f"{refused.value} {engine!r} {refused.value.__cause__}"
     assert "hunter2" not in told
     assert "hunter3" not in str(refused.value)
+
+
+def test_a_read_only_file_system_is_a_failure_of_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no missing permission: 74, as everywhere else that nothing can be written."""
+    mounted = SimpleNamespace(f_flag=os.ST_RDONLY)
+    monkeypatch.setattr(os, "statvfs", lambda _path: mounted)
+    with pytest.raises(StorageError, match="read-only file system: name another place"):
+        open_engine(f"{tmp_path}/ledger.db", create=True)
 
 
 def test_plain_names_are_understood(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from bot.app.review.reports import Asked
 from bot.app.settings.config import Config, load_config
 from bot.app.settings.keys import fixed
 from bot.app.settings.shipped import starter_strategy
-from bot.app.telling.answers import Answer, Table
+from bot.app.telling.answers import Answer, Table, count_of
 from bot.app.telling.progress import tell_progress
 from bot.domain.errors import ConfigError, UsageError
 from bot.simulator.market import SEED, Market
@@ -110,7 +110,7 @@ def _sum_up(reader: Reader) -> str:
     equity, benchmark = (float(str(last[name])) for name in ("equity", "benchmark"))
     gain, held = (end / CASH - 1 for end in (equity, benchmark))
     return (
-        f"In words: {counts['trades']} trade{'' if counts['trades'] == 1 else 's'},"
+        f"In words: {count_of(counts['trades'], 'trade')},"
         f" {counts['won']} won, {counts['lost']} lost, {counts['still_open']} still open;\n"
         f"equity {CASH} -> {equity:.2f} ({gain:+.2%}), holding the same tokens {held:+.2%}.\n"
         "Simulated prices: it proves nothing about real ones."

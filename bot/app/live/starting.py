@@ -14,7 +14,7 @@ from bot.app.settings.config import Config, load_config, resolve_keys
 from bot.app.settings.providers import PROVIDERS, feeds_of
 from bot.app.telling.answers import Answer, Row, Table
 from bot.app.telling.printing import show_value
-from bot.domain.errors import ConfigError, StorageError
+from bot.domain.errors import AccessError, ConfigError, StorageError
 from bot.domain.instants import DAY
 from bot.engine.rules import Rules
 
@@ -44,7 +44,8 @@ def write_starter(folder: Path, name: str = shipped.FIRST) -> Answer:
         texts[config] = shipped.starter_config(name)
         done = [_write_new(path, text) for path, text in texts.items()]
     except OSError as error:
-        raise StorageError(f"{folder}: cannot write there ({error.strerror})") from None
+        kind = AccessError if isinstance(error, PermissionError) else StorageError
+        raise kind(f"{folder}: cannot write there ({error.strerror}): name another folder") from None
     step = "put your key into tokenmetrics.key (chmod 600), then `bot check`"
     return Answer(parts=(*done, f"next: {step}"))
 
@@ -83,9 +84,7 @@ def check(config_path: Path) -> Answer:
             "cash": run.cash,
             "schedule": run.schedule,
             "next_slot": _next(run.schedule, now),
-            "tokens": {
-                str(one.symbol): token_id for token_id, one in sorted(universes[run.name].items())
-            },
+            "tokens": {str(one.symbol): token_id for token_id, one in sorted(universes[run.name].items())},
         }
         for run in config.runs
     ]

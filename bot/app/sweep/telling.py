@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.app.sweep.judging import Judged, deflated_sharpe
 from bot.app.sweep.plan import Sweep
-from bot.app.telling.answers import Column, Table, without_empty
+from bot.app.telling.answers import Column, Table, count_of, without_empty
 from bot.app.telling.printing import show_value
 from bot.domain.sweeps import Trial
 from bot.figures.performance import Figure
@@ -70,7 +70,7 @@ def describe_result(result: Mapping[str, Any]) -> tuple[str | Table, ...]:
         why = result["refused_because"]
         found.append(f"sets passed over: {result['sets_refused']}, the first because {why}")
     held = f"{result['trials_found']} found in the ledger: {result['ledger']}"
-    found.append(f"{result['trials_run']} trials run, {held}")
+    found.append(f"{count_of(result['trials_run'], 'trial')} run, {held}")
     # A blank line between the parts.
     first, *rest = without_empty(*found)
     return (first, *(one for part in rest for one in ("", part)))
