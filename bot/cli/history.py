@@ -35,7 +35,9 @@ def register(commands: Commands) -> None:
     derive.add_argument("--json", action="store_true", help="print JSON")
     text = "write a small simulated history folder to try replays, sweeps and look-ahead checks on"
     demo = add_command(actions, "demo", text, _history_demo, "history demo history")
-    demo.add_argument("folder", type=Path, metavar="DIR", help="folder to write; it must not exist")
+    demo.add_argument(
+        "folder", type=Path, metavar="DIR", help="folder to write; it must not exist, or hold this very sample"
+    )
     demo.add_argument(
         "--seed", type=whole_number(0, SEED_MAX), default=3, metavar="N", help="of the simulated market [3]"
     )

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from bot.app.review.explaining import RANKS
 from bot.app.review.reports import REPORTS
 from bot.app.review.why import columns_of
 from bot.app.sweep.telling import describe_result
+from bot.app.telling import progress
 from bot.app.telling.answers import Answer, Column, Row, Table
 from bot.app.telling.printing import fit, give, show_number, text_of_parts, to_json, wrap
 
@@ -189,3 +191,23 @@ def test_a_pipe_gets_plain_text_and_pays_for_no_colours(arguments: list[str]) ->
     assert "\x1b" not in ran.stdout
     assert "y" * 30 in ran.stdout
     assert ran.stderr == "rich False"
+
+
+class Screen(StringIO):
+    """A terminal in memory."""
+
+    def isatty(self) -> bool:
+        """Be one."""
+        return True
+
+
+@pytest.mark.parametrize(("parent", "said"), [(None, "\rslots: 1 of 3"), (object(), "")])
+def test_only_the_process_that_was_started_tells_its_progress(
+    monkeypatch: pytest.MonkeyPatch, parent: object, said: str
+) -> None:
+    """Workers share its terminal: two of them would overwrite one line in turn."""
+    monkeypatch.setattr(sys, "stderr", Screen())
+    monkeypatch.setattr(progress, "parent_process", lambda: parent)
+    progress.tell_progress("slots", 1, 3)
+    assert isinstance(sys.stderr, Screen)
+    assert sys.stderr.getvalue() == said

@@ -26,8 +26,11 @@ def list_strategies() -> Answer:
     return Answer(payload=found, parts=(Table(rows=found),))
 
 
-def write_starter(folder: Path, name: str = shipped.FIRST) -> Answer:
-    """Write config.toml and a shipped strategy; raises ConfigError where config.toml exists."""
+def write_starter(folder: Path, name: str, program: str) -> Answer:
+    """Write config.toml and a shipped strategy; raises ConfigError where config.toml exists.
+
+    program: what to type for it.
+    """
     config, place = folder / "config.toml", folder / "strategies"
     first = shipped.shipped_strategy(name)
     if config.exists():
@@ -46,8 +49,8 @@ def write_starter(folder: Path, name: str = shipped.FIRST) -> Answer:
     except OSError as error:
         kind = AccessError if isinstance(error, PermissionError) else StorageError
         raise kind(f"{folder}: cannot write there ({error.strerror}): name another folder") from None
-    step = "put your key into tokenmetrics.key (chmod 600), then `bot check`"
-    return Answer(parts=(*done, f"next: {step}"))
+    step = f"put your key into tokenmetrics.key (chmod 600), then `{program} check`"
+    return Answer(payload={"done": done, "next": step}, parts=(*done, f"next: {step}"))
 
 
 def _write_new(path: Path, text: str) -> str:
