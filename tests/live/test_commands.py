@@ -152,6 +152,15 @@ def test_init_lists_what_is_shipped_and_refuses_what_is_not(tmp_path: Path, bot:
     assert [row["strategy"] for row in told] == list(shipped_strategies())
 
 
+def test_the_next_step_names_the_program_as_it_was_called(
+    tmp_path: Path, bot: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the shell does not find `bot`, a step that says `bot` could not be typed."""
+    monkeypatch.setattr("shutil.which", lambda _name: None)
+    monkeypatch.setattr("sys.argv", [".venv/bin/bot"])
+    assert bot("init", str(tmp_path))[1].splitlines()[-1].endswith("then `.venv/bin/bot check`")
+
+
 def test_a_strategy_of_ones_own_in_a_checkout_is_not_described_by_its_first_key(tmp_path: Path) -> None:
     """Its first line is no comment that says what it is, so it is called one's own."""
     (tmp_path / "mine.toml").write_text("[strategy]\nname = 'mine'\n")

@@ -100,7 +100,7 @@ def demo(given: str, days: int, port: int, program: str) -> Answer:
     )
     nexts = [f"next, {what}:\n  {program} {step}" for what, step in steps]
     end = ("", _sum_up(reader), took, "", *nexts, f"ledger: {ledger}")
-    return Answer(parts=(*_describe(reader, days), *end))
+    return Answer(parts=(*_describe(reader, days, program), *end))
 
 
 def _sum_up(reader: Reader) -> str:
@@ -159,7 +159,7 @@ def _run(config: Config, clock: SteppedClock, days: int) -> None:
             tell_progress("hourly cycles", number + 1, len(slots))
 
 
-def _describe(reader: Reader, days: int) -> list[str | Table]:
+def _describe(reader: Reader, days: int, program: str) -> list[str | Table]:
     trades = show("trades", reader.name, Asked())
     parts: list[str | Table] = [
         f"Trades of {days} simulated days\n",
@@ -169,7 +169,7 @@ def _describe(reader: Reader, days: int) -> list[str | Table]:
     ]
     for outcome in ("entered", "rejected"):
         for symbol, slot in _example(reader, outcome):
-            parts.append(f"\n$ bot why {symbol} --at {slot} --ledger {reader.name}\n")
+            parts.append(f"\n$ {program} why {symbol} --at {slot} --ledger {reader.name}\n")
             window = (None, datetime.fromisoformat(slot))
             parts += show_why(symbol, reader.name, window, RUN).parts
     for question, statement in QUESTIONS:
