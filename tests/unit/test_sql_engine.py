@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from bot.adapters.sql.engine import begin, is_there, ledger_name, ledger_url, open_engine, parse_url
+from bot.adapters.sql.lease import lock_file
 from bot.adapters.sql.migrate import upgrade
 from bot.domain.errors import AccessError, BotError, ConfigError, StorageError
 from tests.unprivileged import unprivileged
@@ -93,6 +94,14 @@ def test_a_file_without_permission_is_an_access_error(closed_folder: Path) -> No
     (closed_folder / "ledger.db").chmod(0)
     with unprivileged(), pytest.raises(AccessError, match=r"ledger\.db is not readable"):
         open_engine(str(closed_folder / "ledger.db"), read_only=True)
+
+
+def test_a_lock_without_permission_is_an_access_error(closed_folder: Path) -> None:
+    """The code of a missing permission is the same whatever file it is missing for."""
+    (closed_folder / "ledger.db.lock").touch(0)
+    locked = lock_file(closed_folder / "ledger.db")
+    with unprivileged(), pytest.raises(AccessError, match=r"ledger\.db\.lock cannot be opened"), locked:
+        pass
 
 
 def test_a_ledger_in_a_closed_folder_can_be_read(tmp_path: Path) -> None:
