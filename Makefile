@@ -28,9 +28,9 @@ $(READY): requirements.lock pyproject.toml
 	@echo 'set-up: installing what requirements.lock names into .venv, some 20 s; later runs do nothing'
 	test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
 	@# The lock is complete: without looking for dependencies, a newer release of one cannot get in its way.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-deps --require-hashes \
+	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --only-binary :all: --no-deps --require-hashes \
 	  --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m pip check --quiet --disable-pip-version-check
 	@touch $@
 

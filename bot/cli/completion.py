@@ -27,7 +27,8 @@ SHELLS = ("bash", "zsh", "fish")
 def register(commands: Commands) -> None:
     """Add this command."""
     text = "print a script that completes commands and options in a shell"
-    added = add_command(commands, "completion", text, _complete, 'eval "$(bot completion bash)" in ~/.bashrc')
+    added = add_command(commands, "completion", text, _complete)
+    added.epilog = 'example, in ~/.bashrc: eval "$(bot completion bash)"'
     added.add_argument("shell", choices=SHELLS, help=", ".join(SHELLS))
 
 

@@ -3,9 +3,11 @@
 import argparse
 from pathlib import Path
 
+from bot.app.settings.kinds import require_folder
 from bot.app.telling.answers import Answer
 from bot.cli.options import Commands, add_command, whole_number
 
+FOLDER = "history folder"
 SEED_MAX = 2**31
 
 
@@ -33,7 +35,9 @@ def register(commands: Commands) -> None:
     derive.add_argument("--json", action="store_true", help="print JSON")
     text = "write a small simulated history folder to try replays, sweeps and look-ahead checks on"
     demo = add_command(actions, "demo", text, _history_demo, "history demo history")
-    demo.add_argument("folder", type=Path, metavar="DIR", help="folder to write; it must not exist")
+    demo.add_argument(
+        "folder", type=Path, metavar="DIR", help="folder to write; it must not exist, or hold this very sample"
+    )
     demo.add_argument(
         "--seed", type=whole_number(0, SEED_MAX), default=3, metavar="N", help="of the simulated market [3]"
     )
@@ -41,6 +45,7 @@ def register(commands: Commands) -> None:
 
 
 def _history_pack(arguments: argparse.Namespace) -> Answer:
+    require_folder(arguments.folder, FOLDER)
     from bot.app.replay.packing import pack
 
     return pack(arguments.folder)
@@ -87,12 +92,14 @@ def _history_import(arguments: argparse.Namespace) -> Answer:
 
 
 def _history_check(arguments: argparse.Namespace) -> Answer:
+    require_folder(arguments.folder, FOLDER)
     from bot.app.histories.inspection import inspect
 
     return inspect(arguments.folder)
 
 
 def _history_derive(arguments: argparse.Namespace) -> Answer:
+    require_folder(arguments.folder, FOLDER)
     from bot.app.histories.derivation import derive
 
     return derive(arguments.folder, with_signals=arguments.signals == "ema")

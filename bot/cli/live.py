@@ -42,6 +42,7 @@ def _add_running(commands: Commands) -> None:
     text = "the shipped strategy to begin with [levels_long]"
     init.add_argument("--strategy", metavar="NAME", default="levels_long", help=text)
     init.add_argument("--list", action="store_true", help="instead: name the shipped strategies")
+    init.add_argument("--json", action="store_true", help="print JSON")
     check = add_command(
         commands, "check", "validate configuration, strategies, key, ledger and universe", _check
     )
@@ -100,7 +101,9 @@ def _demo(arguments: argparse.Namespace) -> Answer:
 def _init(arguments: argparse.Namespace) -> Answer:
     from bot.app.live.starting import list_strategies, write_starter
 
-    return list_strategies() if arguments.list else write_starter(arguments.folder, arguments.strategy)
+    if arguments.list:
+        return list_strategies()
+    return write_starter(arguments.folder, arguments.strategy, program())
 
 
 def _check(arguments: argparse.Namespace) -> Answer:

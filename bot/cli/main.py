@@ -7,8 +7,10 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import takewhile
+from pathlib import Path
 from typing import Any, NoReturn
 
 from bot import __version__
@@ -16,34 +18,63 @@ from bot.app.settings.kinds import near
 from bot.app.telling.answers import Answer
 from bot.app.telling.printing import give
 from bot.cli import completion, history, ledger, live, replay, review
-from bot.domain.errors import BotError
+from bot.cli.options import refuse_backwards
+from bot.domain.errors import BotError, StorageError
 
 EXIT_CODES = """exit codes: 0 fine, 1 unexpected, 2 usage, 65 bad data or failed verification,
-69 upstream unavailable or no daemon alive (`status --expect-alive`), 70 invariant broken, 74 I/O,
-75 another writer holds the ledger, 77 permissions or wrong key,
-78 configuration, universe, missing file or schema"""
+69 upstream unavailable or no daemon alive (`status --expect-alive`),
+70 invariant broken, 74 I/O, 75 another writer holds the ledger,
+77 permissions or wrong key, 78 configuration, universe, missing file or schema,
+130 stopped by Ctrl-C, 143 by SIGTERM (`bot run` ends with 0 on both)"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; an expected failure prints one line on stderr."""
+    words, arguments = list(sys.argv[1:] if argv is None else argv), argparse.Namespace()
+    if sys.stderr is None:  # the shell closed it: what is said is lost, the answer is not
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
     try:
-        words = list(sys.argv[1:] if argv is None else argv)
-        arguments = parser().parse_args([*words[1:], "--help"] if words[:1] == ["help"] else words)
+        with _writing():
+            arguments = parser().parse_args([*words[1:], "--help"] if words[:1] == ["help"] else words)
+        refuse_backwards(arguments)
+        command: Callable[[argparse.Namespace], Answer | int] = arguments.command
+        answer = command(arguments)
+        if not isinstance(answer, Answer):
+            return answer
+        with _writing():
+            return give(answer, as_json=getattr(arguments, "json", False))
     except SystemExit as stop:
         return int(stop.code or 0)
-    command: Callable[[argparse.Namespace], Answer | int] = arguments.command
-    try:
-        answer = command(arguments)
-        as_json = getattr(arguments, "json", False)
-        return give(answer, as_json=as_json) if isinstance(answer, Answer) else answer
     except BotError as error:
         sys.stderr.write(f"bot: {_name_origin(str(error), arguments)}\n")
         return error.exit_code
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so the flush at exit works
+        _drop_output()
         return 0
     except KeyboardInterrupt:
         return 130
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Write to standard output to the end; StorageError when it takes no more."""
+    try:
+        try:
+            yield
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _drop_output()
+        mend = "name another file, or free some space"
+        raise StorageError(f"standard output cannot be written: {error.strerror}: {mend}") from error
+
+
+def _drop_output() -> None:
+    """Send what is still unwritten nowhere, so that the flush at exit works."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _name_origin(message: str, arguments: argparse.Namespace) -> str:
@@ -55,21 +86,42 @@ def _name_origin(message: str, arguments: argparse.Namespace) -> str:
     return re.sub(r"^ledger\.url(?=: )", lambda _: origin, message)
 
 
+# What a word looks like that names a ledger.
+LEDGER = re.compile(r"\.(db|sqlite3?)$|://")
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose refusals are one line, with the nearest command or option, not a list of all."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse the words given; refuse an unknown option before a missing one is complained of."""
-        known = self._option_string_actions
+        known, self._words = self._option_string_actions, list(args or ())
         for word in () if self._subparsers else takewhile("--".__ne__, args or ()):
             name = word.partition("=")[0]
             if name.startswith("--") and not any(option.startswith(name) for option in known):
                 self.error(f"no option {name}{near(name, known)}")
         return super().parse_known_args(args, namespace)
 
+    def _find_stray(self) -> str | None:
+        """Find the first word that is neither an option nor follows one; None without it."""
+        pairs = zip(["", *self._words], self._words, strict=False)
+        return next((word for before, word in pairs if not f"{before} {word}".count("-")), None)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Write help; argparse's own would hide that it cannot be written."""
+        (file or sys.stderr).write(message)
+
     def error(self, message: str) -> NoReturn:
         """Print the refusal, and exit with 2."""
         wrong = re.match(r"argument (\w+): invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL)
+        missing = re.match(r"(?:the following arguments are required:|one of the arguments) (\S+)", message)
+        if missing and missing[1] in {"COMMAND", "ACTION"} and not self._words:
+            self.print_help(sys.stderr)
+            self.exit(2)
+        if missing and missing[1].startswith("--") and (stray := self._find_stray()):
+            message = f"{message}: did you mean `{missing[1]} {stray}`?"
+        if (unknown := re.fullmatch(r"unrecognized arguments: (\S+)", message)) and LEDGER.search(unknown[1]):
+            message = f"{message}; did you mean `--ledger {unknown[1]}`?"
         if wrong:
             hint = near(wrong[2], re.findall(r"\w+", wrong[3])).removeprefix("; ")
             message = f"no {wrong[1].lower()} {wrong[2]!r}: {hint or 'choose another'}"

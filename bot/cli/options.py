@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from bot.app.settings.kinds import first_instant, last_instant
+from bot.domain.errors import UsageError
 
 # argparse has no public name for the type of its subcommands.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
@@ -49,6 +50,16 @@ def add_window_options(added: argparse.ArgumentParser, what: str = "slot") -> No
     first, last = (f"first {what}; of a date alone, its 00:00", f"last {what}; of a date alone, the day's last")
     added.add_argument("--from", dest="start", type=instant(first_instant), metavar="T", help=first)
     added.add_argument("--to", dest="end", type=instant(last_instant), metavar="T", help=last)
+
+
+def refuse_backwards(arguments: argparse.Namespace) -> None:
+    """Refuse a window that ends before it begins; nothing lies in it."""
+    start = getattr(arguments, "start", None)
+    for option, name in (("--to", "end"), ("--at", "at")):
+        end = getattr(arguments, name, None)
+        if start and end and start > end:
+            given = (f"{edge:%Y-%m-%dT%H:%MZ}" for edge in (start, end))
+            raise UsageError(f"--from {next(given)} is after {option} {next(given)}: swap them")
 
 
 def add_place_options(added: argparse.ArgumentParser, *, needed: bool = False, hint: str = "") -> None:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from bot.app.telling.answers import Answer
-from bot.cli.options import Commands, add_command, add_place_options, add_window_options, whole_number
+from bot.cli.options import Commands, add_command, add_place_options, add_window_options, program, whole_number
 
 RANDOM_RUNS_MAX = 10_000
 WORKERS_MAX = 1024
@@ -64,6 +64,7 @@ def _replay(arguments: argparse.Namespace) -> Answer:
         window=(arguments.start, arguments.end),
         schedule=arguments.schedule,
         random_entries=arguments.random_entries,
+        program=program(),
     )
 
 

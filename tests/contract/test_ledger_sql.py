@@ -270,10 +270,10 @@ def test_opening_a_run_again_changes_nothing(book: SqlLedger) -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"cash": d("9999")}, "another cash 10000, now 9999: name the new run differently"),
+        ({"cash": d("9999")}, "another cash 10000, now 9999: give the strategy another name"),
         ({"strategy": "other"}, "another strategy levels_long, now other"),
-        ({"identity": "replay-2"}, "is in the ledger as a replay of other data or settings: name the new"),
-        ({"identity": None}, "is in the ledger as a replay of other data or settings: name"),
+        ({"identity": "replay-2"}, "as a replay of other data or settings: give the strategy another name in its"),
+        ({"identity": None}, "as a replay of other data or settings: give the new run another name in its"),
     ],
 )
 def test_another_run_under_the_same_name_is_refused(book: SqlLedger, change: dict[str, Any], named: str) -> None:
@@ -286,7 +286,7 @@ def test_a_replay_under_the_name_of_a_live_run_is_refused(book: SqlLedger) -> No
     """A replay into the ledger that it reads is told that its name is a live run's, and what to do."""
     live = run(RunName("live"), identity=None)
     book.open_run(live, UNIVERSE)
-    told = "^run live is in the ledger as a live run: name the new run differently, or take another ledger$"
+    told = "^run live is in the ledger as a live run: give the strategy another name .* or take another --ledger$"
     with pytest.raises(ConfigError, match=told):
         book.open_run(replace(live, identity="replay-1"), UNIVERSE)
 

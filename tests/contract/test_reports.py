@@ -12,7 +12,7 @@ from bot.adapters.sql.ledger import writing
 from bot.adapters.sql.reads import Reader
 from bot.app.review.digest import describe_digest, digest, in_force
 from bot.app.review.explaining import _is_about, describe_order, explain
-from bot.app.review.why import describe_decision, symbol_in, why
+from bot.app.review.why import describe_decision, token_in, why
 from bot.app.telling.answers import Row
 from bot.app.telling.printing import text_of_parts, to_json
 from bot.domain.errors import ConfigError
@@ -160,7 +160,9 @@ def test_a_decision_shows_the_levels_of_its_slot(refused: Reader) -> None:
 
 def test_an_unknown_symbol_or_run_names_the_nearest(refused: Reader) -> None:
     """A slip is refused with what was probably meant; lower case is no slip."""
-    assert symbol_in(refused, "t2") == "T2"
+    assert token_in(refused, "t2") == {"symbol": "T2"}
+    named, numbered = (why(refused, given, EVER, None) for given in ("T2", "2"))
+    assert named == numbered is not None
     with pytest.raises(ConfigError, match=r"no token T22 .*did you mean `T2`"):
         why(refused, "T22", EVER, None)
     with pytest.raises(ConfigError, match=r"no token XYZ .*knows T1, T2, T3, T4, T5"):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.app.settings.shipped import shipped_strategies, starter_strategy
+from bot.app.settings.shipped import describe_strategy, shipped_strategies, starter_strategy
 from bot.simulator.server import SimulatorServer
 from tests.live.conftest import KEY, Command
 
@@ -148,6 +148,23 @@ def test_init_lists_what_is_shipped_and_refuses_what_is_not(tmp_path: Path, bot:
     code, _, err = bot("init", str(tmp_path / "new"), "--strategy", "bracket_fixd")
     assert (code, err) == (78, "bot: no strategy bracket_fixd is shipped; did you mean `bracket_fixed`?\n")
     assert not (tmp_path / "new").exists()
+    told = json.loads(bot("init", "--list", "--json")[1])
+    assert [row["strategy"] for row in told] == list(shipped_strategies())
+
+
+def test_the_next_step_names_the_program_as_it_was_called(
+    tmp_path: Path, bot: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the shell does not find `bot`, a step that says `bot` could not be typed."""
+    monkeypatch.setattr("shutil.which", lambda _name: None)
+    monkeypatch.setattr("sys.argv", [".venv/bin/bot"])
+    assert bot("init", str(tmp_path))[1].splitlines()[-1].endswith("then `.venv/bin/bot check`")
+
+
+def test_a_strategy_of_ones_own_in_a_checkout_is_not_described_by_its_first_key(tmp_path: Path) -> None:
+    """Its first line is no comment that says what it is, so it is called one's own."""
+    (tmp_path / "mine.toml").write_text("[strategy]\nname = 'mine'\n")
+    assert describe_strategy(tmp_path / "mine.toml").startswith("your own; ")
 
 
 @pytest.mark.parametrize("text", [starter_strategy(), "# mine\n"])

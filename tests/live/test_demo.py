@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bot.cli.main import main
+from bot.cli.options import program
 from tests.trade_picture import PICTURE, draw
 
 TRADES = "select position_id, opened_at, closed_at, entry_price, exit_price, profit from v_trades order by 1"
@@ -70,6 +71,7 @@ def test_the_demo_ends_with_its_sums_and_steps_that_work(
     trades = "1 trade" if counts[0] == 1 else f"{counts[0]} trades"
     assert words.startswith("In words: {}, {} won, {} lost, {} still open; ".format(trades, *counts[1:]))
     assert f"({equity:+.2%}), holding the same tokens {held:+.2%}" in words
+    assert [line.startswith(f"$ {program()} why ") for line in lines if line.startswith("$ ")] == [True, True]
     steps = [lines[at + 1] for at, line in enumerate(lines) if line.startswith("next, ")]
     assert len(steps) == 3
     for step in steps:

@@ -89,8 +89,20 @@ def test_the_digest_agrees_with_the_decisions(demo: Path, bot: Command) -> None:
 
 def test_an_unknown_order_is_one_line(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An id that no order has: 78, and where the ids are."""
-    assert main(["explain", "ord-0", "--ledger", str(demo)]) == 78
+    assert main(["explain", "ord-x", "--ledger", str(demo)]) == 78
     assert "`bot orders` lists them" in capsys.readouterr().err
+
+
+def test_the_beginning_of_an_id_is_enough_where_one_order_has_it(
+    demo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the help's example has it; the beginning of several is refused with their number."""
+    ids = [order_id for (order_id,) in rows(demo, "select order_id from v_orders")]
+    start = next(one[:8] for one in ids if sum(other.startswith(one[:8]) for other in ids) == 1)
+    assert main(["explain", start, "--ledger", str(demo), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["order"]["order_id"].startswith(start)
+    assert main(["explain", "ord-", "--ledger", str(demo)]) == 78
+    assert f"{len(ids)} orders begin with ord-" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("name", "at"), [("trades", "opened_at"), ("orders", "accepted_at"), ("equity", "slot")])
@@ -112,6 +124,13 @@ def test_tables_take_a_window_and_the_last_rows(demo: Path, bot: Command, name: 
     code, out, _ = bot(name, "--ledger", str(demo), "--last", "1")
     assert (code, len(out.splitlines())) == (0, 3 if name == "trades" else 2)
     assert bot(name, "--ledger", str(demo), "--last", "0")[0] == 2
+
+
+def test_status_and_figures_agree(demo: Path, bot: Command) -> None:
+    """One meaning of trades and profit: what is booked, of open trades too."""
+    (state,), (judged,) = (json.loads(bot(name, "--ledger", str(demo), "--json")[1]) for name in ("status", "figures"))
+    assert state["open_positions"] > 0
+    assert [state[name] for name in ("trades", "profit")] == [judged[name] for name in ("trades", "profit")]
 
 
 def test_trades_end_with_their_sums(demo: Path, bot: Command) -> None:

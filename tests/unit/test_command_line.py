@@ -1,11 +1,17 @@
 """The command line itself: what a slip of the keyboard says, help, and completion in a real shell."""
 
+import shlex
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from bot import __version__
+from bot.app.telling.answers import count_of
 from bot.cli.main import main
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -83,3 +89,79 @@ def test_other_shells_get_the_same_words(capsys: pytest.CaptureFixture[str]) -> 
     assert "NAME.toml" in strategy
     (replay,) = [rule for rule in rules if "-a replay " in rule]
     assert "not __fish_seen_subcommand_from " in replay
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("--help > /dev/full", "bot: standard output cannot be written: No space left on device"),
+        ("completion bash > /dev/full", "bot: standard output cannot be written: No space left on device"),
+        ("completion bash >&-", "bot: standard output is closed"),
+    ],
+)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_answer_that_cannot_be_written_is_one_line(command: str, said: str, unbuffered: str) -> None:
+    """A full disk or a closed output: 74 and no traceback, with and without a buffer."""
+    script = f"PYTHONUNBUFFERED={unbuffered} {shlex.quote(sys.executable)} -m bot {command}"
+    done = subprocess.run(["/bin/sh", "-c", script], stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr.count("\n"), done.stderr.startswith(said)) == (74, 1, True), done.stderr
+
+
+def test_the_examples_of_the_help_can_be_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is to be evaluated by the shell is no argument of `bot`."""
+    assert main(["completion", "--help"]) == 0
+    assert 'example, in ~/.bashrc: eval "$(bot completion bash)"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "said"),
+    [
+        ("trades x.db", 2, "unrecognized arguments: x.db; did you mean `--ledger x.db`?"),
+        ("replay levels_long history", 2, "required: --strategy: did you mean `--strategy levels_long`?"),
+        ("replay --strategy levels_long history", 2, "is required: did you mean `--history history`?"),
+        ("replay --json", 2, "required: --strategy (`bot replay"),
+        ("replay --strategy levels_long --history histroy", 78, "no such history folder; did you mean `history`?"),
+        ("history check histroy", 78, "no such history folder; did you mean `history`?"),
+        ("history pack elsewhere", 78, "no such history folder: check the path"),
+        ("replay --strategy levels_long --history notes.toml", 78, "notes.toml is a file, no history folder"),
+        ("replay --strategy notes.toml --history history", 78, "(at line 1, column 8): write text in quotes"),
+        ("sweep tried.toml", 78, "no such file; did you mean `bracket_fixed`?"),
+        ("trades --from 2025-01-02 --to 2025-01-01", 2, "--from 2025-01-02T00:00Z is after --to 2025-01-01T23:59Z"),
+        ("why SOL --from 2025-01-02 --at 2025-01-01", 2, "is after --at 2025-01-01T23:59Z: swap them"),
+    ],
+)
+def test_a_slip_is_one_line_with_what_was_meant(
+    typed: str,
+    code: int,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A word without its option, a folder's name, a window the wrong way round: the line has the mend."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "history").mkdir()
+    (tmp_path / "notes.toml").write_text("name = levels\n")
+    (tmp_path / "tried.toml").write_text(
+        '[sweep]\nname = "x"\nstrategy = "bracket_fixd"\nhistory = "history"\n[parameters]\nstop.fraction = [0.1]\n'
+    )
+    assert main(typed.split()) == code
+    told = capsys.readouterr().err
+    assert (told.count("\n"), said in told) == (1, True), told
+
+
+@pytest.mark.parametrize("typed", ["", "db", "history"])
+def test_no_command_gets_the_list_of_commands(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """2 as before, and the help that has them, at most 80 wide."""
+    assert main(typed.split()) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("usage: ")
+    assert ("upgrade", "demo", "derive")[["db", "", "history"].index(typed)] in told
+    assert max(map(len, told.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 entries"), (1, "1 entry"), (2, "2 entries")])
+def test_one_is_no_plural(number: int, text: str) -> None:
+    """A number of things reads as people write it."""
+    assert count_of(number, "entry", "entries") == text
+    assert count_of(number, "trade") == ("1 trade" if number == 1 else f"{number} trades")

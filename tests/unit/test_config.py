@@ -309,6 +309,8 @@ def test_a_missing_key_says_where_one_may_lie(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="names no file") as caught:
         resolve_keys(read(tmp_path, f'[source]\nkey_file = "{KEY}"\n' + RUN), {})
     assert KEY not in str(caught.value)
+    with pytest.raises(ConfigError, match=f"names no file {tmp_path / 'my.key'}: put"):
+        resolve_keys(read(tmp_path, '[source]\nkey_file = "my.key"\n' + RUN), {})
     with pytest.raises(BotError, match="BOT_API_KEY_FILE"):
         resolve_keys(read(tmp_path, RUN), {"BOT_API_KEY_FILE": str(tmp_path / "nowhere")})
     with pytest.raises(AccessError, match="BOT_API_KEY_FILE"):

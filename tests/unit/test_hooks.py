@@ -1,6 +1,7 @@
 """Hooks: what a file may hold, what each function may answer, and that an error of one is an answer."""
 
 import hashlib
+import re
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -10,10 +11,21 @@ import pytest
 
 from bot.app.settings.hooks import load_hooks
 from bot.domain.errors import ConfigError
+from bot.domain.instruments import Instrument
+from bot.domain.market import Bar, Grades, Level, LevelSet, MarketSize, QuantMetrics, Quote
 from bot.domain.numbers import Price
-from bot.engine.brackets import Bracket
+from bot.domain.portfolio import Holding
+from bot.domain.positions import Position, StopMove
+from bot.domain.signals import Episode, Signal
+from bot.domain.snapshot import TokenView
+from bot.engine.brackets import Bracket, TargetShare
 from bot.engine.rules import Hooks, Raised
 
+REFERENCE = Path(__file__).parents[2] / "docs" / "strategy.md"
+GIVEN = (
+    *(TokenView, Instrument, Episode, Signal, Quote, LevelSet, Level, QuantMetrics, Grades, MarketSize, Bar),
+    *(Bracket, TargetShare, Holding, Position, StopMove),
+)
 GOOD = '''"""What this strategy adds."""
 
 from __future__ import annotations
@@ -253,3 +265,12 @@ def test_a_long_error_is_cut(tmp_path: Path) -> None:
     answer = loaded(tmp_path, "def veto(view, bracket):\n    raise ValueError('x' * 10000)\n").veto(VIEW, BRACKET)  # type: ignore[misc]
     assert isinstance(answer, Raised)
     assert len(answer) < 250
+
+
+@pytest.mark.parametrize("given", GIVEN)
+def test_the_reference_lists_every_field_that_a_hook_is_given(given: type) -> None:
+    """A row of the section on hooks names all fields of the value, and a new one is missed there."""
+    section = REFERENCE.read_text().partition("\n## Hooks\n")[2].partition("\n## ")[0]
+    rows = [set(re.findall(r"`(\w+)`", line)) for line in section.splitlines() if line.startswith("|")]
+    names = set(getattr(given, "_fields", None) or given.__dataclass_fields__)  # type: ignore[attr-defined]
+    assert any(names <= row for row in rows), names

@@ -8,11 +8,16 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
+from bot.app.review.explaining import RANKS
 from bot.app.review.reports import REPORTS
+from bot.app.review.why import columns_of
+from bot.app.sweep.telling import describe_result
+from bot.app.telling import progress
 from bot.app.telling.answers import Answer, Column, Row, Table
 from bot.app.telling.printing import fit, give, show_number, text_of_parts, to_json, wrap
 
@@ -87,6 +92,42 @@ def test_every_table_fits_the_terminal(name: str, width: int) -> None:
     )
 
 
+def hidden_in(part: object, width: int = 80) -> set[str]:
+    """Name the columns that a terminal of this width leaves out."""
+    assert isinstance(part, Table)
+    return set(fit(part, width)[1])
+
+
+def test_how_a_trade_ended_stays_in_a_narrow_terminal() -> None:
+    """The end, its reason and what it made stay before prices, fees and ids, in `trades`, `why` and `explain`."""
+    columns = REPORTS["trades"].columns
+    table = Table(rows=rows(2, columns), columns=columns)
+    assert not hidden_in(table, 100) & {"symbol", "closed_at", "exit_reason", "profit", "r_multiple"}
+    fill = dict.fromkeys(("role", "reason", "fee", "filled_at", "fill_model"), "x" * 14)
+    fills = [{"fill_id": "f" * 36, "quantity": 56.185896, "price": 5.75091, **fill, "profit_optimistic": 1.0}]
+    assert not hidden_in(Table(rows=fills, columns=columns_of(fills, **RANKS))) & {"fee", "filled_at", "fill_model"}
+
+
+def test_the_judgement_of_a_sweep_stays_in_a_narrow_terminal() -> None:
+    """The figure, the return and how the test went stay; names are short where that leaves them different."""
+    keys = ("gates.reward_risk_min", "gates.resistance_distance_min", "stop.fraction", "target.fraction")
+    figures = dict.fromkeys(("sharpe", "total_return", "max_drawdown", "profit_factor", "final_equity"), 0.12345678)
+    best = {"trial_id": "t", "parameters": dict.fromkeys(keys, 1.5), **figures, "trades": 3, "reasons": {}}
+    window = {"from": "2024-03-01T00:00:00.000000Z", "to": "2024-03-31T00:00:00.000000Z", "sets": 2, "reason": None}
+    window |= {"deflated_sharpe": 0.98765432, "best": [best], "test": None}
+    result = {"figure": "sharpe", "windows": [window], "sets_refused": 0, "refused_because": None}
+    result |= {"trials_run": 1, "trials_found": 0, "ledger": "s.db"}
+    table = describe_result(result)[0]
+    assert isinstance(table, Table)
+    names = [column.name for column in table.shown_columns()]
+    assert names[:4] == ["reward_risk_min", "resistance_distance_min", "stop.fraction", "target.fraction"]
+    assert not hidden_in(table) & {"sharpe", "total_return"}
+    without = {**window, "best": [], "test": None, "deflated_sharpe": None, "reason": "no set has a sharpe"}
+    walked = describe_result({**result, "windows": [without, {**window, "test": best}]})[0]
+    assert not hidden_in(walked) & {"sharpe", "deflated_sharpe", "test_sharpe", "test_return"}
+    assert "0.98765432" in text_of_parts([walked])
+
+
 def test_a_table_has_a_line_of_totals_and_says_when_it_is_empty() -> None:
     """U9: sums below their columns; without rows only the words."""
     table = Table(rows=[{"symbol": "BTC", "profit": 1.5}, {"symbol": "ETH", "profit": -2}], totals={"profit": -0.5})
@@ -150,3 +191,23 @@ def test_a_pipe_gets_plain_text_and_pays_for_no_colours(arguments: list[str]) ->
     assert "\x1b" not in ran.stdout
     assert "y" * 30 in ran.stdout
     assert ran.stderr == "rich False"
+
+
+class Screen(StringIO):
+    """A terminal in memory."""
+
+    def isatty(self) -> bool:
+        """Be one."""
+        return True
+
+
+@pytest.mark.parametrize(("parent", "said"), [(None, "\rslots: 1 of 3"), (object(), "")])
+def test_only_the_process_that_was_started_tells_its_progress(
+    monkeypatch: pytest.MonkeyPatch, parent: object, said: str
+) -> None:
+    """Workers share its terminal: two of them would overwrite one line in turn."""
+    monkeypatch.setattr(sys, "stderr", Screen())
+    monkeypatch.setattr(progress, "parent_process", lambda: parent)
+    progress.tell_progress("slots", 1, 3)
+    assert isinstance(sys.stderr, Screen)
+    assert sys.stderr.getvalue() == said

@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 
 from bot.app.replay.replay import without_collection
+from bot.app.review.reading import show
+from bot.app.review.reports import Asked
+from bot.app.telling.answers import Table
+from bot.app.telling.printing import fit
 from bot.cli.main import main
 
 STRATEGY = """
@@ -63,6 +67,53 @@ def run(folder: Path, capsys: pytest.CaptureFixture[str]) -> Run:
         return code, told.out, told.err
 
     return call
+
+
+def test_a_replay_has_a_status_without_signs_of_life(
+    run: Run, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its stored configuration is a strategy, it is never due, and nothing of it is alive."""
+    assert run()[0] == 0
+    ledger = ("--ledger", str(folder / "r.db"))
+    assert main(["status", *ledger]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "small: a replay"
+    assert main(["status", *ledger, "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["is_replay"], told["due_slot"], told["overdue"]) == (True, None, False)
+    assert main(["status", *ledger, "--expect-alive"]) == 69
+
+
+def test_a_hook_that_fails_does_not_look_like_a_quiet_strategy(run: Run, folder: Path) -> None:
+    """What it refused is counted with its error, and where nothing was traded a command says why."""
+    (folder / "small.py").write_text("def veto(view, bracket):\n    return view.nothing\n")
+    code, out, err = run()
+    assert code == 0
+    assert "look: 1 times a candidate was rejected because hook veto: AttributeError" in err
+    assert out.splitlines()[-1].endswith(f" why --ledger {folder / 'r.db'}")
+    (folder / "small.py").write_text("def extra_exits(view, holding):\n    return view.nothing\n")
+    _, out, err = run("--ledger", str(folder / "exits.db"))
+    assert "look: hook extra_exits: AttributeError" in err
+    assert "next: " not in out
+
+
+def test_a_replay_tells_its_drawdown_once(run: Run) -> None:
+    """The head has money and counts, the statistics have the fall, with more digits."""
+    assert run()[1].count("\nmax drawdown  ") == 1
+
+
+@pytest.mark.parametrize("report", ["trades", "equity", "orders"])
+def test_rows_of_several_runs_say_whose_they_are(run: Run, folder: Path, report: str) -> None:
+    """The run is the last thing that a narrow terminal loses, and one of the first where there is only one."""
+    assert run()[0] == 0
+    ledger = f"sqlite:///{folder / 'r.db'}"
+    (alone,) = show(report, ledger, Asked()).parts
+    assert isinstance(alone, Table)
+    assert "run" in fit(alone, 30)[1]
+    (folder / "other.toml").write_text(STRATEGY.replace("small", "other"))
+    assert run(strategy="other.toml")[0] == 0
+    (both,) = show(report, ledger, Asked()).parts
+    assert isinstance(both, Table)
+    assert "run" not in fit(both, 30)[1]
 
 
 def test_the_answer_has_the_figures_of_the_ledger(run: Run, folder: Path) -> None:

@@ -1,15 +1,18 @@
 """Opening a ledger: SQLite set up to survive a power cut, and clear refusals that name no password."""
 
+import os
 import shutil
 import sqlite3
 import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bot.adapters.sql.engine import begin, is_there, ledger_name, ledger_url, open_engine, parse_url
+from bot.adapters.sql.lease import lock_file
 from bot.adapters.sql.migrate import upgrade
 from bot.domain.errors import AccessError, BotError, ConfigError, StorageError
 from tests.unprivileged import unprivileged
@@ -93,6 +96,14 @@ def test_a_file_without_permission_is_an_access_error(closed_folder: Path) -> No
         open_engine(str(closed_folder / "ledger.db"), read_only=True)
 
 
+def test_a_lock_without_permission_is_an_access_error(closed_folder: Path) -> None:
+    """The code of a missing permission is the same whatever file it is missing for."""
+    (closed_folder / "ledger.db.lock").touch(0)
+    locked = lock_file(closed_folder / "ledger.db")
+    with unprivileged(), pytest.raises(AccessError, match=r"ledger\.db\.lock cannot be opened"), locked:
+        pass
+
+
 def test_a_ledger_in_a_closed_folder_can_be_read(tmp_path: Path) -> None:
     """A reviewer who was given the file alone reads it where nothing may be written."""
     upgrade(f"{tmp_path}/ledger.db")
@@ -111,6 +122,8 @@ def test_a_ledger_in_a_closed_folder_can_be_read(tmp_path: Path) -> None:
     [
         ("mysql://bot:hunter2@host/ledger", "ledger.url: mysql keeps no ledger"),
         ("sqlite://", "sqlite keeps no ledger"),
+        ("sqlite://ledger.db", "two slashes before its path: write three"),
+        ("sqlite://hunter2/ledger.db", "two slashes before its path: write three"),
         ("://hunter2", "cannot be read"),
         ("postgresql://bot:hunter2@host:port/ledger", "cannot be read"),
     ],
@@ -130,6 +143,14 @@ def test_a_database_that_does_not_answer_is_named_without_its_password() -> None
     told = f"{refused.value} {engine!r} {refused.value.__cause__}"
     assert "hunter2" not in told
     assert "hunter3" not in str(refused.value)
+
+
+def test_a_read_only_file_system_is_a_failure_of_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no missing permission: 74, as everywhere else that nothing can be written."""
+    mounted = SimpleNamespace(f_flag=os.ST_RDONLY)
+    monkeypatch.setattr(os, "statvfs", lambda _path: mounted)
+    with pytest.raises(StorageError, match="read-only file system: name another place"):
+        open_engine(f"{tmp_path}/ledger.db", create=True)
 
 
 def test_plain_names_are_understood(tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ def parse_url(url: str) -> URL:
             f"{LEDGER_KEY}: cannot be read: use sqlite:///PATH or postgresql://USER@HOST/DATABASE"
         ) from None
     backend = parsed.drivername.partition("+")[0]
+    if backend == "sqlite" and parsed.host:
+        raise ConfigError(f"{LEDGER_KEY}: has two slashes before its path: write three, sqlite:///PATH")
     if backend == "sqlite" and parsed.query:
         raise ConfigError(f"{LEDGER_KEY}: has a query after its path: write sqlite:///PATH alone")
     if backend == "sqlite" and parsed.database and parsed.database != ":memory:":
@@ -121,9 +123,8 @@ def _naming_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:  # for example, the name is too long
-        raise StorageError(
-            f"the ledger {path} cannot be opened: {error.strerror}: name another file"
-        ) from error
+        kind = AccessError if isinstance(error, PermissionError) else StorageError
+        raise kind(f"the ledger {path} cannot be opened: {error.strerror}: name another file") from error
 
 
 def _refuse_path(path: Path, *, read_only: bool, create: bool) -> None:
@@ -135,6 +136,8 @@ def _refuse_path(path: Path, *, read_only: bool, create: bool) -> None:
             raise StorageError(f"the ledger's directory {folder} does not exist: create it")
     if path.is_dir():
         raise StorageError(f"the ledger {path} is a directory: name a file in it")
+    if not read_only and os.statvfs(path.parent).f_flag & os.ST_RDONLY:
+        raise StorageError(f"the ledger {path} is on a read-only file system: name another place")
     if not read_only and not _may_access(path.parent, os.W_OK | os.X_OK):
         raise AccessError(
             f"the ledger's directory {path.parent} is not writable: allow this user to write there"

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bot.adapters.sql.engine import begin, ledger_name, open_connection
 from bot.adapters.sql.schema.column_types import POSTGRESQL
 from bot.adapters.sql.schema.tables import writer_lease
-from bot.domain.errors import LeaseError, StorageError
+from bot.domain.errors import AccessError, LeaseError, StorageError
 
 # All ledgers use one number: advisory locks are per database, and a database holds one ledger.
 _ADVISORY_LOCK = 7_306_084_425_661_035_109
@@ -76,7 +76,8 @@ def _open_lock(path: str) -> int:
     try:
         return os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     except OSError as error:
-        raise StorageError(f"the lock {path} cannot be opened: {error.strerror}") from error
+        kind = AccessError if isinstance(error, PermissionError) else StorageError
+        raise kind(f"the lock {path} cannot be opened: {error.strerror}") from error
 
 
 @contextmanager

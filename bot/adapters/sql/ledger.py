@@ -226,10 +226,14 @@ def _same_run(stored: Row[Any], given: Run) -> None:
             what = f"with another {name} {_text_of(was)}, now {_text_of(now)}"
             if name == "identity":
                 what = f"as {'a live run' if was is None else 'a replay of other data or settings'}"
-            raise ConfigError(
-                f"run {given.name} is in the ledger {what}:"
-                " name the new run differently, or take another ledger"
-            )
+            raise ConfigError(f"run {given.name} is in the ledger {what}: {_other_name(given)}")
+
+
+def _other_name(run: Run) -> str:
+    """Say how to keep a run apart from the one that the ledger has."""
+    if run.identity is None:
+        return "give the new run another name in its [[run]], or name another ledger"
+    return "give the strategy another name in its [strategy], or take another --ledger"
 
 
 def _same_instrument(run: Run, stored: Row[Any], given: Instrument) -> None:
@@ -238,7 +242,7 @@ def _same_instrument(run: Run, stored: Row[Any], given: Instrument) -> None:
             raise ConfigError(
                 f"run {run.name} knows token {stored.token_id} with another {name}:"
                 f" {_text_of(getattr(stored, name))},"
-                f" now {_text_of(getattr(given, name))}; name the new run differently"
+                f" now {_text_of(getattr(given, name))}: {_other_name(run)}"
             )
 
 

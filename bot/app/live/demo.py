@@ -23,7 +23,7 @@ from bot.app.review.reports import Asked
 from bot.app.settings.config import Config, load_config
 from bot.app.settings.keys import ring_of
 from bot.app.settings.shipped import starter_strategy
-from bot.app.telling.answers import Answer, Table
+from bot.app.telling.answers import Answer, Table, count_of
 from bot.app.telling.progress import tell_progress
 from bot.domain.errors import ConfigError, UsageError
 from bot.simulator.market import SEED, Market
@@ -100,7 +100,7 @@ def demo(given: str, days: int, port: int, program: str) -> Answer:
     )
     nexts = [f"next, {what}:\n  {program} {step}" for what, step in steps]
     end = ("", _sum_up(reader), took, "", *nexts, f"ledger: {ledger}")
-    return Answer(parts=(*_describe(reader, days), *end))
+    return Answer(parts=(*_describe(reader, days, program), *end))
 
 
 def _sum_up(reader: Reader) -> str:
@@ -110,7 +110,7 @@ def _sum_up(reader: Reader) -> str:
     equity, benchmark = (float(str(last[name])) for name in ("equity", "benchmark"))
     gain, held = (end / CASH - 1 for end in (equity, benchmark))
     return (
-        f"In words: {counts['trades']} trade{'' if counts['trades'] == 1 else 's'},"
+        f"In words: {count_of(counts['trades'], 'trade')},"
         f" {counts['won']} won, {counts['lost']} lost, {counts['still_open']} still open;\n"
         f"equity {CASH} -> {equity:.2f} ({gain:+.2%}), holding the same tokens {held:+.2%}.\n"
         "Simulated prices: it proves nothing about real ones."
@@ -159,7 +159,7 @@ def _run(config: Config, clock: SteppedClock, days: int) -> None:
             tell_progress("hourly cycles", number + 1, len(slots))
 
 
-def _describe(reader: Reader, days: int) -> list[str | Table]:
+def _describe(reader: Reader, days: int, program: str) -> list[str | Table]:
     trades = show("trades", reader.name, Asked())
     parts: list[str | Table] = [
         f"Trades of {days} simulated days\n",
@@ -169,7 +169,7 @@ def _describe(reader: Reader, days: int) -> list[str | Table]:
     ]
     for outcome in ("entered", "rejected"):
         for symbol, slot in _example(reader, outcome):
-            parts.append(f"\n$ bot why {symbol} --at {slot} --ledger {reader.name}\n")
+            parts.append(f"\n$ {program} why {symbol} --at {slot} --ledger {reader.name}\n")
             window = (None, datetime.fromisoformat(slot))
             parts += show_why(symbol, reader.name, window, RUN).parts
     for question, statement in QUESTIONS:

@@ -33,9 +33,7 @@ union select run, token_id from v_orders where role = 'entry' and state in ('pla
 """
 
 
-def operate(
-    act: Act, named: str | None, config_path: Path, ledger: str | None, run: str | None
-) -> Answer:
+def operate(act: Act, named: str | None, config_path: Path, ledger: str | None, run: str | None) -> Answer:
     """Store a request to one run or all live ones; named: the symbol or token_id to close."""
     # The configuration's schedules hold for its own ledger only.
     config = load_config(config_path) if ledger is None else None
@@ -65,7 +63,7 @@ def requests_of(
     live = [str(row["name"]) for row in reader.rows(LIVE_RUNS, {})]
     runs = [name for name in live if only is None or name in only]
     if run is not None and run not in runs:
-        has = f"{near(run, runs)}; it has {', '.join(runs) or 'none'}"
+        has = near(run, runs) or f"; it has {', '.join(runs) or 'none'}"
         raise ConfigError(f"no live run {run} in the ledger {reader.name}{has}")
     if not runs:
         mend = "`bot run` starts those of a configuration"

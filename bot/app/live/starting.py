@@ -14,7 +14,7 @@ from bot.app.settings.config import Config, load_config, resolve_keys
 from bot.app.settings.providers import PROVIDERS, feeds_of
 from bot.app.telling.answers import Answer, Row, Table
 from bot.app.telling.printing import show_value
-from bot.domain.errors import ConfigError, StorageError, UpstreamError
+from bot.domain.errors import AccessError, ConfigError, StorageError, UpstreamError
 from bot.domain.ids import RunName
 from bot.domain.instants import DAY
 from bot.engine.rules import Rules
@@ -29,8 +29,11 @@ def list_strategies() -> Answer:
     return Answer(payload=found, parts=(Table(rows=found),))
 
 
-def write_starter(folder: Path, name: str = shipped.FIRST) -> Answer:
-    """Write config.toml and a shipped strategy; raises ConfigError where config.toml exists."""
+def write_starter(folder: Path, name: str, program: str) -> Answer:
+    """Write config.toml and a shipped strategy; raises ConfigError where config.toml exists.
+
+    program: what to type for it.
+    """
     config, place = folder / "config.toml", folder / "strategies"
     first = shipped.shipped_strategy(name)
     if config.exists():
@@ -47,9 +50,10 @@ def write_starter(folder: Path, name: str = shipped.FIRST) -> Answer:
         texts[config] = shipped.starter_config(name)
         done = [_write_new(path, text) for path, text in texts.items()]
     except OSError as error:
-        raise StorageError(f"{folder}: cannot write there ({error.strerror})") from None
-    step = "put your key into tokenmetrics.key (chmod 600), then `bot check`"
-    return Answer(parts=(*done, f"next: {step}"))
+        kind = AccessError if isinstance(error, PermissionError) else StorageError
+        raise kind(f"{folder}: cannot write there ({error.strerror}): name another folder") from None
+    step = f"put your key into tokenmetrics.key (chmod 600), then `{program} check`"
+    return Answer(payload={"done": done, "next": step}, parts=(*done, f"next: {step}"))
 
 
 def _write_new(path: Path, text: str) -> str:
@@ -91,9 +95,7 @@ def check(config_path: Path) -> Answer:
             "cash": run.cash,
             "schedule": run.schedule,
             "next_slot": _next(run.schedule, now),
-            "tokens": {
-                str(one.symbol): token_id for token_id, one in sorted(universes[run.name].items())
-            },
+            "tokens": {str(one.symbol): token_id for token_id, one in sorted(universes[run.name].items())},
         }
         for run in config.runs
     ]

@@ -29,7 +29,7 @@ from bot.app.settings.hooks import load_hooks
 from bot.app.settings.kinds import near
 from bot.app.settings.stored_rules import StoredRun, read_stored_run
 from bot.app.settings.strategies import strategy_file
-from bot.app.telling.answers import Answer, Row
+from bot.app.telling.answers import Answer, Row, count_of
 from bot.app.telling.progress import tell_progress, tell_stage
 from bot.domain.errors import BadInputError, ConfigError, UsageError
 from bot.domain.ids import RunName
@@ -73,11 +73,11 @@ class Parity:
     def __str__(self) -> str:
         """Describe the result in one line."""
         if self.difference is None:
-            counts = f"{self.cycles} cycles from {self.answers} answers"
+            counts = f"{count_of(self.cycles, 'cycle')} from {count_of(self.answers, 'answer')}"
             return f"{self.run}: identical, {counts}, row hash {self.hash}"
         others = [version for version in self.versions if version != __version__]
         made = f"; made by version {', '.join(others)}, derived by {__version__}" if others else ""
-        return f"{self.run}: differs after {self.cycles} cycles: {self.difference}{made}"
+        return f"{self.run}: differs after {count_of(self.cycles, 'cycle')}: {self.difference}{made}"
 
 
 def parity(config_path: Path, ledger: str | None, run: str | None, window: Window) -> Answer:
@@ -100,7 +100,7 @@ def every_parity(config_path: Path, ledger: str | None) -> list[Parity]:
             tell_stage(f"{run}: deriving every cycle again")
             book = Recorded(connection, run)
             one = derive_run(book, run, (None, None), config_path, tell_progress)
-            tell_stage(f"{run}: {one.cycles} cycles derived again")
+            tell_stage(f"{run}: {count_of(one.cycles, 'cycle')} derived again")
             found.append(one)
         return found
 
@@ -114,13 +114,14 @@ def _choose_run(live: Sequence[RunName], name: str | None) -> RunName:
     for run in live:
         if run == name:
             return run
-    wanted, has = name or "", ", ".join(live) or "none"
-    raise ConfigError(f"no live run {wanted} in this ledger{near(wanted, live)}; it has {has}")
+    if not live:
+        mend = "only a daemon records the answers to derive it from"
+        raise ConfigError(f"no live run in this ledger: {mend}")
+    hint = near(str(name), live) or f"; it has {', '.join(live)}"
+    raise ConfigError(f"no live run {name} in this ledger{hint}")
 
 
-def derive_run(
-    book: Recorded, name: RunName, window: Window, config_path: Path, progress: Progress
-) -> Parity:
+def derive_run(book: Recorded, name: RunName, window: Window, config_path: Path, progress: Progress) -> Parity:
     """Derive a window's cycles until one differs; progress: called with run, done and total."""
     cycles = book.cycles(window)
     settled = [cycle for cycle in cycles if cycle.state is not CycleState.MISSED]

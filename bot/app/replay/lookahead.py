@@ -21,7 +21,7 @@ from bot.app.settings.config import load_config
 from bot.app.settings.hook_source import SIGNATURES
 from bot.app.settings.hooks import Hook
 from bot.app.settings.strategies import Strategy, find_strategy, load_strategy, strategy_file
-from bot.app.telling.answers import Answer, Row
+from bot.app.telling.answers import Answer, Row, count_of
 from bot.app.telling.progress import tell_progress
 from bot.domain.decisions import Candidate, Fact
 from bot.domain.errors import BadInputError, ConfigError
@@ -91,7 +91,7 @@ class Look:
     def __str__(self) -> str:
         """Describe the result in one line."""
         if self.difference is None:
-            looked = f"{self.cuts} cuts, {self.facts} facts compared"
+            looked = f"{count_of(self.cuts, 'cut')}, {count_of(self.facts, 'fact')} compared"
             return f"{self.strategy}: no look-ahead found in {looked}"
         return f"{self.strategy}: looks ahead or remembers: {self.difference}"
 
@@ -231,9 +231,7 @@ def _play(
     return _Play(records=records, answers=answers, portfolio=portfolio)
 
 
-def _difference(
-    how: str, at: datetime, whole: _Play, other: _Play, material: Material
-) -> Divergence | None:
+def _difference(how: str, at: datetime, whole: _Play, other: _Play, material: Material) -> Divergence | None:
     """Find the first fact that differs between two runs."""
     for slot in sorted(whole.records.keys() | other.records.keys()):
         found = (play.records.get(slot) for play in (whole, other))
@@ -255,9 +253,7 @@ def _difference(
     return None
 
 
-def _first_difference(
-    one: Fact | None, two: Fact | None
-) -> tuple[str, tuple[str | None, str | None]]:
+def _first_difference(one: Fact | None, two: Fact | None) -> tuple[str, tuple[str | None, str | None]]:
     """Name the table and column in which two facts differ, and both values."""
     table = FACT_TABLES[type(one or two)].name  # type: ignore[index]
     if type(one) is type(two):

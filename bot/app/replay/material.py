@@ -27,6 +27,7 @@ from bot.app.replay.packing import tell_packing
 from bot.app.replay.random_entries import rotate_stances
 from bot.app.replay.recorded import Recording, Turn, read_answers, read_timetable, resolve_universe
 from bot.app.replay.waking import Played, run_slots
+from bot.app.settings.kinds import require_folder
 from bot.app.settings.providers import PROVIDERS, feeds_of
 from bot.app.settings.strategies import Strategy
 from bot.app.settings.strategy_kinds import Universe
@@ -157,9 +158,8 @@ def open_material(origin: Origin) -> Material:
     place, bars, universe, finer, window, schedule = origin
     if not isinstance(place, Path):
         return _open_ledger(origin, place)
-    history = open_history(
-        place, timeframe=bars, universe=universe, finer=finer, tell=tell_packing
-    )
+    require_folder(place, "history folder")
+    history = open_history(place, timeframe=bars, universe=universe, finer=finer, tell=tell_packing)
     return _over_history(history, slots_in(history, window, schedule), schedule)
 
 

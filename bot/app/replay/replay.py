@@ -4,6 +4,7 @@ Everything is written in one transaction; a replay that the ledger already has a
 """
 
 import gc
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -34,9 +35,14 @@ from bot.figures.account import figures_of
 from bot.figures.luck import Drawn
 
 TOLD = (
-    "trades", "open_positions", "fees", "profit", "equity", "max_drawdown", "bars", "slots",
-    "seconds",
+    "trades", "open_positions", "fees", "profit", "equity", "bars", "slots", "seconds",
 )  # fmt: skip
+FAILED_HOOKS = """
+select reason, count(*) as candidates from v_gates
+where run = :run and gate = 'veto' and not passed and reason like 'hook %: %'
+group by reason order by count(*) desc, reason
+"""
+FAILED_EXITS = "select notice from v_run_events where run = :run and kind = 'hook' order by slot, number"
 
 
 def replay(
@@ -48,8 +54,9 @@ def replay(
     window: Window,
     schedule: str | None,
     random_entries: int | None,
+    program: str,
 ) -> Answer:
-    """Replay a strategy, write the ledger and print the result; return the exit code."""
+    """Replay a strategy, write the ledger and answer with the result; program: what to type for it."""
     began = time.perf_counter()
     path = find_strategy(strategy_name, Path("strategies"))
     strategy = load_strategy(path, path.parent)
@@ -78,7 +85,20 @@ def replay(
         "seconds": round(time.perf_counter() - began, 3),
     }
     text = f"{describe_run(result, TOLD)}\n\nledger: {result['ledger']}"
-    return Answer(payload=result, parts=(text,), notes=(*strategy.remarks, *material.remarks))
+    if not result["trades"]:
+        text += f"\nnext: {program} why --ledger {shlex.quote(ledger or 'replay.db')}"
+    failed = _name_failures(reader, strategy) if strategy.rules.hooks else ()
+    notes = (*strategy.remarks, *material.remarks, *failed)
+    return Answer(payload=result, parts=(text,), notes=notes)
+
+
+def _name_failures(reader: Reader, strategy: Strategy) -> Iterator[str]:
+    """Say what the failures of hooks did, so that a broken hook does not look like a quiet strategy."""
+    named = {"run": strategy.name}
+    for row in reader.rows(FAILED_HOOKS, named):
+        yield f"look: {row['candidates']} times a candidate was rejected because {row['reason']}"
+    for notice in dict.fromkeys(str(row["notice"]) for row in reader.rows(FAILED_EXITS, named)):
+        yield f"look: {notice}"
 
 
 def draw(material: Material, setup: RunSetup, count: int) -> list[Drawn]:
@@ -91,9 +111,7 @@ def draw(material: Material, setup: RunSetup, count: int) -> list[Drawn]:
     return found
 
 
-def _write(
-    book: SqlLedger, setup: RunSetup, strategy: Strategy, material: Material, identity: str
-) -> int:
+def _write(book: SqlLedger, setup: RunSetup, strategy: Strategy, material: Material, identity: str) -> int:
     name, cash, now = setup.name, setup.cash, SystemClock().now()
     run = Run(name=name, strategy=strategy.name, cash=cash, identity=identity, started_at=now)
     if not material.is_recorded and (live := book.live_runs()):

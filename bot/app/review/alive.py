@@ -31,16 +31,16 @@ HOLDERS = {
 }
 
 
-def find_signs_of_life(
-    reader: Reader, now: datetime, only: Collection[str] | None
-) -> dict[str, Row]:
+def find_signs_of_life(reader: Reader, now: datetime, only: Collection[str] | None) -> dict[str, Row]:
     """Find each run's signs of life; only `only`, or every live run, is ever due: no replay is."""
     held = is_held(reader.engine)
     found: dict[str, Row] = {}
     for row in reader.rows(LAST_CYCLES, {}):
         run, last, due, overdue = str(row["run"]), first_instant(str(row["slot"])), None, False
-        schedules = {one["name"]: one["schedule"] for one in json.loads(str(row["text"]))["runs"]}
-        if row["identity"] is None and (only is None or run in only):
+        is_replay = row["identity"] is not None  # its text is a strategy, without a schedule
+        if not is_replay and (only is None or run in only):
+            stored = json.loads(str(row["text"]))
+            schedules = {one["name"]: one["schedule"] for one in stored["runs"]}
             due = last + interval_of(schedules[run], last)
             overdue = now > due + interval_of(schedules[run], due)
         found[run] = {
@@ -48,12 +48,15 @@ def find_signs_of_life(
             "due_slot": due,
             "overdue": overdue,
             "daemon": held,
+            "is_replay": is_replay,
         }
     return found
 
 
 def describe_life(run: str, life: Row, now: datetime) -> str:
-    """Say in a line whether a run is alive."""
+    """Say in a line whether a run is alive; a replay is over."""
+    if life["is_replay"]:
+        return f"{run}: a replay"
     due = life["due_slot"]
     when = ""
     if due is not None:

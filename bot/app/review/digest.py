@@ -10,7 +10,8 @@ from datetime import datetime
 from bot.adapters.sql.reads import Reader
 from bot.adapters.sql.recorded import Window
 from bot.app.review.reports import require_run, within
-from bot.app.telling.answers import Row, Table, without_empty
+from bot.app.review.why import columns_of
+from bot.app.telling.answers import Row, Table, count_of, without_empty
 from bot.app.telling.printing import show_value
 
 LEGEND = "each episode counts once, by the first gate or reason of its newest decision"
@@ -88,9 +89,7 @@ def _count(outcomes: Sequence[Row]) -> Row:
     return {
         "entries": sum(one["candidates"] for one in outcomes if one["is_entered"]),
         "candidates": sum(one["candidates"] for one in outcomes),
-        "refused": {
-            str(one["reason"]): one["candidates"] for one in outcomes if not one["is_entered"]
-        },
+        "refused": {str(one["reason"]): one["candidates"] for one in outcomes if not one["is_entered"]},
     }
 
 
@@ -108,9 +107,10 @@ def describe_digest(answer: list[Row]) -> tuple[str | Table, ...]:
 
 def _describe_run(row: Row) -> tuple[str | Table, ...]:
     counts = [
-        f"{row['candidates']} candidates",
+        count_of(row["candidates"], "candidate"),
         *(f"{count} {reason}" for reason, count in row["refused"].items()),
     ]
+    entries = count_of(row["entries"], "entry", "entries")
     misses = [
         {
             "near miss": miss["symbol"],
@@ -123,8 +123,8 @@ def _describe_run(row: Row) -> tuple[str | Table, ...]:
         for miss in row["near_misses"][:MISSES_SHOWN]
     ]
     return without_empty(
-        f"{row['run']}: {row['entries']} entries in {row['cycles']} cycles: {', '.join(counts)}",
-        Table(rows=misses),
+        f"{row['run']}: {entries} in {count_of(row['cycles'], 'cycle')}: {', '.join(counts)}",
+        Table(rows=misses, columns=columns_of(misses, slot=1)),
         *(
             f"{row['run']}: in force since {show_value(one['slot'])}: {one['notice']}"
             for one in row["in_force"]

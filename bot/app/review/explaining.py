@@ -12,7 +12,7 @@ from bot.app.telling.answers import Row, Table, without_empty
 from bot.app.telling.printing import show_value
 from bot.domain.errors import ConfigError
 
-ORDER = "select * from v_orders where order_id = :order_id"
+ORDER = "select * from v_orders where substr(order_id, 1, :length) = :given order by order_id"
 # The decision on the entry decided every order of its bracket.
 DECISION = """
 select d.* from v_orders o
@@ -53,15 +53,21 @@ POSTINGS = """
 select p.account, p.amount, p.at, p.entry_id from v_postings p join v_fills f on f.fill_id = p.cause
 where f.order_id = :order_id order by p.entry_id, p.account
 """
+# What a narrow terminal leaves out of a fill first: what the head says too, and the long id.
+RANKS = {"profit_pessimistic": 1, "profit_optimistic": 1, "reason": 2, "role": 3, "fill_id": 4}
 
 
 def explain(reader: Reader, order_id: str) -> Row:
-    """Read an order, what is behind it and what came of it; raises ConfigError without it."""
-    named = {"order_id": order_id}
-    order = reader.rows(ORDER, named)
-    if not order:
-        mend = "`bot orders` lists them"
-        raise ConfigError(f"no order {order_id} in the ledger {reader.name}: {mend}")
+    """Read an order, by its id or the beginning of it, what is behind it and what came of it.
+
+    Raises ConfigError unless one order has this id, or one alone begins so.
+    """
+    order = reader.rows(ORDER, {"length": len(order_id), "given": order_id})
+    if len(order) != 1:
+        found = f"{len(order)} orders begin with" if order else "no order"
+        mend = "write more of the id" if order else "`bot orders` lists them"
+        raise ConfigError(f"{found} {order_id} in the ledger {reader.name}: {mend}")
+    named = {"order_id": order[0]["order_id"]}
     (decision,) = reader.rows(DECISION, named)
     return {
         "order": order[0],
@@ -115,7 +121,8 @@ def describe_order(answer: Row) -> tuple[str | Table, ...]:
         f"{decided}; {why.describe_proposal(decision)}",
         *(line for row in answer["data"] for line in _datum_lines(row)),
         why.gate_table(answer["gates"]),
-        *(Table(rows=answer[name]) for name in ("fills", "postings")),
+        Table(rows=answer["fills"], columns=why.columns_of(answer["fills"], **RANKS)),
+        Table(rows=answer["postings"]),
     )
 
 

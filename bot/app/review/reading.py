@@ -22,13 +22,15 @@ def show(name: str, url: str, asked: Asked) -> Answer:
     reader, report = Reader(url), REPORTS[name]
     found = rows_of(reader, report, asked)
     totals = report.totals(found) if found else None
-    table = Table(rows=found, columns=report.columns, totals=totals, empty=f"no {name} yet")
+    runs = {row["run"] for row in found}
+    columns = tuple(  # of several runs, each row says whose it is
+        one._replace(rank=-1) if one.name == "run" and len(runs) > 1 else one for one in report.columns
+    )
+    table = Table(rows=found, columns=columns, totals=totals, empty=f"no {name} yet")
     return Answer(payload=found, parts=(table,))
 
 
-def show_status(
-    config_path: Path, ledger: str | None, run: str | None, *, expect_alive: bool
-) -> Answer:
+def show_status(config_path: Path, ledger: str | None, run: str | None, *, expect_alive: bool) -> Answer:
     """Answer with the runs at a glance; expect_alive: 69 without a daemon or with a run overdue."""
     config = load_config(config_path) if ledger is None else None
     reader, now = Reader(ledger_of(config_path, ledger)), SystemClock().now()

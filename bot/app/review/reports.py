@@ -13,7 +13,7 @@ from typing import NamedTuple
 from bot.adapters.sql.reads import Reader
 from bot.adapters.sql.recorded import Window
 from bot.app.settings.kinds import near
-from bot.app.telling.answers import Column, Row
+from bot.app.telling.answers import Column, Row, count_of
 from bot.domain.errors import ConfigError
 
 OF_UNITS: Mapping[str, str] = {
@@ -48,8 +48,8 @@ from v_equity {where} order by run, slot
 STATUS = """
 select c.run, c.slot as last_slot, c.state, e.equity, e.cash, e.drawdown, e.exposure,
        (select count(*) from v_trades o where o.run = c.run and o.is_open) as open_positions,
-       (select count(*) from v_trades t where t.run = c.run and not t.is_open) as trades,
-       (select sum(t.profit) from v_trades t where t.run = c.run and not t.is_open) as profit,
+       (select count(*) from v_trades t where t.run = c.run) as trades,
+       (select round(coalesce(sum(t.profit), 0), 6) from v_trades t where t.run = c.run) as profit,
        (select count(*) from v_cycles m where m.run = c.run and m.state = 'missed') as missed,
        (select count(*) from requests q where q.run = c.run
         and not exists (select 1 from v_run_events v where v.request_id = q.request_id)) \
@@ -92,7 +92,7 @@ def _total_trades(rows: Sequence[Row]) -> Row:
     closed = [row for row in rows if row["closed_at"] is not None]
     won, lost = (sum(sign * _number(row["profit"]) > 0 for row in closed) for sign in (1, -1))
     return {
-        "symbol": f"{len(rows)} trades",
+        "symbol": count_of(len(rows), "trade"),
         "exit_reason": f"{won} won, {lost} lost",
         "profit": sum(_number(row["profit"]) for row in rows),
         "fees": sum(_number(row["fees"]) for row in rows),
@@ -120,8 +120,8 @@ REPORTS: Mapping[str, Report] = {
     "trades": Report(
         TRADES,
         "opened_at",
-        "symbol side?? opened_at closed_at?? quantity??? entry_price? exit_price? stop??? target???"
-        " exit_reason profit fees??? r_multiple?? run???",
+        "symbol side???? opened_at??? closed_at quantity????? entry_price???? exit_price??"
+        " stop????? target????? exit_reason profit fees????? r_multiple? run?????",
         _total_trades,
     ),
     "positions": Report(
@@ -139,8 +139,7 @@ REPORTS: Mapping[str, Report] = {
     "equity": Report(
         EQUITY,
         "slot",
-        "run?? slot cash? positions_value?? equity high_water_mark?? drawdown exposure?"
-        " open_positions?",
+        "run?? slot cash? positions_value?? equity high_water_mark?? drawdown exposure? open_positions?",
     ),
 }
 PARITY = """
@@ -164,18 +163,14 @@ def require_run(reader: Reader, run: str | None) -> None:
     known = [str(row["name"]) for row in reader.rows("select name from runs order by name", {})]
     if run is not None and run not in known:
         has = ", ".join(known) or "none"
-        raise ConfigError(f"no run {run} in this ledger{near(run, known)}; it has {has}")
+        raise ConfigError(f"no run {run} in this ledger{near(run, known) or f'; it has {has}'}")
 
 
 def within(
-    start: datetime | None,
-    end: datetime | None,
-    run: str | None,
-    at: str = "slot",
-    symbol: str | None = None,
+    start: datetime | None, end: datetime | None, run: str | None, at: str = "slot", **equal: object
 ) -> tuple[str, dict[str, object]]:
-    """Build the SQL condition for a window of instants, a run and a symbol, and its parameters."""
-    asked: dict[str, object] = {"start": start, "end": end, "run": run, "symbol": symbol}
+    """Build the SQL condition for a window of instants, a run and other equal columns, and its parameters."""
+    asked: dict[str, object] = {"start": start, "end": end, "run": run, **equal}
     given = {name: value for name, value in asked.items() if value is not None}
     bounds = {"start": f"{at} >= :start", "end": f"{at} <= :end"}
     found = " and ".join(bounds.get(name, f"{name} = :{name}") for name in given)

@@ -11,11 +11,11 @@ from bot.adapters.sql.reads import Reader
 from bot.adapters.sql.recorded import Window
 from bot.app.review.reports import require_run, within
 from bot.app.settings.kinds import near
-from bot.app.telling.answers import Row, Table, without_empty
+from bot.app.telling.answers import Column, Row, Table, without_empty
 from bot.app.telling.printing import show_value
 from bot.domain.errors import ConfigError
 
-SYMBOLS = "select distinct symbol from instruments order by symbol"
+TOKENS = "select distinct symbol, token_id from instruments order by symbol"
 DECISION = "select * from v_decisions {where} order by slot desc, run, token_id limit 1"
 GATES = """
 select gate, value, comparator, threshold, passed, reason from v_gates
@@ -70,20 +70,25 @@ select provider, feed, stance, published_at from v_signals
 NEAREST = 3
 
 
-def symbol_in(reader: Reader, symbol: str) -> str:
-    """Find a symbol as the ledger writes it, or raise ConfigError that suggests the nearest."""
-    known = [str(row["symbol"]) for row in reader.rows(SYMBOLS, {})]
-    for written in (symbol, symbol.upper()):
-        if written in known:
-            return written
-    hint = near(symbol, known) or f"; it knows {', '.join(known) or 'none'}"
-    raise ConfigError(f"no token {symbol} in this ledger{hint}")
+def token_in(reader: Reader, named: str) -> Row:
+    """Find the column and the value that name a token in the ledger, given its symbol or token_id.
+
+    Raises ConfigError that suggests the nearest symbol.
+    """
+    rows = reader.rows(TOKENS, {})
+    for name, wanted in (("symbol", named), ("symbol", named.upper()), ("token_id", named)):
+        for row in rows:
+            if str(row[name]) == wanted:
+                return pick(row, name)
+    known = list(dict.fromkeys(str(row["symbol"]) for row in rows))
+    hint = near(named, known) or f"; it knows {', '.join(known) or 'none'}"
+    raise ConfigError(f"no token {named} in this ledger{hint}")
 
 
 def why(reader: Reader, symbol: str, window: Window, run: str | None) -> Row | None:
     """Find the newest decision on a symbol in a window, with all that belongs to it; None: none."""
     require_run(reader, run)
-    where, given = within(*window, run, symbol=symbol_in(reader, symbol))
+    where, given = within(*window, run, **token_in(reader, symbol))
     found = reader.rows(DECISION.format(where=where), given)
     if not found:
         return None
@@ -100,7 +105,7 @@ def why(reader: Reader, symbol: str, window: Window, run: str | None) -> Row | N
 
 def find_stances(reader: Reader, symbol: str, at: datetime | None) -> list[Row]:
     """Find each feed's stance on a symbol, as known at an instant (None: now), and its start."""
-    where, given = within(None, at, None, "known_at", symbol_in(reader, symbol))
+    where, given = within(None, at, None, "known_at", **token_in(reader, symbol))
     found: dict[tuple[object, object], Row] = {}
     for row in reader.rows(SIGNALS.format(where=where), given):
         feed = row["provider"], row["feed"]
@@ -137,7 +142,7 @@ def describe_decision(answer: Row) -> tuple[str | Table, ...]:
         describe_proposal(answer),
         _describe_levels(answer),
         gate_table(answer["gates"]),
-        Table(rows=trades),
+        Table(rows=trades, columns=columns_of(trades, opened_at=2, quantity=3, entry_price=3, exit_price=1)),
         Table(rows=answer["stop_moves"]),
         "\n".join(_describe_stretch(row) for row in answer["earlier"]),
     )
@@ -150,6 +155,11 @@ def describe_proposal(decision: Row) -> str:
         for name in ("reference_price", "stop", "target", "reward_risk", "quantity", "size_bound")
         if decision[name] is not None
     )
+
+
+def columns_of(rows: Sequence[Row], **ranks: int) -> tuple[Column, ...]:
+    """List the columns of rows, those of a rank to be left out first where a terminal is narrow."""
+    return tuple(Column(name, rank=ranks.get(name, 0)) for name in (rows[0] if rows else ()))
 
 
 def gate_table(gates: Sequence[Row]) -> Table:

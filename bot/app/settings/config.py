@@ -44,42 +44,33 @@ ADDRESS = Text(r"https?://[^\s/?#]+[^\s?#]*", "address that begins with https://
 
 KEYS: tuple[Key, ...] = (
     Key(
-        "ledger.url", LINE, "where cycles are kept: sqlite:///PATH or postgresql://USER@HOST/DB",
+        "ledger.url",
+        LINE,
+        "where cycles are kept: sqlite:///PATH or postgresql://USER@HOST/DB",
         "sqlite:///tidemark.db",
     ),
     Key("source.provider", Word(PROVIDER_NAMES), "who is asked", "tokenmetrics"),
     Key("source.base_url", ADDRESS, "where its API answers", "https://api.tokenmetrics.com/v2"),
     Key("source.api_version", Word(("v2", "v3")), "which version of its API that is", "v2"),
     Key(
-        "source.key_file", LINE,
+        "source.key_file",
+        LINE,
         "file with an API key on each line, the first that works; readable by its owner only",
     ),
-    Key(
-        "source.proxy", ADDRESS,
-        "the proxy to ask through; without it none, whatever HTTPS_PROXY says",
-    ),
+    Key("source.proxy", ADDRESS, "the proxy to ask through; without it none, whatever HTTPS_PROXY says"),
     Key("source.requests_per_minute", COUNT, "the plan's requests per minute", 20),
+    Key("source.credits_per_month", COUNT, "the plan's API credits per month; absent: not compared"),
+    Key("verify.parity", CRON, "when the daemon derives its runs again, a cron in UTC; absent: never"),
     Key(
-        "source.credits_per_month", COUNT,
-        "the plan's API credits per month; absent: not compared",
-    ),
-    Key(
-        "verify.parity", CRON,
-        "when the daemon derives its runs again, a cron in UTC; absent: never",
-    ),
-    Key(
-        "verify.window_hours", COUNT,
-        "how many hours back a run's first check goes; the rest go on from there", 24,
+        "verify.window_hours",
+        COUNT,
+        "how many hours back a run's first check goes; the rest go on from there",
+        24,
     ),
 )
 RUN_KEYS: tuple[Key, ...] = (
-    Key(
-        "run.name", NAME, "the run's name in the ledger; it has an account of its own", needed=True,
-    ),
-    Key(
-        "run.strategy", LINE, "strategies/NAME.toml beside this file, or the path of a file",
-        needed=True,
-    ),
+    Key("run.name", NAME, "the run's name in the ledger; it has an account of its own", needed=True),
+    Key("run.strategy", LINE, "strategies/NAME.toml beside this file, or the path of a file", needed=True),
     Key("run.cash", Number(above=0, at_most=CASH_MAX), "opening cash, quote currency", needed=True),
     Key("run.schedule", CRON, "its slots: minute hour day month weekday, UTC", needed=True),
 )
@@ -186,6 +177,8 @@ def resolve_keys(config: Config, environ: Mapping[str, str] = os.environ) -> Key
     if credentials and (Path(credentials) / CREDENTIAL).exists():
         return _ring(CREDENTIAL, Path(credentials) / CREDENTIAL, shared=True)
     missing = "is not set" if named is None else "names no file"
+    if named is not None and Path(named).suffix == ".key":  # anything else may be the key itself
+        missing = f"names no file {config.folder / named}"
     mend = f"put the API key into that file (chmod 600), or set {KEY_VARIABLE}"
     raise ConfigError(f"{place} {missing}: {mend}")
 
@@ -240,11 +233,8 @@ def _check_address(path: Path, base_url: str) -> None:
     """Refuse an address to which the key would be sent in the clear."""
     host = urlsplit(base_url).hostname or ""
     if base_url.startswith("http:") and not _is_this_machine(host):
-        raise refuse(
-            str(path),
-            "source.base_url",
-            f"would send the key to {host} in the clear: write https://",
-        )
+        why = f"would send the key to {host} in the clear: write https://"
+        raise refuse(str(path), "source.base_url", why)
 
 
 def _override(tables: dict[str, object], environ: Mapping[str, str]) -> None:

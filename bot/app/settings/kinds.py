@@ -10,9 +10,11 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from difflib import get_close_matches
 from operator import ge, gt, le, lt
+from pathlib import Path
 from typing import Any, Protocol
 
 from bot.app.cycle.schedule import refuse_never
+from bot.domain.errors import ConfigError
 from bot.domain.numbers import plain
 
 NUMBER_TEXT = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
@@ -45,6 +47,16 @@ def near(word: str, known: Iterable[str]) -> str:
     names = {name.lower(): name for name in known}
     found = get_close_matches(word.lower(), names, n=1, cutoff=0.6)
     return f"; did you mean `{names[found[0]]}`?" if found else ""
+
+
+def require_folder(path: Path, what: str) -> None:
+    """Refuse a path that is no folder with a ConfigError that suggests the nearest; what: its name."""
+    if path.is_file():
+        raise ConfigError(f"{path} is a file, no {what}: name the folder that it is in")
+    if not path.is_dir():
+        folders = [one.name for one in path.parent.glob("*") if one.is_dir()]
+        hint = near(path.name, folders) or ": check the path"
+        raise ConfigError(f"{path}: no such {what}{hint}")
 
 
 def show_value(raw: object) -> str:

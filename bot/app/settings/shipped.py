@@ -38,8 +38,16 @@ def shipped_strategy(name: str) -> Path:
 
 
 def describe_strategy(path: Path) -> str:
-    """Read the first line of a strategy's file, a comment that says what it is."""
-    return path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+    """Read the first line of a strategy's file, a comment that says what it is.
+
+    In a checkout one's own lie beside the shipped; those without such a comment are called so.
+    """
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    return (
+        first.lstrip("# ")
+        if first.startswith("#")
+        else "your own; a comment in its first line would say what it is"
+    )
 
 
 def _place(beside: str, inside: str) -> Path:

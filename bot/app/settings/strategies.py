@@ -54,7 +54,7 @@ class Strategy:
 def load_strategy(name_or_path: str | Path, folder: Path) -> Strategy:
     """Read a strategy and the hooks beside it, by its name in the folder or by its file's path."""
     path = strategy_file(name_or_path, folder)
-    document, text = load_toml(path, _suggest_names(path))
+    document, text = load_toml(path, suggest_names(path))
     return strategy_from(path, document, text, load_hooks(path.with_suffix(".py")))
 
 
@@ -91,8 +91,8 @@ def find_strategy(name_or_path: str | Path, folder: Path) -> Path:
     return shipped_strategies().get(path.stem, path) if is_name and not path.exists() else path
 
 
-def _suggest_names(path: Path) -> str:
-    """Suggest the strategy that was probably meant, or list those that exist."""
+def suggest_names(path: Path) -> str:
+    """Suggest the strategy that was probably meant by a missing file, or list those that exist."""
     shipped = shipped_strategies()
     if path.stem in shipped:
         return f"`bot init FOLDER --strategy {path.stem}` writes it"
@@ -124,9 +124,7 @@ def _contradictions(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "fills.slippage_fraction", reason
 
 
-def _check_stopless(
-    given: Mapping[str, Any], parts: Sequence[engine.TargetPart]
-) -> Iterator[tuple[str, str]]:
+def _check_stopless(given: Mapping[str, Any], parts: Sequence[engine.TargetPart]) -> Iterator[tuple[str, str]]:
     """Yield the keys that need a stop, for a strategy without one."""
     mend = 'choose stop.rule, it is "none"'
     if given["sizing.risk_fraction"] is not None:
@@ -214,9 +212,7 @@ def _rules(values: Mapping[str, Any], hooks: engine.Hooks | None) -> engine.Rule
         ),
         levels=engine.LevelRules(**members(values, "levels")),
         stop=engine.StopRules(**members(values, "stop"), fallback=_fallback(values, "stop")),
-        target=engine.TargetRules(
-            **target, fallback=_fallback(values, "target"), parts=_parts(values)
-        ),
+        target=engine.TargetRules(**target, fallback=_fallback(values, "target"), parts=_parts(values)),
         sizing=engine.SizingRules(**members(values, "sizing")),
         exits=engine.ExitRules(**members(values, "exits")),
         limits=_limits(values),

@@ -127,7 +127,7 @@ def _explain(error: ValueError, text: str) -> str:
     reason = " ".join(str(error).split())
     twice = re.match(r"Cannot overwrite a value \(at (?:line (\d+)|end)", reason)
     if not twice:
-        return reason
+        return f"{reason}: {'write text in quotes' if 'Invalid value' in reason else 'correct it there'}"
     lines = text.rstrip().split("\n")
     number = int(twice[1] or len(lines))
     key = lines[number - 1].partition("=")[0].strip()
@@ -189,11 +189,7 @@ def _read(where: str, key: Key, raw: object, around: Mapping[str, Value]) -> Val
 
 
 def _read_inside(
-    where: str,
-    path: str,
-    table: Mapping[str, object],
-    kind: InnerTable,
-    around: Mapping[str, Value],
+    where: str, path: str, table: Mapping[str, object], kind: InnerTable, around: Mapping[str, Value]
 ) -> dict[str, Any]:
     """Read the keys of an inner table to their values by name."""
     # The keys inside have whole paths, so put the table back into its enclosing tables.

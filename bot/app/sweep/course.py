@@ -17,6 +17,7 @@ from bot.adapters.sql.beside import open_store
 from bot.adapters.sql.engine import ledger_name, ledger_url, parse_url
 from bot.app.replay.material import Material, Origin, Place, find_place, open_material
 from bot.app.settings.hooks import hooks_text
+from bot.app.settings.strategies import suggest_names
 from bot.app.settings.strategy_keys import KEYS
 from bot.app.settings.tables import load_toml, read_tables, refuse
 from bot.app.sweep.axes import strategy_with
@@ -46,7 +47,7 @@ class Course:
                 f"{plan.path}: sweep.history: missing: add `history = ` (a folder) or"
                 " `recorded = ` (a live ledger), or name it by --history or --recorded"
             )
-        document, text = load_toml(plan.strategy, "sweep.strategy names a strategy's file")
+        document, text = load_toml(plan.strategy, suggest_names(plan.strategy))
         about = {table: document.get(table, {}) for table in ("strategy", "fills")}
         given = read_tables(str(plan.strategy), about, ABOUT)
         self.plan = plan
@@ -131,9 +132,7 @@ class Course:
 
     def _task(self, window: Window, parameters: str, *, is_test: bool = False) -> Task:
         start, end = window
-        return Task(
-            ground=self.ground, parameters=parameters, start=start, end=end, is_test=is_test
-        )
+        return Task(ground=self.ground, parameters=parameters, start=start, end=end, is_test=is_test)
 
     def _between_slots(self, window: Window) -> Window:
         try:
@@ -164,9 +163,7 @@ def _whole(plan: Sweep, material: Material) -> Window:
     return Window(max(plan.start or first, first), min(end, last) if plan.walk_forward else end)
 
 
-def sweep(
-    path: Path, place: Place | None, ledger: str | None, *, on: str, workers: int | None
-) -> Answer:
+def sweep(path: Path, place: Place | None, ledger: str | None, *, on: str, workers: int | None) -> Answer:
     """Run the missing trials of a sweep and answer with the best sets."""
     began = time.perf_counter()
     plan, places = load_sweep(path), workers_on(on, workers)

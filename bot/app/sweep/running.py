@@ -101,7 +101,7 @@ class Progress:
         self._total = total
         self._found = self._done = 0
         self._began = self._told = time.monotonic()
-        self._watched = sys.stderr.isatty()
+        self._watched, self._width = sys.stderr.isatty(), 0
 
     def count_found(self, count: int) -> None:
         """Count trials that the ledger already had."""
@@ -114,8 +114,10 @@ class Progress:
         if self._watched or now - self._told >= TOLD_EVERY_SECONDS:
             self._told = now
             line = self._line(now - self._began)
-            sys.stderr.write(f"\r{line}\033[K" if self._watched else f"{line}\n")
+            # Spaces cover what is left of a longer line; not every terminal has codes for that.
+            sys.stderr.write(f"\r{line:<{self._width}}" if self._watched else f"{line}\n")
             sys.stderr.flush()
+            self._width = len(line)
 
     @property
     def counts(self) -> dict[str, int]:

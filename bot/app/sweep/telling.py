@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.app.sweep.judging import Judged, deflated_sharpe
 from bot.app.sweep.plan import Sweep
-from bot.app.telling.answers import Table, without_empty
+from bot.app.telling.answers import Column, Table, count_of, without_empty
 from bot.app.telling.printing import show_value
 from bot.domain.sweeps import Trial
 from bot.figures.performance import Figure
@@ -64,27 +64,41 @@ def describe_result(result: Mapping[str, Any]) -> tuple[str | Table, ...]:
     found: list[str | Table] = (
         _all_windows(result)
         if len(windows) > 1 or windows[0]["test"]
-        else [Table(rows=[_row(one) for one in windows[0]["best"]]), _luck(windows[0])]
+        else [_best_sets(result["figure"], windows[0]["best"]), _luck(windows[0])]
     )
     if result["sets_refused"]:
         why = result["refused_because"]
         found.append(f"sets passed over: {result['sets_refused']}, the first because {why}")
     held = f"{result['trials_found']} found in the ledger: {result['ledger']}"
-    found.append(f"{result['trials_run']} trials run, {held}")
+    found.append(f"{count_of(result['trials_run'], 'trial')} run, {held}")
     # A blank line between the parts.
     first, *rest = without_empty(*found)
     return (first, *(one for part in rest for one in ("", part)))
 
 
-def _row(one: Mapping[str, Any]) -> dict[str, Any]:
-    left_out = {"trial_id", "parameters", "reasons"}
-    return _parameters(one) | {name: one[name] for name in one if name not in left_out}
+def _best_sets(figure: str, best: Sequence[Mapping[str, Any]]) -> Table:
+    names = _short_names(best)
+    shown = dict.fromkeys((figure, *TOLD))
+    rows = [_parameters(one, names) | {name: one[name] for name in shown} for one in best]
+    ranks = dict.fromkeys(names.values(), 1) | {figure: 0, "total_return": 0} | dict.fromkeys(TOLD[2:], 2)
+    return Table(rows=rows, columns=_columns(rows, ranks))
 
 
-def _parameters(one: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert parameters to cells of a table; a list becomes its words."""
-    given = one["parameters"].items()
-    return {path: " ".join(value) if isinstance(value, list) else value for path, value in given}
+def _short_names(sets: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Name each parameter by the last part of its path, or by all of it where two would be equal."""
+    paths = list(dict.fromkeys(path for one in sets for path in one["parameters"]))
+    lasts = [path.rpartition(".")[2] for path in paths]
+    return {path: last if lasts.count(last) == 1 else path for path, last in zip(paths, lasts, strict=True)}
+
+
+def _parameters(one: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Convert parameters to cells of a table; a list becomes its words, no set None."""
+    given = {name: one["parameters"].get(path) for path, name in names.items()}
+    return {name: " ".join(value) if isinstance(value, list) else value for name, value in given.items()}
+
+
+def _columns(rows: Sequence[Mapping[str, Any]], ranks: Mapping[str, int]) -> tuple[Column, ...]:
+    return tuple(Column(name, rank=ranks.get(name, 3)) for name in (rows[0] if rows else ()))
 
 
 def _luck(window: Mapping[str, Any]) -> str:
@@ -96,13 +110,15 @@ def _luck(window: Mapping[str, Any]) -> str:
 
 def _all_windows(result: Mapping[str, Any]) -> list[str | Table]:
     figure, rows = result["figure"], []
-    for window in result["windows"]:
-        best, test = (window["best"] or [{"parameters": {}}])[0], window["test"] or {}
+    bests = [(window["best"] or [{"parameters": {}}])[0] for window in result["windows"]]
+    names = _short_names(bests)
+    for window, best in zip(result["windows"], bests, strict=True):
+        test = window["test"] or {}
         rows.append(
             {
                 "train_from": window["from"],
                 "train_to": window["to"],
-                **_parameters(best),
+                **_parameters(best, names),
                 figure: best.get(figure),
                 "deflated_sharpe": window["deflated_sharpe"],
                 f"test_{figure}": test.get(figure),
@@ -111,7 +127,9 @@ def _all_windows(result: Mapping[str, Any]) -> list[str | Table]:
                 "test_trades": test.get("trades"),
             }
         )
-    return [Table(rows=rows), *_missing(result)]
+    ranks = dict.fromkeys(names.values(), 2) | {f"test_{figure}": 0, "deflated_sharpe": 0}
+    ranks |= {figure: 1, "test_return": 3 if figure == "total_return" else 1}
+    return [Table(rows=rows, columns=_columns(rows, ranks)), *_missing(result)]
 
 
 def _missing(result: Mapping[str, Any]) -> Iterator[str]:

@@ -42,6 +42,11 @@ class Answer:
     exit_code: int = 0
 
 
+def count_of(number: object, one: str, several: str | None = None) -> str:
+    """Write a number of things: `1 trade`, `2 trades`; several: a plural that is not `ones`."""
+    return f"{number} {one if number == 1 else several or one + 's'}"
+
+
 def without_empty(*parts: str | Table) -> tuple[str | Table, ...]:
     """Keep the parts that say something: no empty text, no table without rows."""
     return tuple(part for part in parts if (part if isinstance(part, str) else part.rows))

@@ -12,6 +12,7 @@ from decimal import Decimal
 from textwrap import fill
 
 from bot.app.telling.answers import Answer, Column, Table
+from bot.domain.errors import StorageError
 from bot.domain.numbers import plain
 
 # More digits than any price needs, and few enough to hide the noise of binary floats.
@@ -22,9 +23,14 @@ INSTANT_LENGTH = len("2024-01-31T00:00:00.000000Z")  # the ledger's one form
 
 
 def give(answer: Answer, *, as_json: bool = False) -> int:
-    """Print an answer to standard output and its notes to stderr; return the exit code."""
+    """Print an answer to standard output and its notes to stderr; return the exit code.
+
+    Raises StorageError when there is no standard output.
+    """
     for note in answer.notes:
         sys.stderr.write(f"{note}\n")
+    if sys.stdout is None:  # the shell closed it
+        raise StorageError("standard output is closed: open it, `> FILE` say")
     if as_json:
         print(to_json(answer.payload))
     elif sys.stdout.isatty():
