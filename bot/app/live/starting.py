@@ -1,25 +1,29 @@
 """`bot init` and `bot check`: write a first configuration, and check everything before a start."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from bot.adapters.clock import SystemClock
 from bot.adapters.sql.ledger import reading
 from bot.adapters.sql.migrate import outlook
+from bot.adapters.sql.tape import SqlTape
 from bot.app.cycle.schedule import interval_of, slots_between
 from bot.app.live.wiring import Untaped, connect_all, resolve, run_of, strategies_of
 from bot.app.settings import shipped
 from bot.app.settings.config import Config, load_config, resolve_keys
 from bot.app.settings.providers import PROVIDERS, feeds_of
+from bot.app.settings.strategies import Strategy
 from bot.app.telling.answers import Answer, Row, Table
 from bot.app.telling.printing import show_value
 from bot.domain.errors import AccessError, ConfigError, StorageError, UpstreamError
-from bot.domain.ids import RunName
+from bot.domain.ids import RunName, TokenId
 from bot.domain.instants import DAY
+from bot.domain.instruments import Instrument
 from bot.engine.rules import Rules
+from bot.ports import Listing, Probe
 
-NO_ROWS = "bot: {}: no row for these tokens: does the plan include it?"
+Universes = Mapping[str, Mapping[TokenId, Instrument]]
 
 
 def list_strategies() -> Answer:
@@ -74,20 +78,18 @@ def check(config_path: Path) -> Answer:
     clock = SystemClock()
     now = clock.now()
     ledger = outlook(config.ledger_url)
-    with (
-        reading(config.ledger_url) as book,
-        connect_all(config, keys, clock, strategies.values(), Untaped(None)) as sources,
-    ):
-        main = config.source.provider
-        pinned = {name: book.instruments(RunName(name)) if book else () for name in strategies}
-        universes = {
-            name: resolve(sources, main, one, pinned[name]) for name, one in strategies.items()
-        }
-        if book:
-            for run in config.runs:
-                book.check_run(run_of(run, strategies[run.name], now), universes[run.name])
-        probes, listed = sources[main].probe()
-    sizes = {one.token_id: one for one in listed}
+    with reading(config.ledger_url) as book:
+        tape = Untaped(SqlTape(book.engine) if book else None)
+        with connect_all(config, keys, clock, strategies.values(), tape) as sources:
+            main = config.source.provider
+            pinned = {name: book.instruments(RunName(name)) if book else () for name in strategies}
+            universes = {
+                name: resolve(sources, main, one, pinned[name]) for name, one in strategies.items()
+            }
+            if book:
+                for run in config.runs:
+                    book.check_run(run_of(run, strategies[run.name], now), universes[run.name])
+            probes, listed = sources[main].probe()
     runs: list[Row] = [
         {
             "run": run.name,
@@ -95,46 +97,61 @@ def check(config_path: Path) -> Answer:
             "cash": run.cash,
             "schedule": run.schedule,
             "next_slot": _next(run.schedule, now),
-            "tokens": {str(one.symbol): token_id for token_id, one in sorted(universes[run.name].items())},
+            "tokens": {str(one.symbol): token_id for token_id, one in universes[run.name].items()},
         }
         for run in config.runs
     ]
-    slots = {slot for run in config.runs for slot in slots_between(run.schedule, now, now + DAY)}
-    tokens = {token_id for universe in universes.values() for token_id in universe}
-    rules = [strategy.rules for strategy in strategies.values()]
-    daily = credits_per_day(config, rules, len(tokens), len(slots))
     answer: Row = {
         "config": str(config.path),
         "ledger": ledger.value,
         "runs": runs,
-        "credits_per_day": daily,
-        "credits_per_month": daily * 31,
-        "credits_of_plan": config.source.credits_per_month,
+        **_price(config, strategies, universes, now),
         "parity": config.verify.parity,
         "parity_window_hours": config.verify.window_hours,
         "next_parity": _next(config.verify.parity, now),
         "feeds": [one._asdict() for one in probes],
         "tokens": [one._asdict() for one in listed],
     }
-    plan = config.source.credits_per_month
-    costly = plan is not None and daily * 31 > plan
+    plan, monthly = answer["credits_of_plan"], answer["credits_per_month"]
+    costly = plan is not None and monthly > plan
     notes = ["bot: this schedule costs more credits than the plan has"] if costly else []
     notes += dict.fromkeys(line for strategy in strategies.values() for line in strategy.remarks)
-    notes += [f"bot: failed: {one.feed}: {one.error}" for one in probes if one.error]
-    notes += [NO_ROWS.format(one.feed) for one in probes if one.rows == 0]
-    known = {token_id: one for universe in universes.values() for token_id, one in universe.items()}
-    notes += [
-        f"bot: identity_changed: token {token_id} is {one.symbol} here, {sizes[token_id].symbol} there"
-        for token_id, one in sorted(known.items())
-        if token_id in sizes and sizes[token_id].symbol.upper() != one.symbol
-    ]
-    is_down = any(one.error for one in probes)
     return Answer(
         payload=answer,
         parts=(_describe(answer, runs), Table(rows=answer["tokens"]), Table(rows=answer["feeds"])),
-        notes=tuple(notes),
-        exit_code=UpstreamError.exit_code if is_down else 0,
+        notes=(*notes, *_remark(probes, listed, universes)),
+        exit_code=UpstreamError.exit_code if any(one.error for one in probes) else 0,
     )
+
+
+def _price(
+    config: Config, strategies: Mapping[str, Strategy], universes: Universes, now: datetime
+) -> Row:
+    """Price the schedules in API credits."""
+    slots = {slot for run in config.runs for slot in slots_between(run.schedule, now, now + DAY)}
+    tokens = {token_id for universe in universes.values() for token_id in universe}
+    rules = [strategy.rules for strategy in strategies.values()]
+    daily = credits_per_day(config, rules, len(tokens), len(slots))
+    plan = config.source.credits_per_month
+    return {"credits_per_day": daily, "credits_per_month": daily * 31, "credits_of_plan": plan}
+
+
+def _remark(
+    probes: Iterable[Probe], listed: Iterable[Listing], universes: Universes
+) -> Iterator[str]:
+    """Yield a line for each feed that failed or has no rows, and for each token that was renamed."""
+    for feed, rows, error in probes:
+        if error:
+            yield f"bot: failed: {feed}: {error}"
+        elif not rows:
+            yield f"bot: {feed}: no row for these tokens: does the plan include it?"
+    names = {one.token_id: one.symbol for one in listed}
+    known = {token_id: one for universe in universes.values() for token_id, one in universe.items()}
+    for token_id, one in sorted(known.items()):
+        named = names.get(token_id, one.symbol)
+        if named.upper() != one.symbol:
+            changed = f"token {token_id} is {one.symbol} here, {named} there"
+            yield f"bot: identity_changed: {changed}"
 
 
 def _next(cron: str | None, now: datetime) -> datetime | None:
