@@ -88,7 +88,7 @@ def decode(cell: bytes) -> str:
     return cell.decode("utf-8", "replace")
 
 
-def find_plain(cells: Cells) -> tuple[Mask, Mask]:
+def is_plain(cells: Cells) -> tuple[Mask, Mask]:
     """Tell which cells are digits with at most one dot behind the first, and which have a dot."""
     kinds = np.ascontiguousarray(KINDS[letters_of(cells)].T)
     dots = (kinds == KINDS[ord(".")]).sum(axis=0)
@@ -98,7 +98,7 @@ def find_plain(cells: Cells) -> tuple[Mask, Mask]:
 
 def read_numbers(cells: Cells) -> Numbers:
     """Read a column of numbers."""
-    plainly, dotted = find_plain(cells)
+    plainly, dotted = is_plain(cells)
     if cells.itemsize > 1:  # a zero that leads other digits is dropped with care
         first, second = letters_of(cells)[:, :2].T
         plainly &= (first != ord("0")) | (KINDS[second] != 1)

@@ -18,6 +18,7 @@ from bot.adapters.candles.cells import (
     LARGEST,
     SMALLEST,
     Cells,
+    Mask,
     Numbers,
     comma_reading,
     decode,
@@ -36,18 +37,17 @@ from bot.domain.instants import MICROSECONDS_A_DAY, MICROSECONDS_AN_HOUR
 MINUTE = MICROSECONDS_AN_HOUR // 60
 # The timeframes of a replay, in microseconds.
 TIMEFRAMES = {"1m": MINUTE, "5m": 5 * MINUTE, "1h": MICROSECONDS_AN_HOUR, "1d": MICROSECONDS_A_DAY}
-# Why a row is dropped; the first that applies counts.
-REASONS = (
-    "", "unreadable time", "unreadable number", "NaN", "negative", "zero", "out of range", "contradictory",
-    "off the grid", "no symbol of one token",
-)  # fmt: skip
 # Of stamps off the grid a few are errors of the file, and more a misreading of ours.
 OFF_GRID_MAX = 0.01
+
+# For each reason the number of rows, and the line of the first.
+Drops = dict[str, tuple[int, int]]
+Columns = Mapping[int, Cells]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """What the user chose: names of layouts, the symbol, the zone of times without one, the timeframe."""
+    """What the user chose; zone: of times that name none."""
 
     layouts: frozenset[str] = frozenset()
     symbol: str = ""
@@ -83,7 +83,7 @@ class CandleFile:
     span: int
     ignored: tuple[str, ...]
     rows: int
-    dropped: Mapping[str, tuple[int, int]]
+    dropped: Drops
     sets: tuple[CandleSet, ...]
 
 
@@ -96,47 +96,57 @@ def recognise(path: Path, choices: Choices) -> CandleFile:
     sheet = read_sheet(path, partial(_pick, path))
     places = columns.find_places(sheet.header, sheet.width)
     stamps = _read_times(path, sheet, places[0], choices)
-    cells, comma = _read_commas(path, sheet, places, choices)
+    found = {place for one in places for place in (*one.prices, one.volume)}
+    numbers = {place: cells for place, cells in sheet.cells.items() if place in found}
+    rewritten, comma = _read_commas(path, numbers, choices)
+    cells = {**sheet.cells, **rewritten}
     at, span, ends = _open_times(path, stamps, choices)
     sets: list[CandleSet] = []
-    codes = []
-    remarks: tuple[str, ...] = ()
+    dropped: Drops = {}
+    rows = sheet.ragged
     for one in places:
-        prices, volumes, remarks = _read_figures(path, sheet, cells, one, choices)
+        prices, volumes, decided = _read_figures(path, sheet, cells, one, choices)
         coins, owners = _coins(path, sheet, one, choices)
-        reasons = _judge(stamps, at, span, prices, volumes)
-        reasons[(reasons == 0) & (owners < 0)] = REASONS.index("no symbol of one token")
-        codes.append(reasons)
+        faults = _judge(stamps, at, span, prices, volumes)
+        faults["no symbol of one token"] = owners < 0
+        good = _count(faults, sheet.lines, dropped)
+        rows += len(good)
         texts = (*(number.texts for number in prices), volumes.texts)
         for place, coin in enumerate(coins):
-            kept = np.flatnonzero((reasons == 0) & (owners == place))
+            kept = np.flatnonzero(good & (owners == place))
             if len(kept):
                 of_coin = tuple(text[kept] for text in texts)
-                sets.append(CandleSet(coin=coin, at=at[kept], texts=of_coin, lines=sheet.lines[kept]))
-    dropped = _count(codes, sheet)
+                lines = sheet.lines[kept]
+                sets.append(CandleSet(coin=coin, at=at[kept], texts=of_coin, lines=lines))
+    dropped = {reason: dropped[reason] for reason in faults if reason in dropped}
+    if sheet.ragged:
+        dropped["another number of columns"] = (sheet.ragged, 0)
     if not sets:
-        raise BadInputError(f"{path}: no candle can be used: {describe_drops(dropped)}")
-    remarks = (*remarks, comma, ends, columns.doubt_time(sheet.header, places[0]))
+        raise BadInputError(f"{path}: no candle can be used: {tell_drops(dropped)}")
+    remarks = (*decided, comma, ends, columns.doubt_time(sheet.header, places[0]))
     return CandleFile(
         path=path,
         layout=_describe(sheet, stamps, remarks),
         time=stamps.label,
         span=span,
         ignored=columns.list_ignored(sheet.header, places),
-        rows=sum(map(len, codes)) + sheet.ragged,
+        rows=rows,
         dropped=dropped,
         sets=_select(path, sets, choices),
     )
 
 
 def _read_figures(
-    path: Path, sheet: Sheet, cells: Mapping[int, Cells], places: Places, choices: Choices
-) -> tuple[list[Numbers], Numbers, tuple[str, ...]]:
+    path: Path, sheet: Sheet, cells: Columns, places: Places, choices: Choices
+) -> tuple[list[Numbers], Numbers, tuple[str, str]]:
     """Read the prices in their order, the volumes, and what was decided about the columns."""
     prices = [read_numbers(cells[place]) for place in places.prices]
     order = ""
     if sheet.header is None:
-        order = _order(path, prices, choices)
+        order, doubtful = columns.choose_order([one.values for one in prices], choices.layouts)
+        if not order:
+            doubt = "no header, and open, high, low and close may be in the order"
+            raise _two_readings(path, f"{doubt} {' or '.join(doubtful)}", doubtful)
         prices = [prices[place] for place in columns.ORDERS[order]]
     volumes, mean = _volumes(cells, places, prices)
     return prices, volumes, (order, mean)
@@ -147,7 +157,8 @@ def _pick(path: Path, header: Header, width: int) -> list[int]:
     found = columns.find_places(header, width)
     if not found:
         names = ", ".join(header[:8]) if header else f"{width} columns"
-        raise BadInputError(f"{path}: no columns open, high, low, close; it has {names}: rename its columns")
+        fault = f"no columns open, high, low, close; it has {names}"
+        raise BadInputError(f"{path}: {fault}: rename its columns")
     return sorted({place for one in found for place in one.every()})
 
 
@@ -166,7 +177,8 @@ def _describe(sheet: Sheet, stamps: Stamps, remarks: Sequence[str]) -> str:
     """Say what a file was taken for."""
     steps = np.diff(stamps.at[stamps.readable])
     turned = "newest first" if (steps < 0).sum() > (steps > 0).sum() else ""
-    above = f"{sheet.skipped} line{'s' * (sheet.skipped > 1)} before the candles" if sheet.skipped else ""
+    skipped = f"{sheet.skipped} line{'s' * (sheet.skipped > 1)} before the candles"
+    above = skipped if sheet.skipped else ""
     labels = (sheet.kind, "header" if sheet.header else "no header", *remarks, turned, above)
     return ", ".join(label for label in labels if label)
 
@@ -182,11 +194,13 @@ def _select(path: Path, sets: Sequence[CandleSet], choices: Choices) -> tuple[Ca
     raise BadInputError(f"{path}: has no {wanted}: it has {names}")
 
 
-def describe_drops(dropped: Mapping[str, tuple[int, int]]) -> str:
+def tell_drops(dropped: Drops) -> str:
     """Write the reasons and their counts, with the line of each first one."""
-    return ", ".join(
-        f"{count} {reason}" + (f" (line {line})" if line else "") for reason, (count, line) in dropped.items()
+    parts = (
+        f"{count} {reason} (line {line})" if line else f"{count} {reason}"
+        for reason, (count, line) in dropped.items()
     )
+    return ", ".join(parts)
 
 
 def name_span(span: int) -> str:
@@ -201,38 +215,25 @@ def _two_readings(path: Path, doubt: str, names: Sequence[str]) -> BadInputError
     return BadInputError(f"{path}: {doubt}: choose with --layout {' or --layout '.join(names)}")
 
 
-def _read_commas(
-    path: Path, sheet: Sheet, places: Sequence[Places], choices: Choices
-) -> tuple[Mapping[int, Cells], str]:
-    """Rewrite numbers with a decimal comma; also names what commas are."""
-    numbers = sorted({place for one in places for place in (*one.prices, one.volume) if place is not None})
-    reading = comma_reading([sheet.cells[place] for place in numbers])
+def _read_commas(path: Path, numbers: Columns, choices: Choices) -> tuple[Columns, str]:
+    """Rewrite numbers that have commas; also names what commas are."""
+    reading = comma_reading([numbers[place] for place in sorted(numbers)])
     if reading is None:
-        return sheet.cells, ""
+        return numbers, ""
     chosen = next((name for name in COMMAS if name in choices.layouts), reading[0])
     if not chosen:
         doubt = f"the comma of {reading[1]} separates thousands or decimals"
         raise _two_readings(path, doubt, COMMAS)
     if chosen != reading[0] and chosen == COMMAS[0]:
-        return sheet.cells, chosen  # not every number fits, so each is judged for itself
+        return numbers, chosen  # not every number fits, so each is judged for itself
     rewrite = without_commas if chosen == COMMAS[0] else with_points
-    return {**sheet.cells, **{place: rewrite(sheet.cells[place]) for place in numbers}}, chosen
+    return {place: rewrite(cells) for place, cells in numbers.items()}, chosen
 
 
-def _order(path: Path, numbers: Sequence[Numbers], choices: Choices) -> str:
-    order, doubtful = columns.choose_order([one.values for one in numbers], choices.layouts)
-    if not order:
-        doubt = f"no header, and open, high, low and close may be in the order {' or '.join(doubtful)}"
-        raise _two_readings(path, doubt, doubtful)
-    return order
-
-
-def _volumes(cells: Mapping[int, Cells], places: Places, prices: Sequence[Numbers]) -> tuple[Numbers, str]:
-    """Read the volumes; what always lies between low and high is a mean price, and the next is taken."""
-    count = len(prices[0].values)
+def _volumes(cells: Columns, places: Places, prices: Sequence[Numbers]) -> tuple[Numbers, str]:
+    """Read the volumes; a column between low and high holds mean prices, and the next is taken."""
     if places.volume is None:
-        nothing = np.zeros(count, np.bool_)
-        return Numbers(texts=np.full(count, b"", "S1"), values=np.full(count, np.nan), unreadable=nothing), ""
+        return read_numbers(np.zeros(len(prices[0].values), "S1")), ""
     volumes = read_numbers(cells[places.volume])
     _, high, low, _ = (one.values for one in prices)
     traded = volumes.values > 0
@@ -261,9 +262,8 @@ def _open_times(path: Path, stamps: Stamps, choices: Choices) -> tuple[Instants,
     off = opens[stamps.readable] % span != 0
     if off.mean() > OFF_GRID_MAX:
         first = np.datetime64(int(at[off.argmax()]), "us").astype("datetime64[s]")
-        raise BadInputError(
-            f"{path}: {first}Z is not the open of a {name_span(span)} candle in UTC: give the times' zone with --zone"
-        )
+        fault = f"{first}Z is not the open of a {name_span(span)} candle in UTC"
+        raise BadInputError(f"{path}: {fault}: give the times' zone with --zone")
     return opens, span, "stamps at the bar's end" if ends else ""
 
 
@@ -274,30 +274,31 @@ def _span_of(path: Path, at: Instants, choices: Choices) -> int:
     if not len(steps):
         if choices.timeframe:
             return TIMEFRAMES[choices.timeframe]
-        raise BadInputError(f"{path}: of one time no timeframe can be told: give it with --timeframe")
+        fault = "of one time no timeframe can be told"
+        raise BadInputError(f"{path}: {fault}: give it with --timeframe")
     several, counts = np.unique(steps, return_counts=True)
     return int(several[counts.argmax()])
 
 
 def _check_target(path: Path, span: int, choices: Choices) -> None:
-    possible = [name for name, length in TIMEFRAMES.items() if length >= span and length % span == 0]
-    if choices.timeframe in possible or (choices.timeframe is None and span in TIMEFRAMES.values()):
+    target = choices.timeframe
+    possible = [name for name, length in TIMEFRAMES.items() if length % span == 0]
+    if target in possible or (target is None and span in TIMEFRAMES.values()):
         return
     mend = f"--timeframe {' or --timeframe '.join(possible)}" if possible else "bring finer candles"
-    wanted = (
-        f"no {choices.timeframe} candles are made of these" if choices.timeframe else "a replay reads others"
-    )
-    raise BadInputError(f"{path}: {name_span(span)} candles; {wanted} ({', '.join(TIMEFRAMES)}): {mend}")
+    wanted = f"no {target} candles are made of these" if target else "a replay reads others"
+    fault = f"{name_span(span)} candles; {wanted} ({', '.join(TIMEFRAMES)})"
+    raise BadInputError(f"{path}: {fault}: {mend}")
 
 
 def _judge(
     stamps: Stamps, at: Instants, span: int, prices: Sequence[Numbers], volumes: Numbers
-) -> npt.NDArray[np.int8]:
-    """Give each row the number of the first reason to drop it; 0 for none."""
+) -> dict[str, Mask]:
+    """Mark the rows that are dropped for each reason."""
     values = np.stack([one.values for one in prices])
     unreadable = np.any([one.unreadable for one in (*prices, volumes)], axis=0)
     with np.errstate(invalid="ignore"):
-        faults = {
+        return {
             "unreadable time": ~stamps.readable,
             "unreadable number": unreadable,
             "NaN": np.isnan(values).any(axis=0),
@@ -307,10 +308,6 @@ def _judge(
             "contradictory": columns.contradict(list(values)) > 0,
             "off the grid": at % span != 0,
         }
-    reasons = np.zeros(len(at), np.int8)
-    for reason, rows in faults.items():
-        reasons[(reasons == 0) & rows] = REASONS.index(reason)
-    return reasons
 
 
 def _coins(
@@ -321,7 +318,7 @@ def _coins(
         several, _, rows = distinct(sheet.cells[places.symbol])
         coins = [coin_of(decode(cell)) for cell in several.tolist()]
         fine = np.array([at if coin.symbol else -1 for at, coin in enumerate(coins)])
-        if places.token is not None:  # one symbol of several tokens: whose prices are whose is not known
+        if places.token is not None:  # whose prices are those of a symbol of several tokens?
             tokens = distinct(sheet.cells[places.token])[2]
             pairs = np.unique(np.stack([rows, tokens]), axis=1)
             fine[np.bincount(pairs[0]) > 1] = -1
@@ -329,17 +326,19 @@ def _coins(
     named = coin_of(places.coin) if places.coin else None
     coin = named or (coin_of(choices.symbol) if choices.symbol else coin_of_file(path))
     if coin is None or not coin.symbol:
-        raise BadInputError(f"{path}: neither its columns nor its name say which coin it is: give --symbol")
+        fault = "neither its columns nor its name say which coin it is"
+        raise BadInputError(f"{path}: {fault}: give --symbol")
     return [coin], np.zeros(len(sheet.lines), np.int64)
 
 
-def _count(codes: Sequence[npt.NDArray[np.int8]], sheet: Sheet) -> dict[str, tuple[int, int]]:
-    found = {}
-    for code, reason in enumerate(REASONS):
-        rows = [np.flatnonzero(one == code) for one in codes]
-        count = sum(map(len, rows))
-        if code and count:
-            found[reason] = (count, int(min(sheet.lines[one[0]] for one in rows if len(one))))
-    if sheet.ragged:
-        found["another number of columns"] = (sheet.ragged, 0)
-    return found
+def _count(faults: Mapping[str, Mask], lines: Instants, dropped: Drops) -> Mask:
+    """Count each faulty row under its first reason, with the first line; give the good rows."""
+    good = np.ones(len(lines), np.bool_)
+    for reason, faulty in faults.items():
+        rows = np.flatnonzero(good & faulty)
+        if len(rows):
+            line = int(lines[rows[0]])
+            count, first = dropped.get(reason, (0, line))
+            dropped[reason] = (count + len(rows), min(first, line))
+            good &= ~faulty
+    return good

@@ -31,10 +31,9 @@ DELIMITERS = ",;\t|"
 PREAMBLE_MAX, SUBHEAD_MAX = 30, 3
 BLOCK_BYTES = 1 << 22
 CANDLE_CELLS = 5
-NUMERIC = re.compile(r"[$+-]?[\d.,]*\d[\d.,]*([eE][+-]?\d+)?[KMBkmb]?|nan|null", re.ASCII | re.IGNORECASE)
-ENDINGS = {
-    ".feather": "Feather", ".arrow": "Feather", ".ft": "Feather", ".parquet": "Parquet", ".pq": "Parquet",
-}  # fmt: skip
+NUMERIC = re.compile(r"(?ai)[$+-]?[\d.,]*\d[\d.,]*(e[+-]?\d+)?[kmb]?|nan|null")
+FEATHER, PARQUET = (".feather", ".arrow", ".ft"), (".parquet", ".pq")
+ENDINGS = {**dict.fromkeys(FEATHER, "Feather"), **dict.fromkeys(PARQUET, "Parquet")}
 
 Header = tuple[str, ...] | None
 Pick = Callable[[Header, int], Sequence[int]]
@@ -71,7 +70,7 @@ def read_sheet(path: Path, pick: Pick) -> Sheet:
     kind = ENDINGS.get(path.suffix.lower())
     if kind:
         header, columns = arrow_columns(path, kind)
-        return _of_columns(kind, header, columns, pick)
+        return _make(kind, header, columns, pick)
     try:
         with _unpack(path) as stream:
             if name.removesuffix(".gz").removesuffix(".zip").endswith(".json"):
@@ -98,7 +97,8 @@ def _unpack(path: Path) -> Iterator[IO[bytes]]:
             try:
                 source = io.BufferedReader(packed.open(names[0]))
             except RuntimeError as error:  # it wants a password, or a method that is not known
-                raise BadInputError(f"{path}: cannot be unpacked: unpack it, and name its file") from error
+                mend = "unpack it, and name its file"
+                raise BadInputError(f"{path}: cannot be unpacked: {mend}") from error
         mark = source.peek(3)[:3]
         if mark[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
             source = io.BytesIO(source.read().decode("utf-16", "replace").encode())
@@ -143,7 +143,7 @@ def _find_start(path: Path, lines: Sequence[str]) -> tuple[str, Header, int, int
             if header is None and _is_header(cells):
                 header, since = tuple(cell.strip() for cell in cells), at
             elif _is_data(cells):
-                # Names in words that are not known are a header too: their order is not ours to guess.
+                # Names that are not known are a header too: their order is not ours to guess.
                 unknown = _cells_of_line(lines[at - 1], delimiter) if at and header is None else []
                 if len(unknown) == len(cells) and not is_numeric(unknown[0]):
                     header = tuple(cell.strip() for cell in unknown)
@@ -152,9 +152,8 @@ def _find_start(path: Path, lines: Sequence[str]) -> tuple[str, Header, int, int
                 break
     shown = lines[0].strip()[:60] if lines else ""
     fault = f"its first line is {shown!r}" if shown else "it is empty"
-    raise BadInputError(
-        f"{path}: no candles found, {fault}: a header with open, high, low, close, or rows of numbers is needed"
-    )
+    need = "a header with open, high, low, close, or rows of numbers is needed"
+    raise BadInputError(f"{path}: no candles found, {fault}: {need}")
 
 
 def _read_csv(path: Path, stream: IO[bytes], pick: Pick) -> Sheet:
@@ -169,9 +168,8 @@ def _read_csv(path: Path, stream: IO[bytes], pick: Pick) -> Sheet:
     while block:
         block = block.replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n"
         count = block.count(b"\n")
-        columns, inside, missed = _split(block, delimiter, width, picked) or _split_slowly(
-            block, delimiter, width, picked
-        )
+        table = (block, delimiter, width, picked)
+        columns, inside, missed = _split(*table) or _split_slowly(*table)
         ragged += missed
         for place, cells in zip(picked, columns, strict=True):
             kept[place].append(np.strings.strip(cells))
@@ -212,8 +210,8 @@ def _split(block: bytes, delimiter: str, width: int, picked: Sequence[int]) -> S
     ends = np.flatnonzero(edges)
     rows = len(ends) // width
     # Each line has its number of cells when every so many ends, and no other, is a line's.
-    uneven = len(ends) % width or int(breaks.sum()) != rows or not breaks[ends[width - 1 :: width]].all()
-    if uneven or b"\0" in block:
+    uneven = len(ends) % width or int(breaks.sum()) != rows
+    if uneven or not breaks[ends[width - 1 :: width]].all() or b"\0" in block:
         return None
     starts = np.append(0, ends[:-1] + 1)
     data = np.append(data, np.zeros(CELL_MAX, np.uint8))
@@ -231,7 +229,7 @@ def _split(block: bytes, delimiter: str, width: int, picked: Sequence[int]) -> S
 
 
 def _split_slowly(block: bytes, delimiter: str, width: int, picked: Sequence[int]) -> Split:
-    """Split quoted or uneven lines; the rows with another number of cells are only counted."""
+    """Split any lines; the rows with another number of cells are only counted."""
     rows, places, missed = [], [], 0
     # Each line for itself, so that a quote that nobody closes costs one line.
     for number, line in enumerate(decode(block).split("\n"), start=1):
@@ -241,7 +239,7 @@ def _split_slowly(block: bytes, delimiter: str, width: int, picked: Sequence[int
             places.append(number)
         else:
             missed += bool(line.strip())
-    columns = [to_cells(cells) for cells in zip(*rows, strict=True)] or [to_cells([]) for _ in picked]
+    columns = [to_cells([row[place] for row in rows]) for place in range(len(picked))]
     return columns, np.array(places, dtype=np.int64), missed
 
 
@@ -252,17 +250,17 @@ def _of_json(path: Path, text: str, pick: Pick) -> Sheet:
     except (ValueError, RecursionError) as error:
         raise BadInputError(f"{path}: not JSON ({error}): fetch it again") from error
     if isinstance(rows, Mapping):
-        return _of_columns("JSON", tuple(rows), [_texts_of(one) for one in rows.values()], pick)
+        return _make("JSON", tuple(rows), [_texts_of(one) for one in rows.values()], pick)
     if rows and isinstance(rows[0], Mapping):
         header = tuple(rows[0])
         columns = [_texts_of([row.get(name) for row in rows]) for name in header]
-        return _of_columns("JSON", header, columns, pick)
+        return _make("JSON", header, columns, pick)
     width = max(map(len, rows), default=0)
     if width < CANDLE_CELLS:
         raise BadInputError(f"{path}: no candles found: it holds no array of candles")
     even = [row for row in rows if len(row) == width]
     columns = [_texts_of(column) for column in zip(*even, strict=True)]
-    return _of_columns("JSON", None, columns, pick, ragged=len(rows) - len(even))
+    return _make("JSON", None, columns, pick, len(rows) - len(even))
 
 
 def _find_rows(value: Any) -> Any:
@@ -270,8 +268,8 @@ def _find_rows(value: Any) -> Any:
     if isinstance(value, list) and value and isinstance(value[0], list | dict):
         return [row for row in value if isinstance(row, type(value[0]))]
     if isinstance(value, dict):
-        columns = {name: one for name, one in value.items() if isinstance(one, list)}
-        flat = {name: one for name, one in columns.items() if one and not isinstance(one[0], list | dict)}
+        columns = {name: one for name, one in value.items() if isinstance(one, list) and one}
+        flat = {name: one for name, one in columns.items() if not isinstance(one[0], list | dict)}
         if len(flat) >= CANDLE_CELLS and len(set(map(len, flat.values()))) == 1:
             return flat
         for inner in value.values():
@@ -284,7 +282,7 @@ def _texts_of(values: Sequence[Any]) -> Cells:
     return to_cells(["" if value is None else str(value)[:CELL_MAX] for value in values])
 
 
-def _of_columns(kind: str, header: Header, columns: Sequence[Cells], pick: Pick, *, ragged: int = 0) -> Sheet:
+def _make(kind: str, header: Header, columns: list[Cells], pick: Pick, ragged: int = 0) -> Sheet:
     count = len(columns[0]) if columns else 0
     return Sheet(
         kind=kind,

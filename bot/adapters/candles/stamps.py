@@ -14,10 +14,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from bot.adapters.candles.cells import Cells, Mask, decode, distinct, find_plain, forms_of, letters_of
+from bot.adapters.candles.cells import Cells, Mask, decode, distinct, forms_of, is_plain, letters_of
 from bot.domain.instants import EPOCH, MICROSECOND
 
 Instants = npt.NDArray[np.int64]
+# The numbers in times of one form, by what they are.
+Parts = Mapping[str, Instants]
 
 DAY_ORDERS = ("day-first", "month-first")
 # An epoch of a unit lies between these: from 2001 to 2286. Each is a thousand times the one before.
@@ -27,7 +29,7 @@ SECOND = 10**6
 QUARTER = 15 * 60 * SECOND  # clocks change at whole quarters of an hour
 NOON, DAY_HOURS, HOUR_MINUTES = 12, 24, 60
 DATE_DIGITS = 8
-MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 # A month and a day that stand in an order that is not known are first and second.
 TIME = re.compile(
     r"""(?:(?P<year1>\d{4})[-/.](?P<month1>\d\d?)[-/.](?P<day1>\d\d?)
@@ -58,7 +60,7 @@ class Stamps:
 
 def read_stamps(cells: Cells, layouts: Collection[str], zone: ZoneInfo | None) -> Stamps:
     """Read a column of times; zone: of the times that name none, by default UTC."""
-    numeric = find_plain(cells)[0] & (np.strings.str_len(cells) > DATE_DIGITS)
+    numeric = is_plain(cells)[0] & (np.strings.str_len(cells) > DATE_DIGITS)
     if numeric.sum() * 2 > len(cells):
         return _read_epochs(cells, numeric)
     return _read_texts(cells, layouts, zone)
@@ -75,11 +77,13 @@ def _read_epochs(cells: Cells, numeric: Mask) -> Stamps:
     for power, (unit, factor, divisor) in enumerate(UNITS):
         inside = (numbers >= EPOCH_FROM * 1000**power) & (numbers // 1000**power < EPOCH_UNTIL)
         if inside.any():
-            at = np.where(inside, numbers * np.uint64(factor) // np.uint64(divisor), at).astype(np.int64)
+            scaled = numbers * np.uint64(factor) // np.uint64(divisor)
+            at = np.where(inside, scaled, at).astype(np.int64)
             readable |= inside
             units.append(unit)
     at -= at % SECOND
-    return Stamps(at=at, readable=readable, label=f"epoch, {' and '.join(units) or 'no known unit'}")
+    named = " and ".join(units) or "no known unit"
+    return Stamps(at=at, readable=readable, label=f"epoch, {named}")
 
 
 def _read_texts(cells: Cells, layouts: Collection[str], zone: ZoneInfo | None) -> Stamps:
@@ -111,9 +115,7 @@ def _numbers_of(match: re.Match[str], letters: npt.NDArray[np.uint8]) -> dict[st
     return numbers
 
 
-def _day_order(
-    slashed: Sequence[Mapping[str, Instants]], layouts: Collection[str]
-) -> tuple[str, tuple[str, ...]]:
+def _day_order(slashed: Sequence[Parts], layouts: Collection[str]) -> tuple[str, tuple[str, ...]]:
     """Tell whether 01/02/2023 begins with the day or the month; else what has to be chosen."""
     if not slashed:
         return "", ()
@@ -125,24 +127,25 @@ def _day_order(
     return DAY_ORDERS[months[0]], ()
 
 
-def _read_form(match: re.Match[str], numbers: Mapping[str, Instants], order: str) -> tuple[Instants, Mask]:
+def _read_form(match: re.Match[str], numbers: Parts, order: str) -> tuple[Instants, Mask]:
     """Build the times of one form, and tell which of them there are."""
     year, month, day = (numbers[name] for name in ("year", "month", "day"))
     if match["first"]:
         places = ("second", "first") if order == DAY_ORDERS[0] else ("first", "second")
         month, day = (numbers[name] for name in places)
     elif name := match["name4"] or match["name5"]:
-        month = month + ([*MONTHS, name[:3].lower()].index(name[:3].lower()) + 1)
+        word = name[:3].lower()
+        month = month + ([*MONTHS, word].index(word) + 1)  # 13 for a word that is no month
     hours, minutes, seconds = (numbers[name] for name in ("hours", "minutes", "seconds"))
     readable = (hours < DAY_HOURS) & (minutes < HOUR_MINUTES) & (seconds < HOUR_MINUTES)
     if half := match["half"]:
         readable &= (hours >= 1) & (hours <= NOON)
         hours = hours % NOON + (NOON if half.lower() == "pm" else 0)
-    months = (year - EPOCH.year) * 12 + month - 1
-    first, after = (
-        (months + more).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) for more in (0, 1)
-    )
-    readable &= (year >= 1) & (month >= 1) & (month <= len(MONTHS)) & (day >= 1) & (day <= after - first)
+    months = ((year - EPOCH.year) * 12 + month - 1).astype("datetime64[M]")
+    bounds = (months, months + 1)
+    first, after = (one.astype("datetime64[D]").astype(np.int64) for one in bounds)
+    readable &= (month >= 1) & (month <= len(MONTHS)) & (day >= 1) & (day <= after - first)
+    readable &= year >= 1
     sign = -1 if match["sign"] == "-" else 1
     hours = (first + day - 1) * DAY_HOURS + hours - sign * numbers["ahead"]
     minutes = hours * HOUR_MINUTES + minutes - sign * numbers["beside"]
@@ -150,14 +153,15 @@ def _read_form(match: re.Match[str], numbers: Mapping[str, Instants], order: str
 
 
 def _place(at: Instants, readable: Mask, naive: Mask, zone: ZoneInfo | None) -> Stamps:
-    """Move the times without a zone into theirs; an hour that the clock repeats or skips is dropped."""
+    """Move the times without a zone into theirs; an hour that a clock repeats or skips is none."""
     bare = naive & readable
     if not bare.any():
         return Stamps(at=at, readable=readable, label="with a zone")
     if zone is None:
         return Stamps(at=at, readable=readable, label="no zone was given: taken as UTC")
     quarters, places = np.unique(at[bare] // QUARTER, return_inverse=True)
-    clocks = [(EPOCH + int(one) * QUARTER * MICROSECOND).replace(tzinfo=zone) for one in quarters.tolist()]
+    instants = (EPOCH + one * QUARTER * MICROSECOND for one in quarters.tolist())
+    clocks = [instant.replace(tzinfo=zone) for instant in instants]
     offsets = [(clock.utcoffset(), clock.replace(fold=1).utcoffset()) for clock in clocks]
     shifts = np.array([(first or timedelta()) // MICROSECOND for first, _ in offsets], np.int64)
     once = np.array([first == second for first, second in offsets])

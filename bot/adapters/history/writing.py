@@ -37,7 +37,7 @@ def write_number(value: float) -> str:
     return "" if text == "nan" else text.removesuffix(".0")
 
 
-def write_instants(at: Words) -> list[str]:
+def write_times(at: Words) -> list[str]:
     """Write instants, in microseconds since 1970, to the second: 2024-01-31T12:00:00Z."""
     stamps = at.astype("datetime64[us]").astype("datetime64[s]")
     return [f"{text}Z" for text in np.datetime_as_string(stamps).tolist()]
@@ -46,7 +46,8 @@ def write_instants(at: Words) -> list[str]:
 def write_table(header: str | None, rows: Iterable[Iterable[str]]) -> bytes:
     """Write a header, unless it is written already, and rows of cells, which hold no comma."""
     lines = map(",".join, rows)
-    return "".join(f"{line}\n" for line in (lines if header is None else chain([header], lines))).encode()
+    headers = () if header is None else (header,)
+    return "".join(f"{line}\n" for line in chain(headers, lines)).encode()
 
 
 def put_file(path: Path, parts: Iterable[bytes]) -> None:
@@ -88,7 +89,7 @@ def find_other(folder: Path, files: Mapping[str, Iterable[bytes]]) -> str | None
 
 
 def _name_half(path: Path) -> Path:
-    """Name what is being written beside a path; a link in the path stays, other processes differ."""
+    """Name what this process writes beside a path, in which links stay."""
     target = Path(os.path.abspath(path))  # noqa: PTH100 - resolving would follow the link
     return target.with_name(f".{target.name}.{os.getpid()}.half")
 

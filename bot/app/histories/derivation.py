@@ -16,7 +16,7 @@ from bot.adapters.history.files import bar_files, bars_in, listing_of, read_bars
 from bot.adapters.history.instruments import read_instruments
 from bot.adapters.history.pack import Words, place_of
 from bot.adapters.history.reader import find_file
-from bot.adapters.history.writing import HEADERS, put_file, write_instants, write_number, write_table
+from bot.adapters.history.writing import HEADERS, put_file, write_number, write_table, write_times
 from bot.app.replay.packing import tell_packing
 from bot.app.telling.answers import Answer, Column, Row, Table
 from bot.app.telling.progress import tell_progress
@@ -131,7 +131,7 @@ def level_rows(days: Days) -> Iterator[Cells]:
     """
     turned, prices = find_pivots(days.highs, days.lows, PIVOT_DAYS)
     touches = count_touches(turned, prices, days.highs, days.lows, TOUCH_FRACTION)
-    stamps = write_instants(days.ends)
+    stamps = write_times(days.ends)
     for day in np.unique(turned + PIVOT_DAYS).tolist():
         end = int((turned + PIVOT_DAYS).searchsorted(day, side="right"))
         newest = range(max(end - LEVELS_MAX, 0), end)
@@ -144,7 +144,7 @@ def level_rows(days: Days) -> Iterator[Cells]:
 def measure_rows(days: Days) -> Iterator[Cells]:
     """Derive the cells of measures, one row a day from the thirtieth return on."""
     columns = [column.tolist() for column in measure_days(days.closes).values()]
-    for stamp, *figures in zip(write_instants(days.ends), *columns, strict=True):
+    for stamp, *figures in zip(write_times(days.ends), *columns, strict=True):
         cells = [write_number(figure) for figure in figures]
         if any(cells):
             yield stamp, *cells
@@ -152,6 +152,6 @@ def measure_rows(days: Days) -> Iterator[Cells]:
 
 def signal_rows(days: Days) -> Iterator[Cells]:
     """Derive the cells of signals, one row a cross of the two averages."""
-    stamps = write_instants(days.ends)
+    stamps = write_times(days.ends)
     for day, above in zip(*(column.tolist() for column in find_crosses(days.closes)), strict=True):
         yield stamps[day], "bullish" if above else "bearish"

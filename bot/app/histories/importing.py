@@ -1,4 +1,4 @@
-"""`bot history import`: makes a history folder of candle files, and says what each was taken for."""
+"""`bot history import`: makes a history folder of candle files; says what each was taken for."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bot.adapters.candles.coins import coin_of
 from bot.adapters.candles.joining import CandleSeries, coarsen_all, join, write_bars
-from bot.adapters.candles.recognising import CandleFile, Choices, describe_drops, name_span, recognise
+from bot.adapters.candles.recognising import CandleFile, Choices, name_span, recognise, tell_drops
 from bot.adapters.history.reader import readable
 from bot.adapters.history.writing import find_other, put_folder, write_table
 from bot.app.telling.answers import Answer, Column, Row, Table, without_empty
@@ -18,8 +18,9 @@ from bot.domain.errors import ConfigError, UsageError
 from bot.domain.instants import EPOCH, MICROSECOND
 
 FILE_COLUMNS = (
-    Column("file"), Column("symbol"), Column("layout", rank=1), Column("timeframe"), Column("time", rank=1),
-    Column("rows"), Column("dropped"), Column("first", rank=2), Column("last", rank=2), Column("ignored", rank=3),
+    Column("file"), Column("symbol"), Column("layout", rank=1), Column("timeframe"),
+    Column("time", rank=1), Column("rows"), Column("dropped"), Column("first", rank=2),
+    Column("last", rank=2), Column("ignored", rank=3),
 )  # fmt: skip
 SYMBOLS_SHOWN = 3
 
@@ -56,17 +57,15 @@ def import_candles(request: ImportRequest) -> Answer:
     tell_progress("reading candles, files", len(files), len(files))
     joined, dropped = join(files, one_coin=bool(choices.symbol))
     series = coarsen_all(joined, choices.timeframe)
-    ids = {symbol: number for number, symbol in enumerate(sorted({symbol for _, symbol in series}), 1)}
+    symbols = sorted({symbol for _, symbol in series})
+    ids = {symbol: number for number, symbol in enumerate(symbols, start=1)}
     instruments = ((str(number), symbol, symbol) for symbol, number in ids.items())
-    written = _write_history(
-        request.folder,
-        {
-            "instruments.csv": [write_table("token_id,symbol,name", instruments)],
-            **{
-                f"bars/{timeframe}/{symbol}.csv": write_bars(one) for (timeframe, symbol), one in series.items()
-            },
-        },
-    )
+    contents: dict[str, Iterable[bytes]] = {
+        "instruments.csv": [write_table("token_id,symbol,name", instruments)]
+    }
+    for (timeframe, symbol), one in series.items():
+        contents[f"bars/{timeframe}/{symbol}.csv"] = write_bars(one)
+    written = _write_history(request.folder, contents)
     told = [_file_row(file, more) for file, more in zip(files, dropped, strict=True)]
     bars = [_series_row(key[0], ids[key[1]], one) for key, one in series.items()]
     state = "written" if written else "there already, with the same files: nothing changed"
@@ -112,7 +111,10 @@ def _zone(name: str | None) -> ZoneInfo | None:
 
 
 def _file_row(file: CandleFile, more: dict[str, tuple[int, int]]) -> dict[str, Any]:
-    dropped = {**file.dropped, **more}
+    dropped = {
+        reason: {"count": count, "line": line or None}
+        for reason, (count, line) in {**file.dropped, **more}.items()
+    }
     first = min(int(one.at.min()) for one in file.sets)
     last = max(int(one.at.max()) for one in file.sets)
     return {
@@ -122,9 +124,7 @@ def _file_row(file: CandleFile, more: dict[str, tuple[int, int]]) -> dict[str, A
         "timeframe": name_span(file.span),
         "time": file.time,
         "rows": file.rows,
-        "dropped": {
-            reason: {"count": count, "line": line or None} for reason, (count, line) in dropped.items()
-        },
+        "dropped": dropped,
         "first": _instant(first),
         "last": _instant(last),
         "ignored": list(file.ignored),
@@ -140,7 +140,7 @@ def _shorten(row: dict[str, Any]) -> Row:
         **row,
         "file": Path(row["file"]).name,
         "symbol": ", ".join(symbols[:SYMBOLS_SHOWN]) + more,
-        "dropped": describe_drops(dropped) or "none",
+        "dropped": tell_drops(dropped) or "none",
         "ignored": ", ".join(row["ignored"]) or None,
     }
 
