@@ -104,12 +104,19 @@ def postgres_names() -> Iterator[int]:
     return itertools.count()
 
 
+@contextmanager
+def own_database(server: PostgresServer, name: str, template: str = "template1") -> Iterator[str]:
+    """Copy a database that nobody is connected to, and give the URL of the copy for SQLAlchemy; drop it in the end."""
+    database = sql.Identifier(name)
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        create = sql.SQL("create database {} template {}")
+        connection.execute(create.format(database, sql.Identifier(template)))
+        yield server.get_uri(database=name, driver="psycopg")
+        connection.execute(sql.SQL("drop database {} with (force)").format(database))
+
+
 @pytest.fixture
 def postgres_database(postgres_server: PostgresServer, postgres_names: Iterator[int]) -> Iterator[str]:
     """The URL, for SQLAlchemy, of an empty database that this test has to itself."""
-    name = f"test_{next(postgres_names)}"
-    database = sql.Identifier(name)
-    with psycopg.connect(postgres_server.get_uri(), autocommit=True) as connection:
-        connection.execute(sql.SQL("create database {}").format(database))
-        yield postgres_server.get_uri(database=name, driver="psycopg")
-        connection.execute(sql.SQL("drop database {} with (force)").format(database))
+    with own_database(postgres_server, f"test_{next(postgres_names)}") as url:
+        yield url

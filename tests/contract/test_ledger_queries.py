@@ -88,9 +88,9 @@ def heard() -> list[Datum]:
 
 
 @pytest.fixture
-def book(ledger_url: str) -> Iterator[SqlLedger]:
+def book(made_url: str) -> Iterator[SqlLedger]:
     """A ledger with something to find for every query, on either database."""
-    with writing(ledger_url, create=True) as book:
+    with writing(made_url, create=True) as book:
         opened(opened(book), BOTH).commit_all(list(told()))
         tape = SqlTape(book.engine)
         tape.rows(heard())

@@ -66,24 +66,24 @@ def test_what_an_event_names_is_no_longer_pending(ledger: AnyLedger) -> None:
     assert ledger.requests(BOTH) == (PAUSE,)
 
 
-def test_another_process_may_ask_while_a_writer_holds_the_ledger(ledger_url: str) -> None:
+def test_another_process_may_ask_while_a_writer_holds_the_ledger(made_url: str) -> None:
     """Between two commits of a daemon a request comes in, is seen by it, and stops none of its commits."""
     first, *rest = both_ways()
-    with writing(ledger_url, create=True) as book:
+    with writing(made_url, create=True) as book:
         opened(book, BOTH).commit_all([first])
-        subprocess.run([sys.executable, "-c", PUTTING, ledger_url], check=True)
+        subprocess.run([sys.executable, "-c", PUTTING, made_url], check=True)
         assert book.requests(BOTH) == (PAUSE,)
         assert book.commit_all(rest) == len(rest)
-    with reading(ledger_url) as read:
+    with reading(made_url) as read:
         assert read is not None
         assert read.requests(BOTH) == (PAUSE,)
-    assert violations(ledger_url) == []
+    assert violations(made_url) == []
 
 
-def test_a_request_waits_for_a_commit_to_end(ledger_url: str) -> None:
+def test_a_request_waits_for_a_commit_to_end(made_url: str) -> None:
     """One that comes while a transaction of the daemon is open is there after it."""
-    with writing(ledger_url, create=True) as book:
-        asking = Thread(target=put, args=(ledger_url, [PAUSE]))
+    with writing(made_url, create=True) as book:
+        asking = Thread(target=put, args=(made_url, [PAUSE]))
         opened(book, BOTH)
         with book.one_transaction():
             asking.start()
@@ -110,12 +110,12 @@ def test_a_request_needs_a_ledger(tmp_path: Path) -> None:
         put(f"{tmp_path}/empty.db", [PAUSE])
 
 
-def test_a_request_under_a_wrong_id_is_found(ledger_url: str) -> None:
+def test_a_request_under_a_wrong_id_is_found(made_url: str) -> None:
     """Verification derives the id of each request again; a right one is no violation."""
-    with writing(ledger_url, create=True) as book:
+    with writing(made_url, create=True) as book:
         opened(book).commit_all(story())
     right = request(Act.CLOSE, TWELVE, SOL, RUN)
-    put(ledger_url, [right])
-    assert violations(ledger_url) == []
-    put(ledger_url, [replace(right, request_id=PAUSE.request_id)])
-    assert violations(ledger_url) == [f"requests: {PAUSE.request_id} is not the id of what it names"]
+    put(made_url, [right])
+    assert violations(made_url) == []
+    put(made_url, [replace(right, request_id=PAUSE.request_id)])
+    assert violations(made_url) == [f"requests: {PAUSE.request_id} is not the id of what it names"]

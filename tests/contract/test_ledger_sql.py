@@ -238,10 +238,10 @@ def test_the_lock_is_free_after_a_failure(ledger_url: str) -> None:
         pass
 
 
-def test_a_ledger_that_is_read_cannot_be_written(book: SqlLedger, ledger_url: str) -> None:
+def test_a_ledger_that_is_read_cannot_be_written(book: SqlLedger, made_url: str) -> None:
     """A reader sees what a writer has committed, beside it, and can change nothing."""
     book.commit_all([story()[0]])
-    with reading(ledger_url) as read:
+    with reading(made_url) as read:
         assert read is not None
         assert read.last_cycle(RUN) == book.last_cycle(RUN)
         with pytest.raises(InvariantError, match="opened for reading"):

@@ -33,7 +33,7 @@ def test_data_come_back_as_they_were(tape: SqlTape) -> None:
     assert sorted(map(repr, tape.load())) == sorted(map(repr, recorded()))
 
 
-def test_recording_twice_equals_once(tape: SqlTape, book: SqlLedger, ledger_url: str) -> None:
+def test_recording_twice_equals_once(tape: SqlTape, book: SqlLedger, made_url: str) -> None:
     """The same answer and the same rows again leave one of each, and the ledger verifies."""
     digest = hashlib.sha256(BODY).hexdigest()
     for _ in range(2):
@@ -45,7 +45,7 @@ def test_recording_twice_equals_once(tape: SqlTape, book: SqlLedger, ledger_url:
     assert len(stored.body) < stored.size == len(BODY)
     assert zlib.decompress(stored.body) == BODY
     assert len(list(tape.load())) == len(recorded())
-    assert violations(ledger_url) == []
+    assert violations(made_url) == []
 
 
 def test_what_the_source_did_not_give_is_rows(tape: SqlTape, book: SqlLedger, ledger_url: str) -> None:

@@ -22,11 +22,11 @@ SLOT = "run levels_long slot 2024-03-01T12:00:00.000000Z"
 
 
 @pytest.fixture
-def told_url(ledger_url: str) -> str:
+def told_url(made_url: str) -> str:
     """A ledger with the sample run, closed."""
-    with writing(ledger_url, create=True) as book:
+    with writing(made_url, create=True) as book:
         opened(book).commit_all(story())
-    return ledger_url
+    return made_url
 
 
 def tamper(url: str, *statements: str, table: str | None = None) -> None:
@@ -152,39 +152,39 @@ def test_damage_to_a_run_of_both_sides_is_named(tmp_path: Path, statement: str, 
         ("UPDATE stop_moves SET price = '50.149999' WHERE price = '50.15'", []),
     ],
 )
-def test_a_loosened_stop_is_named(ledger_url: str, statement: str, loosened: list[str]) -> None:
+def test_a_loosened_stop_is_named(made_url: str, statement: str, loosened: list[str]) -> None:
     """A move away from the price, or to where the stop was, is found on either side; the least one nearer is right."""
     first, second, third, last = both_ways()
     prices = ("50.150000000000000001", "52", "53")
     more = [stop_move(LONG, TWELVE, number, price, ExitReason.TRAILING_STOP) for number, price in enumerate(prices, 1)]
-    with writing(ledger_url, create=True) as book:
+    with writing(made_url, create=True) as book:
         opened(book, BOTH).commit_all([first, second, replace(third, facts=(*third.facts, *more)), last])
-    assert violations(ledger_url) == []
-    tamper(ledger_url, statement, table="stop_moves")
-    found = [line for line in violations(ledger_url) if line.startswith("stop_loosened")]
+    assert violations(made_url) == []
+    tamper(made_url, statement, table="stop_moves")
+    found = [line for line in violations(made_url) if line.startswith("stop_loosened")]
     assert found == [f"stop_loosened: {what} is not nearer to the price" for what in loosened]
 
 
-def test_a_cycle_taken_out_breaks_the_chain(ledger_url: str) -> None:
+def test_a_cycle_taken_out_breaks_the_chain(made_url: str) -> None:
     """A whole cycle that is removed leaves the next one linked to nothing."""
-    with writing(ledger_url, create=True) as book:
+    with writing(made_url, create=True) as book:
         for hour in range(3):
             opened(book).commit_all([CycleRecord(cycle=cycle(TEN + hour * HOUR), facts=())])
         statement = f"DELETE FROM cycles WHERE slot = '{utc_text(TEN + HOUR)}'"
-    tamper(ledger_url, statement, table="cycles")
+    tamper(made_url, statement, table="cycles")
     where = f"run levels_long slot {utc_text(TEN + 2 * HOUR)}"
-    assert violations(ledger_url) == [f"{where}: its link is not to the cycle before: one was removed or put in"]
+    assert violations(made_url) == [f"{where}: its link is not to the cycle before: one was removed or put in"]
 
 
-def test_an_unreadable_answer_is_named(ledger_url: str) -> None:
+def test_an_unreadable_answer_is_named(made_url: str) -> None:
     """A stored body that cannot be unpacked is found."""
     digest = hashlib.sha256(b"body").hexdigest()
-    with writing(ledger_url, create=True) as book:
+    with writing(made_url, create=True) as book:
         SqlTape(book.engine).answer(api_call(digest), b"body")
     tamper(
-        ledger_url, "UPDATE answers SET body = CAST('torn' AS BLOB)".replace("BLOB", _blob(ledger_url)), table="answers"
+        made_url, "UPDATE answers SET body = CAST('torn' AS BLOB)".replace("BLOB", _blob(made_url)), table="answers"
     )
-    assert violations(ledger_url) == [f"answers: the body of {digest} cannot be read"]
+    assert violations(made_url) == [f"answers: the body of {digest} cannot be read"]
 
 
 def _blob(url: str) -> str:
@@ -200,8 +200,8 @@ def test_a_changed_view_or_trigger_is_named(tmp_path: Path) -> None:
     assert violations(url) == ["view v_ledger_check is not the one this program made"]
 
 
-def test_a_changed_answer_is_named(ledger_url: str) -> None:
+def test_a_changed_answer_is_named(made_url: str) -> None:
     """A recorded body that no longer has its hash is found."""
-    with writing(ledger_url, create=True) as book:
+    with writing(made_url, create=True) as book:
         SqlTape(book.engine).answer(api_call("0" * 64), b"not what was hashed")
-    assert violations(ledger_url) == [f"answers: the body of {'0' * 64} was changed"]
+    assert violations(made_url) == [f"answers: the body of {'0' * 64} was changed"]

@@ -250,12 +250,12 @@ def _hourly(closed_at: datetime, price: str) -> TokenPrint:
     return TokenPrint(token_id=SOL, timeframe="1h", known_at=closed_at, bar=bar)
 
 
-def test_a_reader_takes_named_parameters(told: SqlLedger, ledger_url: str) -> None:
+def test_a_reader_takes_named_parameters(told: SqlLedger, made_url: str) -> None:
     """Instants, texts and nothing can be asked for by name on both databases, beside the writer."""
     statement = "SELECT slot FROM v_cycles WHERE run = :run AND slot <= :at ORDER BY slot"
-    found = Reader(ledger_url).rows(statement, {"run": RUN, "at": TEN + HOUR})
+    found = Reader(made_url).rows(statement, {"run": RUN, "at": TEN + HOUR})
     assert len(found) == 2
-    again = Reader(ledger_url).rows(statement, {"run": RUN, "at": found[0]["slot"]})
+    again = Reader(made_url).rows(statement, {"run": RUN, "at": found[0]["slot"]})
     assert len(again) == 1
 
 

@@ -63,23 +63,23 @@ def plainly(answer: object) -> Any:
 
 
 @pytest.fixture
-def refused(ledger_url: str) -> Reader:
+def refused(made_url: str) -> Reader:
     """A ledger of seven cycles of five tokens."""
     records, _ = cycles(RULES, TAPE)
-    with writing(ledger_url, create=True) as book:
+    with writing(made_url, create=True) as book:
         run = Run(name=records[0].cycle.run, strategy="graded", cash=Decimal(10000), identity=None, started_at=TEN)
         book.open_run(run, TAPE.instruments)
         book.keep_config("none", "{}")
         book.commit_all(records)
-    return Reader(ledger_url)
+    return Reader(made_url)
 
 
 @pytest.fixture
-def moved(ledger_url: str) -> Reader:
+def moved(made_url: str) -> Reader:
     """A ledger with a short and a long, moved stops, a breaker and a request."""
-    with writing(ledger_url, create=True) as book:
+    with writing(made_url, create=True) as book:
         opened(book, BOTH).commit_all(both_ways())
-    return Reader(ledger_url)
+    return Reader(made_url)
 
 
 def test_the_digest_counts_each_episode_once(refused: Reader) -> None:
@@ -110,17 +110,17 @@ def test_near_misses_come_nearest_first_each_episode_once(refused: Reader) -> No
     assert "16.7%" in text_of_parts(describe_digest([row]))
 
 
-def test_a_turn_that_is_too_old_is_no_near_miss(ledger_url: str) -> None:
+def test_a_turn_that_is_too_old_is_no_near_miss(made_url: str) -> None:
     """U11: refused for its grade at its turn and for its age alone later, it missed by its grade."""
     entry = EntryRules(act_on=ActOn.STANCE, age_max_hours=Decimal("0.5"))
     tape = Tape({3: graded(3, "57", "70")})
     records, _ = cycles(replace(RULES, entry=entry), tape)
-    with writing(ledger_url, create=True) as book:
+    with writing(made_url, create=True) as book:
         run = Run(name=records[0].cycle.run, strategy="graded", cash=Decimal(10000), identity=None, started_at=TEN)
         book.open_run(run, tape.instruments)
         book.keep_config("none", "{}")
         book.commit_all(records)
-    reader = Reader(ledger_url)
+    reader = Reader(made_url)
     assert "signal_age" in {row["gate"] for row in reader.rows("select gate from v_near_misses", {})}
     (row,) = digest(reader, EVER, None)
     assert [miss["gate"] for miss in row["near_misses"]] == ["trader_grade"]

@@ -14,11 +14,11 @@ from tests.contract.ledger_samples import RUN, opened
 from tests.edge_replays import replay
 
 
-def test_figures_are_alike_on_both_databases(ledger_url: str) -> None:
+def test_figures_are_alike_on_both_databases(made_url: str) -> None:
     """A short and a long of one morning: sums are those of the view, and what four hours cannot give has a reason."""
-    with writing(ledger_url, create=True) as book:
+    with writing(made_url, create=True) as book:
         opened(book, BOTH).commit_all(both_ways())
-    reader = Reader(ledger_url)
+    reader = Reader(made_url)
     found = json.loads(to_json(statistics(reader, BOTH)))
     trades = reader.rows("select profit, r_multiple from v_trades where not is_open", {})
     profits = [float(str(row["profit"])) for row in trades]
@@ -34,12 +34,12 @@ def test_figures_are_alike_on_both_databases(ledger_url: str) -> None:
     assert found["drawdown_started_at"] is None or found["drawdown_started_at"].endswith("Z")
 
 
-def test_a_replay_has_the_same_figures_on_both_databases(ledger_url: str, tmp_path: Path) -> None:
+def test_a_replay_has_the_same_figures_on_both_databases(made_url: str, tmp_path: Path) -> None:
     """T3 and the benchmark: the deepest fall with its instants, daily marks and the bars of fills, from either one."""
     bars = hours((4, "100"), (2, "150"), (1, "50"), (33, "100"))
     changes = {"sizing": {"rule": "fixed_notional", "notional": 500, "quantity": None}}
     text = strategy_text(changes)
-    more = ("--ledger", ledger_url, "--cash", "1000")
+    more = ("--ledger", made_url, "--cash", "1000")
     found = replay(tmp_path, {"bars/1h/AAA.csv": bars}, *more, strategy=text)
     assert found.code == 0, found.stderr
     figures = found.answer["statistics"]
@@ -47,7 +47,7 @@ def test_a_replay_has_the_same_figures_on_both_databases(ledger_url: str, tmp_pa
     assert figures["drawdown_started_at"] == "2024-01-01T05:00:00.000000Z"
     assert figures["drawdown_trough_at"] == "2024-01-01T07:00:00.000000Z"
     assert figures["hold_return"] == 0
-    reader = Reader(ledger_url)
+    reader = Reader(made_url)
     days = reader.rows("select day, equity, benchmark, drawdown_deepest from v_equity_daily order by slot", {})
     assert [[str(row["day"]), *(float(str(row[name])) for name in ("equity", "benchmark"))] for row in days] == [
         ["2024-01-01", 1000, 1000],
@@ -59,7 +59,7 @@ def test_a_replay_has_the_same_figures_on_both_databases(ledger_url: str, tmp_pa
     (run,) = reader.rows("select name, kind, cash from v_runs", {})
     assert (run["name"], run["kind"], float(str(run["cash"]))) == ("s", "replay", 1000)
     assert len(reader.rows("select hash, text from v_configurations", {})) == 1
-    assert violations(ledger_url) == []
+    assert violations(made_url) == []
 
 
 def test_a_benchmark_that_is_lost_has_no_figures(tmp_path: Path) -> None:

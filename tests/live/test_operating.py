@@ -136,23 +136,18 @@ def test_closing_nothing_says_so_at_once_and_is_still_asked(home: Path, held: li
     assert "its next price" in bot("close", held[0])[1]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
+def test_what_cannot_be_asked_is_refused_with_the_nearest(home: Path, held: list[str], bot: Command) -> None:
+    """An unknown token, run or ledger is one line and 78, and nothing is put."""
+    for arguments, said in (
         (("close", "BTCC"), "no token BTCC in these runs; did you mean `BTC`"),
         (("close", "1"), "no token 1 in these runs"),
         (("pause", "--run", "levels_lang"), "no live run levels_lang .*did you mean `levels_long`"),
         (("resume", "--ledger", "nowhere.db"), "nowhere.db"),
-    ],
-)
-def test_what_cannot_be_asked_is_refused_with_the_nearest(
-    home: Path, held: list[str], bot: Command, arguments: tuple[str, ...], said: str
-) -> None:
-    """An unknown token, run or ledger is one line and 78, and nothing is put."""
-    code, out, err = bot(*arguments)
-    assert (code, out, err.count("\n")) == (78, "", 1)
-    assert re.search(said, err), err
-    assert rows(home, "select count(*) from requests") == [(0,)]
+    ):
+        code, out, err = bot(*arguments)
+        assert (code, out, err.count("\n")) == (78, "", 1)
+        assert re.search(said, err), err
+        assert rows(home, "select count(*) from requests") == [(0,)]
 
 
 def test_a_symbol_of_two_tokens_needs_the_token_id(home: Path, held: list[str], bot: Command) -> None:
