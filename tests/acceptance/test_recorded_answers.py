@@ -119,7 +119,7 @@ def test_signal_rows_without_an_id_are_refused(recorded: Path) -> None:
     """Rows that name a symbol only are no rows of a token."""
     parsed = read("trading-signals", elements(recorded / "trading-signals.v2.2.partial-fields.json"), BTC)
     assert parsed.data == ()
-    assert {refusal.reason.value for refusal in parsed.refusals} == {"missing_field"}
+    assert {refusal.reason for refusal in parsed.refusals} == {"missing_field"}
 
 
 def test_recorded_days_are_bars_or_refused_by_name(recorded: Path) -> None:
@@ -130,7 +130,7 @@ def test_recorded_days_are_bars_or_refused_by_name(recorded: Path) -> None:
         tokens = [TokenId(row["TOKEN_ID"]) for row in found.rows if isinstance(row, dict)]
         parsed = read("daily-ohlcv", found, *tokens)
         assert len(parsed.data) + len(parsed.refusals) == len(found.rows)
-        assert {refusal.reason.value for refusal in parsed.refusals} <= {"inconsistent_bar"}
+        assert {refusal.reason for refusal in parsed.refusals} <= {"inconsistent_bar"}
         assert len(parsed.data) > len(found.rows) / 2
         for datum in parsed.data:
             assert isinstance(datum, TokenPrint)
@@ -145,7 +145,7 @@ def test_the_page_limited_candles_are_read(shared: Path) -> None:
     for row in rows:
         row["TOKEN_ID"] = int(row["TOKEN_ID"])
     parsed = parse("daily-ohlcv", rows, asked(*{TokenId(int(row["TOKEN_ID"])) for row in rows}))
-    assert {refusal.reason.value for refusal in parsed.refusals} <= {"inconsistent_bar"}
+    assert {refusal.reason for refusal in parsed.refusals} <= {"inconsistent_bar"}
     assert len(parsed.data) + len(parsed.refusals) == len(rows)
     assert len(parsed.refusals) < len(rows) / 100
 

@@ -31,7 +31,7 @@ from bot.engine.rules import (
 )
 from bot.engine.sizing import Means
 from tests.notation import DAY, HOUR, levels, price
-from tests.proposals import ACCOUNT, FREE, SLOT, accepted, book, days_of, findings, holding, propose, view_of
+from tests.proposals import ACCOUNT, FREE, SLOT, accepted, book, days_of, findings, holding, propose, turned, view_of
 
 LONG, SHORT = Side.LONG, Side.SHORT
 # The fields of a view that are read only where they were asked for; a trader grade is read from the grades.
@@ -354,7 +354,9 @@ def everything() -> Rules:
 
 def test_every_gate_can_speak() -> None:
     """With everything configured each gate of the table has exactly one finding, in the order of the table."""
-    found = findings(everything(), view_of(namesakes=2), book(paused=True), interval_hours=Decimal(1))
+    unsure = replace(turned(), unsure=True)
+    view = view_of(namesakes=2, episode=unsure)
+    found = findings(everything(), view, book(paused=True), interval_hours=Decimal(1))
     assert list(found) == list(GATES)
 
 
@@ -365,7 +367,8 @@ def test_no_gate_reads_what_it_does_not_declare(name: str) -> None:
     read = {READ_AS.get(one, one) for one in row.declaration.needs}
     unread = {one.value: NotAskedFor(one.value) for one in OF_A_VIEW if one not in read}
     made = propose(everything(), view_of(), book(paused=True), interval_hours=Decimal(1))
-    assert row.ask(replace(made, view=view_of(namesakes=2, **unread))) is not None
+    unsure = replace(made.episode, unsure=True)
+    assert row.ask(replace(made, episode=unsure, view=view_of(namesakes=2, **unread))) is not None
 
 
 def test_a_proposal_is_sized_as_a_cycle_would() -> None:

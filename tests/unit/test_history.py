@@ -197,7 +197,7 @@ def test_measures_are_exact_and_may_have_gaps(tmp_path: Path) -> None:
     files = {
         "quantmetrics.csv": QUANTMETRICS + "3375,2024-01-01T01:00:00Z,0.71,,1.5,-0.77,\n",
         "grades.csv": "token_id,known_at,trader_grade,investor_grade\n3375,2024-01-01T02:00:00+01:00,80.5,\n",
-        "market.csv": "token_id,known_at,market_cap,volume_24h\n3375,2024-01-01T01:00:00Z,,12345678901234567890.5\n",
+        "market.csv": "token_id,known_at,market_cap,volume_24h\n3375,2024-01-01T01:00:00Z,,123456789012345678.5\n",
     }
     history = opened(tmp_path, files)
     now = at("2024-01-01 01:00")
@@ -208,7 +208,7 @@ def test_measures_are_exact_and_may_have_gaps(tmp_path: Path) -> None:
     assert market
     assert (metrics.volatility, metrics.sharpe, metrics.max_drawdown) == (Decimal("0.71"), None, Decimal("-0.77"))
     assert (grades.trader_grade, grades.investor_grade, grades.known_at) == (Decimal("80.5"), None, now)
-    assert (market.market_cap, market.volume_24h) == (None, Decimal("12345678901234567890.5"))
+    assert (market.market_cap, market.volume_24h) == (None, Decimal("123456789012345678.5"))
     assert history.archive.grades(BTC, now - HOUR, now) is None
     assert "grades" in history.files
     assert "levels" not in history.files

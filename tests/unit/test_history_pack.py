@@ -27,7 +27,7 @@ FILES = {
     "levels.csv": LEVELS + "3375,2024-01-01,110.123456789012345678,0.5\n3306,2024-01-01,9,\n3375,2024-01-01,90,\n",
     "quantmetrics.csv": QUANTMETRICS + "3375,2024-01-01T01:00:00Z,0.71,,1.5,-0.77,\n",
     "grades.csv": "token_id,known_at,trader_grade,investor_grade\n3375,2024-01-01,80.5,\n",
-    "market.csv": "token_id,known_at,market_cap,volume_24h\n3375,2024-01-01,,12345678901234567890.5\n",
+    "market.csv": "token_id,known_at,market_cap,volume_24h\n3375,2024-01-01,,123456789012345678.5\n",
 }
 LONG_AGO = 1_600_000_000
 
