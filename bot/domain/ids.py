@@ -39,7 +39,7 @@ def _element(part: object) -> str:
 def derive(prefix: str, parts: Sequence[object]) -> str:
     """Hash the facts that name something as a JSON array: joined strings could be equal."""
     named = f"[{','.join(map(_element, (prefix, *parts)))}]"
-    return f"{prefix}-{hash_text(named)[:32]}"
+    return f"{prefix}-{hashlib.sha256(named.encode()).hexdigest()[:32]}"
 
 
 def instant_text(at: datetime) -> str:

@@ -178,9 +178,11 @@ class Portfolio:
 
     def waiting(self, role: Role) -> list[Order]:
         """List the accepted entry or exit orders at market, in the order they were accepted."""
-        lives = self._at_market.values()
-        accepted = (live.order for live in lives if live.state is OrderState.ACCEPTED)
-        found = [order for order in accepted if order.role is role]
+        found = [
+            live.order
+            for live in self._at_market.values()
+            if live.order.role is role and live.state is OrderState.ACCEPTED
+        ]
         return sorted(found, key=attrgetter("slot", "rank")) if len(found) > 1 else found
 
     def orders_of(self, position_id: PositionId) -> list[Order]:

@@ -58,8 +58,7 @@ def reward_risk(
     """
     paid = fills.entry_amount(reference, side)
     rest = ONE - sum((part.share for part in targets if part.share is not None), ZERO)
-    shares = (rest if part.share is None else part.share for part in targets)
-    brought = sum((part.price * share for part, share in zip(targets, shares, strict=True)), ZERO)
+    brought = sum((one.price * (rest if one.share is None else one.share) for one in targets), ZERO)
     return (fills.with_exit_fee(brought, side) - paid) / (paid - fills.exit_amount(stop, side))
 
 

@@ -57,7 +57,7 @@ def is_due(portfolio: Portfolio, episode: Episode | None, rules: Rules) -> bool:
 
 
 def _may_reenter(memory: TokenMemory, signal: SignalId, policy: Reentry) -> bool:
-    newest = (memory.last_signal, memory.last_ordinal) == (signal, memory.entries(signal) - 1)
+    newest = memory.last_signal == signal and memory.last_ordinal == memory.entries(signal) - 1
     if memory.last is None or not newest or policy is Reentry.NEVER:
         return False
     return policy is Reentry.ALWAYS or memory.last.reason in STOPS

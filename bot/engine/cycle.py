@@ -139,7 +139,8 @@ def mark_only(snapshot: Snapshot, portfolio: Portfolio, rules: Rules) -> Acted:
 def _mark(journal: Journal, prices: Mapping[TokenId, Price]) -> EquityMark:
     """Write the mark of the account, with the benchmark when the snapshot asks for it."""
     mark = mark_equity(journal.portfolio, journal.slot, prices)
-    mark = amend(mark, benchmark=mark_benchmark(journal, mark.equity))
+    benchmark = mark_benchmark(journal, mark.equity)
+    mark = mark if benchmark is None else amend(mark, benchmark=benchmark)
     journal.write(mark)
     return mark
 

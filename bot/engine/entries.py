@@ -32,6 +32,7 @@ def accept_entry(
     means: the account of its slot.
     """
     anchor, memory = journal.rules.stop.anchor, journal.portfolio.memory_of(candidate.token_id)
+    at_fill, weight = anchor is Anchor.FILL, means.weight
     ordinal = memory.entries(candidate.signal_id)
     # A token that is still held is held on the other side, and closes before this entry fills.
     closed = memory.closed + (candidate.token_id in journal.portfolio.holdings)
@@ -52,14 +53,14 @@ def accept_entry(
         target=candidate.target,
         stop_source=candidate.stop_source,
         target_source=candidate.target_source,
+        equity=means.equity if at_fill else None,
         cut_off=journal.snapshot.cut_off,
+        drawdown=means.drawdown if at_fill else None,
+        weight=fraction_half_even(weight) if at_fill and weight is not None else None,
         anchor=anchor,
     )
-    if anchor is Anchor.FILL:
-        weight = None if means.weight is None else fraction_half_even(means.weight)
-        born = amend(born, equity=means.equity, drawdown=means.drawdown, weight=weight)
     journal.write(born, event(born, journal.slot, OrderState.ACCEPTED))
-    if anchor is not Anchor.FILL:
+    if not at_fill:
         _bear_children(journal, born, quantity, bracket, OrderState.PLANNED)
 
 

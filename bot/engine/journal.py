@@ -51,11 +51,12 @@ class Journal:
         A short is never marked beyond the price that uses up its margin, even by a quiet bar.
         """
         found: dict[TokenId, Price] = {}
+        views, passed, rules = self.views, self.snapshot.passed, self.rules
         for token_id, holding in self.portfolio.holdings.items():
-            view, passed = self.views.get(token_id), self.snapshot.passed.get(token_id)
+            view, prints = views.get(token_id), passed.get(token_id)
             known = view.price.price if view and view.price else holding.price
-            last = passed[-1].close if passed else known
-            found[token_id] = within_margin(last, holding.position, self.rules)
+            last = prints[-1].close if prints else known
+            found[token_id] = within_margin(last, holding.position, rules)
         return found
 
     def result(self) -> Acted:

@@ -12,6 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 Function = TypeVar("Function")
 Key = TypeVar("Key")
+MAPPINGS = (dict, MappingProxyType)
 
 
 class Input(StrEnum):
@@ -88,7 +89,7 @@ def value_at(rules: object, path: Iterable[str]) -> Any:
     """Read a value of typed rules by the names that lead to it; None when it is not set."""
     found = rules
     for name in path:
-        found = found.get(name) if isinstance(found, Mapping) else getattr(found, name, None)
+        found = found.get(name) if isinstance(found, MAPPINGS) else getattr(found, name, None)
     return found
 
 

@@ -336,11 +336,13 @@ class FillRules:
 
     def entry_amount(self, price: Decimal, side: Side) -> Decimal:
         """Compute what a unit entered at a raw price costs a long or pays a short, fee included."""
-        return self.with_entry_fee(self.entry_price(price, side), side)
+        sign = side.sign
+        return price * (ONE + sign * self.cost) * (ONE + sign * self.fee_fraction)
 
     def exit_amount(self, price: Decimal, side: Side) -> Decimal:
         """Compute what a unit closed at a raw price pays a long or costs a short, fee included."""
-        return self.with_exit_fee(self.exit_price(price, side), side)
+        sign = side.sign
+        return price * (ONE - sign * self.cost) * (ONE - sign * self.fee_fraction)
 
     def with_entry_fee(self, amount: Decimal, side: Side) -> Decimal:
         """Apply the fee to an entry's notional: what a long pays or a short receives."""

@@ -105,7 +105,7 @@ def _exit_at_open(journal: Journal, token_id: TokenId, bar: Bar) -> None:
     holding, at = journal.portfolio.holdings.get(token_id), bar.opened_at
     if holding is None:
         return
-    liquidation = _liquidation(journal, holding)
+    liquidation = None if holding.sign > 0 else _liquidation(journal, holding)
     market = journal.portfolio.order_of(holding, Role.EXIT)
     due, stop = time_stop_at(holding.position, journal.rules), _own_stop(journal, holding, bar)
     if liquidation is not None and bar.open >= liquidation.price:
@@ -246,7 +246,8 @@ def _live_on(journal: Journal, holding: Holding) -> None:
 
 def _stop_for(journal: Journal, holding: Holding, bar: Bar) -> Stop | None:
     """Choose the stop that the price reaches first: the position's own or a short's liquidation."""
-    own, liquidation = _own_stop(journal, holding, bar), _liquidation(journal, holding)
+    own = _own_stop(journal, holding, bar)
+    liquidation = None if holding.sign > 0 else _liquidation(journal, holding)
     if own is None or liquidation is None:
         return own or liquidation
     return own if own.price <= liquidation.price else liquidation
@@ -261,7 +262,8 @@ def _liquidation(journal: Journal, holding: Holding) -> Stop | None:
 def _own_stop(journal: Journal, holding: Holding, bar: Bar) -> Stop | None:
     """Find the stop order for a bar; a move made after the bar opened does not count yet."""
     order, at = journal.portfolio.order_of(holding, Role.STOP), bar.opened_at
-    stood = next((move for move in reversed(holding.moves) if move.moved_at <= at), None)
+    moves = reversed(holding.moves)
+    stood = next((one for one in moves if one.moved_at <= at), None) if holding.moves else None
     price, reason = holding.position.stop_initial, ExitReason.STOP_HIT
     if stood is not None:
         price, reason = stood.price, stood.reason
@@ -273,12 +275,11 @@ def _reached_targets(journal: Journal, holding: Holding, best: Price) -> list[Or
     """List the live targets that a price reaches, nearest first, when their exit rule is on."""
     if ExitRule.TARGET_HIT not in journal.rules.exits.rules:
         return []
-    touch = journal.rules.fills.target_fill is TargetFill.TOUCH
-    targets = (
+    sign, touch = holding.sign, journal.rules.fills.target_fill is TargetFill.TOUCH
+    found = [
         order
         for order in journal.portfolio.orders_of(holding.position.position_id)
         if order.role is Role.TARGET
-    )
-    beyond = ((holding.sign * (best - order.price), order) for order in targets)
-    found = [order for by, order in beyond if by > ZERO or (touch and not by)]
-    return sorted(found, key=lambda order: (holding.sign * order.price, order.part or 0))
+        if (beyond := sign * (best - order.price)) > ZERO or (touch and not beyond)
+    ]
+    return sorted(found, key=lambda order: (sign * order.price, order.part or 0))

@@ -43,8 +43,7 @@ def cooldown(proposal: Proposal, least: Decimal) -> Finding:
     """Measure the hours since the token's last losing exit."""
     loss_at = proposal.portfolio.memory_of(proposal.view.instrument.token_id).loss_at
     since = None if loss_at is None else hours_between(loss_at, proposal.as_of)
-    passed = since is None or since >= least
-    return Finding(since, Comparator.AT_LEAST, least, passed=passed)
+    return Finding(since, Comparator.AT_LEAST, least, passed=since is None or since >= least)
 
 
 def positions(proposal: Proposal, most: int) -> Finding:
@@ -79,8 +78,7 @@ def correlation(proposal: Proposal, most: Decimal) -> Finding:
         # Two positions on opposite sides offset each other when their tokens move together.
         found.append(measured * proposal.bracket.side.sign * side.sign)
     largest = max(found, default=None)
-    passed = largest is None or largest <= most
-    return Finding(largest, Comparator.AT_MOST, most, passed=passed)
+    return Finding(largest, Comparator.AT_MOST, most, passed=largest is None or largest <= most)
 
 
 def _others(proposal: Proposal) -> list[tuple[TokenId, Side]]:

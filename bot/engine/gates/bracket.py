@@ -25,9 +25,8 @@ def resistance_distance(proposal: Proposal, least: Decimal) -> Finding:
         return compare(None, Comparator.AT_LEAST, least, missing)
     strong = _strong(levels, proposal.rules.levels.strong_min)
     nearest = next(levels_ahead(strong, reference, proposal.bracket.side), None)
-    distance = None if nearest is None else abs(nearest - reference) / reference
-    passed = distance is None or distance >= least
-    return Finding(distance, Comparator.AT_LEAST, least, passed=passed)
+    room = None if nearest is None else abs(nearest - reference) / reference
+    return Finding(room, Comparator.AT_LEAST, least, passed=room is None or room >= least)
 
 
 def _strong(levels: LevelSet, least: Decimal | None) -> LevelSet:

@@ -5,6 +5,7 @@ missing input fails its gate and leaves the candidate open.
 """
 
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from types import MappingProxyType
 
 from bot.domain.decisions import Comparator, Reason
@@ -14,7 +15,7 @@ from bot.engine.gates import token as token_gates
 from bot.engine.gates.book import exposure, positions
 from bot.engine.gates.findings import Bounded, Finding, Gate, Proposal
 from bot.engine.gates.token import freshness, read, symbol_collision, threshold, trader_grade
-from bot.engine.needs import Declaration, Input, Row, Wakes, value_at
+from bot.engine.needs import Declaration, Input, Row, Wakes
 from bot.engine.sizing import token_drawdown
 
 __all__ = ["GATES", "Finding", "Proposal", "ask_all"]
@@ -34,6 +35,7 @@ DATED: tuple[tuple[str, str, Reason, *tuple[Input, ...]], ...] = (
     ("grades", "grades.published_at", Reason.MISSING_GRADE, Input.GRADES),
 )
 OPEN = "open positions with the waiting entries and this one"
+AGES = "gates.freshness_hours"
 GIVEN = "as the provider gives it"
 OF_LIFE = f"{GIVEN}, over the token's life"
 SORTINO = f"{OF_LIFE} (Sortino and Price 1994)"
@@ -46,10 +48,13 @@ def gate(formula: str, ask: Gate) -> Row[Gate]:
 
 def limit(key: str, formula: str, ask: Bounded, *needs: Input) -> Row[Gate]:
     """Declare a gate that is on when its threshold, under a key of the strategy, is set."""
-    path = tuple(key.split("."))
+    table, _, name = key.rpartition(".")
+    table_of = attrgetter(table)
 
     def gate(proposal: Proposal) -> Finding | None:
-        bound = value_at(proposal.rules, path)
+        values = table_of(proposal.rules)
+        # The limits of ages stand in a mapping, by input.
+        bound = values.get(name) if table == AGES else getattr(values, name)
         return None if bound is None else ask(proposal, bound)
 
     # The days of a candidate are compared with those of what is held.
@@ -76,7 +81,7 @@ def fresh(name: str, at: str, missing: Reason, *needs: Input) -> Row[Gate]:
     """Declare the gate on the age of an input, under its name in [gates.freshness_hours]."""
     event = "known" if at.endswith("known_at") else "published"
     formula = f"hours from when it was {event} to the slot"
-    return limit(f"gates.freshness_hours.{name}", formula, freshness(missing, read(at)), *needs)
+    return limit(f"{AGES}.{name}", formula, freshness(missing, read(at)), *needs)
 
 
 GATES: Mapping[str, Row[Gate]] = MappingProxyType(

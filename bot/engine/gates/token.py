@@ -92,6 +92,6 @@ def trader_grade(view: TokenView) -> Decimal | None:
 
 
 def read(path: str) -> Callable[[object], Any]:
-    """Build the function that reads one value of a token's view; None when it is not known."""
+    """Build the function that reads one value by its path; None when it is not known."""
     names = tuple(path.split("."))
     return lambda view: value_at(view, names)
