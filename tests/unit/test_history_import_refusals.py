@@ -53,6 +53,13 @@ REFUSED = {
         QUARTERS,
         "15m candles; a replay reads others (1m, 5m, 1h, 1d): --timeframe 1h or --timeframe 1d",
     ),
+    "a header alone": ("BTC.csv", HEAD, "it has a header, and no row of numbers below it"),
+    "closes alone": (
+        "BTC.json",
+        '{"prices": [[1704067200000, 42000.1]], "market_caps": [[1704067200000, 1]], "total_volumes": []}',
+        "it holds prices, market_caps, total_volumes, and no array of open, high, low and close",
+    ),
+    "an error for an answer": ("BTC.json", '{"status": {"error_code": 429}}', "it holds status, and no array of"),
     "weeks": (
         "BTC.csv",
         HEAD + "2024-01-01,1,2,1,2,5\n2024-01-08,1,2,1,2,5\n",
@@ -96,7 +103,7 @@ REFUSED = {
     ),
     "no time": ("BTC.csv", HEAD + "soon,1,2,1,2,5\nlater,1,2,1,2,5\n", "no time can be read"),
     "JSON": ("BTC.json", "{", "not JSON"),
-    "no arrays": ("BTC.json", "[1, 2]", "holds no array of candles"),
+    "no arrays": ("BTC.json", "[1, 2]", "no array of open, high, low and close"),
     "gzip": ("BTC.csv.gz", b"\x1f\x8bxx", "cannot be unpacked"),
     "zip": ("BTC.zip", b"PK\x03\x04", "cannot be unpacked"),
     "two in a zip": ("BTC.zip", zip_of("a.csv", "b.csv"), "holds 2 files: unpack it"),
@@ -105,7 +112,7 @@ REFUSED = {
         HEAD + "".join(f"2024-01-01 00:00:{second},1,2,1,2,5\n" for second in (10, 20, 30)),
         "10s candles; a replay reads others",
     ),
-    "few columns": ("BTC.json", "[[1, 2, 3]]", "holds no array of candles"),
+    "few columns": ("BTC.json", "[[1, 2, 3]]", "no array of open, high, low and close"),
     "Parquet": ("BTC.parquet", b"PAR1", "cannot be read as Parquet"),
 }
 
@@ -312,3 +319,22 @@ def test_names_of_files(name: str, symbol: str | None) -> None:
     """The coin is read from a name that says it for sure, and from no other."""
     coin = coin_of_file(Path(name))
     assert (coin and coin.symbol) == symbol
+
+
+def test_what_people_should_look_at_stands_on_stderr(tmp_path: Path, capsys: Any) -> None:
+    """Drops, holes, mixed timeframes and mixed currencies are lines of their own, on a narrow terminal too."""
+    day = "2024-01-0{},1,2,0.5,1,1\n"
+    (tmp_path / "DOT-EUR.csv").write_text(HEAD + "".join(map(day.format, (1, 2, 4))) + "2024-01-05,0,2,0.5,1,1\n")
+    hours = "".join(f"2024-01-01T0{hour}:00Z,1,2,0.5,1,1\n" for hour in range(3))
+    (tmp_path / "BINANCE_ETHUSDT, 60.csv").write_text(HEAD + hours)
+    files = [str(tmp_path / name) for name in ("DOT-EUR.csv", "BINANCE_ETHUSDT, 60.csv")]
+    assert main(["history", "import", *files, "-o", str(tmp_path / "history")]) == 0
+    dropped, holes, *mixed = capsys.readouterr().err.splitlines()
+    assert dropped.endswith("DOT-EUR.csv: 1 zero (line 5), of 4 rows, dropped")
+    assert holes == "look: DOT 1d: 1 bars missing in 1 holes"
+    assert [line.partition(",")[0] for line in mixed] == [
+        "look: no timeframe is there for all (DOT 1d",
+        "look: prices in several currencies (DOT in EUR; ETH in USD)",
+    ]
+    assert main(["history", "check", str(tmp_path / "history")]) == 78  # signals are missing
+    assert mixed[0] in capsys.readouterr().err

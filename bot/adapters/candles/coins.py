@@ -45,7 +45,7 @@ def coin_of_file(path: Path) -> Coin | None:
     None when the name says no coin for sure.
     """
     stem = ENDINGS.sub("", path.name)
-    parts = [part for part in re.split(r"[-_. /]+", stem) if part]
+    parts = [part for part in re.split(r"[-_., /]+", stem) if part]
     for at, part in enumerate(parts):
         if at and part.upper() in QUOTES:
             return coin_of(f"{parts[at - 1]}/{part}")

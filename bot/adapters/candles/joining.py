@@ -127,7 +127,7 @@ def coarsen_all(joined: Sequence[CandleSeries], timeframe: str | None) -> Series
         origins[one.symbol] = origin
         found[name, one.symbol] = coarsen(one, TIMEFRAMES[name])
     if empty := [symbol for (_, symbol), one in found.items() if not len(one.at)]:
-        fault = "the file holds too little, or contradicts itself"
+        fault = "the files hold too little, or two candles for each instant: import one of them"
         raise BadInputError(f"{empty[0]}: no candle is left: {fault}")
     return dict(sorted(found.items()))
 

@@ -30,6 +30,7 @@ DELIMITERS = ",;\t|"
 # How many first lines may stand before the candles, and how many after the header before the data.
 PREAMBLE_MAX, SUBHEAD_MAX = 30, 3
 BLOCK_BYTES = 1 << 22
+NAMES_SHOWN = 5
 CANDLE_CELLS = 5
 NUMERIC = re.compile(r"(?ai)[$+-]?[\d.,]*\d[\d.,]*(e[+-]?\d+)?[kmb]?|nan|null")
 FEATHER, PARQUET = (".feather", ".arrow", ".ft"), (".parquet", ".pq")
@@ -153,6 +154,8 @@ def _find_start(path: Path, lines: Sequence[str]) -> tuple[str, Header, int, int
     shown = lines[0].strip()[:60] if lines else ""
     fault = f"its first line is {shown!r}" if shown else "it is empty"
     need = "a header with open, high, low, close, or rows of numbers is needed"
+    if any(_is_header(_cells_of_line(line, one)) for line in lines for one in DELIMITERS):
+        need = "it has a header, and no row of numbers below it"
     raise BadInputError(f"{path}: no candles found, {fault}: {need}")
 
 
@@ -246,7 +249,8 @@ def _split_slowly(block: bytes, delimiter: str, width: int, picked: Sequence[int
 def _of_json(path: Path, text: str, pick: Pick) -> Sheet:
     """Read arrays of arrays or of objects, or an object of columns; numbers stay as written."""
     try:
-        rows = _find_rows(json.loads(text, parse_float=str, parse_int=str))
+        whole = json.loads(text, parse_float=str, parse_int=str)
+        rows = _find_rows(whole)
     except (ValueError, RecursionError) as error:
         raise BadInputError(f"{path}: not JSON ({error}): fetch it again") from error
     if isinstance(rows, Mapping):
@@ -257,7 +261,9 @@ def _of_json(path: Path, text: str, pick: Pick) -> Sheet:
         return _make("JSON", header, columns, pick)
     width = max(map(len, rows), default=0)
     if width < CANDLE_CELLS:
-        raise BadInputError(f"{path}: no candles found: it holds no array of candles")
+        names = ", ".join(list(whole)[:NAMES_SHOWN]) if isinstance(whole, Mapping) else "values"
+        lacks = "no array of open, high, low and close"
+        raise BadInputError(f"{path}: no candles found: it holds {names}, and {lacks}")
     even = [row for row in rows if len(row) == width]
     columns = [_texts_of(column) for column in zip(*even, strict=True)]
     return _make("JSON", None, columns, pick, len(rows) - len(even))

@@ -1,13 +1,13 @@
 """`bot history import`: makes a history folder of candle files; says what each was taken for."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from bot.adapters.candles.coins import coin_of
+from bot.adapters.candles.coins import DOLLARS, coin_of
 from bot.adapters.candles.joining import CandleSeries, coarsen_all, join, write_bars
 from bot.adapters.candles.recognising import CandleFile, Choices, name_span, recognise, tell_drops
 from bot.adapters.history.reader import readable
@@ -78,7 +78,49 @@ def import_candles(request: ImportRequest) -> Answer:
             f"\n{request.folder}: {state}. A replay also needs signals.csv there: yours, or from"
             " `bot history derive --signals ema`.",
         ),
+        notes=(
+            *filter(None, map(_tell_drops, files, told)),
+            *_tell_holes(bars),
+            *tell_mixed_timeframes((key[1], key[0]) for key in series),
+            *_tell_mixed_currencies(files),
+        ),
     )
+
+
+def _tell_drops(file: CandleFile, row: Row) -> str:
+    dropped = {reason: (one["count"], one["line"] or 0) for reason, one in row["dropped"].items()}
+    of_all = f"of {file.rows} rows" if file.rows else "of its rows"
+    return f"look: {row['file']}: {tell_drops(dropped)}, {of_all}, dropped" if dropped else ""
+
+
+def _tell_holes(bars: Iterable[Row]) -> Iterator[str]:
+    for one in bars:
+        if one["holes"]:
+            lacks = f"{one['missing']} bars missing in {one['holes']} holes"
+            yield f"look: {one['symbol']} {one['timeframe']}: {lacks}"
+
+
+def tell_mixed_timeframes(found: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield a line where no timeframe is had by all symbols; found: symbols with timeframes."""
+    had: dict[str, set[str]] = {}
+    for symbol, timeframe in found:
+        had.setdefault(symbol, set()).add(timeframe)
+    if had and not set.intersection(*had.values()):
+        named = ", ".join(f"{symbol} {'/'.join(sorted(had[symbol]))}" for symbol in sorted(had))
+        mend = "`bot history import --timeframe 1d` into a new folder makes one"
+        yield f"look: no timeframe is there for all ({named}), and a replay of all needs one: {mend}"
+
+
+def _tell_mixed_currencies(files: Iterable[CandleFile]) -> Iterator[str]:
+    """Yield a line where prices are in several currencies; those that follow the dollar are one."""
+    found: dict[str, set[str]] = {}
+    for coin in (one.coin for file in files for one in file.sets):
+        quote = "USD" if coin.quote in DOLLARS - {"EUR", "GBP"} else coin.quote
+        if quote:
+            found.setdefault(quote, set()).add(coin.symbol)
+    if len(found) > 1:
+        named = "; ".join(f"{', '.join(sorted(found[quote]))} in {quote}" for quote in sorted(found))
+        yield f"look: prices in several currencies ({named}), which one account would add up as one"
 
 
 def _write_history(folder: Path, files: Mapping[str, Iterable[bytes]]) -> bool:

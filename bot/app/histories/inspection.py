@@ -24,6 +24,7 @@ from bot.adapters.history.files import (
 from bot.adapters.history.folder import REFUSED_NAMED
 from bot.adapters.history.instruments import read_instruments
 from bot.adapters.history.pack import ParsedFile, Words, place_of
+from bot.app.histories.importing import tell_mixed_timeframes
 from bot.app.replay.packing import tell_packing
 from bot.app.telling.answers import Answer, Column, Row, Table
 from bot.domain.errors import ConfigError
@@ -153,6 +154,8 @@ def _file_remarks(
 ) -> Iterator[str]:
     """Name rows of tokens that instruments.csv lacks, and tokens without bars."""
     yield from (f"ignored: {line}" for _, line in strangers_in(folder, dated, known))
+    found = [(known[token_id].symbol, name) for name, files in bars.items() for token_id in files]
+    yield from tell_mixed_timeframes(found)
     lacking = [
         one.symbol for one in known.values() if not any(one.token_id in files for files in bars.values())
     ]

@@ -90,17 +90,7 @@ def check(config_path: Path) -> Answer:
                 for run in config.runs:
                     book.check_run(run_of(run, strategies[run.name], now), universes[run.name])
             probes, listed = sources[main].probe()
-    runs: list[Row] = [
-        {
-            "run": run.name,
-            "strategy": run.strategy,
-            "cash": run.cash,
-            "schedule": run.schedule,
-            "next_slot": _next(run.schedule, now),
-            "tokens": {str(one.symbol): token_id for token_id, one in universes[run.name].items()},
-        }
-        for run in config.runs
-    ]
+    runs = _list_runs(config, universes, now)
     answer: Row = {
         "config": str(config.path),
         "ledger": ledger.value,
@@ -122,6 +112,21 @@ def check(config_path: Path) -> Answer:
         notes=(*notes, *_remark(probes, listed, universes)),
         exit_code=UpstreamError.exit_code if any(one.error for one in probes) else 0,
     )
+
+
+def _list_runs(config: Config, universes: Universes, now: datetime) -> list[Row]:
+    """List the runs, each with its next slot and its tokens."""
+    return [
+        {
+            "run": run.name,
+            "strategy": run.strategy,
+            "cash": run.cash,
+            "schedule": run.schedule,
+            "next_slot": _next(run.schedule, now),
+            "tokens": {str(one.symbol): token_id for token_id, one in universes[run.name].items()},
+        }
+        for run in config.runs
+    ]
 
 
 def _price(
