@@ -394,3 +394,20 @@ def test_status_shows_the_feeds_what_did_not_come_and_what_could_not_be_read(tmp
     assert main(["status", "--feeds", "--ledger", str(life.ledger)]) == 0
     lines = capsys.readouterr().out
     assert all(word in lines for word in ("error_rate", "what did not come", "what could not be read", "cagr"))
+
+
+@pytest.mark.parametrize("named", ["BTC", "3375"])
+def test_why_says_what_the_source_did_not_give(tmp_path: Path, named: str, capsys: Told) -> None:
+    """S14, S15: the failed slot, the hole and the refused field of a token stand below its last decision."""
+    life = Life(tmp_path, stub())
+    life.api.rows = lambda feed, made: [{**row, "CAGR": "x"} for row in made] if feed == "quantmetrics" else made
+    life.api.answer = failing("daily-ohlcv", lambda _: True, status(502))  # type: ignore[assignment]
+    life.run(SLOTS[0])
+    life.api.answer = lambda _feed, _params, _made: httpx.ReadTimeout("slow")
+    life.run(SLOTS[1])
+    capsys.readouterr()
+    assert main(["why", named, "--ledger", str(life.ledger)]) == 0
+    told = capsys.readouterr().out
+    assert f"the slot of {SLOTS[1]:%Y-%m-%d %H:%M}Z failed: GET /v2/price: no answer in time" in told
+    assert "daily-ohlcv of 2025-02-12 00:00Z to" in told
+    assert "quantmetrics: cagr was refused 1 times" in told

@@ -9,8 +9,9 @@ from bot.adapters.sql.recorded import Window
 from bot.app.review.alive import describe_life, find_signs_of_life
 from bot.app.review.digest import describe_digest, digest, in_force
 from bot.app.review.explaining import describe_order, explain
+from bot.app.review.feeds import tell_lacks
 from bot.app.review.reports import PARITY, REPORTS, Asked, rows_of
-from bot.app.review.why import describe_decision, find_stances, why
+from bot.app.review.why import describe_decision, find_stances, token_in, why
 from bot.app.settings.config import ledger_of, load_config
 from bot.app.telling.answers import Answer, Table
 from bot.app.telling.printing import show_value
@@ -73,6 +74,7 @@ def show_why(symbol: str | None, url: str, window: Window, run: str | None) -> A
         found = digest(reader, window, run)
         return Answer(payload=found, parts=describe_digest(found))
     decision = why(reader, symbol, window, run)
+    lacks = tell_lacks(reader, token_in(reader, symbol))
     if decision is None:
         span = " in this window" if any(window) else ""
         none = f"no turn of it has come to a decision{span or ' yet'}"
@@ -83,9 +85,11 @@ def show_why(symbol: str | None, url: str, window: Window, run: str | None) -> A
             f"{' or before' if one['is_first_known'] else ''} ({one['provider']}, {one['feed']})"
             for one in stances
         ]
-        answer = {"symbol": symbol, "outcome": None, "stances": stances}
-        return Answer(payload=answer, parts=(text, *(told or ["no signal of it is known"])))
-    return Answer(payload=decision, parts=describe_decision(decision))
+        answer = {"symbol": symbol, "outcome": None, "stances": stances, "lacking": lacks}
+        signals = told or ["no signal of it is known"]
+        return Answer(payload=answer, parts=(text, *signals, *lacks))
+    parts = (*describe_decision(decision), *(("", *lacks) if lacks else ()))
+    return Answer(payload={**decision, "lacking": lacks}, parts=parts)
 
 
 def show_order(order_id: str, url: str) -> Answer:
