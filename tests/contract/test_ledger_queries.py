@@ -20,7 +20,7 @@ from bot.domain.market import Bar, Level, LevelSet
 from bot.domain.numbers import Price
 from bot.domain.orders import Role
 from bot.domain.record import CycleRecord, CycleState
-from bot.domain.tape import Datum, TokenPrint
+from bot.domain.tape import Datum, HoleState, TokenPrint
 from tests.contract.decision_samples import BOTH, THIRTEEN, both_ways
 from tests.contract.ledger_samples import (
     ETH,
@@ -39,7 +39,7 @@ from tests.contract.ledger_samples import (
     story,
 )
 from tests.contract.questions import ask
-from tests.contract.tape_samples import api_call, recorded
+from tests.contract.tape_samples import api_call, hole, recorded
 from tests.contract.trial_samples import TRIAL
 from tests.ledger_reference import queries
 
@@ -95,6 +95,7 @@ def book(made_url: str) -> Iterator[SqlLedger]:
         tape = SqlTape(book.engine)
         tape.rows(heard())
         tape.answer(api_call(None), None)
+        tape.note([hole(HoleState.OPEN, TEN)])
         tape.answer(replace(api_call("a" * 64), request_id="req-2", attempts=2), b'{"data":[]}')
         trials = [replace(TRIAL, sweep="distances"), replace(TRIAL, trial_id="trial-2", sweep="distances_walked")]
         Store(book.engine).append([parity_check(TEN + DAY), trials[0], replace(trials[1], is_test=True)])

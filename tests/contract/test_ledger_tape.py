@@ -48,7 +48,7 @@ def test_recording_twice_equals_once(tape: SqlTape, book: SqlLedger, made_url: s
     assert violations(made_url) == []
 
 
-def test_what_the_source_did_not_give_is_rows(tape: SqlTape, book: SqlLedger, ledger_url: str) -> None:
+def test_what_the_source_did_not_give_is_rows(tape: SqlTape, book: SqlLedger) -> None:
     """S14, S15: attempts, refusals, holes and failed tries are read in SQL, and verify stays right."""
     tape.answer(replace(api_call(None), error="no answer"), None, attempts())
     tape.refuse("req-1", refusals())
@@ -77,7 +77,7 @@ def test_what_the_source_did_not_give_is_rows(tape: SqlTape, book: SqlLedger, le
     assert tape.calls_since(TEN) == [api_call(None).at]
     tape.note([hole(HoleState.FILLED, TEN + 2 * HOUR, 2)])
     assert ask(book, "SELECT * FROM v_holes") == []
-    assert violations(ledger_url) == []
+    assert violations(book.engine.url.render_as_string(hide_password=False)) == []
 
 
 def test_a_request_without_an_answer_is_recorded(tape: SqlTape, book: SqlLedger) -> None:
