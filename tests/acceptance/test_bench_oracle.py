@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FIRST = at(SINCE)
 START = at("2021-01-01")
 # The plain loop takes its time: a hundred symbols only where more examples are asked for.
-SYMBOLS = (10, 100 if "TIDEMARK_EXAMPLES" in os.environ else 25)
+SYMBOLS = (10, 100 if "TIDEMARK_EXAMPLES" in os.environ else 40)
 STRATEGY = (ROOT / "bench" / "workload.toml").read_text()
 AT_REFERENCE = STRATEGY.replace('anchor = "fill"', 'anchor = "reference"')
 REASONS = {"signal": "signal_flipped", "stop": "stop_hit", "stop_gap": "stop_hit"}
