@@ -84,6 +84,7 @@ def parts(strategy: Path, folder: Path) -> dict[str, float]:
             window=(WARM, None),
             schedule=None,
             random_entries=None,
+            program="bot",
         )
     return clocks.spent
 
