@@ -364,7 +364,7 @@ def _tokens(arguments: argparse.Namespace) -> Answer:
         Step(
             "bot/cli/review.py",
             {
-                '    explain.add_argument("order_id", metavar="ORDER_ID", help="as `bot orders` shows it")\n': (
+                "    add_ledger_options(explain)\n": (
                     '    add_ledger_options(add_command(commands, "tokens", "the tokens of a ledger", _tokens))\n'
                 )
             },
