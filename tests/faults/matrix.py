@@ -74,7 +74,7 @@ def each(change: Callable[[Row, str], Row]) -> RowFault:
         tokens = sorted({str(row["TOKEN_ID"]) for row in rows})
         token = chance.choice(tokens) if tokens else ""
         mine = [row for row in rows if str(row["TOKEN_ID"]) == token]
-        names = sorted({name for row in mine for name in row if name != "TOKEN_NAME"})
+        names = sorted({name for row in mine for name in row if name not in {"TOKEN_NAME", "TOKEN_SYMBOL"}})
         name = chance.choice(names) if names else ""
         return [change(row, name) if str(row["TOKEN_ID"]) == token and name in row else row for row in rows]
 
