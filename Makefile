@@ -25,7 +25,7 @@ setup: $(READY)
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo 'tidemark needs Python 3.11 or newer: make setup PYTHON=python3.12, say' >&2; exit 1; }
-	@echo 'set-up: installing what requirements.lock names into .venv, some 20 s; later runs do nothing'
+	@echo 'set-up: installing what requirements.lock names into .venv, half a minute; later runs do nothing'
 	test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
 	@# The lock is complete: without looking for dependencies, a newer release of one cannot get in its way.
 	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --only-binary :all: --no-deps --require-hashes \
