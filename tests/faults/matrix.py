@@ -106,5 +106,7 @@ ROWS: Mapping[str, RowFault] = {
     "half": lambda rows, _chance: rows[::2],
 }
 # Faults that a good client may read through as if nothing were wrong.
-HARMLESS = frozenset({"doubled", "strangers", "shuffled", "half", "no_rows", "zero", "negative", "null", "missing", "true", "tiny"})
+HARMLESS = frozenset(
+    ["doubled", "strangers", "shuffled", "half", "no_rows", "zero", "negative", "null", "missing", "true", "tiny"]
+)
 NOW = datetime(2025, 4, 10, 9, tzinfo=UTC)
