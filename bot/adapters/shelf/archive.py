@@ -71,7 +71,7 @@ class _Shelf:
                 return self.market.add(datum, datum.known_at)
 
     def is_implausible(self, datum: Datum) -> bool:
-        """Check whether a quote is more than ten times off the last close: no bar confirms it yet."""
+        """Check whether a quote is more than ten times off the last close."""
         closes = [bar for bar in (self.hours.last, self.days.last) if bar is not None]
         if not closes or not isinstance(datum, TokenPrint) or datum.timeframe != QUOTE:
             return False

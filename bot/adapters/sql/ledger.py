@@ -31,7 +31,14 @@ from bot.adapters.sql.mapping import Rows, datum_rows, fact_from, portable_row, 
 from bot.adapters.sql.migrate import create_if_empty, is_empty
 from bot.adapters.sql.schema.column_types import ALWAYS, utc_text
 from bot.adapters.sql.schema.fact_tables import run_events
-from bot.adapters.sql.schema.tables import config_versions, cycles, failed_tries, instruments, requests, runs
+from bot.adapters.sql.schema.tables import (
+    config_versions,
+    cycles,
+    failed_tries,
+    instruments,
+    requests,
+    runs,
+)
 from bot.adapters.sql.writes import explain_conflict, insert_rows
 from bot.domain.decisions import Fact
 from bot.domain.errors import ConfigError, InvariantError, LeaseError

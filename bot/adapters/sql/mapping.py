@@ -150,8 +150,9 @@ def datum_rows(data: Iterable[Datum]) -> Rows:
         found[table].append(values)
         if isinstance(datum, LevelSet):
             key = datum.token_id, datum.published_at, datum.known_at
-            levels = ((*key, number, one.price, one.strength) for number, one in enumerate(datum.levels))
-            found[tape_tables.levels].extend(levels)
+            found[tape_tables.levels].extend(
+                (*key, number, one.price, one.strength) for number, one in enumerate(datum.levels)
+            )
     return _portable_rows(found)
 
 

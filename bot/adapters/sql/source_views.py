@@ -1,4 +1,4 @@
-"""The views of what the provider gave, refused and owes: requests, attempts, refusals, holes, feeds."""
+"""The views of the source: requests, attempts, refusals, holes and feeds."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType

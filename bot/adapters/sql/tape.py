@@ -49,7 +49,7 @@ class SqlTape:
     def answer(
         self, call: ApiCall, body: bytes | None, attempts: Sequence[ApiAttempt] = ()
     ) -> None:
-        """Record a request, its attempts and the body of its answer; equal bodies are stored once."""
+        """Record a request, its attempts and its body; equal bodies are stored once."""
         recorded: Rows = {
             api_calls: [row_of(api_calls, call)],
             api_attempts: [row_of(api_attempts, one) for one in attempts],
@@ -107,11 +107,14 @@ def read_holes(connection: Connection, until: datetime = ALWAYS[1]) -> list[Hole
     """List the states of holes known by an instant, in order of time."""
     asked = select(holes).where(holes.c.known_at <= until)
     rows = connection.execute(asked.order_by(holes.c.known_at, *holes.primary_key.columns))
-    return [fact_from(Hole, row, tokens=tuple(map(TokenId, map(int, row.tokens.split(","))))) for row in rows]
+    return [
+        fact_from(Hole, row, tokens=tuple(TokenId(int(one)) for one in row.tokens.split(",")))
+        for row in rows
+    ]
 
 
 def _hole_row(hole: Hole) -> PortableRow:
-    values = {name: getattr(hole, name) for name in holes.columns.keys()}  # noqa: SIM118 - not a dict
+    values = {column.name: getattr(hole, column.name) for column in holes.columns}
     return portable_row(holes, {**values, "tokens": ",".join(map(str, hole.tokens))}.values())
 
 

@@ -83,7 +83,7 @@ class Desk:
     """Asks queries, records the answers and asks for further pages."""
 
     def __init__(self, http: HttpClient, tape: Tape, pause: Callable[[float], None]) -> None:
-        """Ask through a client, and record on a tape; pause: is told for how long a host refuses."""
+        """Ask through a client, record on a tape; pause: is told for how long a host refuses."""
         self._http = http
         self._tape = tape
         self._pause = pause
@@ -200,7 +200,8 @@ def _check_paging(query: ApiQuery, rows: Sequence[object], digest: str | None) -
 def _reaches(reply: Reply, reach: datetime) -> bool:
     """Check whether a page is sorted newest first and ends before an instant."""
     times = [at for row in reply.rows if (at := _time(row, reply.asked.known_at)) is not None]
-    return len(times) == len(reply.rows) and times[-1] < reach and times == sorted(times, reverse=True)
+    is_sorted = len(times) == len(reply.rows) and times == sorted(times, reverse=True)
+    return is_sorted and times[-1] < reach
 
 
 def _time(row: object, known_at: datetime) -> datetime | None:

@@ -40,7 +40,9 @@ class Holes:
         if hole.state is not HoleState.FILLED:
             self._known[hole.name] = hole
 
-    def due(self, slot: datetime, needs: AbstractSet[str], planned: Sequence[ApiQuery]) -> list[ApiQuery]:
+    def due(
+        self, slot: datetime, needs: AbstractSet[str], planned: Sequence[ApiQuery]
+    ) -> list[ApiQuery]:
         """Build the queries for what is due to be asked again, beside the queries planned."""
         waiting = (
             hole
@@ -64,7 +66,8 @@ class Holes:
         lacks = list(lacking)
         found: dict[object, Hole] = {}
         for one in heard:
-            gone = frozenset[TokenId]().union(*(lack.tokens for lack in lacks if lack.query is one.query))
+            missed = (lack.tokens for lack in lacks if lack.query is one.query)
+            gone = frozenset[TokenId]().union(*missed)
             for hole in list(self._known.values()):
                 if _covers(one.query, hole) and hole.state is not HoleState.LOST:
                     for state in self._close(hole, one, gone, known_at):

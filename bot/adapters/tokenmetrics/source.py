@@ -131,7 +131,8 @@ class TokenMetricsSource:
     def refresh(self, slot: datetime, held: Collection[TokenId] = ()) -> datetime:
         """Fetch what is due, and return the instant the fetch ended.
 
-        Raises the error of the prices of a held token; without any, that of a feed if all failed.
+        Raises the error that left a held token without a price or, if nothing is held, that of the
+        prices when every needed feed failed.
         """
         self._slot = slot
         now = self._clock.now()
@@ -142,7 +143,8 @@ class TokenMetricsSource:
         heard = self._desk.ask(slot, asked, self._progress)
         lacks = [*self._take(heard)]
         fetch = Fetch(now, self._clock.now())
-        self._note(self._holes.judge(slot, fetch.ended_at, [one for one in heard if not one.error], lacks))
+        good = [one for one in heard if one.error is None]
+        self._note(self._holes.judge(slot, fetch.ended_at, good, lacks))
         for one in heard:
             self._failed.pop(one.query.endpoint, None)
         for one in heard:
@@ -152,14 +154,17 @@ class TokenMetricsSource:
             priced = [one for one in heard if one.query.endpoint == PRICE]
             self._unpriced = frozenset().union(*(one.query.tokens for one in priced if one.error))
         # Prices that failed are asked for again by the next try; holes see to everything else.
-        self._fetched |= {feed: fetch for feed in due if (feed, feed in self._failed) != (PRICE, True)}
+        self._fetched |= dict.fromkeys(due, fetch)
+        if PRICE in self._failed:
+            self._fetched.pop(PRICE, None)
         self._check(held)
         return fetch.ended_at
 
     def probe(self) -> tuple[list[Probe], list[Listing]]:
         """Ask each needed feed once, and the list of tokens; keep nothing."""
         now, tokens = self._clock.now(), sorted(self._archive.instruments)[:PROBED]
-        asked = [self._build_probe(feed, tokens, now) for feed in FEEDS if feed in self._needs | {TOKENS}]
+        feeds = [feed for feed in FEEDS if feed in self._needs | {TOKENS}]
+        asked = [self._build_probe(feed, tokens, now) for feed in feeds]
         heard = self._desk.ask(now, [replace(query, page_max=1) for query in asked])
         found, listed = [], list[Listing]()
         for one in heard:
@@ -178,7 +183,9 @@ class TokenMetricsSource:
         """Build the one query by which a feed is tried."""
         if feed in DATED:
             return dated_queries(feed, tokens, (now - DAY).date(), now.date())[0]
-        return (timed_queries(feed, tokens, now - HOUR, now) if feed in TIMED else plain_queries(feed, tokens))[0]
+        if feed in TIMED:
+            return timed_queries(feed, tokens, now - HOUR, now)[0]
+        return plain_queries(feed, tokens)[0]
 
     def _check(self, held: Collection[TokenId]) -> None:
         """Raise the error that leaves a cycle without what it cannot do without."""
@@ -211,7 +218,7 @@ class TokenMetricsSource:
             torn: dict[TokenId, str] = {}
             for page in one.pages:
                 parsed = parse(feed, page.rows, page.asked)
-                implausible = [datum for datum in parsed.data if self._archive.is_implausible(datum)]
+                implausible = list(filter(self._archive.is_implausible, parsed.data))
                 refusals = [*parsed.refusals, *map(_refuse_price, implausible)]
                 refusals += self._find_renamed(page.rows) if feed == TOKENS else ()
                 self._refuse(feed, page.request_id, refusals)

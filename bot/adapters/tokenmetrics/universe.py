@@ -42,7 +42,8 @@ def resolve(
         chosen = _look_up(desk, at, ids, symbols)
         # A token that is pinned keeps the name under which it was pinned.
         names = {one.token_id: one for one in pinned}
-        found |= {token.token_id: names.get(token.token_id) or _instrument(token) for token in chosen}
+        for token in chosen:
+            found[token.token_id] = names.get(token.token_id) or _instrument(token)
     return {token_id: found[token_id] for token_id in sorted(found)}
 
 

@@ -108,7 +108,8 @@ def tell_mixed_timeframes(found: Iterable[tuple[str, str]]) -> Iterator[str]:
     if had and not set.intersection(*had.values()):
         named = ", ".join(f"{symbol} {'/'.join(sorted(had[symbol]))}" for symbol in sorted(had))
         mend = "`bot history import --timeframe 1d` into a new folder makes one"
-        yield f"look: no timeframe is there for all ({named}), and a replay of all needs one: {mend}"
+        lacks = f"no timeframe is there for all ({named}), and a replay of all needs one"
+        yield f"look: {lacks}: {mend}"
 
 
 def _tell_mixed_currencies(files: Iterable[CandleFile]) -> Iterator[str]:
@@ -119,7 +120,8 @@ def _tell_mixed_currencies(files: Iterable[CandleFile]) -> Iterator[str]:
         if quote:
             found.setdefault(quote, set()).add(coin.symbol)
     if len(found) > 1:
-        named = "; ".join(f"{', '.join(sorted(found[quote]))} in {quote}" for quote in sorted(found))
+        coins = {quote: ", ".join(sorted(symbols)) for quote, symbols in sorted(found.items())}
+        named = "; ".join(f"{symbols} in {quote}" for quote, symbols in coins.items())
         yield f"look: prices in several currencies ({named}), which one account would add up as one"
 
 

@@ -141,7 +141,8 @@ class Daemon:
             if record is not None:
                 report(record, self.opened)
             return True
-        self._keep_try(FailedTry(run=name, slot=slot, attempt=attempt, at=self.now(), reason=reason))
+        at = self.now()
+        self._keep_try(FailedTry(run=name, slot=slot, attempt=attempt, at=at, reason=reason))
         return False
 
     def _keep_try(self, failed: FailedTry) -> None:

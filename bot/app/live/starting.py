@@ -144,7 +144,7 @@ def _price(
 def _remark(
     probes: Iterable[Probe], listed: Iterable[Listing], universes: Universes
 ) -> Iterator[str]:
-    """Yield a line for each feed that failed or has no rows, and for each token that was renamed."""
+    """Yield a line for each feed without rows, and for each token that was renamed."""
     for feed, rows, error in probes:
         if error:
             yield f"bot: failed: {feed}: {error}"

@@ -215,8 +215,8 @@ def assemble(
     main = config.source.provider
     with connect_all(config, keys, clock, strategies.values(), tape, side_by_side) as sources:
         universes = {
-            run.name: resolve(sources, main, strategies[run.name], book.instruments(RunName(run.name)))
-            for run in config.runs
+            name: resolve(sources, main, strategy, book.instruments(RunName(name)))
+            for name, strategy in strategies.items()
         }
         text = effective(config, strategies, universes)
         digest = hash_text(text)
@@ -230,7 +230,8 @@ def assemble(
             of_signals = datum.provider if isinstance(datum, Signal) else main
             sources.get(of_signals, sources[main]).add(datum)
         for hole in tape.load_holes():
-            sources[main].note(hole)
+            for source in sources.values():
+                source.note(hole)
         yield Live(sources, tuple(runs), book)
 
 
@@ -260,7 +261,7 @@ def _live_run(
     runner = Runner(setup, source, book, clock.now)
     orders = (live.order.token_id for live in runner.portfolio.orders.values())
     if left := {*runner.portfolio.holdings, *orders} - set(universe):
-        # A held token that left the universe is still priced, settled and closed; the ledger knows it.
+        # A held token that left the universe is still priced, settled and closed.
         sources[main].resolve(sorted(left), book.instruments(setup.name))
     return ScheduledRun(run.schedule, runner)
 

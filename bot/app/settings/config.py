@@ -57,7 +57,7 @@ KEYS: tuple[Key, ...] = (
         LINE,
         "file with an API key on each line, the first that works; readable by its owner only",
     ),
-    Key("source.proxy", ADDRESS, "the proxy to ask through; without it none, whatever HTTPS_PROXY says"),
+    Key("source.proxy", ADDRESS, "the proxy to ask through; HTTPS_PROXY is not looked at"),
     Key("source.requests_per_minute", COUNT, "the plan's requests per minute", 20),
     Key("source.credits_per_month", COUNT, "the plan's API credits per month; absent: not compared"),
     Key("verify.parity", CRON, "when the daemon derives its runs again, a cron in UTC; absent: never"),

@@ -1,4 +1,4 @@
-"""The keys to a provider: read again when their file changes, tried in order when one is refused."""
+"""The keys to a provider: read again when their file changes, tried in order."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ class KeyRing:
     """
 
     def __init__(self, read: Callable[[], Sequence[str]], file: Path | None = None) -> None:
-        """Read the keys; file: where they come from, if they come from one. Raises what `read` does."""
+        """Read the keys; file: where they come from, if any. Raises what `read` does."""
         self._read = read
         self._file = file
         self._lock = threading.Lock()

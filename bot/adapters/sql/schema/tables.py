@@ -130,7 +130,7 @@ parity_checks = table(
     *not_negative("cycles", "answers"),
 )
 
-# Tries of a slot that committed nothing: they are added beside the writer, before any cycle of the slot.
+# Tries of a slot that committed nothing: added beside the writer, before any cycle of the slot.
 failed_tries = table(
     "failed_tries",
     *text("run"),
