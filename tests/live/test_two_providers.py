@@ -27,7 +27,7 @@ from bot.domain.instruments import Instrument
 from bot.domain.market import Quote
 from bot.domain.numbers import Price
 from bot.domain.signals import Signal, Stance
-from bot.domain.tape import Datum, Hole, Refusal
+from bot.domain.tape import Datum, Hole, HoleState, Refusal
 from bot.ports import Archive, Connection, Provider
 from tests.notation import signal
 
@@ -144,11 +144,25 @@ def test_prices_of_one_and_signals_of_another(tmp_path: Path, monkeypatch: pytes
     assert made["speaker"].given.needs == {"speaker-signals"}
     assert made["pricer"].given.needs == TOKEN_METRICS.always
     again = SteppedClock(TEN + 3 * HOUR)
+    missed = Hole(
+        feed="speaker-signals",
+        missing="daily",
+        tokens=(TokenId(1),),
+        starts_at=TEN - 48 * HOUR,
+        ends_at=TEN,
+        known_at=TEN,
+        state=HoleState.OPEN,
+        attempts=1,
+        next_at=None,
+        reason="down",
+    )
+    made["pricer"].given.tape.note([missed])
     with live(config, ring_of("any"), again) as opened:
         archive: Archive = opened.runs[0].runner.source.archive
         episode = archive.episode(TokenId(1), again.now(), again.now())
     assert episode is not None
     assert (episode.turn.stance, episode.turn.provider) == (Stance.BULLISH, "speaker")
+    assert episode.unsure  # a new process knows the holes of both
 
 
 def test_the_names_of_providers_are_those_that_a_file_may_write() -> None:
