@@ -13,9 +13,8 @@ SEED_MAX = 2**31
 
 def register(commands: Commands) -> None:
     """Add these commands."""
-    history = commands.add_parser(
-        "history", help="look after history folders", description="Look after histories."
-    )
+    text = "look after history folders"
+    history = commands.add_parser("history", help=text, description="Look after histories.")
     actions = history.add_subparsers(title="actions", metavar="ACTION", required=True)
     text = "pack a history folder ahead of its first replay, and say what it holds"
     pack = add_command(actions, "pack", text, _history_pack, "history pack HISTORY")
@@ -29,18 +28,15 @@ def register(commands: Commands) -> None:
     text = "derive the levels and measures that a history folder lacks from its bars"
     derive = add_command(actions, "derive", text, _history_derive, "history derive HISTORY --signals ema")
     derive.add_argument("folder", type=Path, metavar="DIR", help="history folder")
-    derive.add_argument(
-        "--signals", choices=("ema",), help="derive signals too: crosses of two averages of daily closes"
-    )
+    text = "derive signals too: crosses of two averages of daily closes"
+    derive.add_argument("--signals", choices=("ema",), help=text)
     derive.add_argument("--json", action="store_true", help="print JSON")
     text = "write a small simulated history folder to try replays, sweeps and look-ahead checks on"
     demo = add_command(actions, "demo", text, _history_demo, "history demo history")
-    demo.add_argument(
-        "folder", type=Path, metavar="DIR", help="folder to write; it must not exist, or hold this very sample"
-    )
-    demo.add_argument(
-        "--seed", type=whole_number(0, SEED_MAX), default=3, metavar="N", help="of the simulated market [3]"
-    )
+    text = "folder to write; it must not exist, or hold this very sample"
+    demo.add_argument("folder", type=Path, metavar="DIR", help=text)
+    seed, text = whole_number(0, SEED_MAX), "of the simulated market [3]"
+    demo.add_argument("--seed", type=seed, default=3, metavar="N", help=text)
     demo.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -56,10 +52,10 @@ def _add_import(actions: Commands) -> None:
     text = "make a history folder of candle files as exchanges and data sites give them"
     example = "history import BTCUSDT-1h-*.csv -o my_history"
     added = add_command(actions, "import", text, _history_import, example)
-    added.add_argument(
-        "files", type=Path, nargs="+", metavar="FILE", help="CSV, JSON, Feather or Parquet, also gzipped"
-    )
-    added.add_argument("-o", "--output", type=Path, required=True, metavar="HISTORY", help="new history folder")
+    text = "CSV, JSON, Feather or Parquet, also in gzip or zip"
+    added.add_argument("files", type=Path, nargs="+", metavar="FILE", help=text)
+    text = "new history folder"
+    added.add_argument("-o", "--output", type=Path, required=True, metavar="HISTORY", help=text)
     added.add_argument(
         "--layout",
         action="append",
@@ -70,9 +66,8 @@ def _add_import(actions: Commands) -> None:
     )
     added.add_argument("--symbol", help="the coin of files that do not name it, or the one to take of several")
     added.add_argument("--timeframe", choices=("1m", "5m", "1h", "1d"), help="aggregate to this timeframe")
-    added.add_argument(
-        "--zone", metavar="NAME", help="time zone of times that have none, like Europe/Berlin [UTC]"
-    )
+    text = "time zone of times that have none, like Europe/Berlin [UTC]"
+    added.add_argument("--zone", metavar="NAME", help=text)
     added.add_argument("--json", action="store_true", help="print JSON")
 
 

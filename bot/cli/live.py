@@ -30,10 +30,10 @@ def register(commands: Commands) -> None:
 
 
 def _add_running(commands: Commands) -> None:
-    demo = add_command(commands, "demo", "thirty simulated days, from signals to a ledger with answers", _demo)
-    demo.add_argument(
-        "--ledger", metavar="FILE", default="tidemark-demo.db", help="where to write [tidemark-demo.db]"
-    )
+    text = "thirty simulated days, from signals to a ledger with answers"
+    demo = add_command(commands, "demo", text, _demo)
+    text = "where to write [tidemark-demo.db]"
+    demo.add_argument("--ledger", metavar="FILE", default="tidemark-demo.db", help=text)
     demo.add_argument("--days", type=whole_number(1, DEMO_DAYS_MAX), default=30, help="simulated days [30]")
     text = "port of the simulated API, part of the configuration's hash [any free one]"
     demo.add_argument("--port", type=whole_number(0, PORT_MAX), default=0, help=text)
@@ -43,17 +43,12 @@ def _add_running(commands: Commands) -> None:
     init.add_argument("--strategy", metavar="NAME", default="levels_long", help=text)
     init.add_argument("--list", action="store_true", help="instead: name the shipped strategies")
     init.add_argument("--json", action="store_true", help="print JSON")
-    check = add_command(
-        commands, "check", "validate configuration, strategies, key, ledger and universe", _check
-    )
+    text = "validate configuration, strategies, key, ledger and universe"
+    check = add_command(commands, "check", text, _check)
     add_config_option(check)
     check.add_argument("--json", action="store_true", help="print JSON")
-    check.add_argument(
-        "--lookahead",
-        action="store_true",
-        help="instead: replay histories cut short and taken up again;"
-        " hooks that look ahead or remember differ (65)",
-    )
+    text = "instead: replay histories cut short and taken up again; hooks that look ahead differ (65)"
+    check.add_argument("--lookahead", action="store_true", help=text)
     add_place_options(check, hint=" to look at, with --lookahead")
     text = "strategies/NAME.toml, a shipped one's name or a file, with --lookahead [those of the configuration]"
     check.add_argument("--strategy", metavar="NAME_OR_FILE", help=text)
@@ -67,9 +62,8 @@ def _add_running(commands: Commands) -> None:
     once.add_argument("--dry-run", action="store_true", help="decide and print, write nothing")
     simulate = add_command(commands, "simulate", "serve the simulated Token Metrics API", _simulate)
     simulate.add_argument("--host", default="127.0.0.1", help="address to listen on [127.0.0.1]")
-    simulate.add_argument(
-        "--port", type=whole_number(0, PORT_MAX), default=8765, help="port to listen on [8765]"
-    )
+    port = whole_number(0, PORT_MAX)
+    simulate.add_argument("--port", type=port, default=8765, help="port to listen on [8765]")
     simulate.add_argument("--seed", type=whole_number(0, SEED_MAX), help="seed of the market")
     simulate.add_argument("--key", help="the only key to accept [any]")
 
@@ -78,11 +72,7 @@ def _add_operating(commands: Commands) -> None:
     for act, text, example in (
         ("pause", "make no new entries until `bot resume`; what is open goes on", "pause --run levels_long"),
         ("resume", "make entries again, and arm tripped breakers again", "resume"),
-        (
-            "close",
-            "close the position of one token at its next price, and cancel its waiting entry",
-            "close SOL",
-        ),
+        ("close", "close one token's position at its next price, and cancel its entry", "close SOL"),
         ("flatten", "close every position at its next price, and cancel waiting entries", "flatten"),
     ):
         added = add_command(commands, act, f"{text}, from the next cycle on", _operate, example)
@@ -112,15 +102,14 @@ def _check(arguments: argparse.Namespace) -> Answer:
         from bot.app.live.starting import check
 
         if any((arguments.place, arguments.strategy, *window)):
-            raise UsageError(
-                "check: --history, --recorded, --strategy, --from and --to go with --lookahead:"
-                " add it, or leave them out"
-            )
+            options = "--history, --recorded, --strategy, --from and --to"
+            raise UsageError(f"check: {options} go with --lookahead: add it, or leave them out")
         return check(arguments.config)
     from bot.app.replay.lookahead import check_lookahead
 
     if arguments.place is None:
-        raise UsageError("check: --lookahead needs something to look at: add --history DIR or --recorded URL")
+        mend = "add --history DIR or --recorded URL"
+        raise UsageError(f"check: --lookahead needs something to look at: {mend}")
     return check_lookahead(arguments.config, arguments.strategy, arguments.place, window)
 
 

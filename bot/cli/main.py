@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
     try:
         with _writing():
-            arguments = parser().parse_args([*words[1:], "--help"] if words[:1] == ["help"] else words)
+            asked = [*words[1:], "--help"] if words[:1] == ["help"] else words
+            arguments = parser().parse_args(asked)
         refuse_backwards(arguments)
         command: Callable[[argparse.Namespace], Answer | int] = arguments.command
         answer = command(arguments)
@@ -69,7 +70,8 @@ def _writing() -> Iterator[None]:
     except OSError as error:
         _drop_output()
         mend = "name another file, or free some space"
-        raise StorageError(f"standard output cannot be written: {error.strerror}: {mend}") from error
+        fault = f"standard output cannot be written: {error.strerror}"
+        raise StorageError(f"{fault}: {mend}") from error
 
 
 def _drop_output() -> None:
@@ -88,10 +90,11 @@ def _name_origin(message: str, arguments: argparse.Namespace) -> str:
 
 # What a word looks like that names a ledger.
 LEDGER = re.compile(r"\.(db|sqlite3?)$|://")
+MISSING = re.compile(r"(?:the following arguments are required:|one of the arguments) (\S+)")
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose refusals are one line, with the nearest command or option, not a list of all."""
+    """A parser whose refusals are one line, with the nearest command or option."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse the words given; refuse an unknown option before a missing one is complained of."""
@@ -102,11 +105,6 @@ class Parser(argparse.ArgumentParser):
                 self.error(f"no option {name}{near(name, known)}")
         return super().parse_known_args(args, namespace)
 
-    def _find_stray(self) -> str | None:
-        """Find the first word that is neither an option nor follows one; None without it."""
-        pairs = zip(["", *self._words], self._words, strict=False)
-        return next((word for before, word in pairs if not f"{before} {word}".count("-")), None)
-
     def _print_message(self, message: str, file: Any = None) -> None:
         """Write help; argparse's own would hide that it cannot be written."""
         (file or sys.stderr).write(message)
@@ -114,13 +112,17 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the refusal, and exit with 2."""
         wrong = re.match(r"argument (\w+): invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL)
-        missing = re.match(r"(?:the following arguments are required:|one of the arguments) (\S+)", message)
+        missing = MISSING.match(message)
         if missing and missing[1] in {"COMMAND", "ACTION"} and not self._words:
             self.print_help(sys.stderr)
             self.exit(2)
-        if missing and missing[1].startswith("--") and (stray := self._find_stray()):
-            message = f"{message}: did you mean `{missing[1]} {stray}`?"
-        if (unknown := re.fullmatch(r"unrecognized arguments: (\S+)", message)) and LEDGER.search(unknown[1]):
+        if missing and missing[1].startswith("--"):
+            # A word that is no option and follows none was meant for the option that is missing.
+            pairs = pairwise(["", *self._words])
+            strays = [word for before, word in pairs if "-" not in {before[:1], word[:1]}]
+            message += f": did you mean `{missing[1]} {strays[0]}`?" if strays else ""
+        unknown = re.fullmatch(r"unrecognized arguments: (\S+)", message)
+        if unknown and LEDGER.search(unknown[1]):
             message = f"{message}; did you mean `--ledger {unknown[1]}`?"
         if wrong:
             hint = near(wrong[2], re.findall(r"\w+", wrong[3])).removeprefix("; ")

@@ -4,7 +4,14 @@ import argparse
 from pathlib import Path
 
 from bot.app.telling.answers import Answer
-from bot.cli.options import Commands, add_command, add_place_options, add_window_options, program, whole_number
+from bot.cli.options import (
+    Commands,
+    add_command,
+    add_place_options,
+    add_window_options,
+    program,
+    whole_number,
+)
 
 RANDOM_RUNS_MAX = 10_000
 WORKERS_MAX = 1024
@@ -14,31 +21,22 @@ def register(commands: Commands) -> None:
     """Add these commands."""
     text = "run a strategy over a history folder, or over what a daemon recorded"
     replay = add_command(commands, "replay", text, _replay)
-    replay.add_argument(
-        "--strategy",
-        required=True,
-        metavar="NAME_OR_FILE",
-        help="strategies/NAME.toml, a shipped one's name (`bot init --list`) or a file",
-    )
+    text = "strategies/NAME.toml, a shipped one's name (`bot init --list`) or a file"
+    replay.add_argument("--strategy", required=True, metavar="NAME_OR_FILE", help=text)
     add_place_options(replay, needed=True)
     replay.add_argument("--ledger", metavar="URL", help="where to write [replay.db]")
     add_window_options(replay)
     replay.add_argument("--cash", default="10000", help="opening cash in quote currency [10000]")
-    replay.add_argument(
-        "--schedule", metavar="CRON", help="slots, five fields, UTC [every close of a bar, or cycle]"
-    )
-    replay.add_argument(
-        "--random-entries",
-        type=whole_number(1, RANDOM_RUNS_MAX),
-        metavar="N",
-        help="replay so often again in memory with the instants of all signals drawn, for the statistics",
-    )
+    text = "slots, five fields, UTC [every close of a bar, or cycle]"
+    replay.add_argument("--schedule", metavar="CRON", help=text)
+    runs = whole_number(1, RANDOM_RUNS_MAX)
+    text = "replay so often again in memory with the instants of all signals drawn, for statistics"
+    replay.add_argument("--random-entries", type=runs, metavar="N", help=text)
     replay.add_argument("--json", action="store_true", help="print one JSON object")
     text = "try a strategy with many sets of parameters, and say how far the best may be luck"
     sweep = add_command(commands, "sweep", text, _sweep, "sweep sweep.toml --history HISTORY --workers 4")
-    sweep.add_argument(
-        "file", type=Path, metavar="SWEEP.toml", help="what is tried; docs/sweep.md tells every key"
-    )
+    text = "what is tried; docs/sweep.md tells every key"
+    sweep.add_argument("file", type=Path, metavar="SWEEP.toml", help=text)
     add_place_options(sweep, hint=" [the file's]")
     sweep.add_argument("--ledger", metavar="URL", help="where to write [sweep.db]")
     sweep.add_argument(

@@ -1,4 +1,4 @@
-"""Commands that read a ledger for a trader: status, trades, positions, orders, equity, figures, why, explain."""
+"""Commands that read a ledger for a trader: status, trades, orders, equity, figures, why and more."""
 
 import argparse
 
@@ -42,7 +42,8 @@ def register(commands: Commands) -> None:
     add_reading_options(add_command(commands, "figures", text, _figures))
     text = "why a token was or was not traded; without one, why each run did or did not"
     why = add_command(commands, "why", text, _why, "why SOL --at 2025-03-10T12:00Z")
-    why.add_argument("symbol", nargs="?", help="the token's symbol, or its token_id [a digest of all]")
+    text = "the token's symbol, or its token_id [a digest of all]"
+    why.add_argument("symbol", nargs="?", help=text)
     text = "the newest decision at or before T; of a date alone, before the day ends [the newest]"
     why.add_argument("--at", type=instant(last_instant), metavar="T", help=text)
     text = "no decision before T; of a date alone, before its 00:00 [the first]"
@@ -50,7 +51,8 @@ def register(commands: Commands) -> None:
     add_reading_options(why)
     text = "one order, from the answers it rests on to the books it moved"
     explain = add_command(commands, "explain", text, _explain, "explain ord-9b1c --json")
-    explain.add_argument("order_id", metavar="ORDER_ID", help="as `bot orders` shows it, or its beginning")
+    text = "as `bot orders` shows it, or its beginning"
+    explain.add_argument("order_id", metavar="ORDER_ID", help=text)
     add_ledger_options(explain)
 
 
