@@ -29,7 +29,7 @@ def test_without_a_fault_the_stub_is_traded(tmp_path: Path) -> None:
     life = Life(tmp_path, stub())
     life.run(SLOTS[0])
     assert held(life.ledger) == sorted(list(NAMES.values())[:8])
-    assert rows(life.ledger, "select * from v_holes union all select * from v_holes") == []
+    assert rows(life.ledger, "select * from v_holes") == []
     assert rows(life.ledger, "select count(*) from v_refusals") == [(0,)]
 
 

@@ -122,7 +122,7 @@ def _read(feed: str, raw: object, asked: Question, refusals: list[Refusal]) -> l
 
 
 def _agree(rows: Sequence[Datum], refusals: list[Refusal]) -> Datum | None:
-    """Make one value of the rows of one name; None when they contradict each other.
+    """Make one value of rows about the same token and instant; None when they contradict each other.
 
     A field that is not essential is unknown where rows give it several values.
     """

@@ -141,7 +141,7 @@ class TokenMetricsSource:
         asked = planned + self._holes.due(slot, self._needs, planned)
         self.failures, self.refusals = (), ()
         heard = self._desk.ask(slot, asked, self._progress)
-        lacks = [*self._take(heard)]
+        lacks = self._take(heard)
         fetch = Fetch(now, self._clock.now())
         good = [one for one in heard if one.error is None]
         self._note(self._holes.judge(slot, fetch.ended_at, good, lacks))
@@ -200,7 +200,7 @@ class TokenMetricsSource:
         A price that cannot be fetched is left out, and the failure is noted in `failures`.
         """
         heard = self._desk.ask(self._slot, plain_queries(PRICE, tokens))
-        list(self._take(heard))
+        self._take(heard)
         pages = [page for one in heard for page in one.pages]
         prints = [datum for page in pages for datum in parse(PRICE, page.rows, page.asked).data]
         return tuple(
@@ -209,9 +209,10 @@ class TokenMetricsSource:
             if isinstance(datum, TokenPrint) and not self._archive.is_implausible(datum)
         )
 
-    def _take(self, heard: Sequence[Heard]) -> Iterator[Lack]:
-        """Keep the data that came, record what was refused, and yield what is lacking."""
+    def _take(self, heard: Sequence[Heard]) -> list[Lack]:
+        """Keep the data that came, record what was refused, and list what is lacking."""
         failed: dict[str, BotError] = {}
+        lacks: list[Lack] = []
         for one in heard:
             feed = one.query.endpoint
             came: set[TokenId] = set()
@@ -233,15 +234,18 @@ class TokenMetricsSource:
             if one.error is not None:
                 failed.setdefault(feed, one.error)
             if lack := lack_of(one):
-                yield lack
+                lacks.append(lack)
             elif feed == PRICE and (without := one.query.tokens - came):
-                yield Lack(query=one.query, tokens=without, reason="no price came that can be used")
+                why = "no price came that can be used"
+                lacks.append(Lack(query=one.query, tokens=without, reason=why))
             elif feed in BRINGS and torn:
-                yield Lack(query=one.query, tokens=torn.keys(), reason=next(iter(torn.values())))
+                why = next(iter(torn.values()))
+                lacks.append(Lack(query=one.query, tokens=torn.keys(), reason=why))
         if self._untaped:
             self._tape.rows(tuple(self._untaped))
             self._untaped.clear()
         self.failures += tuple(f"{feed}: {error}" for feed, error in failed.items())
+        return lacks
 
     def _refuse(self, feed: str, request_id: str, refusals: Sequence[Refusal]) -> None:
         """Record what was refused of an answer, the first thousand by name."""
