@@ -159,15 +159,28 @@ def read_daily_signal(row: Fields, asked: Question) -> Iterable[Datum]:
     grades = _grades(row, asked, published_at)
     yield from grades
     stance = _stance(row, "trading_signal", "token_trend", Stance.NEUTRAL)
+    grade = grades[0].trader_grade if grades else None
+    yield from _signals(row, asked, DAILY, stance, published_at, grade)
+
+
+def _signals(
+    row: Fields,
+    asked: Question,
+    feed: str,
+    stance: Stance | None,
+    published_at: datetime,
+    grade: Decimal | None = None,
+) -> Iterable[Datum]:
+    """Make the signal of a row, if it tells a stance."""
     if stance is not None:
         yield Signal(
             provider=PROVIDER,
-            feed=DAILY,
+            feed=feed,
             token_id=row.token(),
             stance=stance,
             published_at=published_at,
             known_at=asked.known_at,
-            grade=grades[0].trader_grade if grades else None,
+            grade=grade,
         )
 
 
@@ -225,15 +238,7 @@ def read_hourly_signal(row: Fields, asked: Question) -> Iterable[Datum]:
     """
     published_at = row.end_of_span("timestamp", asked.known_at, HOUR)
     stance = _stance(row, "signal", "position", Stance.BEARISH)
-    if stance is not None:
-        yield Signal(
-            provider=PROVIDER,
-            feed=HOURLY,
-            token_id=row.token(),
-            stance=stance,
-            published_at=published_at,
-            known_at=asked.known_at,
-        )
+    return _signals(row, asked, HOURLY, stance, published_at)
 
 
 def read_levels(row: Fields, asked: Question) -> Iterable[Datum]:
